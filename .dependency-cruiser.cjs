@@ -1,0 +1,41 @@
+/**
+ * The arrows of ARCHITECTURE.md: protocol <- rpc <- {metadata, datanode, client} <- vfs <- fuse <- cli. Each layer may
+ * import itself and what is listed; anything else is an error.
+ */
+const layers = {
+  platform: [],
+  protocol: ['platform'],
+  rpc: ['platform', 'protocol'],
+  metadata: ['platform', 'protocol', 'rpc'],
+  datanode: ['platform', 'protocol', 'rpc'],
+  client: ['platform', 'protocol', 'rpc'],
+  vfs: ['platform', 'protocol', 'rpc', 'client'],
+  fuse: ['platform', 'protocol', 'vfs'],
+  cli: ['platform', 'protocol', 'rpc', 'metadata', 'datanode', 'client', 'vfs', 'fuse'],
+};
+
+module.exports = {
+  forbidden: [
+    ...Object.entries(layers).map(([layer, allowed]) => ({
+      name: `${layer}-imports-only-what-stands-left-of-it`,
+      severity: 'error',
+      from: { path: `^src/${layer}/` },
+      to: { path: '^src/', pathNot: `^src/(${[layer, ...allowed].join('|')})/` },
+    })),
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'only-known-layers',
+      severity: 'error',
+      from: { path: '^src/', pathNot: `^src/(${Object.keys(layers).join('|')})/` },
+      to: {},
+    },
+    { name: 'no-test-code-in-src', severity: 'error', from: { path: '^src/' }, to: { path: '^test/' } },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'node'] },
+  },
+};

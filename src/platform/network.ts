@@ -1,0 +1,86 @@
+import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** Where a server listens or a client connects: a host name or address, and a TCP port. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A connected byte stream, and the addresses at its two ends. */
+export interface ByteStream {
+  readonly stream: Duplex;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+}
+
+/** A listening socket. */
+export interface Listener {
+  readonly endpoint: Endpoint;
+  /** Stops listening; connections already accepted live on. */
+  close(): Promise<void>;
+}
+
+/** The network comes in through this interface (DESIGN decision 9), so that a simulation can delay, drop and cut. */
+export interface Network {
+  /**
+   * Opens a byte stream to `endpoint`; rejects with the system's error (ECONNREFUSED, ETIMEDOUT, ENOTFOUND, …).
+   * @param timeoutMs how long the connection may take to be established
+   */
+  connect(endpoint: Endpoint, timeoutMs: number): Promise<ByteStream>;
+  /** Listens; port 0 takes any free port. Rejects with EADDRINUSE, EADDRNOTAVAIL, EACCES, … */
+  listen(endpoint: Endpoint, onConnection: (stream: ByteStream) => void): Promise<Listener>;
+}
+
+function describe(socket: Socket): ByteStream {
+  // Requests are small and answered at once; waiting to fill a segment (Nagle) would cost up to 40 ms each.
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 10_000);
+  return {
+    stream: socket,
+    local: { host: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+    remote: { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+  };
+}
+
+/** TCP, as the operating system offers it. */
+export const tcpNetwork: Network = {
+  async connect(endpoint, timeoutMs) {
+    return await new Promise<ByteStream>((resolve, reject) => {
+      const socket = createConnection({ host: endpoint.host, port: endpoint.port, noDelay: true });
+      const timer = setTimeout(() => {
+        socket.destroy(
+          Object.assign(new Error(`no answer within ${timeoutMs} ms`), {
+            code: 'ETIMEDOUT',
+            syscall: 'connect',
+          }),
+        );
+      }, timeoutMs);
+      socket.once('error', error => {
+        clearTimeout(timer);
+        reject(error);
+      });
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.removeAllListeners('error');
+        resolve(describe(socket));
+      });
+    });
+  },
+
+  async listen(endpoint, onConnection) {
+    return await new Promise<Listener>((resolve, reject) => {
+      const server = createServer(socket => onConnection(describe(socket)));
+      server.once('error', reject);
+      server.listen({ host: endpoint.host, port: endpoint.port, backlog: 1024 }, () => {
+        server.removeListener('error', reject);
+        // A TCP server's address is never a pipe name, so the cast is safe.
+        const address = server.address() as AddressInfo;
+        resolve({
+          endpoint: { host: address.address, port: address.port },
+          close: async () => await new Promise<void>(done => server.close(() => done())),
+        });
+      });
+    });
+  },
+};

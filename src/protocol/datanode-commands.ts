@@ -1,0 +1,67 @@
+/** The data node's commands. */
+import { Type, type Static } from '@sinclair/typebox';
+import { command } from './command.js';
+import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES, MAX_CHUNK_BYTES } from './limits.js';
+import { ChunkId, FileOffset, Grant, HostName, NodeAddress, NodeNumber, SafeInteger } from './types.js';
+
+const MAX_CHECKSUM_TABLE_BYTES = (MAX_CHUNK_BYTES / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BYTES;
+const ChecksumTable = Type.Uint8Array({ maxByteLength: MAX_CHECKSUM_TABLE_BYTES + CHECKSUM_BYTES });
+
+/**
+ * Stores a chunk (the payload) and passes it on along `forward`. The reply names the nodes that hold it, this one
+ * first, and those that failed; an error means that not even this one does.
+ */
+export const write = command('write', 1001, {
+  request: Type.Object({
+    grant: Grant,
+    /** One little-endian CRC-32 for each block of CHECKSUM_BLOCK_BYTES. */
+    checksums: ChecksumTable,
+    /** For salvage: the inode, and the file offset of the chunk's first byte. */
+    inode: SafeInteger,
+    fileOffset: FileOffset,
+    forward: Type.Array(NodeAddress, { maxItems: 64 }),
+    /** Reply only when the chunk is on stable storage, here and on every node it was passed to. */
+    durable: Type.Boolean(),
+  }),
+  reply: Type.Object({
+    stored: Type.Array(NodeNumber),
+    failed: Type.Array(Type.Object({ node: NodeNumber, reason: Type.String() })),
+  }),
+});
+
+/**
+ * Reads part of a chunk; the reply's payload has exactly `length` bytes. ENOENT when this node has no such chunk, EIO
+ * when what it has does not match its checksum.
+ */
+export const read = command('read', 1002, {
+  request: Type.Object({
+    chunk: ChunkId,
+    offset: Type.Integer({ minimum: 0, maximum: MAX_CHUNK_BYTES }),
+    length: Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES }),
+  }),
+  reply: Type.Object({
+    /** One CRC-32 for each piece of the payload, cut where blocks of the chunk end. */
+    checksums: ChecksumTable,
+  }),
+});
+
+/** Every chunk that was acknowledged before this request came is on stable storage when the reply goes. */
+export const syncChunks = command('sync', 1003, {
+  request: Type.Object({}),
+  reply: Type.Object({}),
+});
+
+/** How a data node is. */
+export const NodeInfo = Type.Object({
+  id: Type.String(),
+  node: SafeInteger,
+  cluster: Type.String(),
+  advertised: HostName,
+  totalBytes: SafeInteger,
+  freeBytes: SafeInteger,
+  chunks: SafeInteger,
+  segments: SafeInteger,
+});
+export type NodeInfo = Static<typeof NodeInfo>;
+
+export const info = command('info', 1004, { request: Type.Object({}), reply: NodeInfo });

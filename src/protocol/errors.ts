@@ -1,0 +1,115 @@
+import { constants } from 'node:os';
+
+/**
+ * The POSIX errors that travel on the wire by name, with Linux's numbers (<asm-generic/errno.h>). `os.constants` has
+ * them for this machine; what it lacks (ENOATTR's Linux name, ESTALE on some platforms) is given here.
+ */
+const { errno } = constants;
+export const ERRNO = {
+  EPERM: errno.EPERM,
+  ENOENT: errno.ENOENT,
+  EINTR: errno.EINTR,
+  EIO: errno.EIO,
+  ENXIO: errno.ENXIO,
+  E2BIG: errno.E2BIG,
+  EBADF: errno.EBADF,
+  EAGAIN: errno.EAGAIN,
+  ENOMEM: errno.ENOMEM,
+  EACCES: errno.EACCES,
+  EBUSY: errno.EBUSY,
+  EEXIST: errno.EEXIST,
+  EXDEV: errno.EXDEV,
+  ENODEV: errno.ENODEV,
+  ENOTDIR: errno.ENOTDIR,
+  EISDIR: errno.EISDIR,
+  EINVAL: errno.EINVAL,
+  ENFILE: errno.ENFILE,
+  EFBIG: errno.EFBIG,
+  ENOSPC: errno.ENOSPC,
+  EROFS: errno.EROFS,
+  EMLINK: errno.EMLINK,
+  ERANGE: errno.ERANGE,
+  EDEADLK: errno.EDEADLK,
+  ENAMETOOLONG: errno.ENAMETOOLONG,
+  ENOSYS: errno.ENOSYS,
+  ENOTEMPTY: errno.ENOTEMPTY,
+  ELOOP: errno.ELOOP,
+  ENODATA: errno.ENODATA,
+  EPROTO: errno.EPROTO,
+  EBADMSG: errno.EBADMSG,
+  EOPNOTSUPP: errno.EOPNOTSUPP,
+  EADDRINUSE: errno.EADDRINUSE,
+  EADDRNOTAVAIL: errno.EADDRNOTAVAIL,
+  ECONNRESET: errno.ECONNRESET,
+  ECONNREFUSED: errno.ECONNREFUSED,
+  EHOSTUNREACH: errno.EHOSTUNREACH,
+  ETIMEDOUT: errno.ETIMEDOUT,
+  ESTALE: errno.ESTALE,
+} as const;
+
+/** The name of a POSIX error. */
+export type ErrnoName = keyof typeof ERRNO;
+
+export function isErrnoName(name: unknown): name is ErrnoName {
+  return typeof name === 'string' && Object.hasOwn(ERRNO, name);
+}
+
+/**
+ * The one error of DFS: a POSIX errno for programs and one sentence for people, which says what is wrong and, where
+ * there is something to do, what to do.
+ */
+export class DfsError extends Error {
+  override readonly name = 'DfsError';
+  readonly code: ErrnoName;
+
+  constructor(code: ErrnoName, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** The positive errno number. */
+  get errno(): number {
+    return ERRNO[this.code];
+  }
+
+  /** This error, with what was being done put before its sentence. */
+  within(what: string): DfsError {
+    return new DfsError(this.code, `${what}: ${this.message}`, { cause: this });
+  }
+}
+
+function systemCode(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
+const NETWORK_CODES: ReadonlyMap<unknown, ErrnoName> = new Map<unknown, ErrnoName>([
+  ['ENOTFOUND', 'EHOSTUNREACH'],
+  ['EAI_AGAIN', 'EHOSTUNREACH'],
+  ['ENETUNREACH', 'EHOSTUNREACH'],
+  ['EPIPE', 'ECONNRESET'],
+  ['ECONNABORTED', 'ECONNRESET'],
+  ['ERR_STREAM_DESTROYED', 'ECONNRESET'],
+  ['EMFILE', 'ENFILE'],
+  ['EDQUOT', 'ENOSPC'],
+]);
+
+/** Any thrown value as a DfsError: kept if it is one, by its system code if it has one, else EIO. */
+export function toDfsError(error: unknown): DfsError {
+  if (error instanceof DfsError) return error;
+  const code = systemCode(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return new DfsError(isErrnoName(code) ? code : (NETWORK_CODES.get(code) ?? 'EIO'), message, {
+    cause: error,
+  });
+}
+
+/** Whether `error` carries this POSIX or system error code. */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  const code = systemCode(error);
+  return typeof code === 'string' && codes.includes(code);
+}
+
+/** States an invariant; a false one is a bug of DFS and becomes EIO at the edge. */
+export function assert(condition: unknown, invariant: string): asserts condition {
+  if (!condition) throw new DfsError('EIO', `internal error, please report it: ${invariant}`);
+}

@@ -1,0 +1,59 @@
+/** Every limit of the wire and of the namespace, in one place. Sizes are bytes, times milliseconds. */
+
+/** A name in a directory (Linux NAME_MAX, <linux/limits.h>). */
+export const MAX_NAME_BYTES = 255;
+/** A path (Linux PATH_MAX, <linux/limits.h>, which counts the closing NUL). */
+export const MAX_PATH_BYTES = 4095;
+/** A symbolic link's target. */
+export const MAX_SYMLINK_BYTES = MAX_PATH_BYTES;
+/** Names in one `resolve` request: the most that MAX_PATH_BYTES can hold. */
+export const MAX_PATH_NAMES = 2048;
+/** An extended attribute's name and value (XATTR_NAME_MAX, XATTR_SIZE_MAX in <linux/limits.h>). */
+export const MAX_XATTR_NAME_BYTES = 255;
+export const MAX_XATTR_VALUE_BYTES = 65_536;
+/** All extended attribute names of an inode together (XATTR_LIST_MAX). */
+export const MAX_XATTR_LIST_BYTES = 65_536;
+/** Sizes and offsets above this cannot be told apart in a JavaScript number, so they are refused with EFBIG. */
+export const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER;
+/** Hard links to one inode (ext4 has 65 000; nothing here depends on it but the column's width). */
+export const MAX_LINKS = 0x7fff_ffff;
+
+/** How long a chunk grows unless told otherwise, and the most it may be told. */
+export const DEFAULT_CHUNK_BYTES = 4 << 20;
+export const MAX_CHUNK_BYTES = 64 << 20;
+/**
+ * A chunk carries one CRC-32 for each block of this many bytes (the last may be shorter), so that a small read checks
+ * and moves one block rather than the whole chunk.
+ */
+export const CHECKSUM_BLOCK_BYTES = 16 << 10;
+/** Bytes of one stored CRC-32. */
+export const CHECKSUM_BYTES = 4;
+
+/** The most replicas a chunk may have. */
+export const MAX_GOAL = 5;
+/** Grants that one request may ask for. */
+export const MAX_GRANTS = 64;
+/** Extents in one `blocks` request or `get` reply. */
+export const MAX_EXTENTS = 4096;
+/** Directory entries in one `readdir` or `list` reply. */
+export const MAX_DIRECTORY_PAGE = 1024;
+/** Chunk ids that one heartbeat reply tells a node to drop. */
+export const MAX_DROPS = 4096;
+/** Inodes that one `session` request may declare open. */
+export const MAX_OPEN_INODES = 65_536;
+
+/** The msgpack part of a frame; the largest are a page of extents and a page of a directory. */
+export const MAX_FRAME_HEADER_BYTES = 4 << 20;
+/** The payload part of a frame. */
+export const MAX_FRAME_PAYLOAD_BYTES = MAX_CHUNK_BYTES;
+
+/** A session that is not heard of for this long is ended by the metadata server. */
+export const SESSION_TIMEOUT_MS = 60_000;
+/** How often a client renews its session. */
+export const SESSION_RENEW_MS = 10_000;
+/** How long a grant may be used. Longer than any retry, so that a write never fails for being slow. */
+export const GRANT_LIFETIME_MS = 3_600_000;
+/** How often a data node tells the metadata server that it lives. */
+export const HEARTBEAT_MS = 1000;
+/** A data node not heard of for this long gets no new chunks. */
+export const NODE_SUSPECT_MS = 3000;

@@ -1,0 +1,391 @@
+/** The metadata server's commands. The classic ones (`reg`, `list`, `put`, `get`, `blocks`) keep their words. */
+import { Type, type Static } from '@sinclair/typebox';
+import { command } from './command.js';
+import {
+  MAX_DIRECTORY_PAGE,
+  MAX_DROPS,
+  MAX_EXTENTS,
+  MAX_GRANTS,
+  MAX_OPEN_INODES,
+  MAX_PATH_NAMES,
+  MAX_XATTR_VALUE_BYTES,
+} from './limits.js';
+import {
+  Attributes,
+  ChunkId,
+  ChunkLength,
+  ChunkLocation,
+  Extent,
+  FileOffset,
+  Goal,
+  Grant,
+  HostName,
+  InodeNumber,
+  NameBytes,
+  NodeAddress,
+  NodeNumber,
+  Once,
+  Port,
+  SafeInteger,
+  TimeOrNow,
+  U32,
+  WireTimespec,
+} from './types.js';
+
+const Nothing = Type.Object({});
+const Dentry = { parent: InodeNumber, name: NameBytes };
+const Owner = { uid: U32, gid: U32 };
+const Page = Type.Integer({ minimum: 1, maximum: MAX_DIRECTORY_PAGE });
+const WithAttributes = Type.Object({ attributes: Attributes });
+
+// ---- data nodes
+
+const NodeSpace = {
+  totalBytes: SafeInteger,
+  freeBytes: SafeInteger,
+  chunks: SafeInteger,
+};
+
+/** A data node registers. ACK: new here; DUP: known, welcome back; NAK: refused, with the reason. */
+export const reg = command('reg', 1, {
+  request: Type.Object({
+    /** The identity that the node keeps in its data directory. */
+    id: Type.String({ minLength: 8, maxLength: 64 }),
+    /** The cluster the directory belongs to; empty for a new directory. */
+    cluster: Type.String({ maxLength: 64 }),
+    host: HostName,
+    port: Port,
+    ...NodeSpace,
+  }),
+  reply: Type.Object({
+    result: Type.Union([Type.Literal('ACK'), Type.Literal('DUP'), Type.Literal('NAK')]),
+    reason: Type.String(),
+    node: SafeInteger,
+    cluster: Type.String({ maxLength: 64 }),
+    /** The key that signs grants. */
+    grantKey: Type.Uint8Array({ maxByteLength: 64 }),
+  }),
+});
+
+/** A data node lives; the reply names chunks that nobody refers to any more. */
+export const heartbeat = command('heartbeat', 2, {
+  request: Type.Object({
+    node: NodeNumber,
+    id: Type.String({ minLength: 8, maxLength: 64 }),
+    ...NodeSpace,
+    /** Chunks named by an earlier reply that are now gone from this node. */
+    dropped: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
+  }),
+  reply: Type.Object({
+    /** False: the metadata server does not know this node (it restarted, or its database is new); `reg` again. */
+    known: Type.Boolean(),
+    drop: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
+  }),
+});
+
+export const NodeStatus = Type.Object({
+  node: NodeNumber,
+  id: Type.String(),
+  host: HostName,
+  port: Port,
+  state: Type.Union([Type.Literal('live'), Type.Literal('suspect')]),
+  ...NodeSpace,
+});
+export type NodeStatus = Static<typeof NodeStatus>;
+
+/** Every data node ever registered, and how it is. */
+export const nodes = command('nodes', 3, {
+  request: Nothing,
+  reply: Type.Object({ nodes: Type.Array(NodeStatus) }),
+});
+
+// ---- sessions
+
+/** Begins a session, or takes up one after the connection broke. */
+export const session = command('session', 10, {
+  request: Type.Object({
+    /** Zero for a new session. */
+    session: SafeInteger,
+    secret: Type.Uint8Array({ maxByteLength: 32 }),
+    /** Who this is, for people: host and process. */
+    client: Type.String({ maxLength: 255 }),
+    /** Inodes that this client has open. */
+    opens: Type.Array(InodeNumber, { maxItems: MAX_OPEN_INODES }),
+  }),
+  reply: Type.Object({
+    session: SafeInteger,
+    secret: Type.Uint8Array({ maxByteLength: 32 }),
+    /** False: the old session had ended, this is a new one; of what the old one had in flight nothing is known. */
+    resumed: Type.Boolean(),
+    cluster: Type.String(),
+  }),
+});
+
+/** Says that the session's client lives. */
+export const renew = command('renew', 11, {
+  request: Type.Object({ session: SafeInteger }),
+  reply: Nothing,
+});
+
+/** Ends a session: what it had open is closed. */
+export const end = command('end', 12, {
+  request: Type.Object({ session: SafeInteger }),
+  reply: Nothing,
+});
+
+/** Everything acknowledged before this request was sent is on stable storage when the reply comes. */
+export const sync = command('sync', 13, { request: Nothing, reply: Nothing });
+
+// ---- the namespace, reading
+
+export const lookup = command('lookup', 20, { request: Type.Object(Dentry), reply: WithAttributes });
+
+/**
+ * Walks several names in one round trip. Stops early at a symbolic link that is not the last name; `walked` tells how
+ * many names were taken. ENOENT and ENOTDIR as for lookup.
+ */
+export const resolve = command('resolve', 21, {
+  request: Type.Object({ start: InodeNumber, names: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }) }),
+  reply: Type.Object({ attributes: Attributes, walked: SafeInteger }),
+});
+
+export const getattr = command('getattr', 22, {
+  request: Type.Object({ inode: InodeNumber }),
+  reply: WithAttributes,
+});
+
+export const readlink = command('readlink', 23, {
+  request: Type.Object({ inode: InodeNumber }),
+  reply: Type.Object({ target: NameBytes }),
+});
+
+/** One page of a directory in name order, attributes included; `after` is the last name of the page before. */
+export const readdir = command('readdir', 24, {
+  request: Type.Object({ inode: InodeNumber, after: NameBytes, limit: Page }),
+  reply: Type.Object({
+    entries: Type.Array(Type.Object({ name: NameBytes, attributes: Attributes })),
+    /** The directory's parent, for `..`. */
+    parent: InodeNumber,
+    end: Type.Boolean(),
+  }),
+});
+
+/** Every file below a directory, depth first in name order; `after` is the last path of the page before. */
+export const list = command('list', 25, {
+  request: Type.Object({
+    root: InodeNumber,
+    after: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }),
+    limit: Page,
+    /** False: only what stands in the directory itself. */
+    recursive: Type.Boolean(),
+  }),
+  reply: Type.Object({
+    /** Paths as lists of names below `root`. */
+    entries: Type.Array(Type.Object({ path: Type.Array(NameBytes), attributes: Attributes })),
+    end: Type.Boolean(),
+  }),
+});
+
+export const statfs = command('statfs', 26, {
+  request: Nothing,
+  reply: Type.Object({
+    totalBytes: SafeInteger,
+    freeBytes: SafeInteger,
+    inodes: SafeInteger,
+    liveNodes: SafeInteger,
+  }),
+});
+
+// ---- the namespace, changing
+
+export const mknod = command('mknod', 40, {
+  request: Type.Object({
+    ...Dentry,
+    ...Owner,
+    /** Type and permission bits; a regular file, fifo, socket or device. */
+    mode: U32,
+    rdev: SafeInteger,
+    /** The session has the new inode open at once. */
+    open: Type.Boolean(),
+    /** With false an existing regular file is returned instead of EEXIST (open with O_CREAT but not O_EXCL). */
+    exclusive: Type.Boolean(),
+    once: Once,
+  }),
+  reply: Type.Object({ attributes: Attributes, created: Type.Boolean() }),
+});
+
+export const mkdir = command('mkdir', 41, {
+  request: Type.Object({ ...Dentry, ...Owner, mode: U32, once: Once }),
+  reply: WithAttributes,
+});
+
+export const symlink = command('symlink', 42, {
+  request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, once: Once }),
+  reply: WithAttributes,
+});
+
+export const link = command('link', 43, {
+  request: Type.Object({ ...Dentry, inode: InodeNumber, once: Once }),
+  reply: WithAttributes,
+});
+
+export const unlink = command('unlink', 44, {
+  request: Type.Object({ ...Dentry, once: Once }),
+  reply: Type.Object({ inode: InodeNumber, nlink: SafeInteger }),
+});
+
+export const rmdir = command('rmdir', 45, {
+  request: Type.Object({ ...Dentry, once: Once }),
+  reply: Type.Object({ inode: InodeNumber }),
+});
+
+/** As in renameat2(2): RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2. */
+export const RenameFlag = { noreplace: 1, exchange: 2 } as const;
+
+export const rename = command('rename', 46, {
+  request: Type.Object({
+    ...Dentry,
+    newParent: InodeNumber,
+    newName: NameBytes,
+    flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    once: Once,
+  }),
+  reply: Type.Object({
+    inode: InodeNumber,
+    /** The inode whose name was taken over, or 0. */
+    replaced: SafeInteger,
+  }),
+});
+
+/** Only the fields given are changed. */
+export const setattr = command('setattr', 47, {
+  request: Type.Object({
+    inode: InodeNumber,
+    mode: Type.Optional(U32),
+    uid: Type.Optional(U32),
+    gid: Type.Optional(U32),
+    size: Type.Optional(FileOffset),
+    atime: Type.Optional(TimeOrNow),
+    mtime: Type.Optional(TimeOrNow),
+    once: Once,
+  }),
+  reply: WithAttributes,
+});
+
+// ---- extended attributes
+
+export const getxattr = command('getxattr', 60, {
+  request: Type.Object({ inode: InodeNumber, name: NameBytes }),
+  reply: Type.Object({ value: Type.Uint8Array({ maxByteLength: MAX_XATTR_VALUE_BYTES }) }),
+});
+
+export const listxattr = command('listxattr', 61, {
+  request: Type.Object({ inode: InodeNumber }),
+  reply: Type.Object({ names: Type.Array(NameBytes) }),
+});
+
+/** As in setxattr(2): XATTR_CREATE = 1, XATTR_REPLACE = 2. */
+export const XattrFlag = { create: 1, replace: 2 } as const;
+
+export const setxattr = command('setxattr', 62, {
+  request: Type.Object({
+    inode: InodeNumber,
+    name: NameBytes,
+    value: Type.Uint8Array(),
+    flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    once: Once,
+  }),
+  reply: Nothing,
+});
+
+export const removexattr = command('removexattr', 63, {
+  request: Type.Object({ inode: InodeNumber, name: NameBytes, once: Once }),
+  reply: Nothing,
+});
+
+// ---- open files
+
+/** The session has the inode open: unlinked, it lives until the last session's `release`. */
+export const open = command('open', 70, {
+  request: Type.Object({ inode: InodeNumber, session: SafeInteger }),
+  reply: WithAttributes,
+});
+
+export const release = command('release', 71, {
+  request: Type.Object({ inode: InodeNumber, session: SafeInteger }),
+  reply: Nothing,
+});
+
+// ---- content
+
+const GrantRequest = {
+  /** How many chunks the client wants to store. */
+  count: Type.Integer({ minimum: 0, maximum: MAX_GRANTS }),
+  goal: Goal,
+  maxBytes: ChunkLength,
+  /** Nodes that just failed this client, to be left out if there are others. */
+  exclude: Type.Array(NodeNumber, { maxItems: 64 }),
+};
+const Granted = {
+  grants: Type.Array(Grant),
+  nodes: Type.Array(NodeAddress),
+};
+
+/** Permission to store chunks. ENOSPC when no live node has room. */
+export const grant = command('grant', 80, {
+  request: Type.Object(GrantRequest),
+  reply: Type.Object(Granted),
+});
+
+/** Creates a regular file, open in this session, with the grants for its first chunks: `mknod` and `grant` in one. */
+export const put = command('put', 81, {
+  request: Type.Object({
+    ...Dentry,
+    ...Owner,
+    mode: U32,
+    exclusive: Type.Boolean(),
+    ...GrantRequest,
+    once: Once,
+  }),
+  reply: Type.Object({ attributes: Attributes, created: Type.Boolean(), ...Granted }),
+});
+
+/** Attributes, the extents from `offset` on (one page), and where their chunks are. */
+export const get = command('get', 82, {
+  request: Type.Object({
+    inode: InodeNumber,
+    offset: FileOffset,
+    limit: Type.Integer({ minimum: 1, maximum: MAX_EXTENTS }),
+  }),
+  reply: Type.Object({
+    attributes: Attributes,
+    extents: Type.Array(Extent, { maxItems: MAX_EXTENTS }),
+    chunks: Type.Array(ChunkLocation),
+    nodes: Type.Array(NodeAddress),
+    /** Where the next page begins, or -1. */
+    next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
+  }),
+});
+
+/** A chunk that was stored under a grant: its real length, checksum, and exactly the nodes that hold it. */
+export const StoredChunk = Type.Object({ ...ChunkLocation.properties, grant: Grant });
+export type StoredChunk = Static<typeof StoredChunk>;
+
+/**
+ * Commits extents after their chunks were stored: the moment of truth of a write. All or nothing. New chunks must be
+ * named in `chunks`.
+ */
+export const blocks = command('blocks', 83, {
+  request: Type.Object({
+    inode: InodeNumber,
+    extents: Type.Array(Extent, { maxItems: MAX_EXTENTS }),
+    chunks: Type.Array(StoredChunk, { maxItems: MAX_EXTENTS }),
+    /** The file is at least this long afterwards. */
+    size: FileOffset,
+    mtime: WireTimespec,
+    /** Reply only when the commit is on stable storage. */
+    durable: Type.Boolean(),
+    once: Once,
+  }),
+  reply: WithAttributes,
+});

@@ -1,0 +1,99 @@
+/** The shapes that several commands share. */
+import { Type, type Static } from '@sinclair/typebox';
+import { MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_GOAL, MAX_NAME_BYTES, MAX_SYMLINK_BYTES } from './limits.js';
+
+const U32_MAX = 0xffff_ffff;
+
+/** A whole number that a JavaScript number holds exactly. */
+export const SafeInteger = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+export const U32 = Type.Integer({ minimum: 0, maximum: U32_MAX });
+
+export const InodeNumber = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+export const ChunkId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+/** A data node's short number, given by the metadata server at its first `reg`. */
+export const NodeNumber = Type.Integer({ minimum: 1, maximum: U32_MAX });
+export const FileOffset = Type.Integer({ minimum: 0, maximum: MAX_FILE_BYTES });
+export const ChunkLength = Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES });
+export const Goal = Type.Integer({ minimum: 1, maximum: MAX_GOAL });
+
+/** Bytes of a name; what a name may hold besides is checked by the operations, which answer with an errno. */
+export const NameBytes = Type.Uint8Array({ maxByteLength: MAX_SYMLINK_BYTES });
+export const ShortBytes = Type.Uint8Array({ maxByteLength: MAX_NAME_BYTES });
+export const HostName = Type.String({ minLength: 1, maxLength: 255 });
+export const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+
+export const WireTimespec = Type.Object({
+  sec: Type.Integer({ minimum: -Number.MAX_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER }),
+  nsec: Type.Integer({ minimum: 0, maximum: 999_999_999 }),
+});
+/** A given time, or the moment at which the metadata server executes the request (UTIME_NOW). */
+export const TimeOrNow = Type.Union([WireTimespec, Type.Literal('now')]);
+export type TimeOrNow = Static<typeof TimeOrNow>;
+
+/** What stat(2) tells of an inode. */
+export const Attributes = Type.Object({
+  inode: InodeNumber,
+  /** Tells apart two inodes that had the same number at different times. */
+  generation: SafeInteger,
+  /** Type and permission bits, as in st_mode. */
+  mode: U32,
+  nlink: SafeInteger,
+  uid: U32,
+  gid: U32,
+  rdev: SafeInteger,
+  size: FileOffset,
+  /** Bytes that extents cover; a sparse file has fewer than its size. */
+  allocated: SafeInteger,
+  atime: WireTimespec,
+  mtime: WireTimespec,
+  ctime: WireTimespec,
+  /** Grows with every change of the content, so that a client knows whether extents it keeps are still true. */
+  version: SafeInteger,
+  goal: Goal,
+});
+export type Attributes = Static<typeof Attributes>;
+
+/** (inode, offset, length) → (chunk, chunkOffset) */
+export const Extent = Type.Object({
+  offset: FileOffset,
+  length: Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES }),
+  chunk: ChunkId,
+  chunkOffset: Type.Integer({ minimum: 0, maximum: MAX_CHUNK_BYTES }),
+});
+export type Extent = Static<typeof Extent>;
+
+/** Where a chunk is. `checksum` is the CRC-32 of its table of block checksums. */
+export const ChunkLocation = Type.Object({
+  chunk: ChunkId,
+  length: ChunkLength,
+  checksum: U32,
+  nodes: Type.Array(NodeNumber, { maxItems: 64 }),
+});
+export type ChunkLocation = Static<typeof ChunkLocation>;
+
+/** How to reach a data node. */
+export const NodeAddress = Type.Object({ node: NodeNumber, host: HostName, port: Port });
+export type NodeAddress = Static<typeof NodeAddress>;
+
+/** The metadata server's permission to store one chunk. */
+export const Grant = Type.Object({
+  chunk: ChunkId,
+  nodes: Type.Array(NodeNumber, { minItems: 1, maxItems: 64 }),
+  maxBytes: ChunkLength,
+  /** Milliseconds since the epoch, by the metadata server's clock. */
+  expiresMs: SafeInteger,
+  signature: Type.Uint8Array({ minByteLength: 16, maxByteLength: 32 }),
+});
+export type Grant = Static<typeof Grant>;
+
+/**
+ * Who asks, and for the how manieth time: a mutating request is executed once however often it is sent. The server
+ * keeps the reply of every sequence above `acknowledged`.
+ */
+export const Once = Type.Object({
+  session: SafeInteger,
+  sequence: SafeInteger,
+  /** Every reply up to and including this sequence has arrived. */
+  acknowledged: SafeInteger,
+});
+export type Once = Static<typeof Once>;
