@@ -1,0 +1,119 @@
+/** Grants kept at hand, so that storing a chunk needs no round trip to the metadata server of its own. */
+import type { Clock } from '../platform/clock.js';
+import type { ReplyOf } from '../protocol/command.js';
+import { DfsError } from '../protocol/errors.js';
+import { grant } from '../protocol/metadata-commands.js';
+import type { Grant, NodeAddress } from '../protocol/types.js';
+import type { DataNodePool } from './data-node-pool.js';
+import type { MetadataSession } from './metadata-session.js';
+
+/** Grants asked for at once. */
+const BATCH = 16;
+/** With fewer than this left, more are asked for in the background. */
+const LOW = 4;
+/** Old grants name nodes that may be gone or full by now. */
+const MAX_AGE_MS = 30_000;
+
+interface Kept {
+  readonly grant: Grant;
+  readonly sinceMs: number;
+}
+
+export class GrantPool {
+  readonly #session: MetadataSession;
+  readonly #nodes: DataNodePool;
+  readonly #clock: Clock;
+  readonly #chunkBytes: number;
+  /** goal → grants for it, oldest first */
+  readonly #kept = new Map<number, Kept[]>();
+  /** goal → the request for more that is under way */
+  readonly #asking = new Map<number, Promise<void>>();
+
+  constructor(session: MetadataSession, nodes: DataNodePool, clock: Clock, chunkBytes: number) {
+    this.#session = session;
+    this.#nodes = nodes;
+    this.#clock = clock;
+    this.#chunkBytes = chunkBytes;
+  }
+
+  /** How many grants a request that can bring some along (`put`) should ask for. */
+  wanted(goal: number): number {
+    return this.#usable(goal).length < LOW && !this.#asking.has(goal) ? BATCH : 0;
+  }
+
+  /** Keeps grants that came with another reply. */
+  add(goal: number, grants: readonly Grant[], addresses: readonly NodeAddress[]): void {
+    this.#nodes.learn(addresses);
+    const sinceMs = this.#clock.monotonicMs();
+    const kept = this.#usable(goal);
+    for (const each of grants) kept.push({ grant: each, sinceMs });
+  }
+
+  /** A grant for one chunk of at most the client's chunk size. EAGAIN: no node lives; ENOSPC: none has room. */
+  async take(goal: number): Promise<Grant> {
+    for (;;) {
+      const kept = this.#usable(goal);
+      const next = kept.shift();
+      if (next) {
+        // What goes wrong in the background goes wrong again, and is told, when take() asks itself.
+        if (kept.length < LOW) void this.#askForMore(goal).catch(() => undefined);
+        return next.grant;
+      }
+      await this.#askForMore(goal);
+    }
+  }
+
+  /** A grant that leaves out nodes which just failed, if there are others. */
+  async takeElsewhere(goal: number, exclude: ReadonlySet<number>): Promise<Grant> {
+    const reply = await this.#ask(goal, 1, exclude);
+    const [only] = reply.grants;
+    if (!only) throw new DfsError('EAGAIN', 'the metadata server granted nothing');
+    return only;
+  }
+
+  /** Drops every grant that names a node which failed. */
+  dropNode(node: number): void {
+    for (const [goal, kept] of this.#kept) {
+      this.#kept.set(
+        goal,
+        kept.filter(each => !each.grant.nodes.includes(node)),
+      );
+    }
+  }
+
+  #usable(goal: number): Kept[] {
+    const oldestMs = this.#clock.monotonicMs() - MAX_AGE_MS;
+    const kept = this.#kept.get(goal) ?? [];
+    let stale = 0;
+    while ((kept[stale]?.sinceMs ?? Infinity) < oldestMs) stale += 1;
+    kept.splice(0, stale);
+    this.#kept.set(goal, kept);
+    return kept;
+  }
+
+  async #askForMore(goal: number): Promise<void> {
+    let asking = this.#asking.get(goal);
+    if (!asking) {
+      asking = this.#refill(goal).finally(() => this.#asking.delete(goal));
+      this.#asking.set(goal, asking);
+    }
+    await asking;
+  }
+
+  async #refill(goal: number): Promise<void> {
+    const reply = await this.#ask(goal, BATCH, new Set());
+    this.add(goal, reply.grants, reply.nodes);
+  }
+
+  async #ask(goal: number, count: number, exclude: ReadonlySet<number>): Promise<ReplyOf<typeof grant>> {
+    const unwanted = new Set([...this.#nodes.distrusted(), ...exclude]);
+    const reply = await this.#session.ask(grant, {
+      count,
+      goal,
+      maxBytes: this.#chunkBytes,
+      exclude: [...unwanted].slice(0, 64),
+    });
+    this.#nodes.learn(reply.nodes);
+    return reply;
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * A client's session with the metadata server: survives broken connections and server restarts, and executes every
+ * mutating request once (DESIGN decision 4).
+ *
+ *     connecting ──session──► ready ──connection lost──► connecting (same session resumed)
+ *                               │                             │
+ *                               └───────── close() ◄──────────┘     ended by the server: a new session begins, and
+ *                                                                   what the old one had in flight fails with EIO
+ */
+import type { Static, TObject, TSchema } from '@sinclair/typebox';
+import { sleep, type Clock, type Timer } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import type { Endpoint, Network } from '../platform/network.js';
+import type { Random } from '../platform/random.js';
+import type { Command } from '../protocol/command.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { MAX_OPEN_INODES, SESSION_RENEW_MS } from '../protocol/limits.js';
+import { end, open, release, renew, session } from '../protocol/metadata-commands.js';
+import type { Attributes, Once } from '../protocol/types.js';
+import { isConnectionError, RpcClient } from '../rpc/client.js';
+import type { RpcConnection } from '../rpc/connection.js';
+
+export interface MetadataSessionOptions {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metadata: Endpoint;
+  readonly key?: Uint8Array | undefined;
+  /** How long a request waits for an absent metadata server before it fails with EIO. */
+  readonly timeoutMs: number;
+  /** Who this is, for people. */
+  readonly clientName: string;
+}
+
+/** A server that took the connection but does not answer for this long is tried again on a new connection. */
+const ATTEMPT_TIMEOUT_MS = 15_000;
+const GREETING_TIMEOUT_MS = 5000;
+const RETRY_PAUSE_MS = 20;
+
+type WithOnce = TObject & { static: { once: Once } };
+
+export class MetadataSession {
+  readonly #options: MetadataSessionOptions;
+  readonly #rpc: RpcClient;
+  #session = 0;
+  #secret: Uint8Array = new Uint8Array();
+  #cluster = '';
+  #sequence = 0;
+  /** Sequences whose replies have not arrived. */
+  readonly #outstanding = new Set<number>();
+  /** inode → how many handles of this client have it open */
+  readonly #opens = new Map<number, number>();
+  #renewTimer: Timer | undefined;
+  #isClosed = false;
+
+  constructor(options: MetadataSessionOptions) {
+    this.#options = options;
+    this.#rpc = new RpcClient({
+      network: options.network,
+      clock: options.clock,
+      random: options.random,
+      log: options.log,
+      endpoint: options.metadata,
+      key: options.key,
+      greet: async connection => await this.#greet(connection),
+    });
+  }
+
+  /** Connects and begins the session; one attempt, so that a wrong address is told at once. */
+  async start(): Promise<void> {
+    await this.#rpc.connect(this.#options.clock.monotonicMs());
+    this.#scheduleRenewal();
+  }
+
+  get cluster(): string {
+    return this.#cluster;
+  }
+
+  /** The address by which the metadata server sees this client. */
+  get metadataEndpoint(): Endpoint {
+    return this.#options.metadata;
+  }
+
+  /**
+   * Sends a request that changes nothing, or that may be repeated without harm. Waits for an absent server up to the
+   * session's timeout, then fails with EIO.
+   */
+  async ask<Request extends TSchema, Reply extends TSchema>(
+    command: Command<Request, Reply>,
+    request: Static<Request>,
+  ): Promise<Static<Reply>> {
+    return await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
+      const { reply } = await connection.call(command, request, { timeoutMs });
+      return reply;
+    });
+  }
+
+  /**
+   * Sends a request that changes something, numbered so that the server executes it once however often it is sent.
+   * EIO when the server stayed away, or ended the session while the request was under way.
+   */
+  async execute<Request extends WithOnce, Reply extends TSchema>(
+    command: Command<Request, Reply>,
+    request: Omit<Static<Request>, 'once'>,
+  ): Promise<Static<Reply>> {
+    this.#sequence += 1;
+    const sequence = this.#sequence;
+    let session = 0;
+    this.#outstanding.add(sequence);
+    try {
+      return await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
+        if (session !== 0 && session !== this.#session) {
+          throw new DfsError(
+            'EIO',
+            `the metadata server ended this session while '${command.name}' was under way`,
+          );
+        }
+        session = this.#session;
+        const once: Once = { session, sequence, acknowledged: this.#acknowledged() };
+        const { reply } = await connection.call(command, { ...request, once } as Static<Request>, {
+          timeoutMs,
+        });
+        return reply;
+      });
+    } finally {
+      this.#outstanding.delete(sequence);
+    }
+  }
+
+  /** Opens an inode for one more handle: unlinked by anybody, it lives until the last `release`. ENFILE, ENOENT, … */
+  async open(inode: number): Promise<Attributes> {
+    this.noteOpen(inode);
+    try {
+      const { attributes } = await this.#untilAnswered(open.name, async (connection, timeoutMs) => {
+        const { reply } = await connection.call(open, { inode, session: this.#session }, { timeoutMs });
+        return reply;
+      });
+      return attributes;
+    } catch (error) {
+      this.#forgetOpen(inode);
+      throw error;
+    }
+  }
+
+  /** Counts a handle on an inode that the server opened as part of another request (`put`). */
+  noteOpen(inode: number): void {
+    const count = this.#opens.get(inode) ?? 0;
+    if (count === 0 && this.#opens.size >= MAX_OPEN_INODES) {
+      throw new DfsError('ENFILE', `this client already has ${MAX_OPEN_INODES} files open`);
+    }
+    this.#opens.set(inode, count + 1);
+  }
+
+  /** Gives one handle back; with the last one the server is told. */
+  async release(inode: number): Promise<void> {
+    if (!this.#forgetOpen(inode)) return;
+    await this.#untilAnswered(release.name, async (connection, timeoutMs) => {
+      // Opened again meanwhile: the server must keep it.
+      if (this.#opens.has(inode)) return;
+      await connection.call(release, { inode, session: this.#session }, { timeoutMs });
+    });
+  }
+
+  /** Ends the session if the server is there, and closes the connection. May be called twice. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#renewTimer?.cancel();
+    try {
+      const { clock } = this.#options;
+      const connection = await this.#rpc.connect(clock.monotonicMs());
+      await connection.call(end, { session: this.#session }, { timeoutMs: GREETING_TIMEOUT_MS });
+    } catch (error) {
+      // The server ends the session by itself when it hears no more of it.
+      this.#options.log.debug({ reason: toDfsError(error).message }, 'the session was not ended in order');
+    }
+    this.#rpc.close();
+  }
+
+  #forgetOpen(inode: number): boolean {
+    const count = this.#opens.get(inode) ?? 0;
+    if (count > 1) {
+      this.#opens.set(inode, count - 1);
+      return false;
+    }
+    return this.#opens.delete(inode);
+  }
+
+  #acknowledged(): number {
+    let lowest = this.#sequence + 1;
+    // A Set iterates in insertion order and sequences only grow, so the first one is the lowest.
+    for (const sequence of this.#outstanding) {
+      lowest = sequence;
+      break;
+    }
+    return lowest - 1;
+  }
+
+  async #untilAnswered<Reply>(
+    what: string,
+    attempt: (connection: RpcConnection, timeoutMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
+    const { clock, timeoutMs } = this.#options;
+    const deadlineMs = clock.monotonicMs() + timeoutMs;
+    for (;;) {
+      let connection: RpcConnection | undefined;
+      try {
+        connection = await this.#rpc.connect(deadlineMs);
+        const leftMs = Math.max(1, deadlineMs - clock.monotonicMs());
+        return await attempt(connection, Math.min(leftMs, ATTEMPT_TIMEOUT_MS));
+      } catch (error) {
+        const reason = toDfsError(error);
+        // Silence may mean a dead connection that nobody told us of; a new one finds out.
+        if (reason.code === 'ETIMEDOUT') connection?.close(reason);
+        if (reason.code === 'ESTALE') await this.#checkSession(connection);
+        if (!isConnectionError(reason)) throw reason;
+        const leftMs = deadlineMs - clock.monotonicMs();
+        if (leftMs <= 0 || this.#isClosed) {
+          throw new DfsError(
+            'EIO',
+            `'${what}' failed, no metadata server for ${timeoutMs / 1000} s: ${reason.message}`,
+          );
+        }
+        await sleep(clock, Math.min(leftMs, RETRY_PAUSE_MS));
+      }
+    }
+  }
+
+  /** ESTALE may mean that the server ended our session; then the connection is made anew, with a new session. */
+  async #checkSession(connection: RpcConnection | undefined): Promise<void> {
+    if (!connection || connection.isClosed) return;
+    try {
+      await connection.call(renew, { session: this.#session }, { timeoutMs: GREETING_TIMEOUT_MS });
+    } catch (error) {
+      if (hasCode(error, 'ESTALE')) connection.close(new DfsError('ECONNRESET', 'the session ended'));
+    }
+  }
+
+  async #greet(connection: RpcConnection): Promise<void> {
+    const { reply } = await connection.call(
+      session,
+      {
+        session: this.#session,
+        secret: this.#secret,
+        client: this.#options.clientName.slice(0, 255),
+        opens: [...this.#opens.keys()],
+      },
+      { timeoutMs: GREETING_TIMEOUT_MS },
+    );
+    if (this.#session !== 0 && !reply.resumed) {
+      this.#options.log.warn(
+        { old: this.#session, new: reply.session },
+        'the metadata server began a new session',
+      );
+    }
+    this.#session = reply.session;
+    this.#secret = Buffer.from(reply.secret);
+    this.#cluster = reply.cluster;
+  }
+
+  #scheduleRenewal(): void {
+    if (this.#isClosed) return;
+    this.#renewTimer = this.#options.clock.setTimer(SESSION_RENEW_MS, () => void this.#renew(), true);
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      const { clock } = this.#options;
+      const connection = await this.#rpc.connect(clock.monotonicMs());
+      try {
+        await connection.call(renew, { session: this.#session }, { timeoutMs: GREETING_TIMEOUT_MS });
+      } catch (error) {
+        if (hasCode(error, 'ESTALE', 'ETIMEDOUT')) connection.close(toDfsError(error));
+        throw error;
+      }
+    } catch (error) {
+      // The next request, or the next renewal, makes a new connection; until then there is nothing to tell anybody.
+      this.#options.log.debug({ reason: toDfsError(error).message }, 'the session was not renewed');
+    }
+    this.#scheduleRenewal();
+  }
+}

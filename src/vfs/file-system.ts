@@ -1,0 +1,128 @@
+/**
+ * What a mounted DFS can do, as its users see it: the FUSE drivers, and the commands that move files. POSIX semantics
+ * on inodes; every method rejects with a DfsError that carries the errno of the POSIX page named there.
+ */
+import type { Payload } from '../protocol/frame.js';
+import type { NodeStatus } from '../protocol/metadata-commands.js';
+import type { Attributes, TimeOrNow } from '../protocol/types.js';
+
+/** The fields of setattr that are given are changed; the others stay. */
+export interface AttributeChanges {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly size?: number;
+  readonly atime?: TimeOrNow;
+  readonly mtime?: TimeOrNow;
+}
+
+/** Who owns what is created, and its permission bits. */
+export interface Creation {
+  /** Permission bits; for mknod with the file type. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A number by which an open file is known, as a file descriptor is. */
+export type FileHandle = number;
+
+export interface DirectoryEntry {
+  readonly name: Buffer;
+  readonly attributes: Attributes;
+}
+
+export interface ListedFile {
+  /** Names below the root of the listing. */
+  readonly path: readonly Buffer[];
+  readonly attributes: Attributes;
+}
+
+export interface Statfs {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly inodes: number;
+  readonly liveNodes: number;
+}
+
+export interface FileSystem {
+  /**
+   * The inode at the end of a path, walked in one round trip.
+   * @param names the path's names
+   * @param from where the walk starts; the root when left out
+   * @param followLinks follow symbolic links, the last name's too (absolute targets start at `from`); otherwise links
+   *   before the last name end the walk with ENOTDIR, as a kernel driver, which walks itself, expects
+   */
+  resolve(names: readonly Uint8Array[], from?: number, followLinks?: boolean): Promise<Attributes>;
+  lookup(parent: number, name: Uint8Array): Promise<Attributes>;
+  getattr(inode: number): Promise<Attributes>;
+  setattr(inode: number, changes: AttributeChanges): Promise<Attributes>;
+  readlink(inode: number): Promise<Buffer>;
+  mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes>;
+  mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes>;
+  symlink(
+    parent: number,
+    name: Uint8Array,
+    target: Uint8Array,
+    owner: Omit<Creation, 'mode'>,
+  ): Promise<Attributes>;
+  link(inode: number, parent: number, name: Uint8Array): Promise<Attributes>;
+  unlink(parent: number, name: Uint8Array): Promise<void>;
+  rmdir(parent: number, name: Uint8Array): Promise<void>;
+  /** @param flags RenameFlag bits, as for renameat2(2) */
+  rename(
+    parent: number,
+    name: Uint8Array,
+    newParent: number,
+    newName: Uint8Array,
+    flags: number,
+  ): Promise<void>;
+
+  /**
+   * open(2) with O_CREAT: creates a regular file, or opens the one that is there (EEXIST when `exclusive`).
+   * @param openFlags the other flags of open(2); O_TRUNC empties an existing file
+   */
+  create(
+    parent: number,
+    name: Uint8Array,
+    creation: Creation,
+    exclusive: boolean,
+    openFlags: number,
+  ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }>;
+  /** open(2) of an existing regular file. */
+  open(inode: number, openFlags: number): Promise<FileHandle>;
+  /** The inode behind a handle; EBADF. */
+  inodeOf(handle: FileHandle): number;
+  /** Up to `length` bytes at `offset`, fewer only at the end of the file. The pieces must not be changed. */
+  read(handle: FileHandle, offset: number, length: number): Promise<Payload>;
+  /**
+   * Writes `data`, whose memory the caller may use again afterwards. Returns the bytes taken: always all. An error of
+   * an earlier write that was discovered later is told once, here or by `flush` or `fsync`.
+   */
+  write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number>;
+  /** What close(2) does: everything written is committed, so that every client that opens the file sees it. */
+  flush(handle: FileHandle): Promise<void>;
+  /** fsync(2): everything written is on stable storage on as many nodes as the goal says. */
+  fsync(handle: FileHandle): Promise<void>;
+  /** The last close(2): gives the handle back. */
+  release(handle: FileHandle): Promise<void>;
+  /** fsync(2) of a directory: every change that was acknowledged is on stable storage. */
+  fsyncDirectory(inode: number): Promise<void>;
+
+  /** A directory's entries in name order, without `.` and `..`. */
+  readdir(inode: number): AsyncIterable<DirectoryEntry>;
+  /** Every entry that is no directory below `root`, in path order; with `recursive` false only the directory's own entries. */
+  list(root: number, recursive: boolean): AsyncIterable<ListedFile>;
+  statfs(): Promise<Statfs>;
+
+  getxattr(inode: number, name: Uint8Array): Promise<Buffer>;
+  listxattr(inode: number): Promise<Buffer[]>;
+  /** @param flags XattrFlag bits, as for setxattr(2) */
+  setxattr(inode: number, name: Uint8Array, value: Uint8Array, flags: number): Promise<void>;
+  removexattr(inode: number, name: Uint8Array): Promise<void>;
+
+  /** The data nodes and how they are. */
+  nodes(): Promise<NodeStatus[]>;
+  /** Commits everything written by anybody through this client, and ends the session. May be called twice. */
+  close(): Promise<void>;
+}

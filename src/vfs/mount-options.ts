@@ -1,0 +1,33 @@
+/** How a client of DFS is set up. */
+import type { Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import type { Endpoint, Network } from '../platform/network.js';
+import type { Random } from '../platform/random.js';
+
+export interface VfsOptions {
+  readonly metadata: Endpoint;
+  /** The cluster's shared key, if it has one. */
+  readonly key?: Uint8Array | undefined;
+  /** Replicas that new chunks should have; 0 takes each file's own goal. */
+  readonly goal: number;
+  /** How long an operation waits for absent servers before it fails with EIO. */
+  readonly timeoutMs: number;
+  /** The most written data that is not yet stored. */
+  readonly dirtyBytes: number;
+  /** The most data kept for reading it again. */
+  readonly cacheBytes: number;
+  /** How far ahead of a sequential reader is read; 0 turns read-ahead off. */
+  readonly readAheadBytes: number;
+  readonly chunkBytes: number;
+  /** Who this is, for people: program, host and process. */
+  readonly clientName: string;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export const DEFAULT_TIMEOUT_MS = 30_000;
+export const DEFAULT_DIRTY_BYTES = 64 << 20;
+export const DEFAULT_CACHE_BYTES = 64 << 20;
+export const DEFAULT_READ_AHEAD_BYTES = 8 << 20;
