@@ -8,7 +8,7 @@ export interface VfsOptions {
   readonly metadata: Endpoint;
   /** The cluster's shared key, if it has one. */
   readonly key?: Uint8Array | undefined;
-  /** Replicas that new chunks should have; 0 takes each file's own goal. */
+  /** Replicas that the chunks this client stores should have. */
   readonly goal: number;
   /** How long an operation waits for absent servers before it fails with EIO. */
   readonly timeoutMs: number;
