@@ -74,13 +74,9 @@ export class ChunkWriter {
     }
   }
 
-  /** What was stored on these nodes before this call is on stable storage when it returns. */
-  async sync(nodes: ReadonlySet<number>): Promise<void> {
-    await Promise.all(
-      [...nodes].map(async node => {
-        await this.#nodes.call(node, syncChunks, {}, { timeoutMs: WRITE_TIMEOUT_MS });
-      }),
-    );
+  /** What was stored on this node before this call is on stable storage when it returns. */
+  async sync(node: number): Promise<void> {
+    await this.#nodes.call(node, syncChunks, {}, { timeoutMs: WRITE_TIMEOUT_MS });
   }
 
   async #takeGrant(goal: number, failed: ReadonlySet<number>): Promise<Grant> {

@@ -7,7 +7,7 @@
  *                               └───────── close() ◄──────────┘     ended by the server: a new session begins, and
  *                                                                   what the old one had in flight fails with EIO
  */
-import type { Static, TObject, TSchema } from '@sinclair/typebox';
+import type { Static, TSchema } from '@sinclair/typebox';
 import { sleep, type Clock, type Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
@@ -37,8 +37,6 @@ export interface MetadataSessionOptions {
 const ATTEMPT_TIMEOUT_MS = 15_000;
 const GREETING_TIMEOUT_MS = 5000;
 const RETRY_PAUSE_MS = 20;
-
-type WithOnce = TObject & { static: { once: Once } };
 
 export class MetadataSession {
   readonly #options: MetadataSessionOptions;
@@ -100,25 +98,25 @@ export class MetadataSession {
    * Sends a request that changes something, numbered so that the server executes it once however often it is sent.
    * EIO when the server stayed away, or ended the session while the request was under way.
    */
-  async execute<Request extends WithOnce, Reply extends TSchema>(
+  async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
   ): Promise<Static<Reply>> {
     this.#sequence += 1;
     const sequence = this.#sequence;
-    let session = 0;
+    let executing = 0;
     this.#outstanding.add(sequence);
     try {
       return await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
-        if (session !== 0 && session !== this.#session) {
+        if (executing !== 0 && executing !== this.#session) {
           throw new DfsError(
             'EIO',
             `the metadata server ended this session while '${command.name}' was under way`,
           );
         }
-        session = this.#session;
-        const once: Once = { session, sequence, acknowledged: this.#acknowledged() };
-        const { reply } = await connection.call(command, { ...request, once } as Static<Request>, {
+        executing = this.#session;
+        const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
+        const { reply } = await connection.call(command, withOnce(request, once) as Static<Request>, {
           timeoutMs,
         });
         return reply;
@@ -280,4 +278,9 @@ export class MetadataSession {
     }
     this.#scheduleRenewal();
   }
+}
+
+/** The cast says what the types of `execute` know: the request's shape is this one, with `once`. */
+function withOnce(request: object, once: Once): unknown {
+  return { ...request, once };
 }

@@ -1,0 +1,59 @@
+/** Reads chunks from whichever replica answers, and believes none without its checksums. */
+import type { Logger } from '../platform/log.js';
+import { matchesChecksums } from '../protocol/checksum.js';
+import { read } from '../protocol/datanode-commands.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import { payloadBytes, type Payload } from '../protocol/frame.js';
+import type { ChunkLocation } from '../protocol/types.js';
+import { isConnectionError } from '../rpc/client.js';
+import type { DataNodePool } from './data-node-pool.js';
+
+const READ_TIMEOUT_MS = 10_000;
+
+export class ChunkReader {
+  readonly #nodes: DataNodePool;
+  readonly #log: Logger;
+
+  constructor(nodes: DataNodePool, log: Logger) {
+    this.#nodes = nodes;
+    this.#log = log;
+  }
+
+  /**
+   * `length` bytes of a chunk from `offset` on: one try of each replica, the likeliest first. Rejects with ENOENT when
+   * every replica is gone (the chunk may have been replaced: look its file's extents up again), with a connection
+   * error when a node that may have it was not reached, and with EIO when what there is does not match its checksums.
+   */
+  async read(location: ChunkLocation, offset: number, length: number): Promise<Payload> {
+    const errors: DfsError[] = [];
+    for (const node of this.#nodes.preferred(location.nodes)) {
+      try {
+        return await this.#readFrom(node, location.chunk, offset, length);
+      } catch (error) {
+        const reason = toDfsError(error);
+        this.#nodes.distrust(node);
+        this.#log.warn({ chunk: location.chunk, node, reason: reason.message }, 'a replica was not read');
+        errors.push(reason);
+      }
+    }
+    const unreached = errors.find(error => isConnectionError(error));
+    if (unreached) throw unreached;
+    if (errors.length > 0 && errors.every(error => error.code === 'ENOENT')) {
+      throw new DfsError('ENOENT', `no data node has chunk ${location.chunk} any more`);
+    }
+    const reasons = errors.map(error => error.message).join('; ') || 'it has no replica';
+    throw new DfsError('EIO', `chunk ${location.chunk} cannot be read: ${reasons}`);
+  }
+
+  async #readFrom(node: number, chunk: number, offset: number, length: number): Promise<Payload> {
+    const request = { chunk, offset, length };
+    const { reply, payload } = await this.#nodes.call(node, read, request, { timeoutMs: READ_TIMEOUT_MS });
+    if (payloadBytes(payload) !== length) {
+      throw new DfsError('EIO', `data node ${node} sent ${payloadBytes(payload)} bytes instead of ${length}`);
+    }
+    if (!matchesChecksums(payload, reply.checksums, offset)) {
+      throw new DfsError('EIO', `what data node ${node} sent of chunk ${chunk} does not match its checksum`);
+    }
+    return payload;
+  }
+}

@@ -1,0 +1,77 @@
+/** A client of one DFS: its session, the data nodes it talks to, and what reads and writes chunks. */
+import type { Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import type { Endpoint, Network } from '../platform/network.js';
+import type { Random } from '../platform/random.js';
+import { nodes } from '../protocol/metadata-commands.js';
+import { ChunkCache } from './chunk-cache.js';
+import { ChunkReader } from './chunk-reader.js';
+import { ChunkWriter } from './chunk-writer.js';
+import { ContentReader } from './content-reader.js';
+import { DataNodePool } from './data-node-pool.js';
+import { GrantPool } from './grant-pool.js';
+import { MetadataSession } from './metadata-session.js';
+
+export interface ClientOptions {
+  readonly metadata: Endpoint;
+  /** The cluster's shared key, if it has one. */
+  readonly key?: Uint8Array | undefined;
+  /** How long an operation waits for absent servers before it fails with EIO. */
+  readonly timeoutMs: number;
+  /** The most chunk data kept for reading it again. */
+  readonly cacheBytes: number;
+  /** The most bytes of a chunk that this client writes. */
+  readonly chunkBytes: number;
+  /** Who this is, for people: program, host and process. */
+  readonly clientName: string;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class Client {
+  readonly log: Logger;
+  readonly session: MetadataSession;
+  readonly nodes: DataNodePool;
+  readonly grants: GrantPool;
+  readonly writer: ChunkWriter;
+  readonly content: ContentReader;
+
+  private constructor(options: ClientOptions) {
+    const { clock, log, timeoutMs } = options;
+    this.log = log;
+    this.session = new MetadataSession(options);
+    this.nodes = new DataNodePool(options);
+    this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes);
+    this.writer = new ChunkWriter(this.nodes, this.grants, clock, timeoutMs);
+    const reader = new ChunkReader(this.nodes, log);
+    const cache = new ChunkCache(reader, options.cacheBytes);
+    this.content = new ContentReader(this.session, this.nodes, reader, cache, clock, timeoutMs);
+  }
+
+  /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
+  static async open(options: ClientOptions): Promise<Client> {
+    const client = new Client(options);
+    try {
+      await client.session.start();
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
+    return client;
+  }
+
+  /** The data nodes that live, by the metadata server's word. */
+  async liveNodes(): Promise<number[]> {
+    const reply = await this.session.ask(nodes, {});
+    this.nodes.learn(reply.nodes);
+    return reply.nodes.filter(status => status.state === 'live').map(status => status.node);
+  }
+
+  /** Ends the session and closes every connection. May be called twice. */
+  async close(): Promise<void> {
+    await this.session.close();
+    this.nodes.close();
+  }
+}

@@ -1,0 +1,132 @@
+/** Reads a file's committed bytes: extents from the metadata server, chunks from the data nodes. */
+import { sleep, type Clock } from '../platform/clock.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import type { Payload } from '../protocol/frame.js';
+import { get } from '../protocol/metadata-commands.js';
+import type { Attributes } from '../protocol/types.js';
+import { isConnectionError } from '../rpc/client.js';
+import type { ChunkCache } from './chunk-cache.js';
+import type { ChunkReader } from './chunk-reader.js';
+import type { DataNodePool } from './data-node-pool.js';
+import type { ExtentMap, ExtentPiece } from './extent-map.js';
+import type { MetadataSession } from './metadata-session.js';
+
+/** Extents asked for at once: a page of some 100 kB, which covers 4 GiB of a file written in one go. */
+const EXTENTS_PER_PAGE = 1024;
+/** A chunk no longer than this is fetched whole even by a reader who jumps about. */
+const SMALL_CHUNK_BYTES = 128 << 10;
+const FIRST_PAUSE_MS = 20;
+const MAX_PAUSE_MS = 500;
+/** A chunk that no node has, looked up anew this many times, is lost. */
+const LOOKUPS_OF_A_LOST_CHUNK = 3;
+
+const ZEROS = Buffer.alloc(1 << 20);
+
+export interface ReadRange {
+  readonly inode: number;
+  readonly extents: ExtentMap;
+  readonly offset: number;
+  readonly length: number;
+  /** What follows will be wanted too, so whole blocks are fetched and kept. */
+  readonly isSequential: boolean;
+  /** Told the attributes that came along. */
+  readonly onAttributes: (attributes: Attributes) => void;
+}
+
+export class ContentReader {
+  readonly #session: MetadataSession;
+  readonly #nodes: DataNodePool;
+  readonly #reader: ChunkReader;
+  readonly #cache: ChunkCache;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+
+  constructor(
+    session: MetadataSession,
+    nodes: DataNodePool,
+    reader: ChunkReader,
+    cache: ChunkCache,
+    clock: Clock,
+    timeoutMs: number,
+  ) {
+    this.#session = session;
+    this.#nodes = nodes;
+    this.#reader = reader;
+    this.#cache = cache;
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * The bytes of a range; holes, and what lies behind the last extent, are zeros. Waits up to the client's timeout
+   * for servers that are away, then rejects with EIO; rejects with EIO at once when every replica is bad.
+   */
+  async read(range: ReadRange): Promise<Payload> {
+    const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs;
+    let pauseMs = FIRST_PAUSE_MS;
+    let lost = 0;
+    for (;;) {
+      try {
+        const pieces = await this.locate(range);
+        const parts = await Promise.all(pieces.map(piece => this.#readPiece(piece, range.isSequential)));
+        return parts.length === 1 && parts[0] ? parts[0] : parts.flat();
+      } catch (error) {
+        const reason = toDfsError(error);
+        const leftMs = deadlineMs - this.#clock.monotonicMs();
+        if (reason.code === 'ENOENT') lost += 1;
+        else if (!isConnectionError(reason)) throw reason;
+        if (leftMs <= 0 || lost >= LOOKUPS_OF_A_LOST_CHUNK) throw new DfsError('EIO', reason.message);
+        // The chunk may have moved, or its node may be back under another address.
+        range.extents.clear();
+        await sleep(this.#clock, Math.min(leftMs, pauseMs));
+        pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2);
+      }
+    }
+  }
+
+  /** Where the bytes of a range are. Rejects as a request to the metadata server does. */
+  async locate(range: ReadRange): Promise<ExtentPiece[]> {
+    const end = range.offset + range.length;
+    for (;;) {
+      const found = range.extents.find(range.offset, end);
+      if (typeof found !== 'number') return found;
+      const reply = await this.#session.ask(get, {
+        inode: range.inode,
+        offset: found,
+        limit: EXTENTS_PER_PAGE,
+      });
+      this.#nodes.learn(reply.nodes);
+      const until = reply.next < 0 ? Number.POSITIVE_INFINITY : reply.next;
+      range.extents.insertPage(reply.attributes.version, found, until, reply.extents, reply.chunks);
+      range.onAttributes(reply.attributes);
+    }
+  }
+
+  /** Fetches a range into the cache. Never rejects: who reads the range will be told what is wrong with it. */
+  async prefetch(range: ReadRange): Promise<void> {
+    try {
+      const pieces = await this.locate(range);
+      await Promise.all(pieces.map(piece => this.#readPiece(piece, true)));
+    } catch {
+      // Told to the reader, as said above.
+    }
+  }
+
+  async #readPiece(piece: ExtentPiece, isSequential: boolean): Promise<Payload> {
+    const { location, chunkOffset, length } = piece;
+    if (!location) return zeros(length);
+    const isCached =
+      isSequential ||
+      location.length <= SMALL_CHUNK_BYTES ||
+      this.#cache.has(location.chunk, chunkOffset, length);
+    return isCached
+      ? await this.#cache.read(location, chunkOffset, length)
+      : await this.#reader.read(location, chunkOffset, length);
+  }
+}
+
+function zeros(length: number): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let left = length; left > 0; left -= ZEROS.length) pieces.push(ZEROS.subarray(0, left));
+  return pieces;
+}

@@ -1,0 +1,181 @@
+/**
+ * What a client knows of one file's extents, at one version of the file. Parts of the file that were never asked for
+ * are unknown, which is not the same as a hole.
+ */
+import type { ChunkLocation, Extent } from '../protocol/types.js';
+
+/** A run of the file: bytes of a chunk, or (without location) a hole. */
+export interface ExtentPiece {
+  readonly offset: number;
+  readonly length: number;
+  readonly location: ChunkLocation | undefined;
+  readonly chunkOffset: number;
+}
+
+interface Interval {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A file in more pieces than this is asked for again rather than remembered whole (some 10 MB of memory). */
+const MAX_EXTENTS_KEPT = 65_536;
+
+export class ExtentMap {
+  #version = -1;
+  /** Sorted, not overlapping. */
+  #extents: Extent[] = [];
+  /** What is known: sorted, not touching. */
+  #known: Interval[] = [];
+  /** chunk → where it is */
+  #locations = new Map<number, ChunkLocation>();
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Forgets everything if the file is at another version than what is known here. */
+  revalidate(version: number): void {
+    if (version !== this.#version) this.#reset(version);
+  }
+
+  /** Forgets everything, also what is true: locations may have changed though the content did not. */
+  clear(): void {
+    this.#reset(this.#version);
+  }
+
+  /**
+   * Takes over one page of a `get` reply.
+   * @param from the offset that was asked for
+   * @param until where the next page begins; Infinity on the last page
+   */
+  insertPage(
+    version: number,
+    from: number,
+    until: number,
+    extents: readonly Extent[],
+    chunks: readonly ChunkLocation[],
+  ): void {
+    // A reply that was overtaken by a newer one would bring back what is no longer true.
+    if (version < this.#version) return;
+    this.revalidate(version);
+    if (this.#extents.length + extents.length > MAX_EXTENTS_KEPT) this.#reset(version);
+    const start = Math.min(from, extents[0]?.offset ?? from);
+    const last = extents.at(-1);
+    const end = Math.max(until, last ? last.offset + last.length : until);
+    this.#replace(start, end, extents, chunks);
+  }
+
+  /**
+   * Takes over what this client itself committed, which made the file's version `version`.
+   * @param extents sorted, not overlapping
+   */
+  commit(version: number, extents: readonly Extent[], chunks: readonly ChunkLocation[]): void {
+    if (version !== this.#version + 1) {
+      // Somebody else changed the file in between: what is known is of unknown age.
+      if (version > this.#version) this.#reset(version);
+      return;
+    }
+    this.#version = version;
+    if (this.#extents.length + extents.length > MAX_EXTENTS_KEPT) this.#reset(version);
+    for (const extent of extents) {
+      this.#replace(extent.offset, extent.offset + extent.length, [extent], []);
+    }
+    for (const chunk of chunks) this.#locations.set(chunk.chunk, chunk);
+  }
+
+  /** The pieces of [offset, end), or the first offset in it of which nothing is known. */
+  find(offset: number, end: number): ExtentPiece[] | number {
+    const known = this.#known[firstAfter(this.#known, offset, i => i.start) - 1];
+    if (!known || known.end <= offset) return offset;
+    if (known.end < end) return known.end;
+    const pieces: ExtentPiece[] = [];
+    let at = offset;
+    let index = firstAfter(this.#extents, offset, extent => extent.offset) - 1;
+    if (index < 0) index = 0;
+    for (; index < this.#extents.length && at < end; index += 1) {
+      const extent = this.#extents[index];
+      if (!extent || extent.offset >= end) break;
+      const extentEnd = extent.offset + extent.length;
+      if (extentEnd <= at) continue;
+      if (extent.offset > at) {
+        pieces.push(hole(at, extent.offset - at));
+        at = extent.offset;
+      }
+      const length = Math.min(extentEnd, end) - at;
+      const location = this.#locations.get(extent.chunk);
+      if (!location) return at;
+      pieces.push({ offset: at, length, location, chunkOffset: extent.chunkOffset + (at - extent.offset) });
+      at += length;
+    }
+    if (at < end) pieces.push(hole(at, end - at));
+    return pieces;
+  }
+
+  #reset(version: number): void {
+    this.#version = version;
+    this.#extents = [];
+    this.#known = [];
+    this.#locations = new Map();
+  }
+
+  /** [start, end) is now exactly `extents`, cutting those that reach in from the sides. */
+  #replace(start: number, end: number, extents: readonly Extent[], chunks: readonly ChunkLocation[]): void {
+    for (const chunk of chunks) this.#locations.set(chunk.chunk, chunk);
+    let first = firstAfter(this.#extents, start, extent => extent.offset) - 1;
+    const before = this.#extents[first];
+    if (!before || before.offset + before.length <= start) first += 1;
+    let last = first;
+    const fresh: Extent[] = [...extents];
+    for (; last < this.#extents.length; last += 1) {
+      const old = this.#extents[last];
+      if (!old || old.offset >= end) break;
+      const oldEnd = old.offset + old.length;
+      if (old.offset < start) fresh.unshift({ ...old, length: start - old.offset });
+      if (oldEnd > end) {
+        const cut = end - old.offset;
+        fresh.push({ ...old, offset: end, length: oldEnd - end, chunkOffset: old.chunkOffset + cut });
+      }
+    }
+    this.#extents.splice(first, last - first, ...fresh);
+    this.#learn(start, end);
+    if (this.#locations.size > 2 * this.#extents.length + 1024) this.#dropUnusedLocations();
+  }
+
+  #learn(start: number, end: number): void {
+    let first = firstAfter(this.#known, start, interval => interval.start) - 1;
+    const before = this.#known[first];
+    if (!before || before.end < start) first += 1;
+    let last = first;
+    let from = start;
+    let until = end;
+    for (; last < this.#known.length; last += 1) {
+      const old = this.#known[last];
+      if (!old || old.start > end) break;
+      from = Math.min(from, old.start);
+      until = Math.max(until, old.end);
+    }
+    this.#known.splice(first, last - first, { start: from, end: until });
+  }
+
+  #dropUnusedLocations(): void {
+    const used = new Set(this.#extents.map(extent => extent.chunk));
+    for (const chunk of this.#locations.keys()) if (!used.has(chunk)) this.#locations.delete(chunk);
+  }
+}
+
+function hole(offset: number, length: number): ExtentPiece {
+  return { offset, length, location: undefined, chunkOffset: 0 };
+}
+
+/** The index of the first item whose key is greater than `key`, in a list sorted by key. */
+function firstAfter<Item>(items: readonly Item[], key: number, keyOf: (item: Item) => number): number {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const item = items[middle];
+    if (item !== undefined && keyOf(item) <= key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

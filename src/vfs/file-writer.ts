@@ -1,0 +1,323 @@
+/**
+ * Takes the writes of one file, stores them as chunks, and commits the chunks in the order in which they were written.
+ *
+ *     write ──► WriteBuffer ──seal──► flight: storing ──► stored ──► committing ──► done
+ *                                        └──────────── failed: the error is told at the next write, fsync or close
+ *
+ * Flights store side by side but commit first in, first out, several at once if they are ready: what another client
+ * sees never skips over an earlier write.
+ */
+import type { LimitFunction } from 'p-limit';
+import type { Client } from '../client/client.js';
+import type { Clock, Timespec } from '../platform/clock.js';
+import { assert, DfsError, toDfsError } from '../protocol/errors.js';
+import { MAX_EXTENTS, MAX_FILE_BYTES } from '../protocol/limits.js';
+import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
+import type { Attributes, Extent } from '../protocol/types.js';
+import type { BlockPool } from './block-pool.js';
+import type { DirtyBudget } from './dirty-budget.js';
+import { WriteBuffer, type Slice } from './write-buffer.js';
+
+/** What all writers of a client share. */
+export interface WriterSurroundings {
+  readonly client: Client;
+  readonly budget: DirtyBudget;
+  readonly pool: BlockPool;
+  readonly clock: Clock;
+  readonly goal: number;
+  readonly chunkBytes: number;
+  /** Bounds how many chunks are being stored at once. */
+  readonly storeLimit: LimitFunction;
+}
+
+/** Whoever owns the writer. */
+export interface WriterOwner {
+  /** Called for each commit before its bytes leave the overlay. `extents` are sorted. */
+  committed(attributes: Attributes, extents: readonly Extent[], chunks: readonly StoredChunk[]): void;
+  failed(error: DfsError): void;
+}
+
+/** One chunk on its way. */
+class Flight {
+  /** Sorted. */
+  readonly slices: readonly Slice[];
+  readonly bytes: number;
+  readonly isDurable: boolean;
+  readonly lastWrite: Timespec;
+  /** What became of storing it; undefined while that is under way. */
+  outcome: StoredChunk | DfsError | undefined;
+  /** Never rejects. */
+  storing: Promise<void> = Promise.resolve();
+  /** Resolves when it is committed or has failed. */
+  readonly landed: Promise<void>;
+  #land: () => void = () => undefined;
+
+  constructor(slices: readonly Slice[], isDurable: boolean, lastWrite: Timespec) {
+    this.slices = slices;
+    this.bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
+    this.isDurable = isDurable;
+    this.lastWrite = lastWrite;
+    this.landed = new Promise(resolve => (this.#land = resolve));
+  }
+
+  get first(): Slice {
+    const [first] = this.slices;
+    assert(first, 'a chunk has bytes');
+    return first;
+  }
+
+  get end(): number {
+    return this.slices.at(-1)?.end ?? 0;
+  }
+
+  get stored(): StoredChunk | undefined {
+    return this.outcome instanceof DfsError ? undefined : this.outcome;
+  }
+
+  land(): void {
+    this.#land();
+  }
+}
+
+/** Where data was stored that its nodes have not yet been told to put on stable storage. */
+export interface UnsyncedData {
+  readonly nodes: ReadonlySet<number>;
+  /** Everything unsynced lies in [from, until) of the file. */
+  readonly from: number;
+  readonly until: number;
+}
+
+const NOTHING_UNSYNCED: UnsyncedData = { nodes: new Set(), from: 0, until: 0 };
+
+export class FileWriter {
+  readonly #inode: number;
+  readonly #shared: WriterSurroundings;
+  readonly #owner: WriterOwner;
+  readonly #buffer: WriteBuffer;
+  /** In the order in which they are to be committed. */
+  #flights: Flight[] = [];
+  #isCommitting = false;
+  #dirtySinceMs = 0;
+  #lastWrite: Timespec = { sec: 0, nsec: 0 };
+  #writeCount = 0;
+  #unsynced = NOTHING_UNSYNCED;
+
+  constructor(inode: number, shared: WriterSurroundings, owner: WriterOwner) {
+    this.#inode = inode;
+    this.#shared = shared;
+    this.#owner = owner;
+    this.#buffer = new WriteBuffer(shared.pool, shared.chunkBytes);
+  }
+
+  /** Whether anything written is not committed yet. */
+  get isPending(): boolean {
+    return this.#buffer.bytes > 0 || this.#flights.length > 0;
+  }
+
+  /** Where the last byte that is not committed yet ends; 0 when there is none. */
+  get pendingEnd(): number {
+    let end = this.#buffer.end;
+    for (const flight of this.#flights) end = Math.max(end, flight.end);
+    return end;
+  }
+
+  get pendingBytes(): number {
+    return this.#flights.reduce((sum, flight) => sum + flight.bytes, this.#buffer.bytes);
+  }
+
+  get lastWrite(): Timespec {
+    return this.#lastWrite;
+  }
+
+  /** Grows with each write: equal values mean that nothing was written in between. */
+  get writeCount(): number {
+    return this.#writeCount;
+  }
+
+  /** What is not committed yet, newest first, each layer sorted. */
+  layers(): (readonly Slice[])[] {
+    return [this.#buffer.slices, ...this.#flights.map(flight => flight.slices).toReversed()];
+  }
+
+  /**
+   * Takes a copy of `data`; waits while too much is dirty. EFBIG beyond the largest file.
+   * @param mtime what the file's modification time becomes
+   */
+  async write(offset: number, data: Uint8Array, mtime: Timespec): Promise<void> {
+    if (offset + data.length > MAX_FILE_BYTES) {
+      throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
+    }
+    const { budget, chunkBytes } = this.#shared;
+    for (let at = 0; at < data.length; at += chunkBytes) {
+      const part = data.subarray(at, at + chunkBytes);
+      if (!budget.tryReserve(part.length)) await budget.reserve(part.length);
+      this.#take(offset + at, part, mtime);
+    }
+  }
+
+  /**
+   * Writes again what is there already, so that it is stored anew; refused (false) when the file was written to since
+   * `writeCount` was read, for then the bytes may be old ones. The modification time stays.
+   */
+  async rewrite(offset: number, data: Uint8Array, writeCount: number, mtime: Timespec): Promise<boolean> {
+    await this.#shared.budget.reserve(data.length);
+    if (this.#writeCount !== writeCount) {
+      this.#shared.budget.release(data.length);
+      return false;
+    }
+    this.#take(offset, data, mtime);
+    return true;
+  }
+
+  /** Begins to store what was written `ageMs` ago or earlier. */
+  sealOlderThan(ageMs: number): void {
+    const isOld = this.#shared.clock.monotonicMs() - this.#dirtySinceMs >= ageMs;
+    if (this.#buffer.bytes > 0 && isOld) this.#launch(this.#buffer.takeAll(), false);
+  }
+
+  /** Everything written before this call is committed, or has failed and told its owner so, when it returns. */
+  async flush(isDurable: boolean): Promise<void> {
+    if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), isDurable);
+    await this.#flights.at(-1)?.landed;
+  }
+
+  /** Takes over the knowledge of what is not on stable storage; who takes it sees to it. */
+  takeUnsynced(): UnsyncedData {
+    const taken = this.#unsynced;
+    this.#unsynced = NOTHING_UNSYNCED;
+    return taken;
+  }
+
+  /** Gives back what takeUnsynced() took, when syncing failed. */
+  putBackUnsynced(data: UnsyncedData): void {
+    if (data.nodes.size === 0) return;
+    const old = this.#unsynced;
+    const isEmpty = old.nodes.size === 0;
+    this.#unsynced = {
+      nodes: new Set([...old.nodes, ...data.nodes]),
+      from: isEmpty ? data.from : Math.min(old.from, data.from),
+      until: Math.max(old.until, data.until),
+    };
+  }
+
+  #take(offset: number, data: Uint8Array, mtime: Timespec): void {
+    if (this.#buffer.bytes === 0) this.#dirtySinceMs = this.#shared.clock.monotonicMs();
+    this.#lastWrite = mtime;
+    this.#writeCount += 1;
+    const { grewBytes, isSliceFull } = this.#buffer.write(offset, data);
+    this.#shared.budget.release(data.length - grewBytes);
+    if (isSliceFull) this.#launch(this.#buffer.takeFull(), false);
+    if (this.#buffer.isWorthPacking) this.#launch(this.#buffer.takeAll(), false);
+  }
+
+  #launch(chunks: readonly Slice[][], isDurable: boolean): void {
+    for (const slices of chunks) {
+      const flight = new Flight(slices, isDurable, this.#lastWrite);
+      flight.storing = this.#shared.storeLimit(async () => await this.#store(flight));
+      this.#flights.push(flight);
+    }
+    if (!this.#isCommitting) void this.#commitAll();
+  }
+
+  async #store(flight: Flight): Promise<void> {
+    const { client, goal } = this.#shared;
+    try {
+      flight.outcome = await client.writer.store({
+        payload: flight.slices.flatMap(slice => slice.payload()),
+        goal,
+        inode: this.#inode,
+        fileOffset: flight.first.offset,
+        durable: flight.isDurable,
+      });
+    } catch (error) {
+      flight.outcome = toDfsError(error);
+    }
+  }
+
+  /** Runs while there are flights; never rejects. */
+  async #commitAll(): Promise<void> {
+    this.#isCommitting = true;
+    for (let head = this.#flights[0]; head; head = this.#flights[0]) {
+      await head.storing;
+      if (head.outcome instanceof DfsError) {
+        this.#owner.failed(head.outcome);
+        this.#land([head]);
+        continue;
+      }
+      const batch = this.#readyFlights();
+      try {
+        await this.#commit(batch);
+      } catch (error) {
+        this.#owner.failed(toDfsError(error));
+      }
+      this.#land(batch);
+    }
+    this.#isCommitting = false;
+  }
+
+  /** The flights at the head of the queue that are stored, do not overlap, and fit one request. */
+  #readyFlights(): Flight[] {
+    const ready: Flight[] = [];
+    let slices: Slice[] = [];
+    for (const flight of this.#flights) {
+      if (!flight.stored || slices.length + flight.slices.length > MAX_EXTENTS) break;
+      const together = [...slices, ...flight.slices].sort((a, b) => a.offset - b.offset);
+      if (together.some((slice, index) => (together[index + 1]?.offset ?? slice.end) < slice.end)) break;
+      slices = together;
+      ready.push(flight);
+    }
+    return ready;
+  }
+
+  async #commit(batch: readonly Flight[]): Promise<void> {
+    const extents: Extent[] = [];
+    const chunks: StoredChunk[] = [];
+    for (const flight of batch) {
+      assert(flight.stored, 'only stored chunks are committed');
+      chunks.push(flight.stored);
+      extents.push(...extentsOf(flight.slices, flight.stored.chunk));
+    }
+    extents.sort((a, b) => a.offset - b.offset);
+    const last = extents.at(-1);
+    const newest = batch.at(-1);
+    assert(last && newest, 'a commit has extents');
+    const { attributes } = await this.#shared.client.session.execute(blocks, {
+      inode: this.#inode,
+      extents,
+      chunks,
+      size: last.offset + last.length,
+      mtime: newest.lastWrite,
+      durable: batch.some(flight => flight.isDurable),
+    });
+    for (const flight of batch) this.#noteUnsynced(flight);
+    this.#owner.committed(attributes, extents, chunks);
+  }
+
+  #noteUnsynced(flight: Flight): void {
+    if (flight.isDurable || !flight.stored) return;
+    const nodes = new Set(flight.stored.nodes);
+    this.putBackUnsynced({ nodes, from: flight.first.offset, until: flight.end });
+  }
+
+  #land(batch: readonly Flight[]): void {
+    this.#flights = this.#flights.filter(flight => !batch.includes(flight));
+    for (const flight of batch) {
+      for (const slice of flight.slices) this.#shared.pool.give(slice.blocks);
+      this.#shared.budget.release(flight.bytes);
+      flight.land();
+    }
+  }
+}
+
+/** Slices that follow each other in the file, as they do in the chunk, are one extent. */
+function extentsOf(slices: readonly Slice[], chunk: number): Extent[] {
+  const extents: { offset: number; length: number; chunk: number; chunkOffset: number }[] = [];
+  let chunkOffset = 0;
+  for (const slice of slices) {
+    const before = extents.at(-1);
+    if (before && before.offset + before.length === slice.offset) before.length += slice.length;
+    else extents.push({ offset: slice.offset, length: slice.length, chunk, chunkOffset });
+    chunkOffset += slice.length;
+  }
+  return extents;
+}

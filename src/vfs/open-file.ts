@@ -1,0 +1,224 @@
+/** One regular file that this client has open, through however many handles. */
+import type { Clock } from '../platform/clock.js';
+import { compareTimespec } from '../platform/clock.js';
+import type { ExtentMap } from '../client/extent-map.js';
+import type { ReadRange } from '../client/content-reader.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
+import { sync } from '../protocol/metadata-commands.js';
+import type { Attributes } from '../protocol/types.js';
+import { FileWriter, type UnsyncedData, type WriterSurroundings } from './file-writer.js';
+import { assemble, overlay, type PlacedBytes } from './overlay.js';
+import type { ReadAhead } from './read-ahead.js';
+
+/** fsync stores data again that a failed node may have lost; writers who keep coming in between make it try again. */
+const REWRITE_ATTEMPTS = 20;
+const REWRITE_BYTES = 1 << 20;
+
+export class OpenFile {
+  readonly inode: number;
+  readonly #shared: WriterSurroundings;
+  readonly #extents: ExtentMap;
+  readonly #writer: FileWriter;
+  #attributes: Attributes;
+  /**
+   * The newest version of the content of which this client knows what is on stable storage; later ones hold somebody
+   * else's writes, or this client's own from before the file was opened.
+   */
+  #trackedVersion: number;
+  #failures = 0;
+  #lastFailure: DfsError | undefined;
+  /** Handles that have it open. */
+  handles = 0;
+  /** The server said that the file has no `security.capability`, which the kernel asks for before each write. */
+  hasNoCapability = false;
+
+  /**
+   * @param isNew it was created just now, so nobody can have written to it
+   * @param extents what is known of the file's extents from earlier
+   */
+  constructor(attributes: Attributes, isNew: boolean, extents: ExtentMap, shared: WriterSurroundings) {
+    this.inode = attributes.inode;
+    this.#shared = shared;
+    this.#extents = extents;
+    this.#attributes = attributes;
+    this.#trackedVersion = isNew ? attributes.version : -1;
+    extents.revalidate(attributes.version);
+    this.#writer = new FileWriter(attributes.inode, shared, {
+      committed: (committed, committedExtents, chunks) => {
+        this.#extents.commit(committed.version, committedExtents, chunks);
+        if (committed.version === this.#trackedVersion + 1) this.#trackedVersion = committed.version;
+        this.note(committed);
+      },
+      failed: error => {
+        this.#failures += 1;
+        this.#lastFailure = error;
+      },
+    });
+  }
+
+  /** How many writes failed after they were taken. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  get lastFailure(): DfsError | undefined {
+    return this.#lastFailure;
+  }
+
+  get isDirty(): boolean {
+    return this.#writer.isPending;
+  }
+
+  get size(): number {
+    return Math.max(this.#attributes.size, this.#writer.pendingEnd);
+  }
+
+  /** Takes over attributes that the metadata server told, unless newer ones are known. */
+  note(attributes: Attributes): void {
+    if (attributes.version < this.#attributes.version) return;
+    this.#attributes = attributes;
+    this.#extents.revalidate(attributes.version);
+  }
+
+  /** What stat(2) shows: `attributes`, or newer ones that are known, with what is written but not committed. */
+  present(attributes: Attributes): Attributes {
+    this.note(attributes);
+    const newest = attributes.version < this.#attributes.version ? this.#attributes : attributes;
+    if (!this.#writer.isPending) return newest;
+    const { lastWrite } = this.#writer;
+    const isNewer = (time: Attributes['mtime']): boolean => compareTimespec(lastWrite, time) > 0;
+    return {
+      ...newest,
+      size: this.size,
+      allocated: newest.allocated + this.#writer.pendingBytes,
+      mtime: isNewer(newest.mtime) ? lastWrite : newest.mtime,
+      ctime: isNewer(newest.ctime) ? lastWrite : newest.ctime,
+    };
+  }
+
+  /** As FileSystem.read. */
+  async read(readAhead: ReadAhead, offset: number, length: number): Promise<Payload> {
+    const { size } = this;
+    const wanted = Math.min(length, size - offset);
+    if (wanted <= 0) return NO_PAYLOAD;
+    const advice = readAhead.advise(offset, wanted, size);
+    if (advice.aheadLength > 0) {
+      void this.#shared.client.content.prefetch(this.#range(advice.aheadOffset, advice.aheadLength, true));
+    }
+    if (!this.#writer.isPending) {
+      return await this.#shared.client.content.read(this.#range(offset, wanted, advice.isSequential));
+    }
+    const { covered, gaps } = overlay(this.#writer.layers(), offset, offset + wanted);
+    const parts: PlacedBytes[] = [...covered];
+    await Promise.all(
+      gaps.map(async gap => {
+        const range = this.#range(gap.offset, gap.length, advice.isSequential);
+        parts.push({ offset: gap.offset, payload: await this.#shared.client.content.read(range) });
+      }),
+    );
+    return assemble(parts);
+  }
+
+  /** As FileSystem.write. */
+  async write(offset: number, data: Uint8Array): Promise<void> {
+    await this.#writer.write(offset, data, this.#clock.now());
+  }
+
+  /** Begins to store what was written `ageMs` ago or earlier. */
+  sealOlderThan(ageMs: number): void {
+    this.#writer.sealOlderThan(ageMs);
+  }
+
+  /** Commits everything written so far; what fails is counted in `failures`. */
+  async flush(): Promise<void> {
+    await this.#writer.flush(false);
+  }
+
+  /** As FileSystem.fsync, apart from earlier failures, which are counted. */
+  async fsync(): Promise<void> {
+    await this.#writer.flush(true);
+    const { version } = this.#attributes;
+    // Data that others wrote may be on any node; those with nothing to do answer at once.
+    const everywhere = version === this.#trackedVersion ? [] : await this.#shared.client.liveNodes();
+    await Promise.all([this.#makeDurable(), this.#syncNodes(everywhere)]);
+    await this.#shared.client.session.ask(sync, {});
+    this.#trackedVersion = Math.max(this.#trackedVersion, version);
+  }
+
+  /** What this client stored is on stable storage; what a failed node may have lost is stored anew. */
+  async #makeDurable(): Promise<void> {
+    for (let attempt = 1; attempt <= REWRITE_ATTEMPTS; attempt += 1) {
+      const unsynced = this.#writer.takeUnsynced();
+      try {
+        const lost = await this.#syncNodes(unsynced.nodes);
+        if (lost.size === 0) return;
+        await this.#storeAnew(unsynced, lost);
+      } catch (error) {
+        this.#writer.putBackUnsynced(unsynced);
+        throw error;
+      }
+      await this.#writer.flush(true);
+    }
+    throw new DfsError('EIO', 'data nodes failed again and again while data was made durable');
+  }
+
+  get #clock(): Clock {
+    return this.#shared.clock;
+  }
+
+  #range(offset: number, length: number, isSequential: boolean): ReadRange {
+    return {
+      inode: this.inode,
+      extents: this.#extents,
+      offset,
+      length,
+      isSequential,
+      onAttributes: attributes => this.note(attributes),
+    };
+  }
+
+  /** Returns the nodes that did not do it. */
+  async #syncNodes(nodes: Iterable<number>): Promise<Set<number>> {
+    const lost = new Set<number>();
+    await Promise.all(
+      [...nodes].map(async node => {
+        try {
+          await this.#shared.client.writer.sync(node);
+        } catch (error) {
+          this.#shared.client.log.warn(
+            { node, reason: toDfsError(error).message },
+            'a data node did not make its data durable',
+          );
+          lost.add(node);
+        }
+      }),
+    );
+    return lost;
+  }
+
+  /** Writes what lies on `lost` nodes again, for other nodes to hold; the next durable flush stores it. */
+  async #storeAnew(unsynced: UnsyncedData, lost: ReadonlySet<number>): Promise<void> {
+    const { content } = this.#shared.client;
+    const until = Math.min(unsynced.until, this.size);
+    for (let at = unsynced.from; at < until; at += REWRITE_BYTES) {
+      const range = this.#range(at, Math.min(REWRITE_BYTES, until - at), false);
+      const pieces = await content.locate(range);
+      for (const piece of pieces) {
+        if (!piece.location?.nodes.some(node => lost.has(node))) continue;
+        await this.#writeAgain(piece.offset, piece.length);
+      }
+    }
+  }
+
+  async #writeAgain(offset: number, length: number): Promise<void> {
+    for (let attempt = 1; attempt <= REWRITE_ATTEMPTS; attempt += 1) {
+      const { writeCount } = this.#writer;
+      await this.#writer.flush(false);
+      const payload = await this.#shared.client.content.read(this.#range(offset, length, false));
+      const { mtime } = this.#attributes;
+      if (await this.#writer.rewrite(offset, Buffer.concat(payload), writeCount, mtime)) return;
+    }
+    throw new DfsError('EIO', 'the file is written to all the time while a failed node is replaced');
+  }
+}

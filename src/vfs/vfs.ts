@@ -1,0 +1,412 @@
+/** POSIX on top of the client library (see FileSystem for what each method promises). */
+import { constants } from 'node:fs';
+import pLimit from 'p-limit';
+import { LRUCache } from 'lru-cache';
+import { Client } from '../client/client.js';
+import { ExtentMap } from '../client/extent-map.js';
+import type { Timer } from '../platform/clock.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
+import type { Payload } from '../protocol/frame.js';
+import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
+import {
+  getattr,
+  getxattr,
+  link,
+  list,
+  listxattr,
+  lookup,
+  mkdir,
+  mknod,
+  nodes,
+  put,
+  readdir,
+  readlink,
+  removexattr,
+  rename,
+  rmdir,
+  setattr,
+  setxattr,
+  statfs,
+  symlink,
+  sync,
+  unlink,
+  type NodeStatus,
+} from '../protocol/metadata-commands.js';
+import type { Attributes } from '../protocol/types.js';
+import { BlockPool } from './block-pool.js';
+import { DirtyBudget } from './dirty-budget.js';
+import type {
+  AttributeChanges,
+  Creation,
+  DirectoryEntry,
+  FileHandle,
+  FileSystem,
+  ListedFile,
+  Statfs,
+} from './file-system.js';
+import type { WriterSurroundings } from './file-writer.js';
+import { OpenFile } from './open-file.js';
+import { walk } from './path-walk.js';
+import { ReadAhead } from './read-ahead.js';
+import type { VfsOptions } from './vfs-options.js';
+
+/** Chunks being stored at once: enough to keep every node and both directions of the network busy. */
+const STORES_AT_ONCE = 8;
+/** Written data does not wait longer than this before it is sent, whether or not a chunk is full. */
+const MAX_DIRTY_AGE_MS = 500;
+const DIRTY_CHECK_MS = 250;
+/** Files whose extents are remembered after they are closed. */
+const REMEMBERED_FILES = 4096;
+const CAPABILITY = Buffer.from('security.capability');
+
+interface Handle {
+  readonly file: OpenFile;
+  readonly flags: number;
+  readonly readAhead: ReadAhead;
+  /** Failures of the file that this handle has been told of, or that are older than it. */
+  toldFailures: number;
+}
+
+export class Vfs implements FileSystem {
+  readonly #client: Client;
+  readonly #options: VfsOptions;
+  readonly #shared: WriterSurroundings;
+  /** handle → the open file behind it */
+  readonly #handles = new Map<FileHandle, Handle>();
+  /** inode → the file, while any handle has it open */
+  readonly #files = new Map<number, OpenFile>();
+  /** inode → its extents, as far as known */
+  readonly #extents = new LRUCache<number, ExtentMap>({ max: REMEMBERED_FILES });
+  #nextHandle = 1;
+  #dirtyTimer: Timer | undefined;
+  #isClosed = false;
+
+  private constructor(client: Client, options: VfsOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#shared = {
+      client,
+      budget: new DirtyBudget(options.dirtyBytes, () => this.#sealAll(0)),
+      pool: new BlockPool(options.dirtyBytes),
+      clock: options.clock,
+      goal: options.goal,
+      chunkBytes: options.chunkBytes,
+      storeLimit: pLimit(STORES_AT_ONCE),
+    };
+  }
+
+  /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
+  static async open(options: VfsOptions): Promise<Vfs> {
+    const vfs = new Vfs(await Client.open(options), options);
+    vfs.#scheduleDirtyCheck();
+    return vfs;
+  }
+
+  async resolve(names: readonly Uint8Array[], from = ROOT_INODE, followLinks = false): Promise<Attributes> {
+    return this.#present(await walk(this.#client.session, names, from, followLinks));
+  }
+
+  async lookup(parent: number, name: Uint8Array): Promise<Attributes> {
+    const { attributes } = await this.#client.session.ask(lookup, { parent, name });
+    return this.#present(attributes);
+  }
+
+  async getattr(inode: number): Promise<Attributes> {
+    const { attributes } = await this.#client.session.ask(getattr, { inode });
+    return this.#present(attributes);
+  }
+
+  async setattr(inode: number, changes: AttributeChanges): Promise<Attributes> {
+    const file = this.#files.get(inode);
+    const isContent = changes.size !== undefined || changes.mtime !== undefined;
+    // What was written before must not be committed after: it would bring back the old size or time.
+    if (file && isContent) await file.flush();
+    const { attributes } = await this.#client.session.execute(setattr, { inode, ...changes });
+    return this.#present(attributes);
+  }
+
+  async readlink(inode: number): Promise<Buffer> {
+    const { target } = await this.#client.session.ask(readlink, { inode });
+    return Buffer.from(target);
+  }
+
+  async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
+    const { mode, uid, gid } = creation;
+    const request = { parent, name, mode, uid, gid, rdev, open: false, exclusive: true };
+    const { attributes } = await this.#client.session.execute(mknod, request);
+    return attributes;
+  }
+
+  async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
+    const { mode, uid, gid } = creation;
+    const { attributes } = await this.#client.session.execute(mkdir, { parent, name, mode, uid, gid });
+    return attributes;
+  }
+
+  async symlink(
+    parent: number,
+    name: Uint8Array,
+    target: Uint8Array,
+    owner: Omit<Creation, 'mode'>,
+  ): Promise<Attributes> {
+    const { uid, gid } = owner;
+    const { attributes } = await this.#client.session.execute(symlink, { parent, name, target, uid, gid });
+    return attributes;
+  }
+
+  async link(inode: number, parent: number, name: Uint8Array): Promise<Attributes> {
+    const { attributes } = await this.#client.session.execute(link, { inode, parent, name });
+    return this.#present(attributes);
+  }
+
+  async unlink(parent: number, name: Uint8Array): Promise<void> {
+    const { inode, nlink } = await this.#client.session.execute(unlink, { parent, name });
+    if (nlink === 0 && !this.#files.has(inode)) this.#extents.delete(inode);
+  }
+
+  async rmdir(parent: number, name: Uint8Array): Promise<void> {
+    await this.#client.session.execute(rmdir, { parent, name });
+  }
+
+  async rename(
+    parent: number,
+    name: Uint8Array,
+    newParent: number,
+    newName: Uint8Array,
+    flags: number,
+  ): Promise<void> {
+    await this.#client.session.execute(rename, { parent, name, newParent, newName, flags });
+  }
+
+  async create(
+    parent: number,
+    name: Uint8Array,
+    creation: Creation,
+    exclusive: boolean,
+    openFlags: number,
+  ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
+    const { goal, chunkBytes } = this.#options;
+    const { session, grants } = this.#client;
+    const { mode, uid, gid } = creation;
+    const reply = await session.execute(put, {
+      parent,
+      name,
+      mode,
+      uid,
+      gid,
+      exclusive,
+      count: grants.wanted(goal),
+      goal,
+      maxBytes: chunkBytes,
+      exclude: this.#client.nodes.distrusted(),
+    });
+    grants.add(goal, reply.grants, reply.nodes);
+    const { inode } = reply.attributes;
+    if (!reply.created) {
+      // Another handle's last close may have been on its way while `put` opened the file.
+      const handle = await this.open(inode, openFlags);
+      return { handle, attributes: await this.getattr(inode) };
+    }
+    session.noteOpen(inode);
+    return { handle: this.#addHandle(reply.attributes, openFlags, true), attributes: reply.attributes };
+  }
+
+  async open(inode: number, openFlags: number): Promise<FileHandle> {
+    const attributes = await this.#client.session.open(inode);
+    if (!isRegularFile(attributes.mode)) {
+      await this.#client.session.release(inode);
+      throw new DfsError('EINVAL', 'only regular files are opened through DFS');
+    }
+    const handle = this.#addHandle(attributes, openFlags);
+    if ((openFlags & constants.O_TRUNC) !== 0 && attributes.size > 0) await this.setattr(inode, { size: 0 });
+    return handle;
+  }
+
+  inodeOf(handle: FileHandle): number {
+    return this.#handle(handle).file.inode;
+  }
+
+  async read(handle: FileHandle, offset: number, length: number): Promise<Payload> {
+    const { file, readAhead, flags } = this.#handle(handle);
+    if (accessMode(flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
+    return await file.read(readAhead, offset, length);
+  }
+
+  async write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number> {
+    const open = this.#handle(handle);
+    if (accessMode(open.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
+    this.#tellFailure(open);
+    await open.file.write(offset, data);
+    return data.length;
+  }
+
+  async flush(handle: FileHandle): Promise<void> {
+    const open = this.#handle(handle);
+    await open.file.flush();
+    this.#tellFailure(open);
+  }
+
+  async fsync(handle: FileHandle): Promise<void> {
+    const open = this.#handle(handle);
+    await open.file.fsync();
+    this.#tellFailure(open);
+  }
+
+  async release(handle: FileHandle): Promise<void> {
+    const { file } = this.#handle(handle);
+    this.#handles.delete(handle);
+    await file.flush();
+    file.handles -= 1;
+    if (file.handles === 0) this.#files.delete(file.inode);
+    await this.#client.session.release(file.inode);
+  }
+
+  async fsyncDirectory(_inode: number): Promise<void> {
+    await this.#client.session.ask(sync, {});
+  }
+
+  async *readdir(inode: number): AsyncGenerator<DirectoryEntry> {
+    let after: Uint8Array = new Uint8Array();
+    for (;;) {
+      const page = await this.#client.session.ask(readdir, { inode, after, limit: MAX_DIRECTORY_PAGE });
+      for (const entry of page.entries) {
+        yield { name: Buffer.from(entry.name), attributes: this.#present(entry.attributes) };
+      }
+      const last = page.entries.at(-1);
+      if (page.end || !last) return;
+      after = last.name;
+    }
+  }
+
+  async *list(root: number, recursive: boolean): AsyncGenerator<ListedFile> {
+    let after: Uint8Array[] = [];
+    for (;;) {
+      const request = { root, after, limit: MAX_DIRECTORY_PAGE, recursive };
+      const page = await this.#client.session.ask(list, request);
+      for (const { path, attributes } of page.entries) {
+        yield { path: path.map(name => Buffer.from(name)), attributes: this.#present(attributes) };
+      }
+      const last = page.entries.at(-1);
+      if (page.end || !last) return;
+      after = last.path;
+    }
+  }
+
+  async statfs(): Promise<Statfs> {
+    return await this.#client.session.ask(statfs, {});
+  }
+
+  async getxattr(inode: number, name: Uint8Array): Promise<Buffer> {
+    const isCapability = CAPABILITY.equals(name);
+    const file = isCapability ? this.#files.get(inode) : undefined;
+    if (file?.hasNoCapability) throw new DfsError('ENODATA', 'the file has no capabilities');
+    try {
+      const { value } = await this.#client.session.ask(getxattr, { inode, name });
+      return Buffer.from(value);
+    } catch (error) {
+      if (file && hasCode(error, 'ENODATA')) file.hasNoCapability = true;
+      throw error;
+    }
+  }
+
+  async listxattr(inode: number): Promise<Buffer[]> {
+    const { names } = await this.#client.session.ask(listxattr, { inode });
+    return names.map(name => Buffer.from(name));
+  }
+
+  async setxattr(inode: number, name: Uint8Array, value: Uint8Array, flags: number): Promise<void> {
+    const file = this.#files.get(inode);
+    if (file) file.hasNoCapability = false;
+    await this.#client.session.execute(setxattr, { inode, name, value, flags });
+    if (file) file.hasNoCapability = false;
+  }
+
+  async removexattr(inode: number, name: Uint8Array): Promise<void> {
+    await this.#client.session.execute(removexattr, { inode, name });
+  }
+
+  async nodes(): Promise<NodeStatus[]> {
+    const reply = await this.#client.session.ask(nodes, {});
+    return reply.nodes;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#dirtyTimer?.cancel();
+    let failure: DfsError | undefined;
+    for (const [number, open] of this.#handles) {
+      try {
+        await this.release(number);
+        this.#tellFailure(open);
+      } catch (error) {
+        failure ??= toDfsError(error);
+      }
+    }
+    await this.#client.close();
+    if (failure) throw failure;
+  }
+
+  #present(attributes: Attributes): Attributes {
+    return this.#files.get(attributes.inode)?.present(attributes) ?? attributes;
+  }
+
+  #addHandle(attributes: Attributes, flags: number, isNew = false): FileHandle {
+    const { inode } = attributes;
+    let file = this.#files.get(inode);
+    if (!file) {
+      const extents = this.#extents.get(inode) ?? new ExtentMap();
+      this.#extents.set(inode, extents);
+      file = new OpenFile(attributes, isNew, extents, this.#shared);
+      this.#files.set(inode, file);
+    }
+    file.note(attributes);
+    file.handles += 1;
+    const handle = this.#takeNumber();
+    this.#handles.set(handle, {
+      file,
+      flags,
+      readAhead: new ReadAhead(this.#options.readAheadBytes),
+      toldFailures: file.failures,
+    });
+    return handle;
+  }
+
+  /** Handles fit 31 bits, which is what libfuse's callers keep them in. */
+  #takeNumber(): FileHandle {
+    do {
+      this.#nextHandle = this.#nextHandle >= 0x7fff_ffff ? 1 : this.#nextHandle + 1;
+    } while (this.#handles.has(this.#nextHandle));
+    return this.#nextHandle;
+  }
+
+  #handle(handle: FileHandle): Handle {
+    const open = this.#handles.get(handle);
+    if (!open) throw new DfsError('EBADF', `no file is open as ${handle}`);
+    return open;
+  }
+
+  /** An error of a write that was already taken is told once to each handle, as fsync(2) has it. */
+  #tellFailure(open: Handle): void {
+    if (open.toldFailures === open.file.failures) return;
+    open.toldFailures = open.file.failures;
+    throw open.file.lastFailure ?? new DfsError('EIO', 'an earlier write failed');
+  }
+
+  #sealAll(ageMs: number): void {
+    for (const file of this.#files.values()) file.sealOlderThan(ageMs);
+  }
+
+  #scheduleDirtyCheck(): void {
+    const check = (): void => {
+      this.#sealAll(MAX_DIRTY_AGE_MS);
+      if (!this.#isClosed) this.#scheduleDirtyCheck();
+    };
+    this.#dirtyTimer = this.#options.clock.setTimer(DIRTY_CHECK_MS, check, true);
+  }
+}
+
+function accessMode(flags: number): number {
+  return flags & (constants.O_RDONLY | constants.O_WRONLY | constants.O_RDWR);
+}
