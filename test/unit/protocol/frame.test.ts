@@ -1,0 +1,68 @@
+import t from 'tap';
+import {
+  encodePrefix,
+  FrameDecoder,
+  FrameKind,
+  payloadBytes,
+  slicePayload,
+  type Frame,
+} from '../../../src/protocol/frame.js';
+import { MAX_FRAME_HEADER_BYTES, MAX_FRAME_PAYLOAD_BYTES } from '../../../src/protocol/limits.js';
+
+function frameBytes(requestId: number, header: Buffer, payload: Buffer): Buffer {
+  return Buffer.concat([
+    encodePrefix(FrameKind.request, 7, requestId, header.length, payload.length),
+    header,
+    payload,
+  ]);
+}
+
+t.test('frames come out as they went in, however the stream is cut', async t => {
+  const stream = Buffer.concat([
+    frameBytes(1, Buffer.from('one'), Buffer.alloc(0)),
+    frameBytes(2, Buffer.alloc(0), Buffer.from('payload two')),
+    frameBytes(3, Buffer.from('three'), Buffer.alloc(1000, 3)),
+  ]);
+  for (const step of [1, 2, 3, 7, 19, 20, 21, 100, stream.length]) {
+    const decoder = new FrameDecoder();
+    const frames: Frame[] = [];
+    for (let at = 0; at < stream.length; at += step) {
+      frames.push(...decoder.push(stream.subarray(at, at + step)));
+    }
+    t.same(
+      frames.map(frame => [frame.requestId, frame.header.toString(), payloadBytes(frame.payload)]),
+      [
+        [1, 'one', 0],
+        [2, '', 11],
+        [3, 'three', 1000],
+      ],
+      `cut every ${step} bytes`,
+    );
+    t.equal(decoder.isAtBoundary, true);
+  }
+});
+
+t.test('a stream that is not DFS, or claims too much, is refused before anything is kept for it', async t => {
+  const good = encodePrefix(FrameKind.request, 7, 1, 10, 10);
+  const broken = (change: (prefix: Buffer) => void): Buffer => {
+    const prefix = Buffer.from(good);
+    change(prefix);
+    return prefix;
+  };
+  t.throws(() => new FrameDecoder().push(Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n')), { code: 'EPROTO' });
+  t.throws(() => new FrameDecoder().push(broken(p => p.writeUInt8(9, 2))), { code: 'EPROTO' });
+  t.throws(() => new FrameDecoder().push(broken(p => p.writeUInt8(9, 3))), { code: 'EPROTO' });
+  t.throws(() => new FrameDecoder().push(broken(p => p.writeUInt32LE(MAX_FRAME_HEADER_BYTES + 1, 12))), {
+    code: 'EPROTO',
+  });
+  t.throws(() => new FrameDecoder().push(broken(p => p.writeUInt32LE(MAX_FRAME_PAYLOAD_BYTES + 1, 16))), {
+    code: 'EPROTO',
+  });
+});
+
+t.test('a slice of a payload is the same bytes in other pieces', async t => {
+  const payload = [Buffer.from('abc'), Buffer.from(''), Buffer.from('defgh'), Buffer.from('i')];
+  t.equal(Buffer.concat(slicePayload(payload, 2, 5)).toString(), 'cdefg');
+  t.equal(Buffer.concat(slicePayload(payload, 0, 9)).toString(), 'abcdefghi');
+  t.same(slicePayload(payload, 4, 0), []);
+});
