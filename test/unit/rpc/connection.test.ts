@@ -1,0 +1,133 @@
+import { connect } from 'node:net';
+import { Type } from '@sinclair/typebox';
+import { pino } from 'pino';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../../src/platform/clock.js';
+import { tcpNetwork } from '../../../src/platform/network.js';
+import { systemRandom } from '../../../src/platform/random.js';
+import { command } from '../../../src/protocol/command.js';
+import { DfsError } from '../../../src/protocol/errors.js';
+import { payloadBytes } from '../../../src/protocol/frame.js';
+import { RpcClient } from '../../../src/rpc/client.js';
+import { Routes, withPayload } from '../../../src/rpc/connection.js';
+import { RpcServer } from '../../../src/rpc/server.js';
+
+const log = pino({ level: 'silent' });
+const surroundings = { network: tcpNetwork, clock: systemClock, random: systemRandom, log };
+const Text = Type.Object({ text: Type.String() });
+const echo = command('echo', 9001, { request: Text, reply: Text });
+const fail = command('fail', 9002, { request: Text, reply: Text });
+const never = command('never', 9003, { request: Text, reply: Text });
+const unknown = command('unknown', 9004, { request: Text, reply: Text });
+const LONG = { timeoutMs: 10_000 };
+
+const routes = new Routes()
+  .on(echo, async ({ text }, { payload }) => withPayload({ text }, payload))
+  .on(fail, async ({ text }) => {
+    throw new DfsError('ENOSPC', text);
+  })
+  .on(never, async () => await new Promise(() => undefined));
+
+async function startServer(t: Test, key?: Buffer): Promise<RpcServer> {
+  const server = new RpcServer({ ...surroundings, routes, key, endpoint: { host: '127.0.0.1', port: 0 } });
+  await server.start();
+  t.teardown(async () => await server.close());
+  return server;
+}
+
+function clientOf(t: Test, server: RpcServer, key?: Buffer): RpcClient {
+  const client = new RpcClient({ ...surroundings, endpoint: server.endpoint, key });
+  t.teardown(() => client.close());
+  return client;
+}
+
+t.test('many requests at once each get their own answer and payload', async t => {
+  const client = clientOf(t, await startServer(t));
+  const connection = await client.connect(0);
+  await Promise.all(
+    Array.from({ length: 200 }, async (_, index) => {
+      const payload = [Buffer.alloc(index * 1000, index)];
+      const answer = await connection.call(echo, { text: `${index}` }, { ...LONG, payload });
+      t.equal(answer.reply.text, `${index}`);
+      t.equal(Buffer.concat(answer.payload).equals(payload[0] ?? Buffer.alloc(0)), true);
+    }),
+  );
+});
+
+t.test('a payload of 32 MiB passes both ways', async t => {
+  const connection = await clientOf(t, await startServer(t)).connect(0);
+  const payload = [Buffer.alloc(32 << 20, 5)];
+  const answer = await connection.call(echo, { text: '' }, { ...LONG, payload });
+  t.equal(payloadBytes(answer.payload), 32 << 20);
+});
+
+t.test('errors arrive with their errno and sentence', async t => {
+  const connection = await clientOf(t, await startServer(t)).connect(0);
+  await t.rejects(connection.call(fail, { text: 'no room' }, LONG), { code: 'ENOSPC', message: 'no room' });
+  await t.rejects(connection.call(unknown, { text: '' }, LONG), { code: 'ENOSYS' });
+});
+
+t.test('a request that is not answered fails with ETIMEDOUT, and others go on', async t => {
+  const connection = await clientOf(t, await startServer(t)).connect(0);
+  await t.rejects(connection.call(never, { text: '' }, { timeoutMs: 30 }), { code: 'ETIMEDOUT' });
+  t.equal((await connection.call(echo, { text: 'still here' }, LONG)).reply.text, 'still here');
+});
+
+t.test('a torn or foreign stream closes that connection alone', async t => {
+  const server = await startServer(t);
+  const connection = await clientOf(t, server).connect(0);
+  for (const garbage of ['GET / HTTP/1.1\r\n\r\n long enough to be a prefix', '\x57\xdf\x01']) {
+    const socket = connect(server.endpoint.port, '127.0.0.1');
+    const closed = new Promise<void>(resolve => {
+      socket.on('close', () => resolve());
+    });
+    socket.on('error', () => undefined);
+    socket.end(Buffer.from(garbage, 'latin1'));
+    await closed;
+  }
+  t.equal((await connection.call(echo, { text: 'unharmed' }, LONG)).reply.text, 'unharmed');
+});
+
+t.test('waiting calls fail when the server goes, and a new connection is made when it is back', async t => {
+  const server = await startServer(t);
+  const client = clientOf(t, server);
+  const connection = await client.connect(0);
+  const waiting = connection.call(never, { text: '' }, LONG);
+  const { endpoint } = server;
+  await server.close();
+  await t.rejects(waiting, { code: 'ECONNRESET' });
+  await t.rejects(client.connect(0), { code: 'ECONNREFUSED' });
+  const again = new RpcServer({ ...surroundings, routes, endpoint });
+  await again.start();
+  t.teardown(async () => await again.close());
+  const fresh = await client.connect(systemClock.monotonicMs() + 5000);
+  t.equal((await fresh.call(echo, { text: 'back' }, LONG)).reply.text, 'back');
+});
+
+t.test('with a key, only those who know it are answered, and the server proves itself too', async t => {
+  const key = Buffer.alloc(32, 1);
+  const server = await startServer(t, key);
+  const connection = await clientOf(t, server, key).connect(0);
+  t.equal((await connection.call(echo, { text: 'hello' }, LONG)).reply.text, 'hello');
+  await t.rejects(clientOf(t, server, Buffer.alloc(32, 2)).connect(0), { code: 'EACCES' });
+  const stranger = await clientOf(t, server).connect(0);
+  await t.rejects(stranger.call(echo, { text: 'hello' }, LONG), { code: 'EACCES' });
+  const impostor = await startServer(t);
+  await t.rejects(clientOf(t, impostor, key).connect(0));
+});
+
+t.test('without a key a server listens where only this machine reaches it', async t => {
+  const endpoint = { host: '0.0.0.0', port: 0 };
+  await t.rejects(new RpcServer({ ...surroundings, routes, endpoint }).start(), {
+    code: 'EACCES',
+    message: /--key-file/,
+  });
+});
+
+t.test('a port that is taken is told in one sentence', async t => {
+  const { endpoint } = await startServer(t);
+  await t.rejects(new RpcServer({ ...surroundings, routes, endpoint }).start(), {
+    code: 'EADDRINUSE',
+    message: /another program already listens on 127\.0\.0\.1:\d+/,
+  });
+});
