@@ -1,0 +1,323 @@
+/** The chunks of one data node: stored in a log of segments, found by an index, never changed. */
+import { join } from 'node:path';
+import type { Clock, Timer } from '../platform/clock.js';
+import type { Disk } from '../platform/disk.js';
+import type { Logger } from '../platform/log.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import type { Payload } from '../protocol/frame.js';
+import { ByteBudget } from './byte-budget.js';
+import { ChunkReader, type ChunkPart } from './chunk-reader.js';
+import { Compactor } from './compactor.js';
+import { FreeSpace, type NodeSpace } from './free-space.js';
+import type { IndexDatabase } from './index-database.js';
+import { chunkRecordBytes, RecordKind } from './record.js';
+import { recover } from './recovery.js';
+import { SegmentFiles } from './segment-files.js';
+import { SegmentIndex, type ChunkLocation } from './segment-index.js';
+import { SegmentLog } from './segment-log.js';
+
+const SEGMENTS_DIRECTORY = 'segments';
+const DEFAULT_SEGMENT_BYTES = 256 << 20;
+/** How far index.db may be behind. More means a longer start after a crash, less means more writing. */
+const PERSIST_INDEX_MS = 2000;
+/** Changes in one transaction of index.db, which stops the event loop meanwhile. */
+const PERSIST_BATCH = 1024;
+/** Payload bytes that are being read at once. */
+const MAX_READING_BYTES = 32 << 20;
+
+export interface ChunkStoreOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The node's data directory. */
+  readonly directory: string;
+  /** The node's identity. */
+  readonly node: string;
+  /** Default: 256 MiB. */
+  readonly segmentBytes?: number | undefined;
+}
+
+/** A chunk to store. */
+export interface NewChunk {
+  readonly chunk: number;
+  readonly inode: number;
+  readonly fileOffset: number;
+  /** Bytes of the payload. */
+  readonly length: number;
+  /** The checksums of its blocks, which were checked against the payload. */
+  readonly table: Uint8Array;
+  readonly payload: Payload;
+}
+
+export class ChunkStore {
+  readonly #options: ChunkStoreOptions;
+  readonly #files: SegmentFiles;
+  readonly #index = new SegmentIndex();
+  readonly #log: SegmentLog;
+  readonly #reader: ChunkReader;
+  readonly #compactor: Compactor;
+  readonly #space: FreeSpace;
+  readonly #readBudget = new ByteBudget(MAX_READING_BYTES);
+  /** chunk id → the storing or dropping under way; it never rejects */
+  readonly #puts = new Map<number, Promise<void>>();
+  readonly #drops = new Map<number, Promise<void>>();
+  #database: IndexDatabase | undefined;
+  #persistTimer: Timer | undefined;
+
+  constructor(options: ChunkStoreOptions) {
+    const { disk, directory, clock, log } = options;
+    const segmentBytes = options.segmentBytes ?? DEFAULT_SEGMENT_BYTES;
+    this.#options = options;
+    this.#files = new SegmentFiles(disk, join(directory, SEGMENTS_DIRECTORY), log);
+    this.#reader = new ChunkReader(this.#files);
+    this.#space = new FreeSpace(disk, directory, clock);
+    this.#log = new SegmentLog({
+      files: this.#files,
+      clock,
+      log,
+      segmentBytes,
+      onSealed: (segment, bytes) => {
+        this.#index.seal(segment, bytes);
+        this.#compactor.wake();
+      },
+    });
+    this.#compactor = new Compactor({
+      files: this.#files,
+      index: this.#index,
+      log: this.#log,
+      reader: this.#reader,
+      clock,
+      logger: log,
+      pending: chunk => this.#pending(chunk),
+      isBeingDropped: chunk => this.#drops.has(chunk),
+      persistIndex: async () => await this.#persistIndex(),
+    });
+  }
+
+  /** Finds everything that was stored before; see recovery.ts. */
+  async open(): Promise<void> {
+    const { disk, log, directory, node } = this.#options;
+    const segmentBytes = this.#options.segmentBytes ?? DEFAULT_SEGMENT_BYTES;
+    await this.#files.load();
+    const { database, current } = await recover({
+      disk,
+      log,
+      directory,
+      node,
+      files: this.#files,
+      index: this.#index,
+      segmentBytes,
+    });
+    this.#database = database;
+    await this.#log.open(current);
+    await this.#space.measure();
+    this.#compactor.wake();
+  }
+
+  get chunkCount(): number {
+    return this.#index.chunkCount;
+  }
+
+  get segmentCount(): number {
+    return this.#files.count;
+  }
+
+  /** Whether the disk failed, so that only reads are answered until the next start. */
+  get isReadOnly(): boolean {
+    return this.#log.failure !== undefined;
+  }
+
+  /** What the node holds and could still take. */
+  async space(): Promise<NodeSpace> {
+    const space = await this.#space.report(this.#files.totalBytes);
+    return this.isReadOnly ? { ...space, freeBytes: 0 } : space;
+  }
+
+  /**
+   * Stores a chunk; resolves when the operating system has it. Storing the same again changes nothing. EEXIST when
+   * there is another chunk of this id, ENOSPC when the disk is full, EIO when it failed.
+   */
+  async put(chunk: NewChunk): Promise<void> {
+    for (let work = this.#pending(chunk.chunk); work; work = this.#pending(chunk.chunk)) await work;
+    const failure = this.#log.failure;
+    if (failure) throw failure;
+    const held = this.#index.find(chunk.chunk);
+    if (held) {
+      await this.#checkSame(chunk, held);
+      return;
+    }
+    await track(this.#puts, chunk.chunk, this.#append(chunk));
+  }
+
+  /** Part of a chunk. ENOENT when it is not here, EINVAL when it is shorter, EIO when it is damaged. */
+  async read(chunk: number, offset: number, length: number): Promise<ChunkPart> {
+    return await this.#readBudget.spend(length, async () => {
+      for (;;) {
+        const at = this.#index.find(chunk);
+        if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
+        if (length < 1 || offset + length > at.length) {
+          throw new DfsError(
+            'EINVAL',
+            `bytes ${offset} to ${offset + length} of chunk ${chunk} were asked for, but it has ${at.length}`,
+          );
+        }
+        try {
+          return await this.#reader.read(chunk, at, offset, length);
+        } catch (error) {
+          if (!hasCode(error, 'ENOENT')) throw toDfsError(error);
+          // The compactor moved the chunk between the look into the index and the read.
+          if (this.#index.find(chunk)?.segment === at.segment)
+            throw new DfsError('EIO', `chunk ${chunk} is lost: segment ${at.segment} is missing`);
+        }
+      }
+    });
+  }
+
+  /** What was stored or dropped before this call is on stable storage when it returns; EIO if that cannot be had. */
+  async sync(): Promise<void> {
+    await this.#log.sync();
+  }
+
+  /** Drops chunks; when it resolves they are gone for good. Those that are not here are gone already. */
+  async drop(chunks: readonly number[]): Promise<void> {
+    await Promise.all(chunks.map(async chunk => await this.#dropOne(chunk)));
+    await this.#log.sync();
+    this.#compactor.wake();
+  }
+
+  /** Resolves when the compactor has nothing to do. */
+  async compacted(): Promise<void> {
+    this.#compactor.wake();
+    await this.#compactor.idle();
+  }
+
+  /** Finishes what is under way, syncs it and writes the index. May be called twice. */
+  async close(): Promise<void> {
+    const { log } = this.#options;
+    const database = this.#database;
+    this.#database = undefined;
+    this.#persistTimer?.cancel();
+    if (database) {
+      await this.#compactor.close();
+      try {
+        await this.#log.close();
+        await this.#persistTo(database);
+      } catch (error) {
+        // The next start replays the log; nothing that was acknowledged depends on this.
+        log.error({ err: error }, 'the store could not be closed cleanly');
+      }
+      database.close();
+    }
+    await this.#files.close();
+  }
+
+  #pending(chunk: number): Promise<void> | undefined {
+    return this.#puts.get(chunk) ?? this.#drops.get(chunk);
+  }
+
+  async #checkSame(chunk: NewChunk, held: ChunkLocation): Promise<void> {
+    const isSame =
+      held.length === chunk.length && (await this.#reader.table(chunk.chunk, held)).equals(chunk.table);
+    if (!isSame) {
+      throw new DfsError('EEXIST', `chunk ${chunk.chunk} is already on this node, with other content`);
+    }
+  }
+
+  async #append(chunk: NewChunk): Promise<void> {
+    const bytes = chunkRecordBytes(chunk.length);
+    if (!(await this.#space.hasRoomFor(bytes))) {
+      throw new DfsError('ENOSPC', 'the disk of this data node is full; free some space or add a node');
+    }
+    await this.#log.room();
+    await this.#log.enqueue({
+      ...chunk,
+      kind: RecordKind.chunk,
+      apply: position => {
+        this.#index.applyChunk(chunk.chunk, { ...position, length: chunk.length });
+        this.#space.noteWritten(bytes);
+        this.#persistSoon();
+      },
+    });
+  }
+
+  async #dropOne(chunk: number): Promise<void> {
+    for (let work = this.#pending(chunk); work; work = this.#pending(chunk)) await work;
+    if (!this.#index.find(chunk)) return;
+    await track(this.#drops, chunk, this.#appendTombstone(chunk));
+  }
+
+  async #appendTombstone(chunk: number): Promise<void> {
+    await this.#log.room();
+    await this.#log.enqueue({
+      kind: RecordKind.tombstone,
+      chunk,
+      inode: 0,
+      fileOffset: 0,
+      length: 0,
+      table: new Uint8Array(),
+      payload: [],
+      apply: position => {
+        this.#index.applyTombstone(chunk, position);
+        this.#reader.forget(chunk);
+        this.#persistSoon();
+      },
+    });
+  }
+
+  #persistSoon(): void {
+    this.#persistTimer ??= this.#options.clock.setTimer(
+      PERSIST_INDEX_MS,
+      () => {
+        this.#persistTimer = undefined;
+        void this.#persistInBackground();
+      },
+      true,
+    );
+  }
+
+  async #persistInBackground(): Promise<void> {
+    try {
+      await this.#persistIndex();
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'index.db could not be written; trying again later');
+    }
+    if (this.#index.journalLength > 0 && this.#database && !this.isReadOnly) this.#persistSoon();
+  }
+
+  async #persistIndex(): Promise<void> {
+    if (this.#database) await this.#persistTo(this.#database);
+  }
+
+  /** Writes down every change up to where the log is synced. */
+  async #persistTo(database: IndexDatabase): Promise<void> {
+    const through = this.#log.syncedEnd;
+    for (;;) {
+      const entries = this.#index.takeJournal(through, PERSIST_BATCH);
+      const last = entries.at(-1);
+      if (!last) return;
+      try {
+        database.persist(entries, last.end);
+      } catch (error) {
+        this.#index.returnJournal(entries);
+        throw error;
+      }
+      await new Promise<void>(resolve => {
+        setImmediate(resolve);
+      });
+    }
+  }
+}
+
+/** Notes `work` under `key` until it ends. */
+async function track(pending: Map<number, Promise<void>>, key: number, work: Promise<void>): Promise<void> {
+  const settled = work
+    .catch(() => {
+      // Who started the work is told; this promise only says that it ended.
+    })
+    .then(() => {
+      pending.delete(key);
+    });
+  pending.set(key, settled);
+  await work;
+  await settled;
+}

@@ -1,0 +1,252 @@
+/** The data node: answers `write`, `read`, `sync` and `info`, and puts the parts together. */
+import { join } from 'node:path';
+import type { Clock } from '../platform/clock.js';
+import type { Disk } from '../platform/disk.js';
+import { LockHeldError, type ExclusiveLock } from '../platform/exclusive-lock.js';
+import type { Logger } from '../platform/log.js';
+import type { Endpoint, Network } from '../platform/network.js';
+import type { Random } from '../platform/random.js';
+import { matchesChecksums } from '../protocol/checksum.js';
+import { info, read, syncChunks, write, type NodeInfo } from '../protocol/datanode-commands.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import { payloadBytes, type Payload } from '../protocol/frame.js';
+import { Routes, withPayload } from '../rpc/connection.js';
+import { RpcServer } from '../rpc/server.js';
+import { ChunkStore } from './chunk-store.js';
+import { checkGrant } from './grant-check.js';
+import { MetadataLink, type Registration } from './metadata-link.js';
+import { loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
+
+export interface DataNodeOptions {
+  /** Where the metadata server listens. */
+  readonly metadata: Endpoint;
+  /** The data directory; made if there is none. */
+  readonly directory: string;
+  /** The address to listen on; default: the one by which this machine reaches the metadata server. */
+  readonly host?: string | undefined;
+  /** The port to listen on; 0 takes any free one. */
+  readonly port: number;
+  /** The host that others are told; default: the one it listens on. */
+  readonly advertise?: string | undefined;
+  /** The cluster's shared key. */
+  readonly key?: Uint8Array | undefined;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+  readonly log: Logger;
+}
+
+/** Addresses to listen on that are no addresses to connect to. */
+const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
+
+export class DataNode {
+  readonly #options: DataNodeOptions;
+  #lock: ExclusiveLock | undefined;
+  #identity: NodeIdentity | undefined;
+  #store: ChunkStore | undefined;
+  #pipeline: Pipeline | undefined;
+  #server: RpcServer | undefined;
+  #link: MetadataLink | undefined;
+  #advertised = '';
+  #grantKey: Uint8Array | undefined;
+  /** Requests that are being answered. */
+  readonly #answering = new Set<Promise<unknown>>();
+  #starting: Promise<void> | undefined;
+  #isClosing = false;
+
+  constructor(options: DataNodeOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Opens the data directory, listens, registers and begins to beat. When it rejects, everything is closed again:
+   * EBUSY when another process uses the directory, EINVAL when its identity is damaged, EACCES when the metadata
+   * server refuses the node, a connection error when it does not answer for ten seconds.
+   */
+  async start(): Promise<void> {
+    this.#starting = this.#start();
+    try {
+      await this.#starting;
+    } catch (error) {
+      await this.#stop();
+      throw toDfsError(error);
+    }
+  }
+
+  /** Where it listens. */
+  get endpoint(): Endpoint {
+    if (!this.#server) throw new DfsError('EINVAL', 'the data node is not started');
+    return this.#server.endpoint;
+  }
+
+  /** The number that the metadata server gave it; 0 before the first registration. */
+  get nodeNumber(): number {
+    return this.#identity?.node ?? 0;
+  }
+
+  /**
+   * Answers what it has begun, makes it durable, and lets go of the directory. Requests that come meanwhile are
+   * refused. May be called twice.
+   */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    // Ends the waiting for a metadata server that is away.
+    await this.#link?.close();
+    await Promise.allSettled([this.#starting]);
+    await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    this.#isClosing = true;
+    await this.#link?.close();
+    await Promise.allSettled(this.#answering);
+    await this.#server?.close();
+    this.#pipeline?.close();
+    await this.#store?.close();
+    this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  async #start(): Promise<void> {
+    const { directory, disk, random, clock, log, metadata, host, port, key } = this.#options;
+    const { network } = this.#options;
+    await disk.makeDirectory(directory);
+    this.#lock = this.#takeLock();
+    const identity = await loadIdentity(disk, directory, random);
+    this.#identity = identity;
+    const store = new ChunkStore({ disk, clock, log, directory, node: identity.id });
+    this.#store = store;
+    await store.open();
+    this.#refuseIfClosing();
+    this.#pipeline = new Pipeline({ network, clock, random, log, key });
+    const link = new MetadataLink({
+      network,
+      clock,
+      random,
+      log,
+      key,
+      metadata,
+      id: identity.id,
+      cluster: () => this.#identity?.cluster ?? '',
+      report: async () => ({ ...(await store.space()), chunks: store.chunkCount }),
+      onRegistered: async registration => await this.#takeRegistration(registration),
+      drop: async chunks => await store.drop(chunks),
+    });
+    this.#link = link;
+    const localHost = await link.connect();
+    this.#refuseIfClosing();
+    const listenHost = host ?? localHost;
+    const routes = this.#routes();
+    const server = new RpcServer({
+      network,
+      clock,
+      random,
+      log,
+      key,
+      endpoint: { host: listenHost, port },
+      routes,
+    });
+    await server.start();
+    this.#server = server;
+    this.#advertised = this.#options.advertise ?? (WILDCARDS.has(listenHost) ? localHost : listenHost);
+    await link.start({ host: this.#advertised, port: server.endpoint.port });
+    log.info(
+      { node: this.nodeNumber, endpoint: server.endpoint, advertised: this.#advertised, directory },
+      'ready',
+    );
+  }
+
+  #refuseIfClosing(): void {
+    if (this.#isClosing) throw new DfsError('EINTR', 'the data node was stopped before it had started');
+  }
+
+  #takeLock(): ExclusiveLock {
+    const { disk, directory } = this.#options;
+    try {
+      return disk.lock(join(directory, 'lock'), `data-node, process ${process.pid}`);
+    } catch (error) {
+      if (!(error instanceof LockHeldError)) throw toDfsError(error).within(`cannot use ${directory}`);
+      throw new DfsError(
+        'EBUSY',
+        `${directory} is used by ${error.holder}; stop that one first, or choose another directory`,
+      );
+    }
+  }
+
+  async #takeRegistration({ node, cluster, grantKey }: Registration): Promise<void> {
+    const { disk, directory, log } = this.#options;
+    const identity = this.#identity;
+    this.#grantKey = grantKey;
+    if (!identity || (identity.node === node && identity.cluster === cluster)) return;
+    if (identity.node !== 0)
+      log.warn({ before: identity.node, now: node }, 'the metadata server gave this node another number');
+    this.#identity = { ...identity, node, cluster };
+    await saveIdentity(disk, directory, this.#identity);
+  }
+
+  #routes(): Routes {
+    return new Routes()
+      .on(write, async (request, { payload }) => await this.#answer(this.#write(request, payload)))
+      .on(read, async ({ chunk, offset, length }) => {
+        const part = await this.#answer(this.#openStore().read(chunk, offset, length));
+        return withPayload({ checksums: part.checksums }, [part.bytes]);
+      })
+      .on(syncChunks, async () => {
+        await this.#answer(this.#openStore().sync());
+        return {};
+      })
+      .on(info, async () => await this.#answer(this.#info()));
+  }
+
+  /** Notes that something is being answered, so that `close` waits for it. */
+  async #answer<Result>(work: Promise<Result>): Promise<Result> {
+    this.#answering.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#answering.delete(work);
+    }
+  }
+
+  #openStore(): ChunkStore {
+    if (!this.#store || this.#isClosing) throw new DfsError('EAGAIN', 'this data node is being shut down');
+    return this.#store;
+  }
+
+  async #write(request: WriteRequest, payload: Payload): Promise<WriteResult> {
+    const store = this.#openStore();
+    const { grant, checksums, forward, durable, inode, fileOffset } = request;
+    if (!this.#grantKey || !this.#pipeline) {
+      throw new DfsError('EAGAIN', 'this data node has not registered yet; try again in a moment');
+    }
+    const node = this.nodeNumber;
+    const length = payloadBytes(payload);
+    checkGrant(grant, length, forward, { key: this.#grantKey, node, now: this.#options.clock.now() });
+    if (!matchesChecksums(payload, checksums)) {
+      throw new DfsError(
+        'EBADMSG',
+        `chunk ${grant.chunk} does not match its checksums; it was damaged on the way, send it again`,
+      );
+    }
+    const forwarded = this.#pipeline.forward(request, payload);
+    await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload });
+    if (durable) await store.sync();
+    const { stored, failed } = await forwarded;
+    return { stored: [node, ...stored], failed };
+  }
+
+  async #info(): Promise<NodeInfo> {
+    const store = this.#openStore();
+    return {
+      id: this.#identity?.id ?? '',
+      node: this.nodeNumber,
+      cluster: this.#identity?.cluster ?? '',
+      advertised: this.#advertised,
+      ...(await store.space()),
+      chunks: store.chunkCount,
+      segments: store.segmentCount,
+    };
+  }
+}

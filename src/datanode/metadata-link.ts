@@ -1,0 +1,195 @@
+/**
+ * The node's tie to the metadata server: registers, says every second that the node lives, and takes the orders that
+ * come back.
+ *
+ *     registering ── ACK, DUP ──► beating ──┐
+ *          ▲                        │  ▲    │ every HEARTBEAT_MS
+ *          │                        │  └────┘
+ *          └── connection lost, or `known: false`, for ever
+ */
+import type { Clock, Timer } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import type { Endpoint, Network } from '../platform/network.js';
+import type { Random } from '../platform/random.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import { HEARTBEAT_MS, MAX_DROPS } from '../protocol/limits.js';
+import { heartbeat, reg } from '../protocol/metadata-commands.js';
+import { isConnectionError, RpcClient } from '../rpc/client.js';
+import type { RpcConnection } from '../rpc/connection.js';
+import type { NodeSpace } from './free-space.js';
+
+/** How long a start waits for the metadata server. */
+const START_TIMEOUT_MS = 10_000;
+const CALL_TIMEOUT_MS = 5000;
+
+/** What the node tells about itself. */
+export interface NodeReport extends NodeSpace {
+  readonly chunks: number;
+}
+
+/** What the metadata server told at registration. */
+export interface Registration {
+  readonly node: number;
+  readonly cluster: string;
+  /** Signs grants. */
+  readonly grantKey: Uint8Array;
+}
+
+export interface MetadataLinkOptions {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly key?: Uint8Array | undefined;
+  readonly metadata: Endpoint;
+  /** The node's identity. */
+  readonly id: string;
+  /** The cluster it belongs to now; empty for none yet. */
+  readonly cluster: () => string;
+  readonly report: () => Promise<NodeReport>;
+  readonly onRegistered: (registration: Registration) => Promise<void>;
+  /** Drops chunks; resolves when they are gone for good. */
+  readonly drop: (chunks: readonly number[]) => Promise<void>;
+}
+
+export class MetadataLink {
+  readonly #options: MetadataLinkOptions;
+  readonly #rpc: RpcClient;
+  /** The connection on which this node is registered. */
+  #registeredOn: RpcConnection | undefined;
+  #advertised: Endpoint | undefined;
+  #node = 0;
+  /** Chunks that are being dropped. */
+  readonly #dropping = new Set<number>();
+  /** Chunks that are gone, which the metadata server does not know yet. */
+  readonly #dropped = new Set<number>();
+  #beating: Promise<void> | undefined;
+  #pause: { readonly timer: Timer; readonly end: () => void } | undefined;
+  #isClosed = false;
+  /** The last trouble that was logged, so that an hour without the server is not 3600 lines. */
+  #trouble = '';
+
+  constructor(options: MetadataLinkOptions) {
+    this.#options = options;
+    this.#rpc = new RpcClient({ ...options, endpoint: options.metadata });
+  }
+
+  /** Connects; returns the address by which this machine reaches the metadata server. */
+  async connect(): Promise<string> {
+    const { clock, metadata } = this.#options;
+    try {
+      const connection = await this.#rpc.connect(clock.monotonicMs() + START_TIMEOUT_MS);
+      return connection.localHost;
+    } catch (error) {
+      const reason = toDfsError(error);
+      if (!isConnectionError(reason)) throw reason;
+      throw new DfsError(
+        reason.code,
+        `the metadata server ${metadata.host}:${metadata.port} did not answer within ${START_TIMEOUT_MS / 1000} s (${reason.message}); start it first, or check the address`,
+      );
+    }
+  }
+
+  /**
+   * Registers for the first time and begins to beat. EACCES with the metadata server's reason when it refuses.
+   * @param advertised where others reach this node
+   */
+  async start(advertised: Endpoint): Promise<void> {
+    const { clock } = this.#options;
+    this.#advertised = advertised;
+    await this.#register(await this.#rpc.connect(clock.monotonicMs() + START_TIMEOUT_MS));
+    this.#beating = this.#beatForEver();
+  }
+
+  /** Stops beating and closes the connection. May be called twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#rpc.close();
+    this.#pause?.timer.cancel();
+    this.#pause?.end();
+    await this.#beating;
+  }
+
+  async #register(connection: RpcConnection): Promise<void> {
+    const { id, report, cluster, onRegistered, log } = this.#options;
+    const advertised = this.#advertised;
+    if (!advertised) throw new DfsError('EINVAL', 'the node does not listen yet');
+    const { reply } = await connection.call(
+      reg,
+      { id, cluster: cluster(), ...advertised, ...(await report()) },
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
+    if (reply.result === 'NAK') {
+      throw new DfsError('EACCES', `the metadata server refuses this node: ${reply.reason}`);
+    }
+    const { node, grantKey } = reply;
+    await onRegistered({ node, cluster: reply.cluster, grantKey });
+    this.#node = node;
+    this.#registeredOn = connection;
+    log.info({ node, result: reply.result, cluster: reply.cluster }, 'registered');
+  }
+
+  /** Never rejects. */
+  async #beatForEver(): Promise<void> {
+    for (;;) {
+      await this.#wait(HEARTBEAT_MS);
+      if (this.#isClosed) return;
+      try {
+        await this.#beat();
+        if (this.#trouble !== '') this.#options.log.info('the metadata server answers again');
+        this.#trouble = '';
+      } catch (error) {
+        const { message } = toDfsError(error);
+        if (!this.#isClosed && message !== this.#trouble) {
+          this.#options.log.warn({ reason: message }, 'the metadata server does not answer; trying on');
+          this.#trouble = message;
+        }
+      }
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const { id, report } = this.#options;
+    const connection = await this.#rpc.connect(0);
+    if (connection !== this.#registeredOn) await this.#register(connection);
+    const dropped = [...this.#dropped].slice(0, MAX_DROPS);
+    const { reply } = await connection.call(
+      heartbeat,
+      { node: this.#node, id, ...(await report()), dropped },
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
+    if (!reply.known) {
+      this.#registeredOn = undefined;
+      await this.#register(connection);
+      return;
+    }
+    for (const chunk of dropped) this.#dropped.delete(chunk);
+    // The order may have been given again before the server knew that it was carried out.
+    const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));
+    if (drop.length > 0) void this.#drop(drop);
+  }
+
+  /** Never rejects; what could not be dropped will be ordered again. */
+  async #drop(chunks: readonly number[]): Promise<void> {
+    for (const chunk of chunks) this.#dropping.add(chunk);
+    try {
+      await this.#options.drop(chunks);
+      for (const chunk of chunks) this.#dropped.add(chunk);
+    } catch (error) {
+      this.#options.log.warn({ reason: toDfsError(error).message }, 'chunks could not be dropped');
+    } finally {
+      for (const chunk of chunks) this.#dropping.delete(chunk);
+    }
+  }
+
+  async #wait(delayMs: number): Promise<void> {
+    await new Promise<void>(resolve => {
+      if (this.#isClosed) {
+        resolve();
+        return;
+      }
+      this.#pause = { timer: this.#options.clock.setTimer(delayMs, resolve), end: resolve };
+    });
+    this.#pause = undefined;
+  }
+}

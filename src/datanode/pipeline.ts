@@ -1,0 +1,107 @@
+/** Passes chunks on to the next node (DESIGN decision 7). */
+import type { Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import type { Endpoint, Network } from '../platform/network.js';
+import type { Random } from '../platform/random.js';
+import { write } from '../protocol/datanode-commands.js';
+import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import type { Payload } from '../protocol/frame.js';
+import type { NodeAddress } from '../protocol/types.js';
+import { RpcClient } from '../rpc/client.js';
+
+export type WriteRequest = RequestOf<typeof write>;
+export type WriteResult = ReplyOf<typeof write>;
+
+/**
+ * How long the last node of a chain may take, and how much longer each node before it: the one before must still be
+ * able to say who failed. The whole stays below the 30 s that a client waits.
+ */
+const LAST_NODE_MS = 10_000;
+const MORE_PER_NODE_MS = 4000;
+
+export interface PipelineOptions {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly key?: Uint8Array | undefined;
+}
+
+interface Peer {
+  readonly endpoint: Endpoint;
+  readonly rpc: RpcClient;
+}
+
+export class Pipeline {
+  readonly #options: PipelineOptions;
+  /** "node number/nodes left in the chain" → connection */
+  readonly #peers = new Map<string, Peer>();
+  #isClosed = false;
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends the chunk along `request.forward`. When the next node fails, the one behind it is asked directly. Never
+   * rejects: the result names every node of the chain, either as stored or as failed.
+   */
+  async forward(request: WriteRequest, payload: Payload): Promise<WriteResult> {
+    const failed: WriteResult['failed'] = [];
+    let rest = request.forward;
+    const deadlineMs = this.#options.clock.monotonicMs() + allowanceMs(rest.length);
+    for (;;) {
+      const [next, ...behind] = rest;
+      if (!next) return { stored: [], failed };
+      const timeoutMs = Math.min(allowanceMs(rest.length), deadlineMs - this.#options.clock.monotonicMs());
+      try {
+        if (timeoutMs <= 0) throw new DfsError('ETIMEDOUT', 'the nodes before it took all the time');
+        const connection = await this.#rpcTo(next, behind.length).connect(0);
+        const { reply } = await connection.call(
+          write,
+          { ...request, forward: behind },
+          { payload, timeoutMs },
+        );
+        return { stored: reply.stored, failed: [...failed, ...reply.failed] };
+      } catch (error) {
+        const { message } = toDfsError(error);
+        failed.push({ node: next.node, reason: message });
+        this.#options.log.warn(
+          { chunk: request.grant.chunk, node: next.node, reason: message },
+          'a node did not take a chunk that was passed on',
+        );
+        rest = behind;
+      }
+    }
+  }
+
+  /** Closes every connection. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { rpc } of this.#peers.values()) rpc.close();
+    this.#peers.clear();
+  }
+
+  /**
+   * Chunks with more nodes to go do not share a connection with those with fewer. A connection that is full of requests
+   * stops being read; if nodes that pass chunks on to each other all waited for requests stuck behind such ones, none
+   * would go on. This way a request waits only for ones that have a shorter way.
+   */
+  #rpcTo(address: NodeAddress, nodesBehind: number): RpcClient {
+    if (this.#isClosed) throw new DfsError('ECONNRESET', 'the data node is being shut down');
+    const key = `${address.node}/${nodesBehind}`;
+    const { host, port } = address;
+    const known = this.#peers.get(key);
+    if (known && known.endpoint.host === host && known.endpoint.port === port) return known.rpc;
+    known?.rpc.close();
+    const endpoint = { host, port };
+    const rpc = new RpcClient({ ...this.#options, endpoint });
+    this.#peers.set(key, { endpoint, rpc });
+    return rpc;
+  }
+}
+
+function allowanceMs(nodes: number): number {
+  return LAST_NODE_MS + MORE_PER_NODE_MS * (nodes - 1);
+}

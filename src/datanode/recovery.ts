@@ -1,0 +1,172 @@
+/**
+ * Start-up: brings the index to the end of the log. What `index.db` knows is taken over, what stands behind its
+ * watermark is replayed; when `index.db` is missing, damaged or does not fit the segments, every segment is read.
+ */
+import { join } from 'node:path';
+import type { Disk } from '../platform/disk.js';
+import type { Logger } from '../platform/log.js';
+import { hasCode, toDfsError } from '../protocol/errors.js';
+import { IndexDatabase } from './index-database.js';
+import { chunkRecordBytes, RecordKind, TOMBSTONE_BYTES, type LogPosition } from './record.js';
+import type { SegmentFiles } from './segment-files.js';
+import type { SegmentIndex } from './segment-index.js';
+import { scanSegment } from './segment-scan.js';
+
+const INDEX_NAME = 'index.db';
+
+export interface RecoveryOptions {
+  readonly disk: Disk;
+  readonly log: Logger;
+  /** Where `index.db` is. */
+  readonly directory: string;
+  /** The node's identity. */
+  readonly node: string;
+  readonly files: SegmentFiles;
+  readonly index: SegmentIndex;
+  /** A segment that has this many bytes gets no more records. */
+  readonly segmentBytes: number;
+}
+
+export interface Recovered {
+  readonly database: IndexDatabase;
+  /** The segment to append to, or 0 for a new one. */
+  readonly current: number;
+}
+
+/** Brings `options.index` up to date, cuts a torn tail off the last segment, and opens `index.db`. */
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  const { log, index } = options;
+  let database: IndexDatabase | undefined;
+  try {
+    database = openIndex(options);
+    await removeForgotten(options, database);
+    load(options, database);
+  } catch (error) {
+    log.warn({ reason: toDfsError(error).message }, 'index.db is of no use; building it again');
+    database?.close();
+    index.clear();
+    await deleteIndex(options);
+    database = openIndex(options);
+  }
+  try {
+    const current = await replay(options, database);
+    return { database, current };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function openIndex({ disk, directory, node }: RecoveryOptions): IndexDatabase {
+  const database = disk.openDatabase(join(directory, INDEX_NAME));
+  try {
+    return new IndexDatabase(database, node);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+async function deleteIndex({ disk, directory }: RecoveryOptions): Promise<void> {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) {
+    try {
+      await disk.unlink(join(directory, `${INDEX_NAME}${suffix}`));
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error;
+    }
+  }
+}
+
+/** Finishes what the compactor had begun when the node was stopped. */
+async function removeForgotten({ files, index }: RecoveryOptions, database: IndexDatabase): Promise<void> {
+  const there = new Set(files.numbers());
+  for (const { segment, isForgotten } of database.sealedSegments()) {
+    if (!isForgotten) continue;
+    if (there.has(segment)) await files.remove(segment);
+    index.unlinked(segment);
+  }
+}
+
+/** Takes over what `index.db` knows; throws when it does not fit the segment files. */
+function load({ files, index }: RecoveryOptions, database: IndexDatabase): void {
+  const { watermark } = database;
+  const there = new Set(files.numbers());
+  const sealed = new Set<number>();
+  for (const { segment, bytes, isForgotten } of database.sealedSegments()) {
+    if (isForgotten) continue;
+    sealed.add(segment);
+    if (!there.has(segment)) throw new Error(`segment ${segment} is missing`);
+    if (files.sizeOf(segment) < bytes) throw new Error(`segment ${segment} is shorter than it was`);
+  }
+  for (const segment of there) {
+    if (segment < watermark.segment && !sealed.has(segment))
+      throw new Error(`segment ${segment} is not known`);
+  }
+  if (files.sizeOf(watermark.segment) < watermark.offset) {
+    throw new Error(`segment ${watermark.segment} is missing or shorter than it was`);
+  }
+  database.forEachChunk((chunk, entry) => {
+    const end = entry.offset + (entry.length > 0 ? chunkRecordBytes(entry.length) : TOMBSTONE_BYTES);
+    const isThere = there.has(entry.segment) && end <= files.sizeOf(entry.segment);
+    // A tombstone may stand in a segment that is gone when nothing needs it any more.
+    if (!isThere && entry.length > 0)
+      throw new Error(`chunk ${chunk} should be where segment ${entry.segment} has nothing`);
+    index.restore(chunk, entry);
+  });
+}
+
+/** Applies every record behind the watermark; returns the segment to append to. */
+async function replay(options: RecoveryOptions, database: IndexDatabase): Promise<number> {
+  const { files, index, log, segmentBytes } = options;
+  const { watermark } = database;
+  const numbers = files.numbers();
+  const last = numbers.at(-1) ?? 0;
+  const isFromNothing = watermark.segment === 0 && last > 0;
+  if (isFromNothing) log.info({ segments: numbers.length }, 'reading every segment to build index.db');
+  for (const segment of numbers) {
+    if (segment < watermark.segment) continue;
+    const from = segment === watermark.segment ? watermark.offset : 0;
+    // Payloads that were synced long ago are verified when they are read; those at the end of the log may be torn.
+    const verifyPayload = !isFromNothing || segment === last;
+    await replaySegment(options, { segment, offset: from }, verifyPayload, segment === last);
+    // What is known of the segment must not be on stable storage before the segment itself is.
+    await files.use(segment, async file => await file.datasync());
+    await files.syncNames();
+    if (segment !== last) index.seal(segment, files.sizeOf(segment));
+    const end = { segment, offset: files.sizeOf(segment) };
+    database.persist(index.takeJournal(end, Infinity), end);
+  }
+  if (last === 0) return 0;
+  if (files.sizeOf(last) < segmentBytes) return last;
+  index.seal(last, files.sizeOf(last));
+  return 0;
+}
+
+async function replaySegment(
+  { files, index, log }: RecoveryOptions,
+  from: LogPosition,
+  verifyPayload: boolean,
+  isLastSegment: boolean,
+): Promise<void> {
+  const { segment } = from;
+  await files.use(segment, async file => {
+    const scan = { file, segment, from: from.offset, size: files.sizeOf(segment), verifyPayload };
+    for await (const found of scanSegment(scan)) {
+      if (found.is === 'record') {
+        const { kind, chunk, length } = found.header;
+        if (kind === RecordKind.chunk) index.applyChunk(chunk, { segment, offset: found.offset, length });
+        else index.applyTombstone(chunk, { segment, offset: found.offset });
+        continue;
+      }
+      const { offset, end, why } = found;
+      const where = { segment, offset, bytes: end - offset, why };
+      if (isLastSegment && found.isLast) {
+        log.warn(where, 'cutting off the torn end of the last segment');
+        await file.truncate(offset);
+        files.setSize(segment, offset);
+      } else {
+        log.error(where, 'skipping damaged bytes in a segment');
+      }
+    }
+  });
+}

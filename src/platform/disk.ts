@@ -1,0 +1,178 @@
+/**
+ * Files come in through this interface (DESIGN decision 9), so that a simulation can bring a disk that fills up, fails
+ * or forgets what was not synced. Every method rejects with the system's error (`code`: ENOENT, ENOSPC, EIO, …).
+ */
+import {
+  close,
+  constants,
+  fdatasync,
+  fstat,
+  ftruncate,
+  mkdir,
+  open,
+  read,
+  readdir,
+  rename,
+  statfs,
+  unlink,
+  writev,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import Database from 'better-sqlite3';
+import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
+
+/** An open file. Positions and lengths are bytes. */
+export interface DiskFile {
+  /** Writes all pieces one after the other from `position` on. When it rejects, a part may have been written. */
+  writev(pieces: readonly Buffer[], position: number): Promise<void>;
+  /** Fills `target` from `position` on; the result is less than its length only at the end of the file. */
+  pread(target: Buffer, position: number): Promise<number>;
+  /** What was written is on stable storage, and so is the file's length (fdatasync(2)). */
+  datasync(): Promise<void>;
+  truncate(lengthBytes: number): Promise<void>;
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Room on the file system that holds a path. */
+export interface DiskSpace {
+  readonly totalBytes: number;
+  /** What a process without special rights may still write. */
+  readonly availableBytes: number;
+}
+
+export interface Disk {
+  /** Opens for reading and writing; `create` makes the file if there is none. */
+  open(path: string, how: 'existing' | 'create'): Promise<DiskFile>;
+  /** Makes a directory and those above it; one that exists is fine. */
+  makeDirectory(path: string): Promise<void>;
+  /** The names in a directory, in no order. */
+  list(path: string): Promise<string[]>;
+  unlink(path: string): Promise<void>;
+  /** Replaces what is at `to`. */
+  rename(from: string, to: string): Promise<void>;
+  /** Names created, removed or renamed in this directory are on stable storage. */
+  syncDirectory(path: string): Promise<void>;
+  space(path: string): Promise<DiskSpace>;
+  /** As `takeExclusiveLock`; throws LockHeldError. */
+  lock(path: string, holder: string): ExclusiveLock;
+  /** Opens or creates an SQLite database. */
+  openDatabase(path: string): Database.Database;
+}
+
+// Callbacks and plain descriptors: FileHandle of node:fs/promises costs about twice as much for a small read or write.
+const openAsync = promisify(open);
+const closeAsync = promisify(close);
+const fdatasyncAsync = promisify(fdatasync);
+const ftruncateAsync = promisify(ftruncate);
+const fstatAsync = promisify(fstat);
+const unlinkAsync = promisify(unlink);
+const renameAsync = promisify(rename);
+const statfsAsync = promisify(statfs);
+const mkdirAsync = promisify(mkdir);
+const readdirAsync = promisify(readdir);
+
+class NodeFile implements DiskFile {
+  readonly #descriptor: number;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  async writev(pieces: readonly Buffer[], position: number): Promise<void> {
+    let rest = pieces.filter(piece => piece.length > 0);
+    let at = position;
+    while (rest.length > 0) {
+      const written = await this.#writeSome(rest, at);
+      at += written;
+      rest = without(rest, written);
+    }
+  }
+
+  async pread(target: Buffer, position: number): Promise<number> {
+    let filled = 0;
+    while (filled < target.length) {
+      const count = await this.#readSome(target, filled, position + filled);
+      if (count === 0) break;
+      filled += count;
+    }
+    return filled;
+  }
+
+  async datasync(): Promise<void> {
+    await fdatasyncAsync(this.#descriptor);
+  }
+
+  async truncate(lengthBytes: number): Promise<void> {
+    await ftruncateAsync(this.#descriptor, lengthBytes);
+  }
+
+  async size(): Promise<number> {
+    return (await fstatAsync(this.#descriptor)).size;
+  }
+
+  async close(): Promise<void> {
+    await closeAsync(this.#descriptor);
+  }
+
+  async #writeSome(pieces: Buffer[], position: number): Promise<number> {
+    return await new Promise<number>((resolve, reject) => {
+      writev(this.#descriptor, pieces, position, (error, written) => {
+        if (error) reject(error);
+        else resolve(written);
+      });
+    });
+  }
+
+  async #readSome(target: Buffer, from: number, position: number): Promise<number> {
+    return await new Promise<number>((resolve, reject) => {
+      read(this.#descriptor, target, from, target.length - from, position, (error, count) => {
+        if (error) reject(error);
+        else resolve(count);
+      });
+    });
+  }
+}
+
+/** `pieces` without their first `count` bytes. */
+function without(pieces: Buffer[], count: number): Buffer[] {
+  let skip = count;
+  let first = 0;
+  for (const piece of pieces) {
+    if (skip < piece.length) break;
+    skip -= piece.length;
+    first += 1;
+  }
+  const rest = pieces.slice(first);
+  const head = rest[0];
+  if (head && skip > 0) rest[0] = head.subarray(skip);
+  return rest;
+}
+
+/** The machine's own disk. */
+export const nodeDisk: Disk = {
+  async open(path, how) {
+    const flags = how === 'create' ? constants.O_RDWR | constants.O_CREAT : constants.O_RDWR;
+    return new NodeFile(await openAsync(path, flags, 0o600));
+  },
+  async makeDirectory(path) {
+    await mkdirAsync(path, { recursive: true, mode: 0o700 });
+  },
+  list: async path => await readdirAsync(path),
+  unlink: async path => await unlinkAsync(path),
+  rename: async (from, to) => await renameAsync(from, to),
+  async syncDirectory(path) {
+    const descriptor = await openAsync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await fdatasyncAsync(descriptor);
+    } finally {
+      await closeAsync(descriptor);
+    }
+  },
+  async space(path) {
+    const { blocks, bavail, bsize } = await statfsAsync(path);
+    return { totalBytes: blocks * bsize, availableBytes: bavail * bsize };
+  },
+  lock: takeExclusiveLock,
+  openDatabase: path => new Database(path),
+};
