@@ -32,6 +32,13 @@ export interface DirectoryEntry {
   readonly attributes: Attributes;
 }
 
+export interface DirectoryPage {
+  readonly entries: readonly DirectoryEntry[];
+  /** The directory's parent, for `..`. */
+  readonly parent: number;
+  readonly isLast: boolean;
+}
+
 export interface ListedFile {
   /** Names below the root of the listing. */
   readonly path: readonly Buffer[];
@@ -109,7 +116,9 @@ export interface FileSystem {
   /** fsync(2) of a directory: every change that was acknowledged is on stable storage. */
   fsyncDirectory(inode: number): Promise<void>;
 
-  /** A directory's entries in name order, without `.` and `..`. */
+  /** One page of a directory in name order, without `.` and `..`; `after` is the last name of the page before. */
+  readdirPage(inode: number, after: Uint8Array): Promise<DirectoryPage>;
+  /** All of a directory's entries in name order, without `.` and `..`. */
   readdir(inode: number): AsyncIterable<DirectoryEntry>;
   /** Every entry that is no directory below `root`, in path order; with `recursive` false only the directory's own entries. */
   list(root: number, recursive: boolean): AsyncIterable<ListedFile>;

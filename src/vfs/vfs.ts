@@ -40,6 +40,7 @@ import type {
   AttributeChanges,
   Creation,
   DirectoryEntry,
+  DirectoryPage,
   FileHandle,
   FileSystem,
   ListedFile,
@@ -266,15 +267,22 @@ export class Vfs implements FileSystem {
     await this.#client.session.ask(sync, {});
   }
 
+  async readdirPage(inode: number, after: Uint8Array): Promise<DirectoryPage> {
+    const page = await this.#client.session.ask(readdir, { inode, after, limit: MAX_DIRECTORY_PAGE });
+    const entries = page.entries.map(({ name, attributes }) => ({
+      name: Buffer.from(name),
+      attributes: this.#present(attributes),
+    }));
+    return { entries, parent: page.parent, isLast: page.end };
+  }
+
   async *readdir(inode: number): AsyncGenerator<DirectoryEntry> {
     let after: Uint8Array = new Uint8Array();
     for (;;) {
-      const page = await this.#client.session.ask(readdir, { inode, after, limit: MAX_DIRECTORY_PAGE });
-      for (const entry of page.entries) {
-        yield { name: Buffer.from(entry.name), attributes: this.#present(entry.attributes) };
-      }
+      const page = await this.readdirPage(inode, after);
+      yield* page.entries;
       const last = page.entries.at(-1);
-      if (page.end || !last) return;
+      if (page.isLast || !last) return;
       after = last.name;
     }
   }

@@ -1,0 +1,39 @@
+/** What every way of mounting offers (DESIGN decision 8), so that the command line need not know which one it is. */
+import type { Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import type { FileSystem } from '../vfs/file-system.js';
+
+export interface FuseMountOptions {
+  /** An existing, empty directory, as an absolute path. */
+  readonly mountPoint: string;
+  /** What `mount` and `df` show as the source, e.g. `dfs@127.0.0.1:8000`. */
+  readonly source: string;
+  /** Other users than the one who mounts may look in; the kernel checks permissions in any case. */
+  readonly allowOther: boolean;
+  /** How long the kernel may believe names, attributes and absent names, in milliseconds. */
+  readonly entryTimeoutMs: number;
+  readonly attrTimeoutMs: number;
+  readonly negativeTimeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A file system that is mounted. */
+export interface FuseMount {
+  readonly mountPoint: string;
+  /** Resolves when the mount has ended, by `unmount` or by anybody's umount(8). Never rejects. */
+  readonly unmounted: Promise<void>;
+  /**
+   * Unmounts. While somebody still uses the mount it is detached (umount -l): it is gone from the tree at once, and
+   * ends when the last user goes. May be called twice.
+   */
+  unmount(): Promise<void>;
+}
+
+export interface FuseDriver {
+  readonly name: string;
+  /** What this driver cannot do that a local file system can; one sentence each, for people. */
+  readonly limitations: readonly string[];
+  /** Mounts. EBUSY, ENOTDIR, ENOENT, EACCES, ENODEV with a sentence that says what to do. */
+  mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount>;
+}
