@@ -32,6 +32,7 @@ export const ERRNO = {
   EDEADLK: errno.EDEADLK,
   ENAMETOOLONG: errno.ENAMETOOLONG,
   ENOSYS: errno.ENOSYS,
+  ENOTTY: errno.ENOTTY,
   ENOTEMPTY: errno.ENOTEMPTY,
   ELOOP: errno.ELOOP,
   ENODATA: errno.ENODATA,

@@ -1,0 +1,90 @@
+/**
+ * The descriptor of /dev/fuse: several reads wait in the kernel at once, so that requests that come together are
+ * taken together; answers are written at once, since writing to the device only copies and never waits.
+ */
+import { closeSync, read as readCallback, writevSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Logger } from '../../platform/log.js';
+import { hasCode } from '../../protocol/errors.js';
+import type { Payload } from '../../protocol/frame.js';
+import { OUT_HEADER_BYTES } from './wire.js';
+
+const readDevice = promisify(readCallback);
+
+/** A request in memory that belongs to its handler until `release` is called. */
+export interface DeviceRequest {
+  readonly bytes: Buffer;
+  release(): void;
+}
+
+export interface DeviceOptions {
+  readonly fd: number;
+  /** The largest request: a WRITE of `max_write` bytes with its header. */
+  readonly requestBytes: number;
+  /** Reads that wait in the kernel at once; each takes a thread of libuv's pool. */
+  readonly readers: number;
+  readonly log: Logger;
+  readonly onRequest: (request: DeviceRequest) => void;
+}
+
+export class FuseDevice {
+  readonly #options: DeviceOptions;
+  /** Request buffers that nobody uses. */
+  readonly #free: Buffer[] = [];
+  #ended: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(options: DeviceOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to take requests. Resolves when the kernel has ended the connection: unmounted, or aborted. */
+  async run(): Promise<void> {
+    const loops = Array.from({ length: this.#options.readers }, async () => await this.#readLoop());
+    this.#ended = Promise.all(loops);
+    await this.#ended;
+  }
+
+  /** Answers a request. ENOENT from the kernel means that the request was interrupted and nobody waits any more. */
+  reply(unique: bigint, errno: number, payload: Payload): void {
+    let length = OUT_HEADER_BYTES;
+    for (const piece of payload) length += piece.length;
+    const header = Buffer.allocUnsafe(OUT_HEADER_BYTES);
+    header.writeUInt32LE(length, 0);
+    header.writeInt32LE(-errno, 4);
+    header.writeBigUInt64LE(unique, 8);
+    try {
+      writevSync(this.#options.fd, [header, ...payload]);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'ENODEV', 'EBADF')) return;
+      this.#options.log.error({ err: error, unique: String(unique) }, 'the kernel did not take an answer');
+      if (errno === 0) this.reply(unique, 5, []);
+    }
+  }
+
+  /** Gives the descriptor back once every reader has ended. */
+  async close(): Promise<void> {
+    await this.#ended;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    closeSync(this.#options.fd);
+  }
+
+  async #readLoop(): Promise<void> {
+    const { fd, requestBytes, onRequest, log } = this.#options;
+    for (;;) {
+      const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
+      try {
+        const { bytesRead } = await readDevice(fd, buffer, 0, buffer.length, null);
+        onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#free.push(buffer) });
+      } catch (error) {
+        this.#free.push(buffer);
+        // A request was withdrawn before it was read (fuse_dev_do_read), or a signal came.
+        if (hasCode(error, 'ENOENT', 'EINTR', 'EAGAIN')) continue;
+        // ENODEV: unmounted; ECONNABORTED: aborted through /sys/fs/fuse/connections or by umount -f.
+        if (!hasCode(error, 'ENODEV', 'ECONNABORTED')) log.error({ err: error }, 'reading /dev/fuse failed');
+        return;
+      }
+    }
+  }
+}

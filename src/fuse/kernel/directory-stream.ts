@@ -1,0 +1,85 @@
+/**
+ * One opened directory as the kernel reads it: a position is the number of entries before it, `.` and `..` included.
+ * Pages are fetched as they are wanted; going back to any position that was reached before is possible (seekdir(3)).
+ */
+import { ROOT_INODE } from '../../protocol/file-mode.js';
+import type { DirectoryEntry, FileSystem } from '../../vfs/file-system.js';
+
+/** An entry, and the position behind it. */
+export interface PlacedEntry {
+  readonly name: Buffer;
+  readonly inode: number;
+  readonly mode: number;
+  readonly next: number;
+  /** Undefined for `.` and `..`. */
+  readonly entry: DirectoryEntry | undefined;
+}
+
+interface PageStart {
+  readonly position: number;
+  readonly after: Buffer;
+}
+
+const DIRECTORY_MODE = 0o040000;
+const DOTS = 2;
+
+export class DirectoryStream {
+  readonly #fileSystem: FileSystem;
+  readonly #inode: number;
+  #parent = ROOT_INODE;
+  /** Where each page reached so far begins. */
+  #starts: PageStart[] = [];
+  #entries: readonly DirectoryEntry[] = [];
+  #position = DOTS;
+  #isLast = false;
+
+  constructor(fileSystem: FileSystem, inode: number) {
+    this.#fileSystem = fileSystem;
+    this.#inode = inode;
+  }
+
+  /** The entries from `position` on, as far as one page goes; none at the end. Position 0 reads the directory anew. */
+  async from(position: number): Promise<PlacedEntry[]> {
+    if (position === 0 || this.#starts.length === 0)
+      await this.#load({ position: DOTS, after: Buffer.alloc(0) });
+    const placed: PlacedEntry[] = [];
+    if (position < 1) placed.push(this.#dot('.', this.#inode, 1));
+    if (position < DOTS) placed.push(this.#dot('..', this.#parent, DOTS));
+    const start = Math.max(position, DOTS);
+    await this.#goTo(start);
+    for (let index = start - this.#position; index < this.#entries.length; index += 1) {
+      const entry = this.#entries[index];
+      if (!entry) break;
+      const { inode, mode } = entry.attributes;
+      placed.push({ name: entry.name, inode, mode, next: this.#position + index + 1, entry });
+    }
+    return placed;
+  }
+
+  #dot(name: string, inode: number, next: number): PlacedEntry {
+    return { name: Buffer.from(name), inode, mode: DIRECTORY_MODE, next, entry: undefined };
+  }
+
+  /** Makes the current page the one with `position`, or the last one if the directory ends before. */
+  async #goTo(position: number): Promise<void> {
+    if (position < this.#position) {
+      const start = this.#starts.findLast(each => each.position <= position);
+      if (start) await this.#load(start);
+    }
+    while (position >= this.#position + this.#entries.length && !this.#isLast) {
+      const last = this.#entries.at(-1);
+      if (!last) return;
+      await this.#load({ position: this.#position + this.#entries.length, after: last.name });
+    }
+  }
+
+  async #load(start: PageStart): Promise<void> {
+    const page = await this.#fileSystem.readdirPage(this.#inode, start.after);
+    if (start.position === DOTS) this.#starts = [];
+    if ((this.#starts.at(-1)?.position ?? -1) < start.position) this.#starts.push(start);
+    this.#entries = page.entries;
+    this.#position = start.position;
+    this.#parent = page.parent;
+    this.#isLast = page.isLast;
+  }
+}

@@ -1,0 +1,299 @@
+/** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
+import { DfsError } from '../../protocol/errors.js';
+import { PERMISSION_BITS, S_IFMT } from '../../protocol/file-mode.js';
+import type { Payload } from '../../protocol/frame.js';
+import type { TimeOrNow } from '../../protocol/types.js';
+import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
+import { encodeAttr, encodeEntry, readTime, writeEntry } from './attributes.js';
+import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
+import {
+  DIRENT_NAME_OFFSET,
+  ENTRY_OUT_BYTES,
+  IN_HEADER_BYTES,
+  OPEN_OUT_BYTES,
+  Opcode,
+  readNames,
+  readU64,
+  SetattrValid,
+  WRITE_DATA_OFFSET,
+  writeU64,
+  type CacheTimes,
+  type RequestHeader,
+} from './wire.js';
+
+/** Answers one kind of request; `bytes` is the whole request and may be looked at until the promise settles. */
+type RequestHandler = (header: RequestHeader, bytes: Buffer) => Promise<Payload>;
+
+const NOTHING: Payload = [];
+const BODY = IN_HEADER_BYTES;
+/** st_mode's type, as a directory entry has it (IFTODT in <dirent.h>). */
+const TYPE_SHIFT = 12;
+const STATFS_BLOCK_BYTES = 4096;
+const MAX_NAME_BYTES = 255;
+
+export class FuseRequests {
+  readonly #fileSystem: FileSystem;
+  readonly #times: CacheTimes;
+  /** handle → the directory it reads */
+  readonly #directories = new Map<number, DirectoryStream>();
+  #nextDirectory = 1;
+  /** opcode → what answers it */
+  readonly handlers: ReadonlyMap<number, RequestHandler>;
+
+  constructor(fileSystem: FileSystem, times: CacheTimes) {
+    this.#fileSystem = fileSystem;
+    this.#times = times;
+    this.handlers = new Map<number, RequestHandler>([
+      [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
+      [Opcode.getattr, async h => [encodeAttr(await fileSystem.getattr(h.inode), times)]],
+      [Opcode.setattr, async (h, b) => await this.#setattr(h, b)],
+      [Opcode.readlink, async h => [await fileSystem.readlink(h.inode)]],
+      [Opcode.symlink, async (h, b) => await this.#symlink(h, b)],
+      [Opcode.mknod, async (h, b) => await this.#mknod(h, b)],
+      [Opcode.mkdir, async (h, b) => await this.#mkdir(h, b)],
+      [Opcode.unlink, async (h, b) => await this.#unlink(h, b)],
+      [Opcode.rmdir, async (h, b) => await this.#rmdir(h, b)],
+      [Opcode.rename, async (h, b) => await this.#rename(h, b, BODY + 8, 0)],
+      [Opcode.rename2, async (h, b) => await this.#rename(h, b, BODY + 16, b.readUInt32LE(BODY + 8))],
+      [Opcode.link, async (h, b) => await this.#link(h, b)],
+      [Opcode.open, async (h, b) => openOut(await fileSystem.open(h.inode, b.readUInt32LE(BODY)))],
+      [Opcode.create, async (h, b) => await this.#create(h, b)],
+      [Opcode.read, async (_, b) => await this.#read(b)],
+      [Opcode.write, async (_, b) => await this.#write(b)],
+      [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b)))],
+      [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
+      [Opcode.release, async (_, b) => await done(fileSystem.release(handleOf(b)))],
+      [Opcode.statfs, async () => await this.#statfs()],
+      [Opcode.getxattr, async (h, b) => await this.#getxattr(h, b)],
+      [Opcode.listxattr, async (h, b) => await this.#listxattr(h, b)],
+      [Opcode.setxattr, async (h, b) => await this.#setxattr(h, b)],
+      [Opcode.removexattr, async (h, b) => await this.#removexattr(h, b)],
+      [Opcode.opendir, async h => await this.#opendir(h)],
+      [Opcode.readdir, async (_, b) => await this.#readdir(b, false)],
+      [Opcode.readdirplus, async (_, b) => await this.#readdir(b, true)],
+      [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
+      [Opcode.fsyncdir, async h => await done(fileSystem.fsyncDirectory(h.inode))],
+      [Opcode.syncfs, async h => await done(fileSystem.fsyncDirectory(h.inode))],
+      [Opcode.ioctl, async () => await refuse('ENOTTY')],
+    ]);
+  }
+
+  async #lookup({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [name] = readNames(bytes, BODY, 1);
+    return [encodeEntry(await this.#fileSystem.lookup(inode, nameOf(name)), this.#times)];
+  }
+
+  async #setattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const valid = bytes.readUInt32LE(BODY);
+    const has = (bit: number): boolean => (valid & bit) !== 0;
+    const time = (set: number, now: number, at: number, nsecAt: number): TimeOrNow | undefined => {
+      if (has(now)) return 'now';
+      return has(set) ? readTime(bytes, at, nsecAt) : undefined;
+    };
+    const atime = time(SetattrValid.atime, SetattrValid.atimeNow, BODY + 32, BODY + 56);
+    const mtime = time(SetattrValid.mtime, SetattrValid.mtimeNow, BODY + 40, BODY + 60);
+    const changes: AttributeChanges = {
+      ...(has(SetattrValid.mode) ? { mode: bytes.readUInt32LE(BODY + 68) & PERMISSION_BITS } : {}),
+      ...(has(SetattrValid.uid) ? { uid: bytes.readUInt32LE(BODY + 76) } : {}),
+      ...(has(SetattrValid.gid) ? { gid: bytes.readUInt32LE(BODY + 80) } : {}),
+      ...(has(SetattrValid.size) ? { size: sizeOf(readU64(bytes, BODY + 16)) } : {}),
+      ...(atime === undefined ? {} : { atime }),
+      ...(mtime === undefined ? {} : { mtime }),
+    };
+    return [encodeAttr(await this.#fileSystem.setattr(inode, changes), this.#times)];
+  }
+
+  async #symlink({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [name, target] = readNames(bytes, BODY, 2);
+    const attributes = await this.#fileSystem.symlink(inode, nameOf(name), nameOf(target), { uid, gid });
+    return [encodeEntry(attributes, this.#times)];
+  }
+
+  async #mknod({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const mode = bytes.readUInt32LE(BODY) & (S_IFMT | PERMISSION_BITS);
+    const [name] = readNames(bytes, BODY + 16, 1);
+    const creation = { mode, uid, gid };
+    const rdev = bytes.readUInt32LE(BODY + 4);
+    return [encodeEntry(await this.#fileSystem.mknod(inode, nameOf(name), creation, rdev), this.#times)];
+  }
+
+  async #mkdir({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const mode = bytes.readUInt32LE(BODY) & PERMISSION_BITS;
+    const [name] = readNames(bytes, BODY + 8, 1);
+    return [encodeEntry(await this.#fileSystem.mkdir(inode, nameOf(name), { mode, uid, gid }), this.#times)];
+  }
+
+  async #unlink({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [name] = readNames(bytes, BODY, 1);
+    return await done(this.#fileSystem.unlink(inode, nameOf(name)));
+  }
+
+  async #rmdir({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [name] = readNames(bytes, BODY, 1);
+    return await done(this.#fileSystem.rmdir(inode, nameOf(name)));
+  }
+
+  async #rename({ inode }: RequestHeader, bytes: Buffer, namesAt: number, flags: number): Promise<Payload> {
+    const newParent = readU64(bytes, BODY);
+    const [name, newName] = readNames(bytes, namesAt, 2);
+    return await done(this.#fileSystem.rename(inode, nameOf(name), newParent, nameOf(newName), flags));
+  }
+
+  async #link({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [name] = readNames(bytes, BODY + 8, 1);
+    return [encodeEntry(await this.#fileSystem.link(readU64(bytes, BODY), inode, nameOf(name)), this.#times)];
+  }
+
+  async #create({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const flags = bytes.readUInt32LE(BODY);
+    const creation = { mode: bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS, uid, gid };
+    const [name] = readNames(bytes, BODY + 16, 1);
+    const isExclusive = (flags & O_EXCL) !== 0;
+    const created = await this.#fileSystem.create(inode, nameOf(name), creation, isExclusive, flags);
+    return [encodeEntry(created.attributes, this.#times), ...openOut(created.handle)];
+  }
+
+  async #read(bytes: Buffer): Promise<Payload> {
+    const offset = readU64(bytes, BODY + 8);
+    return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16));
+  }
+
+  async #write(bytes: Buffer): Promise<Payload> {
+    const size = bytes.readUInt32LE(BODY + 16);
+    const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
+    const offset = sizeOf(readU64(bytes, BODY + 8));
+    const written = await this.#fileSystem.write(handleOf(bytes), offset, data);
+    return [sizeOut(written)];
+  }
+
+  async #statfs(): Promise<Payload> {
+    const { totalBytes, freeBytes, inodes } = await this.#fileSystem.statfs();
+    const bytes = Buffer.alloc(80);
+    writeU64(bytes, Math.floor(totalBytes / STATFS_BLOCK_BYTES), 0);
+    writeU64(bytes, Math.floor(freeBytes / STATFS_BLOCK_BYTES), 8);
+    writeU64(bytes, Math.floor(freeBytes / STATFS_BLOCK_BYTES), 16);
+    // There is no table of inodes that could be full; programs only want to see that some are free.
+    writeU64(bytes, inodes * 2 + 0x1000_0000, 24);
+    writeU64(bytes, inodes + 0x1000_0000, 32);
+    bytes.writeUInt32LE(STATFS_BLOCK_BYTES, 40);
+    bytes.writeUInt32LE(MAX_NAME_BYTES, 44);
+    bytes.writeUInt32LE(STATFS_BLOCK_BYTES, 48);
+    return [bytes];
+  }
+
+  async #getxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [name] = readNames(bytes, BODY + 8, 1);
+    return sized(await this.#fileSystem.getxattr(inode, nameOf(name)), bytes.readUInt32LE(BODY));
+  }
+
+  async #listxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const names = await this.#fileSystem.listxattr(inode);
+    const list = Buffer.concat(names.flatMap(name => [name, Buffer.alloc(1)]));
+    return sized(list, bytes.readUInt32LE(BODY));
+  }
+
+  async #setxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const size = bytes.readUInt32LE(BODY);
+    const [name] = readNames(bytes, BODY + 8, 1);
+    const at = BODY + 8 + nameOf(name).length + 1;
+    const value = Buffer.from(bytes.subarray(at, at + size));
+    return await done(this.#fileSystem.setxattr(inode, nameOf(name), value, bytes.readUInt32LE(BODY + 4)));
+  }
+
+  async #removexattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [name] = readNames(bytes, BODY, 1);
+    return await done(this.#fileSystem.removexattr(inode, nameOf(name)));
+  }
+
+  async #opendir({ inode }: RequestHeader): Promise<Payload> {
+    const handle = this.#nextDirectory;
+    this.#nextDirectory += 1;
+    this.#directories.set(handle, new DirectoryStream(this.#fileSystem, inode));
+    return openOut(handle);
+  }
+
+  async #readdir(bytes: Buffer, isPlus: boolean): Promise<Payload> {
+    const stream = this.#directories.get(handleOf(bytes));
+    if (!stream) return await refuse('EBADF');
+    const room = bytes.readUInt32LE(BODY + 16);
+    const entries = await stream.from(readU64(bytes, BODY + 8));
+    const page: Buffer[] = [];
+    let used = 0;
+    for (const entry of entries) {
+      const encoded = isPlus ? this.#direntPlus(entry) : dirent(entry, 0);
+      if (used + encoded.length > room) break;
+      page.push(encoded);
+      used += encoded.length;
+    }
+    return page;
+  }
+
+  async #releasedir(bytes: Buffer): Promise<Payload> {
+    this.#directories.delete(handleOf(bytes));
+    return NOTHING;
+  }
+
+  #direntPlus(placed: PlacedEntry): Buffer {
+    const bytes = dirent(placed, ENTRY_OUT_BYTES);
+    // For `.` and `..` the kernel ignores the attributes; inode 0 says that there are none (fuse_direntplus_link).
+    if (placed.entry) writeEntry(bytes, placed.entry.attributes, this.#times, 0);
+    return bytes;
+  }
+}
+
+const O_EXCL = 0o200;
+
+function nameOf(name: Buffer | undefined): Buffer {
+  if (!name) throw new DfsError('EINVAL', 'the kernel sent a request without a name');
+  return name;
+}
+
+function handleOf(bytes: Buffer): number {
+  return readU64(bytes, BODY);
+}
+
+function sizeOf(value: number): number {
+  if (!Number.isSafeInteger(value)) throw new DfsError('EFBIG', 'files end below 2^53 bytes');
+  return value;
+}
+
+async function done(work: Promise<void>): Promise<Payload> {
+  await work;
+  return NOTHING;
+}
+
+async function refuse(code: 'ENOTTY' | 'EBADF'): Promise<Payload> {
+  if (code === 'ENOTTY') throw new DfsError('ENOTTY', 'no ioctl is known here');
+  throw new DfsError('EBADF', 'no such directory handle');
+}
+
+function openOut(handle: number): Payload {
+  const bytes = Buffer.alloc(OPEN_OUT_BYTES);
+  writeU64(bytes, handle, 0);
+  return [bytes];
+}
+
+function sizeOut(size: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32LE(size, 0);
+  return bytes;
+}
+
+/** getxattr(2), listxattr(2): size 0 asks how large the value is; one that does not fit is ERANGE. */
+function sized(value: Buffer, room: number): Payload {
+  if (room === 0) return [sizeOut(value.length)];
+  if (value.length > room) throw new DfsError('ERANGE', 'the buffer is too small for the value');
+  return [value];
+}
+
+/** fuse_dirent, padded to 8 bytes, with room for `before` bytes in front of it. */
+function dirent({ name, inode, mode, next }: PlacedEntry, before: number): Buffer {
+  const length = before + DIRENT_NAME_OFFSET + name.length;
+  const bytes = Buffer.alloc(Math.ceil(length / 8) * 8);
+  writeU64(bytes, inode, before);
+  writeU64(bytes, next, before + 8);
+  bytes.writeUInt32LE(name.length, before + 16);
+  bytes.writeUInt32LE((mode & S_IFMT) >>> TYPE_SHIFT, before + 20);
+  name.copy(bytes, before + DIRENT_NAME_OFFSET);
+  return bytes;
+}

@@ -1,0 +1,129 @@
+/** The conversation with the kernel on one mount: INIT, then requests until the mount ends. */
+import type { Logger } from '../../platform/log.js';
+import { DfsError, toDfsError } from '../../protocol/errors.js';
+import type { FileSystem } from '../../vfs/file-system.js';
+import { FuseDevice, type DeviceRequest } from './device.js';
+import { FuseRequests } from './requests.js';
+import {
+  decodeHeader,
+  FUSE_KERNEL_MINOR_VERSION,
+  FUSE_KERNEL_VERSION,
+  FUSE_OLDEST_MINOR_VERSION,
+  IN_HEADER_BYTES,
+  InitFlag,
+  Opcode,
+  type CacheTimes,
+  type RequestHeader,
+} from './wire.js';
+
+/** The largest READ and WRITE: fuse's own limit of 256 pages. */
+const MAX_REQUEST_BYTES = 1 << 20;
+const PAGE_BYTES = 4096;
+const MAX_READAHEAD_BYTES = 1 << 20;
+/** Requests that the kernel has under way without anybody waiting for them (read-ahead, write-back). */
+const MAX_BACKGROUND = 64;
+/** Reads waiting in the kernel; measured: more do not make anything faster, fewer make parallel readers slower. */
+const READERS = 3;
+const INIT_OUT_BYTES = 64;
+
+export interface FuseSessionOptions {
+  readonly fd: number;
+  readonly fileSystem: FileSystem;
+  readonly times: CacheTimes;
+  readonly log: Logger;
+}
+
+export class FuseSession {
+  readonly #device: FuseDevice;
+  readonly #requests: FuseRequests;
+  readonly #log: Logger;
+
+  constructor(options: FuseSessionOptions) {
+    this.#log = options.log;
+    this.#requests = new FuseRequests(options.fileSystem, options.times);
+    this.#device = new FuseDevice({
+      fd: options.fd,
+      requestBytes: MAX_REQUEST_BYTES + PAGE_BYTES,
+      readers: READERS,
+      log: options.log,
+      onRequest: request => void this.#take(request),
+    });
+  }
+
+  /** Answers the kernel until the mount ends, then gives the descriptor back. */
+  async run(): Promise<void> {
+    await this.#device.run();
+    await this.#device.close();
+  }
+
+  /** Never rejects: every request gets an answer, if only an errno. */
+  async #take(request: DeviceRequest): Promise<void> {
+    const { bytes } = request;
+    const header = decodeHeader(bytes);
+    try {
+      switch (header.opcode) {
+        case Opcode.forget:
+        case Opcode.batchForget:
+        case Opcode.interrupt:
+          // Inode numbers mean the same however often they were looked up, and no operation waits for other people.
+          return;
+        case Opcode.init:
+          this.#device.reply(header.unique, 0, [this.#init(bytes)]);
+          return;
+        case Opcode.destroy:
+          this.#device.reply(header.unique, 0, []);
+          return;
+        default:
+          await this.#answer(header, bytes);
+      }
+    } catch (error) {
+      if (!(error instanceof DfsError))
+        this.#log.error({ err: error, opcode: header.opcode }, 'request failed');
+      this.#device.reply(header.unique, toDfsError(error).errno, []);
+    } finally {
+      request.release();
+    }
+  }
+
+  async #answer(header: RequestHeader, bytes: Buffer): Promise<void> {
+    const handler = this.#requests.handlers.get(header.opcode);
+    if (!handler) throw new DfsError('ENOSYS', `FUSE request ${header.opcode} is not known here`);
+    const payload = await handler(header, bytes);
+    this.#device.reply(header.unique, 0, payload);
+  }
+
+  /** fuse_init_in and fuse_init_out */
+  #init(bytes: Buffer): Buffer {
+    const major = bytes.readUInt32LE(IN_HEADER_BYTES);
+    const minor = bytes.readUInt32LE(IN_HEADER_BYTES + 4);
+    if (major !== FUSE_KERNEL_VERSION || minor < FUSE_OLDEST_MINOR_VERSION) {
+      throw new DfsError(
+        'EPROTO',
+        `this kernel speaks FUSE ${major}.${minor}, but DFS needs ${FUSE_KERNEL_VERSION}.${FUSE_OLDEST_MINOR_VERSION} or newer; mount with --driver fuse-native`,
+      );
+    }
+    const offered = bytes.readUInt32LE(IN_HEADER_BYTES + 12);
+    const wanted =
+      InitFlag.asyncRead |
+      InitFlag.atomicTruncate |
+      InitFlag.bigWrites |
+      InitFlag.autoInvalidateData |
+      InitFlag.readdirplus |
+      InitFlag.readdirplusAuto |
+      InitFlag.asyncDirectIo |
+      InitFlag.parallelDirectoryOperations |
+      InitFlag.maxPages;
+    const out = Buffer.alloc(INIT_OUT_BYTES);
+    out.writeUInt32LE(FUSE_KERNEL_VERSION, 0);
+    out.writeUInt32LE(FUSE_KERNEL_MINOR_VERSION, 4);
+    out.writeUInt32LE(MAX_READAHEAD_BYTES, 8);
+    out.writeUInt32LE((offered & wanted) >>> 0, 12);
+    out.writeUInt16LE(MAX_BACKGROUND, 16);
+    out.writeUInt16LE(Math.floor((MAX_BACKGROUND * 3) / 4), 18);
+    out.writeUInt32LE(MAX_REQUEST_BYTES, 20);
+    out.writeUInt32LE(1, 24); // times to the nanosecond
+    out.writeUInt16LE(MAX_REQUEST_BYTES / PAGE_BYTES, 28);
+    this.#log.info({ kernel: `${major}.${minor}`, flags: offered & wanted }, 'the kernel mounted us');
+    return out;
+  }
+}

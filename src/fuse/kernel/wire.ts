@@ -1,0 +1,140 @@
+/**
+ * The FUSE kernel protocol as <linux/fuse.h> has it, little-endian. Only what this driver sends and understands;
+ * names are the header's.
+ */
+
+export const FUSE_KERNEL_VERSION = 7;
+/** What this driver was written against; the kernel answers with the lower of its own and this. */
+export const FUSE_KERNEL_MINOR_VERSION = 38;
+/** The oldest minor version whose structures are those used here (max_pages came with 7.28, setxattr_ext 7.33). */
+export const FUSE_OLDEST_MINOR_VERSION = 31;
+
+export const Opcode = {
+  lookup: 1,
+  forget: 2,
+  getattr: 3,
+  setattr: 4,
+  readlink: 5,
+  symlink: 6,
+  mknod: 8,
+  mkdir: 9,
+  unlink: 10,
+  rmdir: 11,
+  rename: 12,
+  link: 13,
+  open: 14,
+  read: 15,
+  write: 16,
+  statfs: 17,
+  release: 18,
+  fsync: 20,
+  setxattr: 21,
+  getxattr: 22,
+  listxattr: 23,
+  removexattr: 24,
+  flush: 25,
+  init: 26,
+  opendir: 27,
+  readdir: 28,
+  releasedir: 29,
+  fsyncdir: 30,
+  create: 35,
+  interrupt: 36,
+  destroy: 38,
+  ioctl: 39,
+  batchForget: 42,
+  readdirplus: 44,
+  rename2: 45,
+  syncfs: 50,
+} as const;
+export type Opcode = (typeof Opcode)[keyof typeof Opcode];
+
+/** Flags of INIT, first 32 bits. */
+export const InitFlag = {
+  asyncRead: 1 << 0,
+  atomicTruncate: 1 << 3,
+  bigWrites: 1 << 5,
+  autoInvalidateData: 1 << 12,
+  readdirplus: 1 << 13,
+  readdirplusAuto: 1 << 14,
+  asyncDirectIo: 1 << 15,
+  parallelDirectoryOperations: 1 << 18,
+  maxPages: 1 << 22,
+} as const;
+
+/** fuse_setattr_in.valid */
+export const SetattrValid = {
+  mode: 1 << 0,
+  uid: 1 << 1,
+  gid: 1 << 2,
+  size: 1 << 3,
+  atime: 1 << 4,
+  mtime: 1 << 5,
+  atimeNow: 1 << 7,
+  mtimeNow: 1 << 8,
+} as const;
+
+export const IN_HEADER_BYTES = 40;
+export const OUT_HEADER_BYTES = 16;
+export const ATTR_BYTES = 88;
+export const ENTRY_OUT_BYTES = 40 + ATTR_BYTES;
+export const ATTR_OUT_BYTES = 16 + ATTR_BYTES;
+export const OPEN_OUT_BYTES = 16;
+/** Bytes before the data of a WRITE request: the header and fuse_write_in. */
+export const WRITE_DATA_OFFSET = IN_HEADER_BYTES + 40;
+export const DIRENT_NAME_OFFSET = 24;
+
+/** How long the kernel may believe what it was told, in milliseconds. */
+export interface CacheTimes {
+  readonly entryTimeoutMs: number;
+  readonly attrTimeoutMs: number;
+}
+
+export interface RequestHeader {
+  readonly length: number;
+  readonly opcode: number;
+  /** Repeated in the answer. A bigint: the kernel counts in steps that pass 2^53 in no lifetime, but need not. */
+  readonly unique: bigint;
+  readonly inode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+}
+
+/** Reads fuse_in_header. */
+export function decodeHeader(bytes: Buffer): RequestHeader {
+  return {
+    length: bytes.readUInt32LE(0),
+    opcode: bytes.readUInt32LE(4),
+    unique: bytes.readBigUInt64LE(8),
+    inode: readU64(bytes, 16),
+    uid: bytes.readUInt32LE(24),
+    gid: bytes.readUInt32LE(28),
+    pid: bytes.readUInt32LE(32),
+  };
+}
+
+/** A 64-bit field whose value is known to be a safe integer; larger ones become Infinity, which no check lets pass. */
+export function readU64(bytes: Buffer, offset: number): number {
+  const value = bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 0x1_0000_0000;
+  return Number.isSafeInteger(value) ? value : Number.POSITIVE_INFINITY;
+}
+
+export function writeU64(bytes: Buffer, value: number, offset: number): void {
+  bytes.writeUInt32LE(value % 0x1_0000_0000, offset);
+  bytes.writeUInt32LE(Math.floor(value / 0x1_0000_0000), offset + 4);
+}
+
+/** The NUL-terminated strings from `offset` on. */
+export function readNames(bytes: Buffer, offset: number, count: number): Buffer[] {
+  const names: Buffer[] = [];
+  let at = offset;
+  for (let index = 0; index < count; index += 1) {
+    const end = bytes.indexOf(0, at);
+    const until = end < 0 ? bytes.length : end;
+    // Copied: the request's memory is used again while the name is still on its way.
+    names.push(Buffer.from(bytes.subarray(at, until)));
+    at = until + 1;
+  }
+  return names;
+}

@@ -1,0 +1,113 @@
+/** The directory on which DFS is mounted: made fit before, and let go after. */
+import { execFile } from 'node:child_process';
+import { opendir } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import type { Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { findMount } from './mount-table.js';
+
+const run = promisify(execFile);
+/** A command that touches a hung mount hangs with it. */
+const COMMAND_TIMEOUT_MS = 10_000;
+const PROBE_TIMEOUT_MS = 3000;
+const WATCH_MS = 250;
+
+/**
+ * Checks that DFS can be mounted at `mountPoint`, and takes away what a mount daemon that was killed left there.
+ * EBUSY when something lives there already, ENOTDIR, ENOENT, ENOTEMPTY.
+ */
+export async function prepareMountPoint(mountPoint: string, log: Logger): Promise<void> {
+  const mounted = await findMount(mountPoint);
+  if (mounted) {
+    if (!mounted.type.startsWith('fuse') || (await isAlive(mountPoint))) {
+      throw new DfsError(
+        'EBUSY',
+        `${mountPoint} is already the mount point of ${mounted.source} (${mounted.type}); unmount it or choose another directory`,
+      );
+    }
+    log.warn({ mountPoint, source: mounted.source }, 'detaching a mount whose daemon is gone');
+    await detach(mountPoint);
+  }
+  await checkEmptyDirectory(mountPoint);
+}
+
+async function checkEmptyDirectory(path: string): Promise<void> {
+  try {
+    const directory = await opendir(path);
+    const first = await directory.read();
+    await directory.close();
+    if (!first) return;
+  } catch (error) {
+    const { code } = toDfsError(error);
+    if (code === 'ENOENT') throw new DfsError('ENOENT', `there is no directory ${path}; create it first`);
+    if (code === 'ENOTDIR') throw new DfsError('ENOTDIR', `${path} is not a directory`);
+    throw error;
+  }
+  throw new DfsError(
+    'ENOTEMPTY',
+    `${path} is not empty, and a mount would hide what is in it; choose an empty directory`,
+  );
+}
+
+/** Whether the mount's daemon still answers; a dead one leaves ENOTCONN behind. */
+async function isAlive(mountPoint: string): Promise<boolean> {
+  try {
+    // In a process of its own: should the mount hang, only that process does.
+    await run('stat', ['--', mountPoint], { timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    return true;
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+    return !said.includes('Transport endpoint is not connected');
+  }
+}
+
+/**
+ * Unmounts, or detaches a mount that is in use: then it is gone from the tree at once and ends with its last user.
+ * Nothing mounted there is no error.
+ */
+export async function unmountOrDetach(mountPoint: string, log: Logger): Promise<void> {
+  if (!(await findMount(mountPoint))) return;
+  try {
+    await unmountCommand(mountPoint, false);
+  } catch (error) {
+    if (!(await findMount(mountPoint))) return;
+    log.warn({ mountPoint, reason: toDfsError(error).message }, 'the mount is in use; detaching it');
+    await detach(mountPoint);
+  }
+}
+
+async function detach(mountPoint: string): Promise<void> {
+  try {
+    await unmountCommand(mountPoint, true);
+  } catch (error) {
+    if (await findMount(mountPoint)) throw toDfsError(error).within(`cannot unmount ${mountPoint}`);
+  }
+}
+
+/** umount(8) is for root; everybody else has fusermount, in fuse3 or in fuse. */
+async function unmountCommand(mountPoint: string, isLazy: boolean): Promise<void> {
+  const options = { timeout: COMMAND_TIMEOUT_MS };
+  if (process.getuid?.() === 0) {
+    await run('umount', [...(isLazy ? ['-l'] : []), '--', mountPoint], options);
+    return;
+  }
+  const parameters = [isLazy ? '-uz' : '-u', '--', mountPoint];
+  try {
+    await run('fusermount3', parameters, options);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+    await run('fusermount', parameters, options);
+  }
+}
+
+/** Resolves when nothing of type `type` is mounted at `mountPoint` any more, whoever unmounted it. */
+export async function waitUntilUnmounted(mountPoint: string, clock: Clock): Promise<void> {
+  for (;;) {
+    const mounted = await findMount(mountPoint);
+    if (!mounted?.type.startsWith('fuse')) return;
+    await new Promise<void>(resolve => {
+      clock.setTimer(WATCH_MS, resolve);
+    });
+  }
+}

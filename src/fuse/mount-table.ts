@@ -1,0 +1,36 @@
+/** What is mounted where, as the kernel tells it in /proc/self/mountinfo (proc_pid_mountinfo(5)). */
+import { readFile } from 'node:fs/promises';
+
+export interface MountEntry {
+  readonly mountPoint: string;
+  /** The file system's type with its subtype, e.g. `fuse.dfs`. */
+  readonly type: string;
+  readonly source: string;
+}
+
+const SEPARATOR = ' - ';
+
+/** Space, tab, newline and backslash stand in the table as three octal digits. */
+function unescape(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/** The entries of a mountinfo file's text, oldest first. */
+export function parseMountTable(text: string): MountEntry[] {
+  const entries: MountEntry[] = [];
+  for (const line of text.split('\n')) {
+    const separator = line.indexOf(SEPARATOR);
+    if (separator < 0) continue;
+    const mountPoint = line.slice(0, separator).split(' ')[4];
+    const [type, source] = line.slice(separator + SEPARATOR.length).split(' ');
+    if (mountPoint === undefined || type === undefined || source === undefined) continue;
+    entries.push({ mountPoint: unescape(mountPoint), type: unescape(type), source: unescape(source) });
+  }
+  return entries;
+}
+
+/** What is mounted at `mountPoint`, the topmost if there are several; undefined for nothing. */
+export async function findMount(mountPoint: string): Promise<MountEntry | undefined> {
+  const table = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'));
+  return table.findLast(entry => entry.mountPoint === mountPoint);
+}
