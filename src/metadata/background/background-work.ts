@@ -1,0 +1,107 @@
+/**
+ * What the server does unasked: ends sessions that are not heard of, destroys what nobody has open any more, deletes
+ * the extents of large files that are gone, and dooms chunks that nobody refers to. Everything goes through the same
+ * transactions as requests, in small pieces.
+ */
+import type { Clock, Timer } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import { toDfsError } from '../../protocol/errors.js';
+import { endSession } from '../operations/session.js';
+import type { OperationContext } from '../operation.js';
+import type { ServerState } from '../server-state.js';
+import type { StoreTransaction } from '../store/store.js';
+import { collectDoomedChunks, collectExpiredGrants, forgetRetiredChunks } from './chunk-collector.js';
+import { collectGarbage, collectOrphans } from './inode-collector.js';
+
+/** How often is looked whether there is something to do. */
+const ROUND_MS = 1000;
+
+/** Does one small piece of work in a transaction; returns whether there may be more. */
+export type Piece = (tx: StoreTransaction, context: OperationContext) => Promise<boolean>;
+
+/** Runs a piece of work in a transaction of the server. */
+export type RunPiece = (piece: Piece) => Promise<boolean>;
+
+export interface BackgroundWorkOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly state: ServerState;
+  readonly run: RunPiece;
+}
+
+export class BackgroundWork {
+  readonly #options: BackgroundWorkOptions;
+  #timer: Timer | undefined;
+  #round: Promise<void> | undefined;
+  #isClosed = false;
+  /** Orphans up to this inode were looked at since every client has told what it has open; undefined when done. */
+  #orphansAfter: number | undefined = 0;
+
+  constructor(options: BackgroundWorkOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  /** Ends after the piece under way. May be called twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await this.#round;
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    this.#timer = this.#options.clock.setTimer(
+      ROUND_MS,
+      () => {
+        this.#round = this.#runRound().finally(() => this.#schedule());
+      },
+      true,
+    );
+  }
+
+  /** Never rejects. */
+  async #runRound(): Promise<void> {
+    try {
+      await this.#endSilentSessions();
+      await this.#repeat(async (tx, context) => await this.#collectOrphansOnce(tx, context));
+      await this.#repeat(collectGarbage);
+      await this.#repeat(collectDoomedChunks);
+      await this.#repeat(collectExpiredGrants);
+      await this.#repeat(forgetRetiredChunks);
+    } catch (error) {
+      // Everything is still on record; the next round tries again.
+      if (!this.#isClosed) {
+        this.#options.log.error({ reason: toDfsError(error).message }, 'background work failed');
+      }
+    }
+  }
+
+  async #repeat(piece: Piece): Promise<void> {
+    while (!this.#isClosed && (await this.#options.run(piece)));
+  }
+
+  async #endSilentSessions(): Promise<void> {
+    const { state, clock, log, run } = this.#options;
+    for (const session of state.sessions.expired(clock.monotonicMs())) {
+      if (this.#isClosed) return;
+      log.warn({ session: session.id, client: session.client }, 'ending a session whose client is silent');
+      await run(async (tx, context) => {
+        await endSession(tx, session, context);
+        return false;
+      });
+    }
+  }
+
+  /** Inodes without a name that were open when the server stopped: those that no client still has open. */
+  async #collectOrphansOnce(tx: StoreTransaction, context: OperationContext): Promise<boolean> {
+    const { state } = context;
+    if (this.#orphansAfter === undefined || !state.sessions.isSettled(state.clock.monotonicMs()))
+      return false;
+    this.#orphansAfter = await collectOrphans(tx, this.#orphansAfter, context);
+    return this.#orphansAfter !== undefined;
+  }
+}

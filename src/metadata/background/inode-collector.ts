@@ -1,0 +1,28 @@
+/** Collects inodes: those without a name that nobody has open, and what is left of those that are gone. */
+import { destroyExtents, destroyOrphan, mayBeOpen } from '../namespace/removal.js';
+import type { OperationContext } from '../operation.js';
+import type { StoreTransaction } from '../store/store.js';
+
+const ORPHANS_AT_ONCE = 64;
+const EXTENTS_AT_ONCE = 1024;
+
+/** Looks at some orphans after the inode number `after`. Returns the last one seen, or undefined at the end. */
+export async function collectOrphans(
+  tx: StoreTransaction,
+  after: number,
+  context: OperationContext,
+): Promise<number | undefined> {
+  const orphans = await tx.orphans.after(after, ORPHANS_AT_ONCE);
+  for (const inode of orphans) {
+    if (!mayBeOpen(inode, context)) await destroyOrphan(tx, inode, context);
+  }
+  return orphans.length < ORPHANS_AT_ONCE ? undefined : orphans.at(-1);
+}
+
+/** Deletes some extents of one large file that is gone. Returns whether there may be more to do. */
+export async function collectGarbage(tx: StoreTransaction, context: OperationContext): Promise<boolean> {
+  const [inode] = await tx.garbage.after(0, 1);
+  if (inode === undefined) return false;
+  if (await destroyExtents(tx, inode, EXTENTS_AT_ONCE, context)) await tx.garbage.delete(inode);
+  return true;
+}

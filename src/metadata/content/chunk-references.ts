@@ -1,0 +1,34 @@
+/** Counts how the references to chunks change in one operation, and writes the sums. */
+import { assert } from '../../protocol/errors.js';
+import type { StoreTransaction } from '../store/store.js';
+
+/** A chunk that nobody refers to is kept this long, for those who are just reading it. */
+export const DOOMED_GRACE_MS = 60_000;
+
+export class ChunkReferences {
+  /** chunk → references added less references dropped */
+  readonly #deltas = new Map<number, number>();
+
+  add(chunk: number): void {
+    this.#deltas.set(chunk, (this.#deltas.get(chunk) ?? 0) + 1);
+  }
+
+  drop(chunk: number): void {
+    this.#deltas.set(chunk, (this.#deltas.get(chunk) ?? 0) - 1);
+  }
+
+  /** Writes the new counts: a chunk that lost its last reference is doomed, one that got a first is not any more. */
+  async apply(tx: StoreTransaction, nowMs: number): Promise<void> {
+    for (const [chunk, delta] of this.#deltas) {
+      if (delta === 0) continue;
+      const record = await tx.chunks.get(chunk);
+      assert(record, `chunk ${chunk} has extents but no record`);
+      const references = record.references + delta;
+      assert(references >= 0, `chunk ${chunk} has ${references} references`);
+      await tx.chunks.setReferences(chunk, references);
+      if (references === 0) await tx.doomed.insert(chunk, nowMs + DOOMED_GRACE_MS);
+      else if (record.references === 0) await tx.doomed.delete(chunk);
+    }
+    this.#deltas.clear();
+  }
+}

@@ -1,0 +1,99 @@
+/** Changing a file's extents. They are sorted, never overlap, and never reach beyond the file's size. */
+import type { Extent } from '../../protocol/types.js';
+import type { StoreTransaction } from '../store/store.js';
+import type { ChunkReferences } from './chunk-references.js';
+
+/** Extents looked at together. */
+const PAGE = 1024;
+
+function endOf(extent: Extent): number {
+  return extent.offset + extent.length;
+}
+
+/** What of `extent` begins at `start`, which lies inside it. */
+function tailOf(extent: Extent, start: number): Extent {
+  return {
+    offset: start,
+    length: endOf(extent) - start,
+    chunk: extent.chunk,
+    chunkOffset: extent.chunkOffset + (start - extent.offset),
+  };
+}
+
+/**
+ * Makes [start, end) a hole: extents inside it are deleted, those that reach into it trimmed or split. Touches only
+ * what overlaps. Returns how many bytes were covered before.
+ */
+export async function punch(
+  tx: StoreTransaction,
+  inode: number,
+  start: number,
+  end: number,
+  references: ChunkReferences,
+): Promise<number> {
+  if (start >= end) return 0;
+  let freed = 0;
+  const before = await tx.extents.atOrBefore(inode, start);
+  if (before && before.offset < start && endOf(before) > start) {
+    await tx.extents.setLength(inode, before.offset, start - before.offset);
+    freed += Math.min(endOf(before), end) - start;
+    if (endOf(before) > end) {
+      // Split: both parts refer to the chunk. Nothing else can begin inside it.
+      await tx.extents.insert(inode, tailOf(before, end));
+      references.add(before.chunk);
+      return freed;
+    }
+  }
+  let from = start;
+  for (;;) {
+    const inside = await tx.extents.range(inode, from, end, PAGE);
+    const last = inside.at(-1);
+    if (!last) break;
+    await tx.extents.deleteRange(inode, from, last.offset + 1);
+    for (const extent of inside) {
+      references.drop(extent.chunk);
+      freed += Math.min(endOf(extent), end) - extent.offset;
+    }
+    if (endOf(last) > end) {
+      await tx.extents.insert(inode, tailOf(last, end));
+      references.add(last.chunk);
+    }
+    if (inside.length < PAGE) break;
+    from = last.offset + 1;
+  }
+  return freed;
+}
+
+export interface Cut {
+  readonly freed: number;
+  /** Nothing reaches beyond this any more. */
+  readonly end: number;
+}
+
+/**
+ * Deletes and trims up to `limit` extents from the end of a file until none reaches beyond `size`; a large file takes
+ * several cuts, the last of which returns `size` as its end.
+ */
+export async function cutTail(
+  tx: StoreTransaction,
+  inode: number,
+  size: number,
+  limit: number,
+  references: ChunkReferences,
+): Promise<Cut> {
+  const tail = await tx.extents.last(inode, size, limit);
+  let freed = 0;
+  for (const extent of tail) {
+    references.drop(extent.chunk);
+    freed += extent.length;
+  }
+  const lowest = tail.at(-1);
+  if (lowest) await tx.extents.deleteRange(inode, lowest.offset, Number.MAX_SAFE_INTEGER);
+  if (lowest && lowest.offset > size && tail.length === limit) return { freed, end: lowest.offset };
+  const before = size > 0 ? await tx.extents.atOrBefore(inode, size - 1) : undefined;
+  if (before && endOf(before) > size) {
+    freed += endOf(before) - size;
+    await tx.extents.setLength(inode, before.offset, size - before.offset);
+  }
+  return { freed, end: size };
+}

@@ -1,0 +1,52 @@
+/** Gives out permission to store chunks, and remembers it until the chunk is committed or the grant expires. */
+import { signGrant } from '../../protocol/grant-signature.js';
+import { DfsError } from '../../protocol/errors.js';
+import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
+import type { Grant, NodeAddress } from '../../protocol/types.js';
+import type { OperationContext } from '../operation.js';
+import { eligibleNodes, placeChunk } from '../placement.js';
+import type { StoreTransaction } from '../store/store.js';
+
+export interface GrantRequest {
+  readonly count: number;
+  readonly goal: number;
+  readonly maxBytes: number;
+  readonly exclude: readonly number[];
+}
+
+export interface Granted {
+  readonly grants: Grant[];
+  readonly nodes: NodeAddress[];
+}
+
+/** EAGAIN when no data node lives, or those that do are still coming back; ENOSPC when none has room. */
+export async function issueGrants(
+  tx: StoreTransaction,
+  request: GrantRequest,
+  context: OperationContext,
+): Promise<Granted> {
+  if (request.count === 0) return { grants: [], nodes: [] };
+  const { state } = context;
+  const monotonicMs = state.clock.monotonicMs();
+  const live = state.nodes.live(monotonicMs);
+  const reachable = Math.min(request.goal, state.nodes.size);
+  if (live.length < reachable && state.nodes.isWaiting(monotonicMs)) {
+    // Just after a start the first node to come back would get every replica.
+    throw new DfsError('EAGAIN', 'the metadata server has just started and waits for its data nodes');
+  }
+  const eligible = eligibleNodes(live, { ...request, exclude: new Set(request.exclude) });
+  const expiresMs = context.nowMs + GRANT_LIFETIME_MS;
+  const grants: Grant[] = [];
+  for (let index = 0; index < request.count; index += 1) {
+    const chunk = state.chunkIds.take();
+    const unsigned = {
+      chunk,
+      nodes: placeChunk(chunk, eligible, request.goal),
+      maxBytes: request.maxBytes,
+      expiresMs,
+    };
+    grants.push({ ...unsigned, signature: signGrant(state.cluster.grantKey, unsigned) });
+  }
+  for (const { chunk, nodes } of grants) await tx.grants.insert({ chunk, expiresMs, nodes });
+  return { grants, nodes: state.nodes.addresses(grants.flatMap(grant => grant.nodes)) };
+}

@@ -1,0 +1,128 @@
+/** Makes the metadata database of a new cluster. */
+import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import type { Clock } from '../platform/clock.js';
+import type { Random } from '../platform/random.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { ROOT_INODE, S_IFDIR } from '../protocol/file-mode.js';
+import type { InodeRecord } from './store/store.js';
+import { SqliteConnection } from './store/sqlite/connection.js';
+import { SqliteCounters } from './store/sqlite/server-tables.js';
+import { SqliteInodes } from './store/sqlite/namespace-tables.js';
+import { APPLICATION_ID, migrate } from './store/sqlite/schema.js';
+import { fromSqliteError } from './store/sqlite/sqlite-errors.js';
+
+/** Replicas of what is created without an own goal, unless its directory says otherwise. */
+const ROOT_GOAL = 2;
+const CLUSTER_ID_BYTES = 16;
+const GRANT_KEY_BYTES = 32;
+/** The file holds the key that signs grants. */
+const FILE_MODE = 0o600;
+
+export interface CreateDatabaseOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Makes an empty file system at `path`, its directory too if need be. The database is complete or not there: it is
+ * written under another name, fsynced, and then linked to its own, which fails when somebody has that name. EEXIST
+ * when there is a database already, or the log of one that was deleted.
+ */
+export async function createDatabase(path: string, options: CreateDatabaseOptions): Promise<void> {
+  const temporary = `${path}.new-${options.random.bytes(8).toString('hex')}`;
+  makeDirectory(dirname(path));
+  try {
+    refuseExisting(path);
+    // Made by us first, for SQLite has no say in the file's mode.
+    closeSync(openSync(temporary, 'wx', FILE_MODE));
+    writeDatabase(temporary, options);
+    linkSync(temporary, path);
+    syncDirectory(dirname(path));
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) throw exists(path);
+    const reason = fromSqliteError(error, path);
+    throw reason instanceof DfsError && error === reason
+      ? reason
+      : toDfsError(reason).within(`cannot create ${path}`);
+  } finally {
+    rmSync(temporary, { force: true });
+    rmSync(`${temporary}-journal`, { force: true });
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw toDfsError(error).within(`cannot create the directory ${path}`);
+  }
+}
+
+function refuseExisting(path: string): void {
+  if (existsSync(path)) throw exists(path);
+  const log = `${path}-wal`;
+  if (existsSync(log)) {
+    // SQLite would take the old log for part of the new database.
+    throw new DfsError(
+      'EINVAL',
+      `${log} belongs to a database that is gone; move it away before creating a new one`,
+    );
+  }
+}
+
+function exists(path: string): DfsError {
+  return new DfsError(
+    'EEXIST',
+    `${path} exists already and is left as it is; choose another path, or move it away first`,
+  );
+}
+
+function writeDatabase(path: string, { clock, random }: CreateDatabaseOptions): void {
+  const database = new Database(path);
+  try {
+    database.pragma('synchronous = FULL');
+    database.pragma(`application_id = ${APPLICATION_ID}`);
+    migrate(database, 0);
+    const now = clock.now();
+    const root: InodeRecord = {
+      inode: ROOT_INODE,
+      generation: 1,
+      mode: S_IFDIR | 0o755,
+      nlink: 2,
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+      rdev: 0,
+      size: 0,
+      allocated: 0,
+      atime: now,
+      mtime: now,
+      ctime: now,
+      version: 1,
+      goal: ROOT_GOAL,
+      parent: ROOT_INODE,
+    };
+    database.transaction(() => {
+      const connection = new SqliteConnection(database);
+      const inodes = new SqliteInodes(connection);
+      inodes.insert(root);
+      inodes.saveCount();
+      new SqliteCounters(connection).set('inode', ROOT_INODE);
+      const setting = database.prepare('INSERT INTO settings (name, value) VALUES (?, ?)');
+      setting.run('cluster', Buffer.from(random.bytes(CLUSTER_ID_BYTES).toString('hex')));
+      setting.run('grant-key', random.bytes(GRANT_KEY_BYTES));
+    })();
+  } finally {
+    database.close();
+  }
+}
+
+function syncDirectory(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Runs tasks one after the other in shared transactions. Tasks that arrive together are one batch: one BEGIN, one
+ * COMMIT, and their results are told after it.
+ *
+ *     queued ──batch begins──► running ──finished──► batch commits ──► (fsync) ──► answered
+ *        ▲                        │
+ *        └───────pause()──────────┘     a long task gives way: what it did so far commits with the batch
+ *
+ * A task checks before it changes, so that one that fails has changed nothing and the others of its batch go on. If a
+ * task fails after a change, or the database does, the batch is rolled back and each of its tasks is run again in a
+ * transaction of its own: only those fail that cannot be done.
+ */
+import type { Clock, Timer } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import type { Awaitable, OwnedTransaction, Store, StoreTransaction } from './store/store.js';
+
+/** group: on stable storage within a second of the answer; strict: before the answer. */
+export type Durability = 'group' | 'strict';
+
+/** What a task may ask of the batch that it runs in. */
+export interface TaskControl {
+  /** Undoes a change to what is kept in memory, should the transaction not be committed. */
+  onRollback(undo: () => void): void;
+  /** The task's result is told only when the transaction is on stable storage. */
+  requireDurable(): void;
+  /**
+   * Commits what the task has done so far and lets others in before it goes on, with the transaction that this
+   * resolves to. Anything may have changed meanwhile.
+   */
+  pause(): Promise<StoreTransaction>;
+}
+
+export type Work<Result> = (tx: StoreTransaction, control: TaskControl) => Awaitable<Result>;
+
+/** Tasks in one transaction, and how long a transaction may last. */
+const MAX_BATCH_TASKS = 256;
+const MAX_BATCH_MS = 20;
+/** After a commit the log is fsynced within this. Two of them, and the time the disk takes, are less than a second. */
+const FLUSH_AFTER_MS = 250;
+
+export interface GroupCommitOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly durability: Durability;
+}
+
+export class GroupCommit {
+  readonly #store: Store;
+  readonly #options: GroupCommitOptions;
+  /** Tasks not begun, and paused ones, in the order in which they go on. */
+  #queue: Task[] = [];
+  #isRunning = false;
+  #isClosed = false;
+  /** Resolvers of those who wait until the queue is empty. */
+  #waitingForIdle: (() => void)[] = [];
+  #flushTimer: Timer | undefined;
+  /** Background fsyncs under way. */
+  readonly #flushes = new Set<Promise<void>>();
+
+  constructor(store: Store, options: GroupCommitOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /**
+   * Runs `work` in a transaction and resolves with its result after the commit. Rejects with what `work` threw, or
+   * with EIO or ENOSPC when the database could not take it; then nothing of it was done.
+   */
+  async submit<Result>(work: Work<Result>): Promise<Result> {
+    if (this.#isClosed) throw shutsDown();
+    return await new Promise<Result>((resolve, reject) => {
+      // The task hands `resolve` what `work` returned and nothing else, so the cast says what is known.
+      this.#queue.push(new Task(work, result => resolve(result as Result), reject));
+      this.#wake();
+    });
+  }
+
+  /** Takes no more tasks, and finishes those it has. May be called twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#flushTimer?.cancel();
+    this.#flushTimer = undefined;
+    if (this.#isRunning) await new Promise<void>(resolve => this.#waitingForIdle.push(resolve));
+    await Promise.allSettled(this.#flushes);
+  }
+
+  #wake(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    // After the sockets that are readable now were read: what arrived together goes into one transaction.
+    setImmediate(() => void this.#runBatches());
+  }
+
+  async #runBatches(): Promise<void> {
+    while (this.#queue.length > 0) {
+      await this.#store.ready();
+      await this.#runBatch(this.#queue.splice(0, MAX_BATCH_TASKS));
+      if (this.#queue.length > 0) await new Promise<void>(resolve => setImmediate(resolve));
+    }
+    this.#isRunning = false;
+    for (const resolve of this.#waitingForIdle.splice(0)) resolve();
+  }
+
+  async #runBatch(batch: Task[]): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + MAX_BATCH_MS;
+    const ran: Task[] = [];
+    let tx: OwnedTransaction | undefined;
+    try {
+      tx = await this.#store.begin();
+      for (const [index, task] of batch.entries()) {
+        if (index > 0 && clock.monotonicMs() > untilMs) {
+          this.#queue.unshift(...batch.slice(index));
+          break;
+        }
+        ran.push(task);
+        await task.run(tx);
+      }
+      await tx.commit();
+    } catch (error) {
+      await this.#rollBack(tx, ran.length > 0 ? ran : batch, error);
+      return;
+    }
+    this.#answer(ran);
+  }
+
+  /** Tells results, those that must survive a power loss after the fsync. */
+  #answer(tasks: readonly Task[]): void {
+    const isStrict = this.#options.durability === 'strict' && this.#store.isFlushNeeded;
+    const waiting: Task[] = [];
+    for (const task of tasks) {
+      if (task.state === 'paused') this.#goOnLater(task);
+      else if (task.state === 'finished' && (isStrict || task.isDurable)) waiting.push(task);
+      else task.settle();
+    }
+    if (waiting.length > 0) this.#track(this.#answerAfterFlush(waiting));
+    else if (this.#store.isFlushNeeded) this.#scheduleFlush();
+  }
+
+  #goOnLater(task: Task): void {
+    if (this.#isClosed) task.fail(shutsDown());
+    else this.#queue.push(task);
+  }
+
+  async #answerAfterFlush(tasks: readonly Task[]): Promise<void> {
+    try {
+      await this.#store.flush();
+      for (const task of tasks) task.settle();
+    } catch (error) {
+      const reason = toDfsError(error);
+      this.#options.log.fatal({ err: reason }, 'the metadata could not be put on stable storage');
+      for (const task of tasks) task.fail(reason);
+    }
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushTimer || this.#isClosed) return;
+    this.#flushTimer = this.#options.clock.setTimer(
+      FLUSH_AFTER_MS,
+      () => {
+        this.#flushTimer = undefined;
+        this.#track(this.#answerAfterFlush([]));
+      },
+      true,
+    );
+  }
+
+  #track(flush: Promise<void>): void {
+    this.#flushes.add(flush);
+    void flush.finally(() => this.#flushes.delete(flush));
+  }
+
+  async #rollBack(tx: OwnedTransaction | undefined, batch: readonly Task[], cause: unknown): Promise<void> {
+    const { log } = this.#options;
+    try {
+      await tx?.rollback();
+    } catch (error) {
+      log.error({ err: error }, 'a transaction could not be rolled back');
+    }
+    for (const task of batch.toReversed()) task.undo();
+    const reason = this.#store.explain(cause);
+    const [only] = batch;
+    if (batch.length === 1 && only) {
+      log.error({ err: cause }, 'a request failed in the database');
+      only.fail(reason);
+      return;
+    }
+    log.warn({ reason: reason.message, tasks: batch.length }, 'a batch failed; running each request alone');
+    for (const task of batch) {
+      // What a long task did in this batch is gone, and it cannot be told to do it again.
+      if (task.isBegunEarlier || task.state === 'paused') task.fail(reason);
+      else await this.#runBatch([task]);
+    }
+  }
+}
+
+function shutsDown(): DfsError {
+  return new DfsError('ECONNRESET', 'the metadata server shuts down');
+}
+
+type TaskState = 'queued' | 'paused' | 'finished' | 'failed' | 'settled';
+
+class Task implements TaskControl {
+  state: TaskState = 'queued';
+  isDurable = false;
+  /** Whether it already ran in a batch before this one. */
+  isBegunEarlier = false;
+  readonly #work: Work<unknown>;
+  readonly #resolve: (result: unknown) => void;
+  readonly #reject: (error: unknown) => void;
+  #undos: (() => void)[] = [];
+  #result: unknown;
+  #error: unknown;
+  /** Told when the task finishes, fails or pauses. */
+  #signal: () => void = () => undefined;
+  /** What a paused task waits for. */
+  #resume: { resolve: (tx: StoreTransaction) => void; reject: (error: unknown) => void } | undefined;
+
+  constructor(work: Work<unknown>, resolve: (result: unknown) => void, reject: (error: unknown) => void) {
+    this.#work = work;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Runs until it finishes, fails or pauses. Throws when the transaction cannot be kept. */
+  async run(tx: OwnedTransaction): Promise<void> {
+    const changesBefore = tx.changes;
+    await new Promise<void>(resolve => {
+      this.#signal = resolve;
+      const resume = this.#resume;
+      if (resume) {
+        this.isBegunEarlier = true;
+        this.#resume = undefined;
+        this.#undos = [];
+        resume.resolve(tx);
+      } else {
+        void this.#begin(tx);
+      }
+    });
+    if (this.state !== 'failed') return;
+    // A refusal by a check leaves the transaction as it was; anything else must not be committed.
+    if (tx.changes === changesBefore && this.#error instanceof DfsError) this.#undoMemory();
+    else throw this.#error;
+  }
+
+  onRollback(undo: () => void): void {
+    this.#undos.push(undo);
+  }
+
+  requireDurable(): void {
+    this.isDurable = true;
+  }
+
+  async pause(): Promise<StoreTransaction> {
+    return await new Promise<StoreTransaction>((resolve, reject) => {
+      this.#resume = { resolve, reject };
+      this.state = 'paused';
+      this.#signal();
+    });
+  }
+
+  /** The transaction is not committed: memory is put back as it was before. */
+  undo(): void {
+    this.#undoMemory();
+    if (this.isBegunEarlier) return;
+    this.isDurable = false;
+    if (this.state !== 'paused') this.state = 'queued';
+  }
+
+  #undoMemory(): void {
+    for (const undo of this.#undos.splice(0).toReversed()) undo();
+  }
+
+  /** Tells the result. */
+  settle(): void {
+    if (this.state === 'finished') this.#resolve(this.#result);
+    else if (this.state === 'failed') this.#reject(this.#error);
+    this.state = 'settled';
+  }
+
+  fail(reason: DfsError): void {
+    const resume = this.#resume;
+    this.state = 'settled';
+    this.#reject(reason);
+    // Its function ends here; whom it would have told was just told.
+    resume?.reject(reason);
+  }
+
+  async #begin(tx: StoreTransaction): Promise<void> {
+    try {
+      this.#result = await this.#work(tx, this);
+      if (this.state !== 'settled') this.state = 'finished';
+    } catch (error) {
+      this.#error = error;
+      if (this.state !== 'settled') this.state = 'failed';
+    }
+    this.#signal();
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Numbers that are never given twice, not even after a power loss that takes the last second's commits with it: a range
+ * is reserved in the store, and on stable storage, before the first number of it is given. What a server had not
+ * given when it stopped is skipped.
+ */
+import { DfsError } from '../protocol/errors.js';
+import type { GroupCommit } from './group-commit.js';
+import type { CounterName } from './store/store.js';
+
+/** Numbers reserved at a time. 2⁵³ numbers last for 2³³ starts of the server. */
+const RANGE = 1 << 20;
+
+export class IdAllocator {
+  readonly #name: CounterName;
+  readonly #commits: GroupCommit;
+  #next = 0;
+  /** The first number that is not reserved. */
+  #end = 0;
+  #isReserving = false;
+  readonly #onFailure: (error: unknown) => void;
+
+  /** @param onFailure hears of a reservation in the background that failed; it is tried again with the next number */
+  constructor(name: CounterName, commits: GroupCommit, onFailure: (error: unknown) => void) {
+    this.#name = name;
+    this.#commits = commits;
+    this.#onFailure = onFailure;
+  }
+
+  /** Reserves the first range. */
+  async start(): Promise<void> {
+    this.#end = await this.#reserve();
+    this.#next = this.#end - RANGE + 1;
+  }
+
+  /** A number that was never given before. */
+  take(): number {
+    if (this.#end - this.#next < RANGE / 2) this.#reserveMore();
+    if (this.#next > this.#end) {
+      throw new DfsError('EAGAIN', `no ${this.#name} numbers are reserved just now; try again`);
+    }
+    const taken = this.#next;
+    this.#next += 1;
+    return taken;
+  }
+
+  #reserveMore(): void {
+    if (this.#isReserving) return;
+    this.#isReserving = true;
+    this.#reserve()
+      .then(end => (this.#end = end), this.#onFailure)
+      .finally(() => (this.#isReserving = false));
+  }
+
+  /** Moves the counter on by a range; resolves with its new value, the last number of the range. */
+  async #reserve(): Promise<number> {
+    return await this.#commits.submit(async (tx, control) => {
+      const last = (await tx.counters.get(this.#name)) + RANGE;
+      await tx.counters.set(this.#name, last);
+      control.requireDurable();
+      return last;
+    });
+  }
+}

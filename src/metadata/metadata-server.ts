@@ -1,0 +1,94 @@
+/** The metadata server: its lock, its database, its port. */
+import type { Clock } from '../platform/clock.js';
+import { LockHeldError, takeExclusiveLock, type ExclusiveLock } from '../platform/exclusive-lock.js';
+import type { Logger } from '../platform/log.js';
+import type { Endpoint, Network } from '../platform/network.js';
+import type { Random } from '../platform/random.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import { RpcServer } from '../rpc/server.js';
+import type { Durability } from './group-commit.js';
+import { MetadataService } from './metadata-service.js';
+import { metadataRoutes } from './routes.js';
+import { requireDatabaseFile } from './store/sqlite/database-file.js';
+import { SqliteStore } from './store/sqlite/sqlite-store.js';
+
+export interface MetadataServerOptions {
+  /** The file that createDatabase() made. */
+  readonly databasePath: string;
+  /** Where to listen; port 0 takes any free port. */
+  readonly endpoint: Endpoint;
+  /** The cluster's shared key; without one the server listens on loopback only. */
+  readonly key?: Uint8Array | undefined;
+  /** group: a change survives a power loss after at most a second; strict: before it is acknowledged. */
+  readonly durability: Durability;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class MetadataServer {
+  readonly #options: MetadataServerOptions;
+  #lock: ExclusiveLock | undefined;
+  #service: MetadataService | undefined;
+  #rpc: RpcServer | undefined;
+
+  constructor(options: MetadataServerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Opens the database and listens. ENOENT when there is no database, EINVAL when the file is none of ours, EBUSY when
+   * another server has it, EACCES and EADDRINUSE as RpcServer.start(). After an error nothing is left open.
+   */
+  async start(): Promise<void> {
+    const { databasePath, log, endpoint, key, network, clock, random } = this.#options;
+    try {
+      requireDatabaseFile(databasePath);
+      this.#lock = takeLock(databasePath);
+      const store = await SqliteStore.open(databasePath, log);
+      const service = new MetadataService(store, this.#options);
+      this.#service = service;
+      await service.start();
+      const routes = metadataRoutes(service);
+      this.#rpc = new RpcServer({ network, clock, random, log, endpoint, routes, key });
+      await this.#rpc.start();
+      const { host, port } = this.#rpc.endpoint;
+      this.#lock.describe(`meta-data, process ${process.pid}, listening on ${host}:${port}`);
+      log.info({ host, port, database: databasePath, cluster: service.cluster }, 'ready');
+    } catch (error) {
+      await this.close();
+      throw toDfsError(error);
+    }
+  }
+
+  /** Where it listens. */
+  get endpoint(): Endpoint {
+    if (!this.#rpc) throw new DfsError('EINVAL', 'the metadata server does not listen');
+    return this.#rpc.endpoint;
+  }
+
+  /** Finishes the requests that have arrived, closes the database and gives up its lock. May be called twice. */
+  async close(): Promise<void> {
+    const lock = this.#lock;
+    this.#lock = undefined;
+    try {
+      await this.#rpc?.close();
+      await this.#service?.close();
+    } finally {
+      lock?.release();
+    }
+  }
+}
+
+function takeLock(databasePath: string): ExclusiveLock {
+  try {
+    return takeExclusiveLock(`${databasePath}.lock`, `meta-data, process ${process.pid}`);
+  } catch (error) {
+    if (!(error instanceof LockHeldError)) throw toDfsError(error).within(`cannot lock ${databasePath}`);
+    throw new DfsError(
+      'EBUSY',
+      `${databasePath} is in use by ${error.holder}; stop that one first, or give another database`,
+    );
+  }
+}

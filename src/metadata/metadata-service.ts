@@ -1,0 +1,154 @@
+/** The metadata server without its network: the store, what is kept in memory, and how requests are executed. */
+import type { Static, TSchema } from '@sinclair/typebox';
+import type { Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import type { Random } from '../platform/random.js';
+import { BackgroundWork, type Piece } from './background/background-work.js';
+import { ExactlyOnce, onceOf } from './exactly-once.js';
+import { GroupCommit, type Durability, type TaskControl } from './group-commit.js';
+import { IdAllocator } from './id-allocator.js';
+import { NodeTable } from './node-table.js';
+import { OpenTable } from './open-table.js';
+import { toMs, type Operation, type OperationContext, type Peer } from './operation.js';
+import type { ServerState } from './server-state.js';
+import { SessionTable } from './session-table.js';
+import type { Store, StoreTransaction } from './store/store.js';
+
+export interface MetadataServiceOptions {
+  readonly durability: Durability;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class MetadataService {
+  readonly #store: Store;
+  readonly #options: MetadataServiceOptions;
+  readonly #commits: GroupCommit;
+  readonly #once = new ExactlyOnce();
+  readonly #state: ServerState;
+  readonly #inodeNumbers: IdAllocator;
+  readonly #chunkIds: IdAllocator;
+  readonly #background: BackgroundWork;
+  /** connection → the session that was begun or resumed on it */
+  readonly #sessions = new WeakMap<Peer, number>();
+  #closing: Promise<void> | undefined;
+
+  /** @param store open; the service closes it */
+  constructor(store: Store, options: MetadataServiceOptions) {
+    this.#store = store;
+    this.#options = options;
+    const { clock, random, log } = options;
+    this.#commits = new GroupCommit(store, options);
+    const onFailure = (error: unknown): void => log.error({ err: error }, 'numbers could not be reserved');
+    this.#inodeNumbers = new IdAllocator('inode', this.#commits, onFailure);
+    this.#chunkIds = new IdAllocator('chunk', this.#commits, onFailure);
+    this.#state = {
+      cluster: store.cluster,
+      sessions: new SessionTable(),
+      opens: new OpenTable(),
+      nodes: new NodeTable(clock.monotonicMs()),
+      inodeNumbers: this.#inodeNumbers,
+      chunkIds: this.#chunkIds,
+      clock,
+      random,
+    };
+    this.#background = new BackgroundWork({
+      clock,
+      log,
+      state: this.#state,
+      run: async piece => await this.#run(piece),
+    });
+  }
+
+  get cluster(): string {
+    return this.#store.cluster.cluster;
+  }
+
+  /** Reads what an earlier process left, reserves numbers, and begins the background work. */
+  async start(): Promise<void> {
+    await this.#commits.submit(async tx => await this.#load(tx));
+    await this.#inodeNumbers.start();
+    await this.#chunkIds.start();
+    this.#background.start();
+  }
+
+  /**
+   * Executes a request in a transaction and resolves when its result is committed. Rejects with a DfsError: what the
+   * operation refuses, or EIO or ENOSPC from the database.
+   * @param peer the connection by which the request came
+   */
+  async execute<Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+    request: Static<Request> & object,
+    peer?: Peer,
+  ): Promise<Static<Reply>> {
+    if (peer) this.#noteHeard(peer);
+    const once = onceOf(request);
+    if (!once) {
+      return await this.#commits.submit(
+        async (tx, control) => await operation.execute(tx, request, this.#context(control, peer)),
+      );
+    }
+    const outcome = await this.#commits.submit(
+      async (tx, control) =>
+        await this.#once.execute(tx, operation, request, once, this.#context(control, peer)),
+    );
+    if ('refusal' in outcome) throw outcome.refusal;
+    return outcome.reply;
+  }
+
+  /** Every request on this connection says from now on that the session's client lives. */
+  bind(peer: Peer, session: number): void {
+    this.#sessions.set(peer, session);
+  }
+
+  /** Finishes what was begun, puts everything on stable storage and closes the store. May be called twice. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#background.close();
+    await this.#commits.close();
+    await this.#store.close();
+  }
+
+  async #load(tx: StoreTransaction): Promise<void> {
+    const { sessions, nodes, clock } = this.#state;
+    for (const record of await tx.nodes.all()) nodes.load(record);
+    for (const { session, secret, client, acknowledged } of await tx.sessions.all()) {
+      const { count, highest } = await tx.replies.summary(session);
+      sessions.add({
+        id: session,
+        secret,
+        client,
+        acknowledged,
+        forgotten: acknowledged,
+        highest: Math.max(highest, acknowledged),
+        replies: count,
+        // The time that the server was away does not count.
+        heardMs: clock.monotonicMs(),
+        isResumed: false,
+      });
+    }
+  }
+
+  async #run(piece: Piece): Promise<boolean> {
+    return await this.#commits.submit(
+      async (tx, control) => await piece(tx, this.#context(control, undefined)),
+    );
+  }
+
+  #context(control: TaskControl, peer: Peer | undefined): OperationContext {
+    const now = this.#options.clock.now();
+    return { now, nowMs: toMs(now), state: this.#state, control, peer };
+  }
+
+  #noteHeard(peer: Peer): void {
+    const session = this.#sessions.get(peer);
+    const known = session === undefined ? undefined : this.#state.sessions.get(session);
+    if (known) known.heardMs = this.#options.clock.monotonicMs();
+  }
+}

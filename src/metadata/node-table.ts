@@ -1,0 +1,96 @@
+/** The data nodes: where they are (in the store too) and how they are (in memory only). */
+import { NODE_SUSPECT_MS } from '../protocol/limits.js';
+import type { NodeStatus } from '../protocol/metadata-commands.js';
+import type { NodeAddress } from '../protocol/types.js';
+import type { Peer } from './operation.js';
+import type { NodeRecord } from './store/store.js';
+
+export interface NodeSpace {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly chunks: number;
+}
+
+export interface DataNode {
+  readonly record: NodeRecord;
+  readonly space: NodeSpace;
+  /** Monotonic ms of the last sign of life; undefined before the first since this process started. */
+  readonly heardMs: number | undefined;
+  /** The connection by which it was last heard. */
+  readonly peer: Peer | undefined;
+}
+
+const NO_SPACE: NodeSpace = { totalBytes: 0, freeBytes: 0, chunks: 0 };
+
+export class NodeTable {
+  /** node number → node */
+  readonly #nodes = new Map<number, DataNode>();
+  /** identity → node number */
+  readonly #numbers = new Map<string, number>();
+  readonly #startedMs: number;
+
+  /** @param startedMs the monotonic time at which this process began to listen to nodes */
+  constructor(startedMs: number) {
+    this.#startedMs = startedMs;
+  }
+
+  get(node: number): DataNode | undefined {
+    return this.#nodes.get(node);
+  }
+
+  byId(id: string): DataNode | undefined {
+    const node = this.#numbers.get(id);
+    return node === undefined ? undefined : this.#nodes.get(node);
+  }
+
+  set(node: DataNode): void {
+    this.#nodes.set(node.record.node, node);
+    this.#numbers.set(node.record.id, node.record.node);
+  }
+
+  delete(node: DataNode): void {
+    this.#nodes.delete(node.record.node);
+    this.#numbers.delete(node.record.id);
+  }
+
+  /** A node known from the store, of which nothing was heard yet. */
+  load(record: NodeRecord): void {
+    this.set({ record, space: NO_SPACE, heardMs: undefined, peer: undefined });
+  }
+
+  get size(): number {
+    return this.#nodes.size;
+  }
+
+  isLive(node: DataNode, monotonicMs: number): boolean {
+    return node.heardMs !== undefined && monotonicMs - node.heardMs <= NODE_SUSPECT_MS;
+  }
+
+  live(monotonicMs: number): DataNode[] {
+    return [...this.#nodes.values()].filter(node => this.isLive(node, monotonicMs));
+  }
+
+  /** Whether nodes that were alive when this process started may not have had the time to say so. */
+  isWaiting(monotonicMs: number): boolean {
+    return monotonicMs - this.#startedMs <= NODE_SUSPECT_MS;
+  }
+
+  /** How to reach these nodes, each once. */
+  addresses(nodes: Iterable<number>): NodeAddress[] {
+    const addresses: NodeAddress[] = [];
+    for (const node of new Set(nodes)) {
+      const known = this.#nodes.get(node);
+      if (known) addresses.push({ node, host: known.record.host, port: known.record.port });
+    }
+    return addresses;
+  }
+
+  status(monotonicMs: number): NodeStatus[] {
+    const statuses: NodeStatus[] = [];
+    for (const node of this.#nodes.values()) {
+      const state = this.isLive(node, monotonicMs) ? 'live' : 'suspect';
+      statuses.push({ ...node.record, ...node.space, state });
+    }
+    return statuses;
+  }
+}

@@ -1,0 +1,54 @@
+/** What an operation is: one command's transaction, as a value. */
+import type { Static, TSchema } from '@sinclair/typebox';
+import type { Timespec } from '../platform/clock.js';
+import type { Command } from '../protocol/command.js';
+import type { TaskControl } from './group-commit.js';
+import type { ServerState } from './server-state.js';
+import type { StoreTransaction } from './store/store.js';
+
+/** The connection that a request came by, as far as operations care. */
+export interface Peer {
+  readonly isClosed: boolean;
+}
+
+/** What an operation knows besides its request and the store. */
+export interface OperationContext {
+  /** When the request is executed. */
+  readonly now: Timespec;
+  /** The same in whole milliseconds. */
+  readonly nowMs: number;
+  readonly state: ServerState;
+  readonly control: TaskControl;
+  readonly peer: Peer | undefined;
+}
+
+/** Every check of a request comes before its first change, to the store or to what is kept in memory. */
+export type Execute<Request extends TSchema, Reply extends TSchema> = (
+  tx: StoreTransaction,
+  request: Static<Request>,
+  context: OperationContext,
+) => Promise<Static<Reply>>;
+
+export interface Operation<Request extends TSchema = TSchema, Reply extends TSchema = TSchema> {
+  readonly command: Command<Request, Reply>;
+  readonly execute: Execute<Request, Reply>;
+  /**
+   * Done again in memory when a repeated request is answered from what is remembered: what the server lost with a
+   * restart between the two.
+   */
+  readonly repeat?: (request: Static<Request>, reply: Static<Reply>, context: OperationContext) => void;
+}
+
+/** Declares the operation that executes `command`. */
+export function operation<Request extends TSchema, Reply extends TSchema>(
+  command: Command<Request, Reply>,
+  execute: Execute<Request, Reply>,
+  repeat?: (request: Static<Request>, reply: Static<Reply>, context: OperationContext) => void,
+): Operation<Request, Reply> {
+  return repeat ? { command, execute, repeat } : { command, execute };
+}
+
+/** Whole milliseconds since the epoch. */
+export function toMs(time: Timespec): number {
+  return time.sec * 1000 + Math.floor(time.nsec / 1e6);
+}

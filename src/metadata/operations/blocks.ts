@@ -1,0 +1,112 @@
+/**
+ * The classic `blocks`: commits extents after their chunks were stored. The one moment at which a file's content
+ * changes (DESIGN decision 1).
+ */
+import { DfsError } from '../../protocol/errors.js';
+import { MAX_FILE_BYTES } from '../../protocol/limits.js';
+import { blocks as command } from '../../protocol/metadata-commands.js';
+import type { Extent } from '../../protocol/types.js';
+import { ChunkReferences } from '../content/chunk-references.js';
+import { checkStoredChunks, recordNewChunks, type CommittedChunks } from '../content/chunk-commit.js';
+import { punch } from '../content/extent-map.js';
+import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
+import { operation } from '../operation.js';
+import type { StoreTransaction } from '../store/store.js';
+
+export const blocks = operation(
+  command,
+  async (tx, request, context) => {
+    const inode = await requireRegularFile(tx, request.inode);
+    const extents = inOrder(request.extents);
+    const chunks = await checkStoredChunks(tx, request.chunks, context);
+    await checkExtentChunks(tx, extents, chunks);
+
+    const references = new ChunkReferences();
+    let allocated = inode.allocated;
+    for (const run of runsOf(extents)) {
+      // Nothing reaches beyond the size, so what is appended covers nothing.
+      if (run.start < inode.size) allocated -= await punch(tx, inode.inode, run.start, run.end, references);
+    }
+    for (const extent of extents) {
+      await tx.extents.insert(inode.inode, extent);
+      allocated += extent.length;
+      if (!chunks.fresh.has(extent.chunk)) references.add(extent.chunk);
+    }
+    await recordNewChunks(tx, chunks, extents, context);
+    await references.apply(tx, context.nowMs);
+    const last = extents.at(-1);
+    const size = Math.max(inode.size, request.size, last ? last.offset + last.length : 0);
+    const changed = {
+      ...inode,
+      size,
+      allocated,
+      mtime: request.mtime,
+      ctime: context.now,
+      version: inode.version + 1,
+    };
+    await tx.inodes.update(changed);
+    if (request.durable) context.control.requireDurable();
+    return { attributes: attributesOf(changed) };
+  },
+  (request, _reply, { control }) => {
+    if (request.durable) control.requireDurable();
+  },
+);
+
+/** Sorted by offset. EINVAL when two overlap, EFBIG when one ends beyond the largest file. */
+function inOrder(given: readonly Extent[]): readonly Extent[] {
+  const extents = given.toSorted((a, b) => a.offset - b.offset);
+  let end = 0;
+  for (const extent of extents) {
+    if (extent.offset < end) {
+      throw new DfsError('EINVAL', `two extents of one commit overlap at offset ${extent.offset}`);
+    }
+    // Subtracted rather than added, since the sum may not be exact.
+    if (extent.length > MAX_FILE_BYTES - extent.offset) {
+      throw new DfsError('EFBIG', `a file has at most ${MAX_FILE_BYTES} bytes`);
+    }
+    end = extent.offset + extent.length;
+  }
+  return extents;
+}
+
+/** EINVAL for an extent whose chunk is not known, or that reaches beyond its end. */
+async function checkExtentChunks(
+  tx: StoreTransaction,
+  extents: readonly Extent[],
+  chunks: CommittedChunks,
+): Promise<void> {
+  /** chunk → its length */
+  const lengths = new Map<number, number>(chunks.lengths);
+  for (const { chunk, chunkOffset, length, offset } of extents) {
+    let chunkLength = lengths.get(chunk);
+    if (chunkLength === undefined) {
+      const record = await tx.chunks.get(chunk);
+      if (!record) {
+        throw new DfsError('EINVAL', `the extent at ${offset} refers to chunk ${chunk}, which is not known`);
+      }
+      chunkLength = record.length;
+      lengths.set(chunk, chunkLength);
+    }
+    if (chunkOffset + length > chunkLength) {
+      throw new DfsError(
+        'EINVAL',
+        `the extent at ${offset} ends beyond chunk ${chunk}, which has ${chunkLength} bytes`,
+      );
+    }
+  }
+}
+
+/** Extents that follow each other without a gap, as one range. */
+function* runsOf(extents: readonly Extent[]): Generator<{ readonly start: number; readonly end: number }> {
+  let start = 0;
+  let end = 0;
+  for (const extent of extents) {
+    if (extent.offset > end) {
+      if (end > start) yield { start, end };
+      start = extent.offset;
+    }
+    end = extent.offset + extent.length;
+  }
+  if (end > start) yield { start, end };
+}

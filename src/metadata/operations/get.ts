@@ -1,0 +1,47 @@
+/** The classic `get`: what a file is, what it consists of, and where that is. */
+import { assert } from '../../protocol/errors.js';
+import { isRegularFile } from '../../protocol/file-mode.js';
+import { get as command } from '../../protocol/metadata-commands.js';
+import type { ChunkLocation, Extent } from '../../protocol/types.js';
+import { attributesOf, requireInode } from '../namespace/inodes.js';
+import { operation } from '../operation.js';
+import type { StoreTransaction } from '../store/store.js';
+
+export const get = operation(command, async (tx, { inode: number, offset, limit }, { state }) => {
+  const inode = await requireInode(tx, number);
+  const found = isRegularFile(inode.mode) ? await extentsFrom(tx, number, offset, limit + 1) : [];
+  const extents = found.slice(0, limit);
+  const chunks = await locate(tx, extents);
+  return {
+    attributes: attributesOf(inode),
+    extents,
+    chunks,
+    nodes: state.nodes.addresses(chunks.flatMap(chunk => chunk.nodes)),
+    next: found[limit]?.offset ?? -1,
+  };
+});
+
+/** Extents that have bytes at or after `offset`, the one that it lies in first. */
+async function extentsFrom(
+  tx: StoreTransaction,
+  inode: number,
+  offset: number,
+  limit: number,
+): Promise<Extent[]> {
+  const before = await tx.extents.atOrBefore(inode, offset);
+  const isInside = before !== undefined && before.offset < offset && before.offset + before.length > offset;
+  const rest = await tx.extents.range(inode, offset, Number.MAX_SAFE_INTEGER, isInside ? limit - 1 : limit);
+  return isInside ? [before, ...rest] : rest;
+}
+
+/** Where the chunks of these extents are, each once. */
+async function locate(tx: StoreTransaction, extents: readonly Extent[]): Promise<ChunkLocation[]> {
+  const chunks: ChunkLocation[] = [];
+  for (const id of new Set(extents.map(extent => extent.chunk))) {
+    const record = await tx.chunks.get(id);
+    assert(record, `chunk ${id} has extents but no record`);
+    const { chunk, length, checksum, nodes } = record;
+    chunks.push({ chunk, length, checksum, nodes: [...nodes] });
+  }
+  return chunks;
+}

@@ -1,0 +1,8 @@
+/** stat(2). */
+import { getattr as command } from '../../protocol/metadata-commands.js';
+import { attributesOf, requireInode } from '../namespace/inodes.js';
+import { operation } from '../operation.js';
+
+export const getattr = operation(command, async (tx, { inode }) => ({
+  attributes: attributesOf(await requireInode(tx, inode)),
+}));

@@ -1,0 +1,23 @@
+/** One step of a path (POSIX 4.16 Pathname Resolution). */
+import { lookup as command } from '../../protocol/metadata-commands.js';
+import { checkName, isDot, isDotDot } from '../namespace/names.js';
+import { attributesOf, requireDirectory, requireEntry, requireInode } from '../namespace/inodes.js';
+import { operation } from '../operation.js';
+import type { InodeRecord, StoreTransaction } from '../store/store.js';
+
+/** The inode that a name in a directory leads to; `.` is the directory, `..` its parent, the root's is the root. */
+export async function step(
+  tx: StoreTransaction,
+  directory: InodeRecord,
+  name: Uint8Array,
+): Promise<InodeRecord> {
+  checkName(name);
+  if (isDot(name)) return directory;
+  if (isDotDot(name)) return await requireInode(tx, directory.parent);
+  return await requireEntry(tx, directory.inode, name);
+}
+
+export const lookup = operation(command, async (tx, { parent, name }) => {
+  const directory = await requireDirectory(tx, parent);
+  return { attributes: attributesOf(await step(tx, directory, name)) };
+});

@@ -1,0 +1,25 @@
+/** mkdir(2). */
+import { PERMISSION_BITS, S_IFDIR } from '../../protocol/file-mode.js';
+import { mkdir as command } from '../../protocol/metadata-commands.js';
+import { checkSubdirectoryRoom, createInode, requireFreeName } from '../namespace/creation.js';
+import { attributesOf } from '../namespace/inodes.js';
+import { operation } from '../operation.js';
+
+export const mkdir = operation(command, async (tx, request, context) => {
+  const directory = await requireFreeName(tx, request.parent, request.name);
+  checkSubdirectoryRoom(directory);
+  const inode = await createInode(
+    tx,
+    directory,
+    request.name,
+    {
+      mode: S_IFDIR | (request.mode & PERMISSION_BITS),
+      uid: request.uid,
+      gid: request.gid,
+      rdev: 0,
+      size: 0,
+    },
+    context,
+  );
+  return { attributes: attributesOf(inode) };
+});

@@ -1,0 +1,54 @@
+/** mknod(2), and open(2) with O_CREAT for one who wants no grants. */
+import { DfsError } from '../../protocol/errors.js';
+import {
+  isRegularFile,
+  PERMISSION_BITS,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from '../../protocol/file-mode.js';
+import { mknod as command } from '../../protocol/metadata-commands.js';
+import { operation } from '../operation.js';
+import { markOpen, openOrCreate } from './open-or-create.js';
+
+const TYPES: ReadonlySet<number> = new Set([S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK]);
+
+export const mknod = operation(
+  command,
+  async (tx, request, context) => {
+    // mknod(2): "Zero file type is equivalent to type S_IFREG."
+    const type = request.mode & S_IFMT || S_IFREG;
+    // mknod(2): EPERM for "the creation of anything other than …", and EINVAL for a mode that is none of these.
+    if (!TYPES.has(type)) {
+      throw new DfsError(
+        'EINVAL',
+        'mknod makes regular files, fifos, sockets and devices; use mkdir or symlink',
+      );
+    }
+    const isDevice = type === S_IFCHR || type === S_IFBLK;
+    return await openOrCreate(
+      tx,
+      {
+        parent: request.parent,
+        name: request.name,
+        exclusive: request.exclusive || !isRegularFile(type),
+        created: {
+          mode: type | (request.mode & PERMISSION_BITS),
+          uid: request.uid,
+          gid: request.gid,
+          // mknod(2): "otherwise it is ignored".
+          rdev: isDevice ? request.rdev : 0,
+          size: 0,
+        },
+        session: request.open ? request.once.session : undefined,
+      },
+      context,
+    );
+  },
+  (request, reply, context) => {
+    if (request.open) markOpen(request.once.session, reply.attributes.inode, context);
+  },
+);

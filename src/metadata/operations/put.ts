@@ -1,0 +1,45 @@
+/** The classic `put`: creates a regular file, or opens the one that is there, with grants for its first chunks. */
+import { DfsError, hasCode } from '../../protocol/errors.js';
+import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
+import { put as command } from '../../protocol/metadata-commands.js';
+import { issueGrants, type Granted, type GrantRequest } from '../content/grants.js';
+import { operation, type OperationContext } from '../operation.js';
+import type { StoreTransaction } from '../store/store.js';
+import { markOpen, openOrCreate } from './open-or-create.js';
+
+export const put = operation(
+  command,
+  async (tx, request, context) => {
+    const { parent, name, uid, gid, goal, exclusive } = request;
+    const opened = await openOrCreate(
+      tx,
+      {
+        parent,
+        name,
+        exclusive,
+        created: { mode: S_IFREG | (request.mode & PERMISSION_BITS), uid, gid, rdev: 0, size: 0, goal },
+        session: request.once.session,
+      },
+      context,
+    );
+    return { ...opened, ...(await grantsIfAny(tx, request, context)) };
+  },
+  (request, reply, context) => markOpen(request.once.session, reply.attributes.inode, context),
+);
+
+/**
+ * A file can be created, and stay empty, without any data node: then there are no grants, and the client learns why
+ * when it asks for some.
+ */
+async function grantsIfAny(
+  tx: StoreTransaction,
+  request: GrantRequest,
+  context: OperationContext,
+): Promise<Granted> {
+  try {
+    return await issueGrants(tx, request, context);
+  } catch (error) {
+    if (error instanceof DfsError && hasCode(error, 'EAGAIN', 'ENOSPC')) return { grants: [], nodes: [] };
+    throw error;
+  }
+}

@@ -1,0 +1,18 @@
+/** One page of a directory, in the byte order of the names. */
+import { readdir as command } from '../../protocol/metadata-commands.js';
+import { attributesOf, requireDirectory } from '../namespace/inodes.js';
+import { operation } from '../operation.js';
+
+/**
+ * Names that stay while a directory is read are returned once; whether those that come or go meanwhile are is
+ * unspecified (POSIX readdir()). Going on after a name rather than at a position keeps that whatever happens.
+ */
+export const readdir = operation(command, async (tx, { inode, after, limit }) => {
+  const directory = await requireDirectory(tx, inode);
+  const page = await tx.dentries.after(inode, after, limit + 1);
+  return {
+    entries: page.slice(0, limit).map(entry => ({ name: entry.name, attributes: attributesOf(entry.inode) })),
+    parent: directory.parent,
+    end: page.length <= limit,
+  };
+});

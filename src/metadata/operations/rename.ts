@@ -1,0 +1,144 @@
+/** rename(2) and renameat2(2). */
+import { DfsError } from '../../protocol/errors.js';
+import { isDirectory, ROOT_INODE } from '../../protocol/file-mode.js';
+import { rename as command, RenameFlag } from '../../protocol/metadata-commands.js';
+import { checkSubdirectoryRoom, touchDirectory } from '../namespace/creation.js';
+import { requireDirectory, requireEntry, requireInode, requireLinkedDirectory } from '../namespace/inodes.js';
+import { checkEntryName, quoted } from '../namespace/names.js';
+import { dropLink } from '../namespace/removal.js';
+import { operation, type OperationContext } from '../operation.js';
+import type { InodeRecord, StoreTransaction } from '../store/store.js';
+
+/** One of the two names of a rename. */
+interface Place {
+  readonly directory: InodeRecord;
+  readonly name: Uint8Array;
+}
+
+export const rename = operation(command, async (tx, request, context) => {
+  const { parent, name, newParent, newName, flags } = request;
+  const isExchange = (flags & RenameFlag.exchange) !== 0;
+  const isNoReplace = (flags & RenameFlag.noreplace) !== 0;
+  // renameat2(2): EINVAL, "both RENAME_NOREPLACE and RENAME_EXCHANGE were specified".
+  if (isExchange && isNoReplace) {
+    throw new DfsError('EINVAL', 'a rename cannot both keep the target and exchange it');
+  }
+  // POSIX rename(): EINVAL for a final component that is dot or dot-dot.
+  checkEntryName(name);
+  checkEntryName(newName);
+  const from: Place = { directory: await requireDirectory(tx, parent), name };
+  const to: Place = { directory: await requireLinkedDirectory(tx, newParent), name: newName };
+  const moved = await requireEntry(tx, parent, name);
+  const target = await tx.dentries.get(newParent, newName);
+  // renameat2(2): EEXIST with RENAME_NOREPLACE; ENOENT with RENAME_EXCHANGE when newpath does not exist.
+  if (isNoReplace && target) throw new DfsError('EEXIST', `${quoted(newName)} exists already`);
+  if (isExchange && !target) throw new DfsError('ENOENT', `${quoted(newName)} does not exist`);
+  if (isDirectory(moved.mode)) await checkNotBelow(tx, to.directory, moved);
+  if (isExchange && target && isDirectory(target.mode)) await checkNotBelow(tx, from.directory, target);
+  // POSIX rename(): for two names of the same file it does "no other action" and succeeds.
+  if (target?.inode === moved.inode) return { inode: moved.inode, replaced: 0 };
+  if (target && isExchange) {
+    await exchange(tx, from, moved, to, target, context);
+    return { inode: moved.inode, replaced: 0 };
+  }
+  if (target) await checkReplaceable(tx, moved, target, newName);
+  if (isDirectory(moved.mode) && parent !== newParent) checkSubdirectoryRoom(to.directory);
+  await move(tx, from, moved, to, target, context);
+  return { inode: moved.inode, replaced: target?.inode ?? 0 };
+});
+
+/** POSIX rename(): EINVAL when the new directory lies below the directory that is moved, or is it. */
+async function checkNotBelow(
+  tx: StoreTransaction,
+  directory: InodeRecord,
+  moved: InodeRecord,
+): Promise<void> {
+  let at = directory;
+  for (;;) {
+    if (at.inode === moved.inode) {
+      throw new DfsError('EINVAL', 'a directory cannot be moved into itself or below itself');
+    }
+    if (at.inode === ROOT_INODE) return;
+    at = await requireInode(tx, at.parent);
+  }
+}
+
+/**
+ * POSIX rename(): EISDIR, the new name is a directory and the old one is not; ENOTDIR, the other way round; ENOTEMPTY,
+ * the directory to be replaced has entries.
+ */
+async function checkReplaceable(
+  tx: StoreTransaction,
+  moved: InodeRecord,
+  target: InodeRecord,
+  name: Uint8Array,
+): Promise<void> {
+  if (isDirectory(target.mode)) {
+    if (!isDirectory(moved.mode)) throw new DfsError('EISDIR', `${quoted(name)} is a directory`);
+    if (!(await tx.dentries.isEmpty(target.inode))) {
+      throw new DfsError('ENOTEMPTY', `directory ${quoted(name)} is not empty`);
+    }
+  } else if (isDirectory(moved.mode)) {
+    throw new DfsError('ENOTDIR', `${quoted(name)} is not a directory`);
+  }
+}
+
+async function move(
+  tx: StoreTransaction,
+  from: Place,
+  moved: InodeRecord,
+  to: Place,
+  target: InodeRecord | undefined,
+  context: OperationContext,
+): Promise<void> {
+  await tx.dentries.delete(from.directory.inode, from.name);
+  if (target) await tx.dentries.update(to.directory.inode, to.name, moved.inode);
+  else await tx.dentries.insert(to.directory.inode, to.name, moved.inode);
+  const gone = isDirectory(moved.mode) ? 1 : 0;
+  const replaced = target && isDirectory(target.mode) ? 1 : 0;
+  await touchBoth(tx, from.directory, -gone, to.directory, gone - replaced, context);
+  await place(tx, moved, to.directory.inode, context);
+  if (target) await dropLink(tx, target, context);
+}
+
+async function exchange(
+  tx: StoreTransaction,
+  from: Place,
+  moved: InodeRecord,
+  to: Place,
+  target: InodeRecord,
+  context: OperationContext,
+): Promise<void> {
+  await tx.dentries.update(from.directory.inode, from.name, target.inode);
+  await tx.dentries.update(to.directory.inode, to.name, moved.inode);
+  const difference = (isDirectory(moved.mode) ? 1 : 0) - (isDirectory(target.mode) ? 1 : 0);
+  await touchBoth(tx, from.directory, -difference, to.directory, difference, context);
+  await place(tx, moved, to.directory.inode, context);
+  await place(tx, target, from.directory.inode, context);
+}
+
+async function touchBoth(
+  tx: StoreTransaction,
+  from: InodeRecord,
+  fromSubdirectories: number,
+  to: InodeRecord,
+  toSubdirectories: number,
+  context: OperationContext,
+): Promise<void> {
+  if (from.inode === to.inode) {
+    await touchDirectory(tx, to, fromSubdirectories + toSubdirectories, context);
+    return;
+  }
+  await touchDirectory(tx, from, fromSubdirectories, context);
+  await touchDirectory(tx, to, toSubdirectories, context);
+}
+
+/** The inode has its name in `parent` now. Its ctime changes, as Linux file systems do it (POSIX leaves it open). */
+async function place(
+  tx: StoreTransaction,
+  inode: InodeRecord,
+  parent: number,
+  { now }: OperationContext,
+): Promise<void> {
+  await tx.inodes.update({ ...inode, ctime: now, parent: isDirectory(inode.mode) ? parent : 0 });
+}

@@ -1,0 +1,90 @@
+/** Begins, renews and ends sessions. */
+import {
+  end as endCommand,
+  renew as renewCommand,
+  session as sessionCommand,
+} from '../../protocol/metadata-commands.js';
+import { closeInode } from '../namespace/removal.js';
+import { operation, type OperationContext } from '../operation.js';
+import type { Session } from '../session-table.js';
+import type { StoreTransaction } from '../store/store.js';
+import { markOpen } from './open-or-create.js';
+
+const SECRET_BYTES = 16;
+/** Inodes closed in one transaction when a session ends. */
+const CLOSED_AT_ONCE = 256;
+
+/**
+ * A client that comes back says what it has open. That is added to what is known rather than put in its place: a
+ * request of its that is being repeated may have opened more, and each `release` is repeated until it is answered.
+ */
+export const session = operation(sessionCommand, async (tx, request, context) => {
+  const { state } = context;
+  const monotonicMs = state.clock.monotonicMs();
+  const known = state.sessions.authenticate(request.session, request.secret);
+  const resumed = known ?? (await begin(tx, request.client, context));
+  resumed.heardMs = monotonicMs;
+  for (const inode of request.opens) markOpen(resumed.id, inode, context);
+  state.sessions.resume(resumed, monotonicMs);
+  return {
+    session: resumed.id,
+    secret: resumed.secret,
+    resumed: known !== undefined,
+    cluster: state.cluster.cluster,
+  };
+});
+
+export const renew = operation(renewCommand, async (_tx, request, { state }) => {
+  state.sessions.require(request.session, state.clock.monotonicMs());
+  return {};
+});
+
+/** Ending a session that has ended already is no error: the answer to the first `end` was lost. */
+export const end = operation(endCommand, async (tx, request, context) => {
+  const known = context.state.sessions.get(request.session);
+  if (known) await endSession(tx, known, context);
+  return {};
+});
+
+/** Forgets a session and closes what it had open, in several transactions if that is much. */
+export async function endSession(
+  begun: StoreTransaction,
+  ended: Session,
+  context: OperationContext,
+): Promise<void> {
+  let tx = begun;
+  const { sessions, opens, clock } = context.state;
+  if (sessions.get(ended.id) !== ended) return;
+  await tx.sessions.delete(ended.id);
+  await tx.replies.deleteUntil(ended.id, Number.MAX_SAFE_INTEGER);
+  sessions.delete(ended, clock.monotonicMs());
+  context.control.onRollback(() => sessions.add(ended));
+  for (const [index, inode] of opens.of(ended.id).entries()) {
+    if (index > 0 && index % CLOSED_AT_ONCE === 0) tx = await context.control.pause();
+    await closeInode(tx, ended.id, inode, context);
+  }
+}
+
+async function begin(tx: StoreTransaction, client: string, context: OperationContext): Promise<Session> {
+  const { sessions, random, clock } = context.state;
+  const id = (await tx.counters.get('session')) + 1;
+  const secret = random.bytes(SECRET_BYTES);
+  await tx.counters.set('session', id);
+  await tx.sessions.insert({ session: id, secret, client, acknowledged: 0 });
+  // A session is promised to outlive a power loss, and its number is never given to anybody else.
+  context.control.requireDurable();
+  const begun: Session = {
+    id,
+    secret,
+    client,
+    acknowledged: 0,
+    forgotten: 0,
+    highest: 0,
+    replies: 0,
+    heardMs: clock.monotonicMs(),
+    isResumed: true,
+  };
+  sessions.add(begun);
+  context.control.onRollback(() => sessions.delete(begun, clock.monotonicMs()));
+  return begun;
+}

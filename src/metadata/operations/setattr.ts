@@ -1,0 +1,107 @@
+/** chmod(2), chown(2), truncate(2) and utimensat(2). */
+import { DfsError } from '../../protocol/errors.js';
+import {
+  isDirectory,
+  isRegularFile,
+  isSymlink,
+  PERMISSION_BITS,
+  S_ISGID,
+  S_ISUID,
+} from '../../protocol/file-mode.js';
+import type { RequestOf } from '../../protocol/command.js';
+import { setattr as command } from '../../protocol/metadata-commands.js';
+import type { TimeOrNow } from '../../protocol/types.js';
+import type { Timespec } from '../../platform/clock.js';
+import { ChunkReferences } from '../content/chunk-references.js';
+import { cutTail } from '../content/extent-map.js';
+import { attributesOf, requireInode } from '../namespace/inodes.js';
+import { operation, type OperationContext } from '../operation.js';
+import type { InodeRecord, StoreTransaction } from '../store/store.js';
+
+/** Extents cut off in one transaction. A file of a million is truncated in a few hundred, with others in between. */
+const CUT_EXTENTS = 2048;
+const S_IXGRP = 0o010;
+
+export const setattr = operation(command, async (begun, request, context) => {
+  let tx = begun;
+  let inode = await requireInode(tx, request.inode);
+  check(inode, request);
+  if (request.size !== undefined) {
+    for (;;) {
+      inode = await resize(tx, inode, request.size, context);
+      if (inode.size === request.size) break;
+      // As a local file system does it: a crash in between leaves the file with a size between the two.
+      await tx.inodes.update(inode);
+      tx = await context.control.pause();
+      inode = await requireInode(tx, request.inode);
+    }
+  }
+  const changed = change(inode, request, context.now);
+  await tx.inodes.update(changed);
+  return { attributes: attributesOf(changed) };
+});
+
+function check({ mode, inode }: InodeRecord, request: RequestOf<typeof command>): void {
+  // chmod(2): EOPNOTSUPP for a symbolic link, whose permissions mean nothing (symlink(7)).
+  if (request.mode !== undefined && isSymlink(mode)) {
+    throw new DfsError('EOPNOTSUPP', 'the mode of a symbolic link cannot be changed');
+  }
+  if (request.size === undefined || isRegularFile(mode)) return;
+  // truncate(2): EISDIR for a directory, EINVAL for what is not a regular file.
+  if (isDirectory(mode)) throw new DfsError('EISDIR', `inode ${inode} is a directory`);
+  throw new DfsError('EINVAL', `inode ${inode} is not a regular file`);
+}
+
+/** Towards the new size; a file with many extents beyond it gets there in several calls. */
+async function resize(
+  tx: StoreTransaction,
+  inode: InodeRecord,
+  size: number,
+  context: OperationContext,
+): Promise<InodeRecord> {
+  // POSIX truncate(): the bytes between the old end and a new one read as zeros, which is what a hole does.
+  if (size >= inode.size || inode.allocated === 0) return { ...inode, size, version: inode.version + 1 };
+  const references = new ChunkReferences();
+  const { freed, end } = await cutTail(tx, inode.inode, size, CUT_EXTENTS, references);
+  await references.apply(tx, context.nowMs);
+  return {
+    ...inode,
+    size: end,
+    allocated: inode.allocated - freed,
+    version: inode.version + 1,
+    mtime: context.now,
+    ctime: context.now,
+  };
+}
+
+function change(inode: InodeRecord, request: RequestOf<typeof command>, now: Timespec): InodeRecord {
+  const mtime = request.mtime ?? (request.size === undefined ? undefined : 'now');
+  return {
+    ...inode,
+    mode: newMode(inode.mode, request),
+    uid: request.uid ?? inode.uid,
+    gid: request.gid ?? inode.gid,
+    atime: newTime(request.atime, inode.atime, now),
+    mtime: newTime(mtime, inode.mtime, now),
+    ctime: now,
+  };
+}
+
+/**
+ * chown(2): "When the owner or group of an executable file is changed … the S_ISUID and S_ISGID mode bits are cleared",
+ * S_ISGID only where it does not mean mandatory locking. Linux does so for root too. Truncating and writing clear them
+ * as well, for those without privilege; who that is the kernel knows, and sends the new mode.
+ */
+function newMode(mode: number, request: RequestOf<typeof command>): number {
+  if (request.mode !== undefined) {
+    return (mode & ~PERMISSION_BITS) | (request.mode & PERMISSION_BITS);
+  }
+  const isOwnerChanged = request.uid !== undefined || request.gid !== undefined;
+  if (!isOwnerChanged || isDirectory(mode)) return mode;
+  return mode & ~(S_ISUID | ((mode & S_IXGRP) !== 0 ? S_ISGID : 0));
+}
+
+function newTime(wanted: TimeOrNow | undefined, old: Timespec, now: Timespec): Timespec {
+  if (wanted === undefined) return old;
+  return wanted === 'now' ? now : wanted;
+}

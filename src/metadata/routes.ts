@@ -1,0 +1,91 @@
+/** Which operation answers which command. */
+import type { Static, TSchema } from '@sinclair/typebox';
+import type { Command, ReplyOf } from '../protocol/command.js';
+import { Routes } from '../rpc/connection.js';
+import type { MetadataService } from './metadata-service.js';
+import type { Operation } from './operation.js';
+import { blocks } from './operations/blocks.js';
+import { get } from './operations/get.js';
+import { getattr } from './operations/getattr.js';
+import { grant } from './operations/grant.js';
+import { heartbeat } from './operations/heartbeat.js';
+import { link } from './operations/link.js';
+import { list } from './operations/list.js';
+import { lookup } from './operations/lookup.js';
+import { mkdir } from './operations/mkdir.js';
+import { mknod } from './operations/mknod.js';
+import { nodes } from './operations/nodes.js';
+import { open } from './operations/open.js';
+import { put } from './operations/put.js';
+import { readdir } from './operations/readdir.js';
+import { readlink } from './operations/readlink.js';
+import { reg } from './operations/reg.js';
+import { release } from './operations/release.js';
+import { rename } from './operations/rename.js';
+import { resolve } from './operations/resolve.js';
+import { rmdir } from './operations/rmdir.js';
+import { end, renew, session } from './operations/session.js';
+import { setattr } from './operations/setattr.js';
+import { statfs } from './operations/statfs.js';
+import { symlink } from './operations/symlink.js';
+import { sync } from './operations/sync.js';
+import { unlink } from './operations/unlink.js';
+import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.js';
+
+/** Every command of src/protocol/metadata-commands.ts, answered by `service`. */
+export function metadataRoutes(service: MetadataService): Routes {
+  const routes = new Routes();
+  const answer = <Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+  ): void => {
+    routes.on(operation.command, async (request, { connection }) => {
+      const reply = await service.execute(operation, request as Static<Request> & object, connection);
+      // The same type, which the compiler cannot work out for every command at once.
+      return reply as ReplyOf<Command<Request, Reply>>;
+    });
+  };
+
+  answer(reg);
+  answer(heartbeat);
+  answer(nodes);
+
+  routes.on(session.command, async (request, { connection }) => {
+    const reply = await service.execute(session, request, connection);
+    service.bind(connection, reply.session);
+    return reply;
+  });
+  answer(renew);
+  answer(end);
+  answer(sync);
+
+  answer(lookup);
+  answer(resolve);
+  answer(getattr);
+  answer(readlink);
+  answer(readdir);
+  answer(list);
+  answer(statfs);
+
+  answer(mknod);
+  answer(mkdir);
+  answer(symlink);
+  answer(link);
+  answer(unlink);
+  answer(rmdir);
+  answer(rename);
+  answer(setattr);
+
+  answer(getxattr);
+  answer(listxattr);
+  answer(setxattr);
+  answer(removexattr);
+
+  answer(open);
+  answer(release);
+
+  answer(grant);
+  answer(put);
+  answer(get);
+  answer(blocks);
+  return routes;
+}

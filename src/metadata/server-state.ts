@@ -1,0 +1,19 @@
+/** What the server keeps in memory besides the store. */
+import type { Clock } from '../platform/clock.js';
+import type { Random } from '../platform/random.js';
+import type { IdAllocator } from './id-allocator.js';
+import type { NodeTable } from './node-table.js';
+import type { OpenTable } from './open-table.js';
+import type { SessionTable } from './session-table.js';
+import type { ClusterRecord } from './store/store.js';
+
+export interface ServerState {
+  readonly cluster: ClusterRecord;
+  readonly sessions: SessionTable;
+  readonly opens: OpenTable;
+  readonly nodes: NodeTable;
+  readonly inodeNumbers: IdAllocator;
+  readonly chunkIds: IdAllocator;
+  readonly clock: Clock;
+  readonly random: Random;
+}

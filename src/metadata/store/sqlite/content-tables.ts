@@ -1,0 +1,203 @@
+/** Extents, chunks, and what becomes of chunks, in SQLite. */
+import type { Extent } from '../../../protocol/types.js';
+import type {
+  ChunkRecord,
+  ChunkTable,
+  DoomedTable,
+  DropTable,
+  ExtentTable,
+  GrantRecord,
+  GrantTable,
+  RetiredTable,
+} from '../store.js';
+import type { SqliteConnection } from './connection.js';
+
+const NODE_NUMBER_BYTES = 4;
+
+function encodeNodes(nodes: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(nodes.length * NODE_NUMBER_BYTES);
+  for (const [index, node] of nodes.entries()) bytes.writeUInt32LE(node, index * NODE_NUMBER_BYTES);
+  return bytes;
+}
+
+function decodeNodes(bytes: Buffer): number[] {
+  const nodes: number[] = [];
+  for (let at = 0; at < bytes.length; at += NODE_NUMBER_BYTES) nodes.push(bytes.readUInt32LE(at));
+  return nodes;
+}
+
+type ExtentRow = readonly [offset: number, length: number, chunk: number, chunkOffset: number];
+
+function toExtent([offset, length, chunk, chunkOffset]: ExtentRow): Extent {
+  return { offset, length, chunk, chunkOffset };
+}
+
+export class SqliteExtents implements ExtentTable {
+  readonly #atOrBefore;
+  readonly #range;
+  readonly #last;
+  readonly #insert;
+  readonly #setLength;
+  readonly deleteRange: (inode: number, start: number, end: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    const select = 'SELECT offset, length, chunk, chunk_offset FROM extents WHERE inode = ?';
+    this.#atOrBefore = connection.row<ExtentRow>(`${select} AND offset <= ? ORDER BY offset DESC LIMIT 1`);
+    this.#range = connection.rows<ExtentRow>(
+      `${select} AND offset >= ? AND offset < ? ORDER BY offset LIMIT ?`,
+    );
+    this.#last = connection.rows<ExtentRow>(`${select} AND offset >= ? ORDER BY offset DESC LIMIT ?`);
+    this.#insert = connection.change(
+      'INSERT INTO extents (inode, offset, length, chunk, chunk_offset) VALUES (?, ?, ?, ?, ?)',
+    );
+    this.#setLength = connection.change('UPDATE extents SET length = ? WHERE inode = ? AND offset = ?');
+    this.deleteRange = connection.change(
+      'DELETE FROM extents WHERE inode = ? AND offset >= ? AND offset < ?',
+    );
+  }
+
+  atOrBefore(inode: number, offset: number): Extent | undefined {
+    const row = this.#atOrBefore(inode, offset);
+    return row && toExtent(row);
+  }
+
+  range(inode: number, start: number, end: number, limit: number): Extent[] {
+    return this.#range(inode, start, end, limit).map(toExtent);
+  }
+
+  last(inode: number, start: number, limit: number): Extent[] {
+    return this.#last(inode, start, limit).map(toExtent);
+  }
+
+  insert(inode: number, extent: Extent): void {
+    this.#insert(inode, extent.offset, extent.length, extent.chunk, extent.chunkOffset);
+  }
+
+  setLength(inode: number, offset: number, length: number): void {
+    this.#setLength(length, inode, offset);
+  }
+}
+
+export class SqliteChunks implements ChunkTable {
+  readonly #select;
+  readonly #insert;
+  readonly #setReferences;
+  readonly delete: (chunk: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    this.#select = connection.row<[number, number, number, number, Buffer]>(
+      'SELECT chunk, length, checksum, refs, nodes FROM chunks WHERE chunk = ?',
+    );
+    this.#insert = connection.change(
+      'INSERT INTO chunks (chunk, length, checksum, refs, nodes) VALUES (?, ?, ?, ?, ?)',
+    );
+    this.#setReferences = connection.change('UPDATE chunks SET refs = ? WHERE chunk = ?');
+    this.delete = connection.change('DELETE FROM chunks WHERE chunk = ?');
+  }
+
+  get(chunk: number): ChunkRecord | undefined {
+    const row = this.#select(chunk);
+    if (!row) return undefined;
+    const [, length, checksum, references, nodes] = row;
+    return { chunk, length, checksum, references, nodes: decodeNodes(nodes) };
+  }
+
+  insert(record: ChunkRecord): void {
+    const { chunk, length, checksum, references, nodes } = record;
+    this.#insert(chunk, length, checksum, references, encodeNodes(nodes));
+  }
+
+  setReferences(chunk: number, references: number): void {
+    this.#setReferences(references, chunk);
+  }
+}
+
+export class SqliteDoomed implements DoomedTable {
+  readonly #due;
+  readonly insert: (chunk: number, dueMs: number) => void;
+  readonly delete: (chunk: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    this.#due = connection.rows<[number]>(
+      'SELECT chunk FROM doomed WHERE due_ms <= ? ORDER BY due_ms LIMIT ?',
+    );
+    this.insert = connection.change('INSERT OR REPLACE INTO doomed (chunk, due_ms) VALUES (?, ?)');
+    this.delete = connection.change('DELETE FROM doomed WHERE chunk = ?');
+  }
+
+  due(nowMs: number, limit: number): number[] {
+    return this.#due(nowMs, limit).map(([chunk]) => chunk);
+  }
+}
+
+export class SqliteRetired implements RetiredTable {
+  readonly #select;
+  readonly insert: (chunk: number, untilMs: number) => void;
+  readonly deleteUntil: (nowMs: number, limit: number) => number;
+
+  constructor(connection: SqliteConnection) {
+    this.#select = connection.row<[number]>('SELECT chunk FROM retired WHERE chunk = ?');
+    this.insert = connection.change('INSERT OR REPLACE INTO retired (chunk, until_ms) VALUES (?, ?)');
+    this.deleteUntil = connection.change(
+      `DELETE FROM retired WHERE chunk IN
+         (SELECT chunk FROM retired WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)`,
+    );
+  }
+
+  has(chunk: number): boolean {
+    return this.#select(chunk) !== undefined;
+  }
+}
+
+type GrantRow = readonly [chunk: number, expiresMs: number, nodes: Buffer];
+
+function toGrant([chunk, expiresMs, nodes]: GrantRow): GrantRecord {
+  return { chunk, expiresMs, nodes: decodeNodes(nodes) };
+}
+
+export class SqliteGrants implements GrantTable {
+  readonly #select;
+  readonly #oldest;
+  readonly #insert;
+  readonly delete: (chunk: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    this.#select = connection.row<GrantRow>('SELECT chunk, expires_ms, nodes FROM grants WHERE chunk = ?');
+    this.#oldest = connection.rows<GrantRow>(
+      'SELECT chunk, expires_ms, nodes FROM grants ORDER BY chunk LIMIT ?',
+    );
+    this.#insert = connection.change('INSERT INTO grants (chunk, expires_ms, nodes) VALUES (?, ?, ?)');
+    this.delete = connection.change('DELETE FROM grants WHERE chunk = ?');
+  }
+
+  get(chunk: number): GrantRecord | undefined {
+    const row = this.#select(chunk);
+    return row && toGrant(row);
+  }
+
+  insert(record: GrantRecord): void {
+    this.#insert(record.chunk, record.expiresMs, encodeNodes(record.nodes));
+  }
+
+  oldest(limit: number): GrantRecord[] {
+    return this.#oldest(limit).map(toGrant);
+  }
+}
+
+export class SqliteDrops implements DropTable {
+  readonly #due;
+  readonly insert: (node: number, chunk: number, dueMs: number) => void;
+  readonly delete: (node: number, chunk: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    this.#due = connection.rows<[number]>(
+      'SELECT chunk FROM drops WHERE node = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?',
+    );
+    this.insert = connection.change('INSERT OR REPLACE INTO drops (node, chunk, due_ms) VALUES (?, ?, ?)');
+    this.delete = connection.change('DELETE FROM drops WHERE node = ? AND chunk = ?');
+  }
+
+  due(node: number, nowMs: number, limit: number): number[] {
+    return this.#due(node, nowMs, limit).map(([chunk]) => chunk);
+  }
+}

@@ -1,0 +1,71 @@
+/** The database file: opened only when it is ours, and set up the same way by everyone who opens it. */
+import { existsSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { DfsError } from '../../../protocol/errors.js';
+import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js';
+import { fromSqliteError, isSqliteError } from './sqlite-errors.js';
+
+/** Memory that SQLite may use for pages of the database. */
+const PAGE_CACHE_KIB = 64 << 10;
+/** After a checkpoint the write-ahead log is cut to this, so that one large burst does not keep its disk space. */
+const WAL_KEPT_BYTES = 64 << 20;
+
+/** ENOENT, with the way out, unless there is a file. */
+export function requireDatabaseFile(path: string): void {
+  if (existsSync(path)) return;
+  throw new DfsError(
+    'ENOENT',
+    `there is no metadata database at ${path}; create one with: createdb --db ${path}`,
+  );
+}
+
+/**
+ * Opens the database for the server, and brings its schema up to date.
+ * ENOENT when there is none; EINVAL when the file is no metadata database, or one of a newer DFS.
+ */
+export function openDatabaseFile(path: string): Database.Database {
+  requireDatabaseFile(path);
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(path, { fileMustExist: true });
+    checkIdentity(database, path);
+    const version = Number(database.pragma('user_version', { simple: true }));
+    if (version > SCHEMA_VERSION) {
+      throw new DfsError(
+        'EINVAL',
+        `${path} was written by a newer DFS (schema ${version}, this one knows ${SCHEMA_VERSION}); upgrade this program`,
+      );
+    }
+    configure(database);
+    database.pragma('journal_mode = WAL');
+    migrate(database, version);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (isSqliteError(error) && error.code === 'SQLITE_NOTADB') throw notOurs(path);
+    throw fromSqliteError(error, path);
+  }
+}
+
+/**
+ * What a connection that writes has set. With synchronous NORMAL a commit is a write(2) into the log and no fsync; the
+ * log is fsynced by us (wal-flusher.ts), and by SQLite before a checkpoint changes the database file.
+ */
+export function configure(database: Database.Database): void {
+  database.pragma('synchronous = NORMAL');
+  database.pragma(`cache_size = -${PAGE_CACHE_KIB}`);
+  database.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
+  database.pragma('wal_autocheckpoint = 0');
+  database.pragma('temp_store = MEMORY');
+}
+
+function checkIdentity(database: Database.Database, path: string): void {
+  if (database.pragma('application_id', { simple: true }) !== APPLICATION_ID) throw notOurs(path);
+}
+
+function notOurs(path: string): DfsError {
+  return new DfsError(
+    'EINVAL',
+    `${path} is not a DFS metadata database; give the path of one, or create one with: createdb --db PATH`,
+  );
+}

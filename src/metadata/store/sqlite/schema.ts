@@ -1,0 +1,118 @@
+/** The database's schema: one list of steps, of which a database has the first `user_version`. */
+import type Database from 'better-sqlite3';
+
+/** "DFSm"; file(1) and we ourselves tell our databases by it. */
+export const APPLICATION_ID = 0x4446536d;
+
+/**
+ * Steps are only ever appended. Tables whose key is not one integer are WITHOUT ROWID, so that the key is the row's
+ * place and a range of the key is read in order.
+ */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE inodes (
+    inode INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    nlink INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    gid INTEGER NOT NULL,
+    rdev INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    allocated INTEGER NOT NULL,
+    atime_sec INTEGER NOT NULL,
+    atime_nsec INTEGER NOT NULL,
+    mtime_sec INTEGER NOT NULL,
+    mtime_nsec INTEGER NOT NULL,
+    ctime_sec INTEGER NOT NULL,
+    ctime_nsec INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    goal INTEGER NOT NULL,
+    parent INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE symlinks (inode INTEGER PRIMARY KEY, target BLOB NOT NULL) STRICT;
+  CREATE TABLE dentries (
+    parent INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    inode INTEGER NOT NULL,
+    PRIMARY KEY (parent, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE xattrs (
+    inode INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (inode, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE orphans (inode INTEGER PRIMARY KEY) STRICT;
+  CREATE TABLE garbage (inode INTEGER PRIMARY KEY) STRICT;
+
+  CREATE TABLE extents (
+    inode INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    chunk_offset INTEGER NOT NULL,
+    PRIMARY KEY (inode, offset)
+  ) STRICT, WITHOUT ROWID;
+  -- nodes: the numbers of the data nodes that hold the chunk, 32-bit little-endian each.
+  CREATE TABLE chunks (
+    chunk INTEGER PRIMARY KEY,
+    length INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    refs INTEGER NOT NULL,
+    nodes BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE grants (
+    chunk INTEGER PRIMARY KEY,
+    expires_ms INTEGER NOT NULL,
+    nodes BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE doomed (chunk INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL) STRICT;
+  CREATE INDEX doomed_by_due ON doomed (due_ms);
+  CREATE TABLE retired (chunk INTEGER PRIMARY KEY, until_ms INTEGER NOT NULL) STRICT;
+  CREATE INDEX retired_by_until ON retired (until_ms);
+  CREATE TABLE drops (
+    node INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    due_ms INTEGER NOT NULL,
+    PRIMARY KEY (node, chunk)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX drops_by_due ON drops (node, due_ms);
+
+  CREATE TABLE sessions (
+    session INTEGER PRIMARY KEY,
+    secret BLOB NOT NULL,
+    client TEXT NOT NULL,
+    acknowledged INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE replies (
+    session INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    reply BLOB NOT NULL,
+    PRIMARY KEY (session, sequence)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE nodes (
+    node INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    host TEXT NOT NULL,
+    port INTEGER NOT NULL
+  ) STRICT;
+  `,
+];
+
+/** The schema that this program knows. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** Brings a database from the schema it has to the one this program knows, a step a transaction. */
+export function migrate(database: Database.Database, from: number): void {
+  for (const [index, sql] of MIGRATIONS.entries()) {
+    if (index < from) continue;
+    database.transaction(() => {
+      database.exec(sql);
+      database.pragma(`user_version = ${index + 1}`);
+    })();
+  }
+}

@@ -1,0 +1,111 @@
+/** Sessions, remembered replies, data nodes and counters in SQLite. */
+import type {
+  CounterName,
+  CounterTable,
+  NodeRecord,
+  NodeRecords,
+  ReplyTable,
+  SessionRecord,
+  SessionRecords,
+} from '../store.js';
+import type { SqliteConnection } from './connection.js';
+
+export class SqliteSessions implements SessionRecords {
+  readonly #all;
+  readonly #insert;
+  readonly #setAcknowledged;
+  readonly delete: (session: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    this.#all = connection.rows<[number, Buffer, string, number]>(
+      'SELECT session, secret, client, acknowledged FROM sessions ORDER BY session',
+    );
+    this.#insert = connection.change(
+      'INSERT INTO sessions (session, secret, client, acknowledged) VALUES (?, ?, ?, ?)',
+    );
+    this.#setAcknowledged = connection.change('UPDATE sessions SET acknowledged = ? WHERE session = ?');
+    this.delete = connection.change('DELETE FROM sessions WHERE session = ?');
+  }
+
+  all(): SessionRecord[] {
+    return this.#all().map(([session, secret, client, acknowledged]) => ({
+      session,
+      secret,
+      client,
+      acknowledged,
+    }));
+  }
+
+  insert(record: SessionRecord): void {
+    this.#insert(record.session, record.secret, record.client, record.acknowledged);
+  }
+
+  setAcknowledged(session: number, acknowledged: number): void {
+    this.#setAcknowledged(acknowledged, session);
+  }
+}
+
+export class SqliteReplies implements ReplyTable {
+  readonly #select;
+  readonly #summary;
+  readonly insert: (session: number, sequence: number, reply: Uint8Array) => void;
+  readonly deleteUntil: (session: number, sequence: number) => number;
+
+  constructor(connection: SqliteConnection) {
+    this.#select = connection.row<[Buffer]>('SELECT reply FROM replies WHERE session = ? AND sequence = ?');
+    this.#summary = connection.row<[number, number | null]>(
+      'SELECT count(*), max(sequence) FROM replies WHERE session = ?',
+    );
+    this.insert = connection.change('INSERT INTO replies (session, sequence, reply) VALUES (?, ?, ?)');
+    this.deleteUntil = connection.change('DELETE FROM replies WHERE session = ? AND sequence <= ?');
+  }
+
+  get(session: number, sequence: number): Buffer | undefined {
+    return this.#select(session, sequence)?.[0];
+  }
+
+  summary(session: number): { count: number; highest: number } {
+    const [count, highest] = this.#summary(session) ?? [0, 0];
+    return { count, highest: highest ?? 0 };
+  }
+}
+
+export class SqliteNodes implements NodeRecords {
+  readonly #all;
+  readonly #insert;
+  readonly #update;
+
+  constructor(connection: SqliteConnection) {
+    this.#all = connection.rows<[number, string, string, number]>(
+      'SELECT node, id, host, port FROM nodes ORDER BY node',
+    );
+    this.#insert = connection.change('INSERT INTO nodes (node, id, host, port) VALUES (?, ?, ?, ?)');
+    this.#update = connection.change('UPDATE nodes SET id = ?, host = ?, port = ? WHERE node = ?');
+  }
+
+  all(): NodeRecord[] {
+    return this.#all().map(([node, id, host, port]) => ({ node, id, host, port }));
+  }
+
+  insert(record: NodeRecord): void {
+    this.#insert(record.node, record.id, record.host, record.port);
+  }
+
+  update(record: NodeRecord): void {
+    this.#update(record.id, record.host, record.port, record.node);
+  }
+}
+
+export class SqliteCounters implements CounterTable {
+  readonly #select;
+  readonly set: (name: CounterName, value: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    this.#select = connection.row<[number]>('SELECT value FROM counters WHERE name = ?');
+    this.set = connection.change('INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)');
+  }
+
+  get(name: CounterName): number {
+    return this.#select(name)?.[0] ?? 0;
+  }
+}

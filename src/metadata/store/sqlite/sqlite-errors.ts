@@ -1,0 +1,42 @@
+/** SQLite's errors as POSIX ones. */
+import Database from 'better-sqlite3';
+import { DfsError, toDfsError } from '../../../protocol/errors.js';
+
+/** Whether SQLite itself failed, so that its transaction can no longer be trusted. */
+export function isSqliteError(error: unknown): error is InstanceType<typeof Database.SqliteError> {
+  return error instanceof Database.SqliteError;
+}
+
+/**
+ * What a caller is told of a failed statement or commit: ENOSPC for a full disk, EROFS for a read-only one, EACCES
+ * when the file may not be opened, else EIO.
+ */
+export function fromSqliteError(error: unknown, path: string): DfsError {
+  if (!isSqliteError(error)) return toDfsError(error);
+  const options = { cause: error };
+  if (error.code === 'SQLITE_FULL') {
+    return new DfsError(
+      'ENOSPC',
+      `the disk of the metadata database ${path} is full; free some space`,
+      options,
+    );
+  }
+  if (error.code.startsWith('SQLITE_READONLY')) {
+    return new DfsError('EROFS', `the metadata database ${path} cannot be written to`, options);
+  }
+  if (error.code.startsWith('SQLITE_CANTOPEN') || error.code.startsWith('SQLITE_PERM')) {
+    return new DfsError(
+      'EACCES',
+      `the metadata database ${path} cannot be opened; check who may read and write it`,
+      options,
+    );
+  }
+  if (error.code.startsWith('SQLITE_CORRUPT')) {
+    return new DfsError(
+      'EIO',
+      `the metadata database ${path} is damaged: ${error.message}; restore it`,
+      options,
+    );
+  }
+  return new DfsError('EIO', `the metadata database ${path} failed: ${error.message}`, options);
+}

@@ -1,0 +1,186 @@
+/** The embedded store: one SQLite file in WAL mode, one writer. */
+import type Database from 'better-sqlite3';
+import type { Logger } from '../../../platform/log.js';
+import { DfsError } from '../../../protocol/errors.js';
+import type { ClusterRecord, OwnedTransaction, Store } from '../store.js';
+import { Checkpointer } from './checkpointer.js';
+import { SqliteConnection } from './connection.js';
+import {
+  SqliteChunks,
+  SqliteDoomed,
+  SqliteDrops,
+  SqliteExtents,
+  SqliteGrants,
+  SqliteRetired,
+} from './content-tables.js';
+import { openDatabaseFile } from './database-file.js';
+import {
+  SqliteDentries,
+  SqliteInodes,
+  SqliteInodeSet,
+  SqliteSymlinks,
+  SqliteXattrs,
+} from './namespace-tables.js';
+import { SqliteCounters, SqliteNodes, SqliteReplies, SqliteSessions } from './server-tables.js';
+import { fromSqliteError } from './sqlite-errors.js';
+import { WalFlusher } from './wal-flusher.js';
+
+/** The tables of a connection; there is one transaction at a time, so one object serves them all. */
+export class SqliteTransaction implements OwnedTransaction {
+  readonly inodes: SqliteInodes;
+  readonly symlinks: SqliteSymlinks;
+  readonly dentries: SqliteDentries;
+  readonly extents: SqliteExtents;
+  readonly chunks: SqliteChunks;
+  readonly doomed: SqliteDoomed;
+  readonly retired: SqliteRetired;
+  readonly grants: SqliteGrants;
+  readonly drops: SqliteDrops;
+  readonly xattrs: SqliteXattrs;
+  readonly sessions: SqliteSessions;
+  readonly replies: SqliteReplies;
+  readonly orphans: SqliteInodeSet;
+  readonly garbage: SqliteInodeSet;
+  readonly nodes: SqliteNodes;
+  readonly counters: SqliteCounters;
+  readonly #connection: SqliteConnection;
+  readonly #begin: Database.Statement;
+  readonly #commit: Database.Statement;
+  readonly #rollback: Database.Statement;
+  readonly #onCommit: () => void;
+  #changesAtBegin = 0;
+
+  constructor(connection: SqliteConnection, onCommit: () => void) {
+    this.#connection = connection;
+    this.#onCommit = onCommit;
+    this.inodes = new SqliteInodes(connection);
+    this.symlinks = new SqliteSymlinks(connection);
+    this.dentries = new SqliteDentries(connection);
+    this.extents = new SqliteExtents(connection);
+    this.chunks = new SqliteChunks(connection);
+    this.doomed = new SqliteDoomed(connection);
+    this.retired = new SqliteRetired(connection);
+    this.grants = new SqliteGrants(connection);
+    this.drops = new SqliteDrops(connection);
+    this.xattrs = new SqliteXattrs(connection);
+    this.sessions = new SqliteSessions(connection);
+    this.replies = new SqliteReplies(connection);
+    this.orphans = new SqliteInodeSet(connection, 'orphans');
+    this.garbage = new SqliteInodeSet(connection, 'garbage');
+    this.nodes = new SqliteNodes(connection);
+    this.counters = new SqliteCounters(connection);
+    this.#begin = connection.database.prepare('BEGIN');
+    this.#commit = connection.database.prepare('COMMIT');
+    this.#rollback = connection.database.prepare('ROLLBACK');
+  }
+
+  get changes(): number {
+    return this.#connection.changes;
+  }
+
+  begin(): void {
+    this.#changesAtBegin = this.changes;
+    this.#begin.run();
+  }
+
+  commit(): void {
+    const hasChanges = this.changes > this.#changesAtBegin;
+    if (hasChanges) this.inodes.saveCount();
+    this.#commit.run();
+    if (!hasChanges) return;
+    this.inodes.committed();
+    this.#onCommit();
+  }
+
+  rollback(): void {
+    // After a full disk or a failed read SQLite may have rolled back by itself.
+    if (this.#connection.database.inTransaction) this.#rollback.run();
+    this.inodes.rolledBack();
+  }
+}
+
+export class SqliteStore implements Store {
+  readonly cluster: ClusterRecord;
+  readonly #path: string;
+  readonly #database: Database.Database;
+  readonly #transaction: SqliteTransaction;
+  readonly #wal: WalFlusher;
+  readonly #checkpointer: Checkpointer;
+  #isClosed = false;
+
+  private constructor(path: string, database: Database.Database, log: Logger) {
+    this.#path = path;
+    this.#database = database;
+    this.#wal = new WalFlusher(`${path}-wal`);
+    this.#checkpointer = new Checkpointer(path, log);
+    this.#transaction = new SqliteTransaction(new SqliteConnection(database), () => this.#wal.noteCommit());
+    this.cluster = readCluster(database, path);
+  }
+
+  /**
+   * Opens the database at `path`, which only this process uses. ENOENT when there is none; EINVAL when it is no
+   * metadata database or a newer one.
+   */
+  static async open(path: string, log: Logger): Promise<SqliteStore> {
+    const database = openDatabaseFile(path);
+    try {
+      const store = new SqliteStore(path, database, log);
+      await store.#wal.open();
+      // What a killed server left in the log may be in the page cache only.
+      store.#wal.noteCommit();
+      await store.#wal.flush();
+      return store;
+    } catch (error) {
+      database.close();
+      throw fromSqliteError(error, path);
+    }
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#checkpointer.gate;
+  }
+
+  begin(): SqliteTransaction {
+    if (this.#isClosed) throw new DfsError('EIO', 'the metadata database is closed');
+    if (this.#wal.failure) throw this.#wal.failure;
+    this.#transaction.begin();
+    return this.#transaction;
+  }
+
+  get isFlushNeeded(): boolean {
+    return this.#wal.isFlushNeeded;
+  }
+
+  async flush(): Promise<void> {
+    await this.#wal.flush();
+    if (!this.#isClosed && !this.#database.inTransaction) this.#checkpointer.consider(this.#database);
+  }
+
+  explain(error: unknown): DfsError {
+    return fromSqliteError(error, this.#path);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#checkpointer.close();
+    await this.#wal.close();
+    try {
+      this.#database.pragma('wal_checkpoint(TRUNCATE)');
+    } catch (error) {
+      throw fromSqliteError(error, this.#path);
+    } finally {
+      this.#database.close();
+    }
+  }
+}
+
+function readCluster(database: Database.Database, path: string): ClusterRecord {
+  const select = database.prepare<[string], Buffer>('SELECT value FROM settings WHERE name = ?').pluck();
+  const cluster = select.get('cluster');
+  const grantKey = select.get('grant-key');
+  if (!cluster || !grantKey) {
+    throw new DfsError('EIO', `the metadata database ${path} has no cluster identity; restore it`);
+  }
+  return { cluster: cluster.toString(), grantKey };
+}

@@ -1,0 +1,246 @@
+/**
+ * What the metadata operations need from a database: tables of plain records, reached by primary key or by a short
+ * range of it, inside a transaction. An engine (sqlite/ is one) implements this and nothing more; every rule of the
+ * file system stands in the operations, once.
+ *
+ * Each access returns a value or a promise of it. Operations await them all, which costs an embedded engine a
+ * microtask and lets a networked engine in without a change to any operation.
+ */
+import type { DfsError } from '../../protocol/errors.js';
+import type { Attributes, Extent } from '../../protocol/types.js';
+
+/** A value now, or a promise of it. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** An inode as it is stored: what stat(2) tells, and for a directory where `..` leads. */
+export interface InodeRecord extends Attributes {
+  /** A directory's parent (the root's is itself); 0 for everything else, which may have several. */
+  readonly parent: number;
+}
+
+/** A chunk that was committed. */
+export interface ChunkRecord {
+  readonly chunk: number;
+  readonly length: number;
+  readonly checksum: number;
+  /** Extents that refer to it. A chunk with none is doomed. */
+  readonly references: number;
+  /** The data nodes that hold it. */
+  readonly nodes: readonly number[];
+}
+
+/** A chunk that a client may store, or has stored, and that no commit has named yet. */
+export interface GrantRecord {
+  readonly chunk: number;
+  /** Wall-clock milliseconds after which it cannot be committed any more. */
+  readonly expiresMs: number;
+  /** The data nodes that may hold it. */
+  readonly nodes: readonly number[];
+}
+
+export interface SessionRecord {
+  readonly session: number;
+  readonly secret: Buffer;
+  /** Who it is, for people. */
+  readonly client: string;
+  /** Requests numbered up to here are never executed (again). */
+  readonly acknowledged: number;
+}
+
+export interface NodeRecord {
+  readonly node: number;
+  /** The identity that the node keeps in its data directory. */
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface DirectoryEntryRecord {
+  readonly name: Buffer;
+  readonly inode: InodeRecord;
+}
+
+export interface InodeTable {
+  get(inode: number): Awaitable<InodeRecord | undefined>;
+  insert(record: InodeRecord): Awaitable<void>;
+  /** Replaces every field of the record with the same number. */
+  update(record: InodeRecord): Awaitable<void>;
+  delete(inode: number): Awaitable<void>;
+  /** How many there are; does not grow slower with them. */
+  count(): Awaitable<number>;
+}
+
+export interface SymlinkTable {
+  get(inode: number): Awaitable<Buffer | undefined>;
+  insert(inode: number, target: Uint8Array): Awaitable<void>;
+  delete(inode: number): Awaitable<void>;
+}
+
+/** (parent inode, name bytes) → inode */
+export interface DentryTable {
+  /** The inode that a name leads to. */
+  get(parent: number, name: Uint8Array): Awaitable<InodeRecord | undefined>;
+  /** Entries whose names come after `after`, in byte order; an empty `after` means from the first. */
+  after(parent: number, after: Uint8Array, limit: number): Awaitable<DirectoryEntryRecord[]>;
+  isEmpty(parent: number): Awaitable<boolean>;
+  insert(parent: number, name: Uint8Array, inode: number): Awaitable<void>;
+  /** Makes an existing name lead to another inode. */
+  update(parent: number, name: Uint8Array, inode: number): Awaitable<void>;
+  delete(parent: number, name: Uint8Array): Awaitable<void>;
+}
+
+/** (inode, offset) → a run of a chunk's bytes. A file's extents never overlap and never reach beyond its size. */
+export interface ExtentTable {
+  /** The last extent that begins at or before `offset`. */
+  atOrBefore(inode: number, offset: number): Awaitable<Extent | undefined>;
+  /** Extents that begin in [start, end), in order. */
+  range(inode: number, start: number, end: number, limit: number): Awaitable<Extent[]>;
+  /** The last extents that begin at or after `start`, from the end backwards. */
+  last(inode: number, start: number, limit: number): Awaitable<Extent[]>;
+  insert(inode: number, extent: Extent): Awaitable<void>;
+  /** Changes the length of the extent that begins at `offset`. */
+  setLength(inode: number, offset: number, length: number): Awaitable<void>;
+  /** Deletes the extents that begin in [start, end). */
+  deleteRange(inode: number, start: number, end: number): Awaitable<void>;
+}
+
+export interface ChunkTable {
+  get(chunk: number): Awaitable<ChunkRecord | undefined>;
+  insert(record: ChunkRecord): Awaitable<void>;
+  setReferences(chunk: number, references: number): Awaitable<void>;
+  delete(chunk: number): Awaitable<void>;
+}
+
+/** Chunks without references, until their grace is over. */
+export interface DoomedTable {
+  insert(chunk: number, dueMs: number): Awaitable<void>;
+  /** Chunks whose grace is over, oldest first. */
+  due(nowMs: number, limit: number): Awaitable<number[]>;
+  delete(chunk: number): Awaitable<void>;
+}
+
+/** Chunks that are gone, for as long as a grant for them might still be shown. */
+export interface RetiredTable {
+  insert(chunk: number, untilMs: number): Awaitable<void>;
+  has(chunk: number): Awaitable<boolean>;
+  /** Forgets at most `limit` of those that may be forgotten at `nowMs`; returns how many. */
+  deleteUntil(nowMs: number, limit: number): Awaitable<number>;
+}
+
+export interface GrantTable {
+  get(chunk: number): Awaitable<GrantRecord | undefined>;
+  insert(record: GrantRecord): Awaitable<void>;
+  /** The grants with the lowest chunk ids, which are those that expire first. */
+  oldest(limit: number): Awaitable<GrantRecord[]>;
+  delete(chunk: number): Awaitable<void>;
+}
+
+/** Chunks that a data node should delete, until it says that it has. */
+export interface DropTable {
+  insert(node: number, chunk: number, dueMs: number): Awaitable<void>;
+  due(node: number, nowMs: number, limit: number): Awaitable<number[]>;
+  delete(node: number, chunk: number): Awaitable<void>;
+}
+
+export interface XattrTable {
+  get(inode: number, name: Uint8Array): Awaitable<Buffer | undefined>;
+  /** In byte order. */
+  names(inode: number): Awaitable<Buffer[]>;
+  /** Sets or replaces. */
+  put(inode: number, name: Uint8Array, value: Uint8Array): Awaitable<void>;
+  delete(inode: number, name: Uint8Array): Awaitable<void>;
+  deleteAll(inode: number): Awaitable<void>;
+}
+
+export interface SessionRecords {
+  all(): Awaitable<SessionRecord[]>;
+  insert(record: SessionRecord): Awaitable<void>;
+  setAcknowledged(session: number, acknowledged: number): Awaitable<void>;
+  delete(session: number): Awaitable<void>;
+}
+
+/** (session, sequence) → the answer that was given, encoded */
+export interface ReplyTable {
+  get(session: number, sequence: number): Awaitable<Buffer | undefined>;
+  insert(session: number, sequence: number, reply: Uint8Array): Awaitable<void>;
+  /** How many replies of a session are kept, and the highest sequence among them (0 without any). */
+  summary(session: number): Awaitable<{ readonly count: number; readonly highest: number }>;
+  /** Forgets every reply up to and including `sequence`; returns how many. */
+  deleteUntil(session: number, sequence: number): Awaitable<number>;
+}
+
+/** A set of inode numbers. */
+export interface InodeSet {
+  /** Members greater than `after`, in order. */
+  after(after: number, limit: number): Awaitable<number[]>;
+  insert(inode: number): Awaitable<void>;
+  delete(inode: number): Awaitable<void>;
+}
+
+export interface NodeRecords {
+  all(): Awaitable<NodeRecord[]>;
+  insert(record: NodeRecord): Awaitable<void>;
+  /** Replaces every field of the record with the same number. */
+  update(record: NodeRecord): Awaitable<void>;
+}
+
+export type CounterName = 'inode' | 'chunk' | 'session' | 'node';
+
+export interface CounterTable {
+  /** 0 when it was never set. */
+  get(name: CounterName): Awaitable<number>;
+  set(name: CounterName, value: number): Awaitable<void>;
+}
+
+/** What the database was made with. */
+export interface ClusterRecord {
+  readonly cluster: string;
+  readonly grantKey: Buffer;
+}
+
+/** The tables, inside one transaction. */
+export interface StoreTransaction {
+  /** Changes made so far; tells whether an operation that failed had changed something. */
+  readonly changes: number;
+  readonly inodes: InodeTable;
+  readonly symlinks: SymlinkTable;
+  readonly dentries: DentryTable;
+  readonly extents: ExtentTable;
+  readonly chunks: ChunkTable;
+  readonly doomed: DoomedTable;
+  readonly retired: RetiredTable;
+  readonly grants: GrantTable;
+  readonly drops: DropTable;
+  readonly xattrs: XattrTable;
+  readonly sessions: SessionRecords;
+  readonly replies: ReplyTable;
+  /** Inodes without a name that somebody may have open. */
+  readonly orphans: InodeSet;
+  /** Inodes that are gone, whose extents are still to be deleted. */
+  readonly garbage: InodeSet;
+  readonly nodes: NodeRecords;
+  readonly counters: CounterTable;
+}
+
+/** A transaction with its ends, for those who begin one. */
+export interface OwnedTransaction extends StoreTransaction {
+  /** Afterwards what was changed survives the death of this process. */
+  commit(): Awaitable<void>;
+  rollback(): Awaitable<void>;
+}
+
+/** A database that is open. One transaction at a time. */
+export interface Store {
+  readonly cluster: ClusterRecord;
+  /** Resolves when a transaction may begin; undefined when one may begin at once. */
+  ready(): Promise<void> | undefined;
+  begin(): Awaitable<OwnedTransaction>;
+  /** Whether something committed is not yet on stable storage. */
+  readonly isFlushNeeded: boolean;
+  /** Everything committed before the call is on stable storage when it resolves. EIO when that cannot be said. */
+  flush(): Promise<void>;
+  /** What a caller is told of an error that the engine threw: ENOSPC, EIO, … */
+  explain(error: unknown): DfsError;
+  /** Puts everything on stable storage and closes. May be called twice. */
+  close(): Promise<void>;
+}
