@@ -102,6 +102,10 @@ export class DataNode {
     this.#isClosing = true;
     await this.#link?.close();
     await Promise.allSettled(this.#answering);
+    // The answers are sent in the turns right after; closing the server cuts the connections.
+    await new Promise<void>(resolve => {
+      setImmediate(resolve);
+    });
     await this.#server?.close();
     this.#pipeline?.close();
     await this.#store?.close();

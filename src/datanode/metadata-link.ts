@@ -136,12 +136,12 @@ export class MetadataLink {
       if (this.#isClosed) return;
       try {
         await this.#beat();
-        if (this.#trouble !== '') this.#options.log.info('the metadata server answers again');
+        if (this.#trouble !== '') this.#options.log.info('heartbeats are sent again');
         this.#trouble = '';
       } catch (error) {
         const { message } = toDfsError(error);
         if (!this.#isClosed && message !== this.#trouble) {
-          this.#options.log.warn({ reason: message }, 'the metadata server does not answer; trying on');
+          this.#options.log.warn({ reason: message }, 'no heartbeat could be sent; trying on');
           this.#trouble = message;
         }
       }

@@ -10,9 +10,9 @@ import {
   type RecordHeader,
 } from './record.js';
 
-const WINDOW_BYTES = 64 << 10;
-/** Payloads are verified in pieces of this size, a multiple of the checksum block. */
-const VERIFY_BYTES = 64 * CHECKSUM_BLOCK_BYTES;
+/** What is read at once when payloads are skipped, and when they are verified; multiples of the checksum block. */
+const SKIP_WINDOW_BYTES = 4 * CHECKSUM_BLOCK_BYTES;
+const VERIFY_WINDOW_BYTES = 64 * CHECKSUM_BLOCK_BYTES;
 
 export interface ScanOptions {
   readonly file: DiskFile;
@@ -41,13 +41,14 @@ export type Scanned =
 class Window {
   readonly #file: DiskFile;
   readonly #size: number;
-  #buffer = Buffer.allocUnsafe(WINDOW_BYTES);
+  #buffer: Buffer;
   #from = 0;
   #length = 0;
 
-  constructor(file: DiskFile, size: number) {
+  constructor(file: DiskFile, size: number, windowBytes: number) {
     this.#file = file;
     this.#size = size;
+    this.#buffer = Buffer.allocUnsafe(windowBytes);
   }
 
   /** `length` bytes from `position` on; undefined when the file ends before. */
@@ -84,22 +85,22 @@ export async function* scanSegment(options: ScanOptions): AsyncGenerator<Scanned
 
 class SegmentScan {
   readonly #options: ScanOptions;
-  readonly #heads: Window;
-  #verifyBuffer: Buffer | undefined;
+  readonly #window: Window;
 
   constructor(options: ScanOptions) {
     this.#options = options;
-    this.#heads = new Window(options.file, options.size);
+    const windowBytes = options.verifyPayload ? VERIFY_WINDOW_BYTES : SKIP_WINDOW_BYTES;
+    this.#window = new Window(options.file, options.size, windowBytes);
   }
 
   /** The record at `offset`, or why there is none. */
   async recordAt(offset: number): Promise<{ header: RecordHeader; end: number } | string> {
     const { segment, size, verifyPayload } = this.#options;
-    const bytes = await this.#heads.bytes(offset, RECORD_HEADER_BYTES);
+    const bytes = await this.#window.bytes(offset, RECORD_HEADER_BYTES);
     if (!bytes) return 'the file ends within a header';
     const header = decodeRecordHeader(bytes, { segment, offset });
     if (!header) return 'this is no header of a record that stands here';
-    const head = await this.#heads.bytes(offset, RECORD_HEADER_BYTES + header.tableBytes);
+    const head = await this.#window.bytes(offset, RECORD_HEADER_BYTES + header.tableBytes);
     if (!head) return 'the file ends within a checksum table';
     if (!isHeadIntact(head)) return 'the header does not match its checksum';
     const payloadAt = offset + head.length;
@@ -117,7 +118,7 @@ class SegmentScan {
   /** Where the first record after `offset` stands whose header and table are intact. */
   async nextRecordAfter(offset: number): Promise<number | undefined> {
     const { file, size } = this.#options;
-    const window = Buffer.allocUnsafe(WINDOW_BYTES);
+    const window = Buffer.allocUnsafe(VERIFY_WINDOW_BYTES);
     let from = offset + 1;
     while (from + RECORD_HEADER_BYTES <= size) {
       const length = await file.pread(window.subarray(0, Math.min(window.length, size - from)), from);
@@ -135,10 +136,9 @@ class SegmentScan {
   }
 
   async #isPayloadIntact(position: number, length: number, table: Buffer): Promise<boolean> {
-    this.#verifyBuffer ??= Buffer.allocUnsafe(VERIFY_BYTES);
-    for (let done = 0; done < length; done += VERIFY_BYTES) {
-      const piece = this.#verifyBuffer.subarray(0, Math.min(VERIFY_BYTES, length - done));
-      if ((await this.#options.file.pread(piece, position + done)) < piece.length) return false;
+    for (let done = 0; done < length; done += VERIFY_WINDOW_BYTES) {
+      const piece = await this.#window.bytes(position + done, Math.min(VERIFY_WINDOW_BYTES, length - done));
+      if (!piece) return false;
       const firstEntry = (done / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BYTES;
       const entries = Math.ceil(piece.length / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BYTES;
       if (!matchesChecksums([piece], table.subarray(firstEntry, firstEntry + entries))) return false;

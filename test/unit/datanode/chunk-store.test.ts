@@ -262,6 +262,24 @@ t.test('after a failed fsync nothing is promised any more, but reads go on', asy
   t.ok(await holds(again, chunk));
 });
 
+t.test('a disk that fails to write makes the node read-only, not wrong', async t => {
+  const directory = await temporaryDirectory(t);
+  const disk = new FailingDisk();
+  const store = await openStore(t, directory, { disk });
+  const chunk = randomChunk(1, 1000);
+  await store.put(chunk);
+  disk.writesFail = true;
+  await t.rejects(store.put(randomChunk(2, 1000)), { code: 'EIO' });
+  disk.writesFail = false;
+  await t.rejects(store.put(randomChunk(3, 1000)), { code: 'EIO' });
+  await t.rejects(store.drop([1]), { code: 'EIO' });
+  t.ok(await holds(store, chunk));
+  await store.close();
+  const again = await openStore(t, directory);
+  t.equal(again.chunkCount, 1);
+  t.ok(await holds(again, chunk));
+});
+
 t.test('syncs that come together share one fsync, and unsynced data is synced soon by itself', async t => {
   const directory = await temporaryDirectory(t);
   const disk = new FailingDisk();

@@ -14,7 +14,7 @@ import { grant as takeGrants, nodes as listNodes } from '../../../src/protocol/m
 import type { Grant, NodeAddress } from '../../../src/protocol/types.js';
 import type { RpcClient } from '../../../src/rpc/client.js';
 import { clientOf, startRegistry, until, type Registry } from './registry.js';
-import { randomChunk, silent, temporaryDirectory } from './store-fixture.js';
+import { FailingDisk, randomChunk, silent, temporaryDirectory } from './store-fixture.js';
 
 const timeoutMs = 10_000;
 
@@ -192,6 +192,23 @@ t.test('a node keeps its identity, and registers again when the server lost it o
   t.same(new Set(registry.registrations.map(({ id }) => id)).size, 1);
   t.equal(registry.registrations.at(-1)?.cluster, 'c1');
   t.ok((await fetch(clientOf(t, again.endpoint), 1, 0, 5000)).equals(chunk.bytes));
+});
+
+t.test('a node that is stopped answers what it has begun', async t => {
+  const registry = await startRegistry(t);
+  const disk = new FailingDisk();
+  const node = await startNode(t, registry.endpoint, await temporaryDirectory(t), { disk });
+  let open = (): void => {
+    // Replaced below.
+  };
+  disk.gate = new Promise(resolve => (open = resolve));
+  const before = disk.datasyncs;
+  const answer = store(clientOf(t, node.endpoint), registry.grant(1, [1]), randomChunk(1, 1000), [], true);
+  await until('the write waits for the disk', () => disk.datasyncs > before);
+  const closed = node.close();
+  open();
+  t.same(await answer, { stored: [1], failed: [] });
+  await closed;
 });
 
 t.test('a second process on the same directory is refused and told who has it', async t => {

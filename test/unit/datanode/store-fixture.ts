@@ -71,6 +71,9 @@ export class FailingDisk implements Disk {
   /** What statfs tells instead of the truth. */
   availableBytes: number | undefined;
   datasyncFails = false;
+  writesFail = false;
+  /** What every fdatasync waits for. */
+  gate: Promise<void> = Promise.resolve();
   datasyncs = 0;
   writes = 0;
   readonly unlink = nodeDisk.unlink;
@@ -100,6 +103,7 @@ export class FailingDisk implements Disk {
 
   async #write(file: DiskFile, pieces: readonly Buffer[], position: number): Promise<void> {
     this.writes += 1;
+    if (this.writesFail) throw systemError('EIO', 'i/o error, write');
     const all = Buffer.concat(pieces);
     const fitting = all.subarray(0, this.roomBytes);
     await file.writev([fitting], position);
@@ -109,6 +113,7 @@ export class FailingDisk implements Disk {
 
   async #datasync(file: DiskFile): Promise<void> {
     this.datasyncs += 1;
+    await this.gate;
     if (this.datasyncFails) throw systemError('EIO', 'i/o error, fdatasync');
     await file.datasync();
   }
