@@ -1,13 +1,31 @@
-import { copyFile, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, cp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import t from 'tap';
 import { computeChecksums } from '../../../src/protocol/checksum.js';
-import { FailingDisk, holds, openStore, randomChunk, temporaryDirectory } from './store-fixture.js';
+import { until } from './registry.js';
+import {
+  FailingDisk,
+  HeldTimers,
+  holds,
+  openStore,
+  randomChunk,
+  temporaryDirectory,
+} from './store-fixture.js';
 
 const MIB = 1 << 20;
 
 async function segmentPath(directory: string, segment = 1): Promise<string> {
   return join(directory, 'segments', `${String(segment).padStart(8, '0')}.seg`);
+}
+
+function chunksInIndex(directory: string): number {
+  const database = new Database(join(directory, 'index.db'), { readonly: true });
+  try {
+    return Number(database.prepare('SELECT count(*) FROM chunks').pluck().get());
+  } finally {
+    database.close();
+  }
 }
 
 async function flipByte(path: string, position: number): Promise<void> {
@@ -170,9 +188,10 @@ t.test('records inside a payload are not taken for records of the log', async t 
   const first = await openStore(t, directory);
   await first.put(randomChunk(1, 5000));
   await first.put(randomChunk(2, 5000));
-  await first.sync();
-  // Somebody stores a copy of our own segment file.
+  // Somebody stores a copy of our own segment file, with the chunks 1 and 2 in it, which are then dropped.
   const copy = await readFile(await segmentPath(directory));
+  await first.drop([1, 2]);
+  const start = (await stat(await segmentPath(directory))).size;
   const nested = {
     ...randomChunk(3, copy.length),
     table: computeChecksums([copy]),
@@ -180,12 +199,40 @@ t.test('records inside a payload are not taken for records of the log', async t 
     bytes: copy,
   };
   await first.put(nested);
+  await first.put(randomChunk(4, 100));
   await first.close();
   await rm(join(directory, 'index.db'));
-  // Damage the header around it, and drop what it holds: nothing may come back out of it.
-  await flipByte(await segmentPath(directory), copy.length + 10);
+  // The header around it is damaged, so the next record is searched for: nothing may come back out of the copy.
+  await flipByte(await segmentPath(directory), start + 10);
   const store = await openStore(t, directory);
-  t.equal(store.chunkCount, 2);
+  t.equal(store.chunkCount, 1);
+  for (const chunk of [1, 2, 3]) await t.rejects(store.read(chunk, 0, 1), { code: 'ENOENT' });
+});
+
+t.test('index.db never knows more than what a power loss leaves of the segments', async t => {
+  const directory = await temporaryDirectory(t);
+  const clock = new HeldTimers(1000);
+  const store = await openStore(t, directory, { clock });
+  const [synced, lost] = [randomChunk(1, 50_000), randomChunk(2, 50_000)];
+  await store.put(synced);
+  await store.sync();
+  const syncedBytes = (await stat(await segmentPath(directory))).size;
+  await store.put(lost);
+  t.ok(clock.fire() > 0, 'index.db is written now');
+  await until('index.db has the first chunk', () => chunksInIndex(directory) > 0);
+  // The power goes: the file system has noted the file's length, but not what was not synced.
+  const after = await temporaryDirectory(t);
+  await cp(directory, after, { recursive: true });
+  const { size } = await stat(await segmentPath(after));
+  const file = await open(await segmentPath(after), 'r+');
+  await file.write(Buffer.alloc(size - syncedBytes), 0, size - syncedBytes, syncedBytes);
+  await file.close();
+  const again = await openStore(t, after);
+  t.equal(again.chunkCount, 1);
+  t.ok(await holds(again, synced));
+  await t.rejects(again.read(2, 0, 1), { code: 'ENOENT' });
+  await again.put(lost);
+  t.ok(await holds(again, lost));
 });
 
 t.test('damaged bytes are EIO, the other blocks of the chunk can still be read', async t => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { ChunkStore, type NewChunk } from '../../../src/datanode/chunk-store.js';
-import { systemClock } from '../../../src/platform/clock.js';
+import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { nodeDisk, type Disk, type DiskFile } from '../../../src/platform/disk.js';
 import { createLogger } from '../../../src/platform/log.js';
 import { computeChecksums } from '../../../src/protocol/checksum.js';
@@ -21,6 +21,7 @@ export async function temporaryDirectory(t: Test): Promise<string> {
 
 export interface StoreSettings {
   readonly disk?: Disk;
+  readonly clock?: Clock;
   readonly segmentBytes?: number;
 }
 
@@ -32,7 +33,7 @@ export async function openStore(
 ): Promise<ChunkStore> {
   const store = new ChunkStore({
     disk: settings.disk ?? nodeDisk,
-    clock: systemClock,
+    clock: settings.clock ?? systemClock,
     log: silent,
     directory,
     node: NODE_ID,
@@ -121,4 +122,28 @@ export class FailingDisk implements Disk {
 
 function systemError(code: string, message: string): Error {
   return Object.assign(new Error(`${code}: ${message}`), { code });
+}
+
+/** The real time, but timers fire only when the test says so. */
+export class HeldTimers implements Clock {
+  readonly monotonicMs = systemClock.monotonicMs;
+  readonly now = systemClock.now;
+  #waiting: (() => void)[] = [];
+  readonly #minDelayMs: number;
+
+  /** @param minDelayMs timers of at least this delay wait to be fired, shorter ones never fire */
+  constructor(minDelayMs: number) {
+    this.#minDelayMs = minDelayMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): { cancel(): void } {
+    if (delayMs >= this.#minDelayMs) this.#waiting.push(callback);
+    return { cancel: () => (this.#waiting = this.#waiting.filter(each => each !== callback)) };
+  }
+
+  fire(): number {
+    const callbacks = this.#waiting.splice(0);
+    for (const callback of callbacks) callback();
+    return callbacks.length;
+  }
 }
