@@ -110,18 +110,19 @@ export class GroupCommit {
     try {
       tx = await this.#store.begin();
       for (const [index, task] of batch.entries()) {
-        if (index > 0 && clock.monotonicMs() > untilMs) {
-          this.#queue.unshift(...batch.slice(index));
-          break;
-        }
+        if (index > 0 && clock.monotonicMs() > untilMs) break;
         ran.push(task);
         await task.run(tx);
       }
       await tx.commit();
     } catch (error) {
-      await this.#rollBack(tx, ran.length > 0 ? ran : batch, error);
+      // Without a transaction nobody can run; otherwise those that have not yet may still.
+      const failed = tx ? ran : batch;
+      this.#queue.unshift(...batch.slice(failed.length));
+      await this.#rollBack(tx, failed, error);
       return;
     }
+    this.#queue.unshift(...batch.slice(ran.length));
     this.#answer(ran);
   }
 

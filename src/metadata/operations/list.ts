@@ -4,19 +4,49 @@ import { list as command } from '../../protocol/metadata-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import { attributesOf, requireDirectory } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
-import type { StoreTransaction } from '../store/store.js';
+import type { DirectoryEntryRecord, StoreTransaction } from '../store/store.js';
 
 /** Entries read from a directory at a time, and looked at before other requests are let in. */
 const PAGE = 256;
 const MAX_LOOKED_AT = 4096;
 
-/** A directory on the way, and how far it was read. */
-interface Level {
-  readonly inode: number;
-  after: Uint8Array;
-}
-
 const NO_NAME = new Uint8Array();
+
+/** A directory on the way, and how far it was read. */
+class Level {
+  readonly inode: number;
+  /** The last name taken. */
+  after: Uint8Array;
+  /** Entries read and not taken, the next one last. */
+  #ahead: DirectoryEntryRecord[] = [];
+  #isReadToEnd = false;
+
+  constructor(inode: number, after: Uint8Array) {
+    this.inode = inode;
+    this.after = after;
+  }
+
+  /** The next entry, or undefined at the end. */
+  async peek(tx: StoreTransaction): Promise<DirectoryEntryRecord | undefined> {
+    if (this.#ahead.length === 0 && !this.#isReadToEnd) {
+      const page = await tx.dentries.after(this.inode, this.after, PAGE);
+      this.#isReadToEnd = page.length < PAGE;
+      this.#ahead = page.toReversed();
+    }
+    return this.#ahead.at(-1);
+  }
+
+  /** Goes past the entry that peek() returned. */
+  take(): void {
+    this.after = this.#ahead.pop()?.name ?? this.after;
+  }
+
+  /** What was read ahead may not be true any more. */
+  forget(): void {
+    this.#ahead = [];
+    this.#isReadToEnd = false;
+  }
+}
 
 /**
  * With `recursive`, every entry that is not a directory, depth first in name order; without, every entry of the
@@ -34,46 +64,42 @@ export const list = operation(command, async (begun, request, context) => {
   for (;;) {
     const level = levels.at(-1);
     if (!level) return { entries, end: true };
-    const page = await tx.dentries.after(level.inode, level.after, PAGE);
-    let descended = false;
-    for (const { name, inode } of page) {
-      const isListed = !recursive || !isDirectory(inode.mode);
-      if (isListed && entries.length === limit) return { entries, end: false };
-      level.after = name;
-      lookedAt += 1;
-      if (isListed) {
-        entries.push({ path: [...names, name], attributes: attributesOf(inode) });
-        continue;
-      }
-      levels.push({ inode: inode.inode, after: NO_NAME });
-      names.push(name);
-      descended = true;
-      break;
-    }
-    if (!descended && page.length < PAGE) {
-      levels.pop();
-      names.pop();
-    }
     if (lookedAt >= MAX_LOOKED_AT) {
       // A tree of empty directories would keep everybody else waiting.
       lookedAt = 0;
       tx = await context.control.pause();
+      for (const each of levels) each.forget();
+    }
+    const entry = await level.peek(tx);
+    lookedAt += 1;
+    if (!entry) {
+      levels.pop();
+      names.pop();
+      continue;
+    }
+    const { name, inode } = entry;
+    const isListed = !recursive || !isDirectory(inode.mode);
+    if (isListed && entries.length === limit) return { entries, end: false };
+    level.take();
+    if (isListed) {
+      entries.push({ path: [...names, name], attributes: attributesOf(inode) });
+    } else {
+      levels.push(new Level(inode.inode, NO_NAME));
+      names.push(name);
     }
   }
 });
 
 /** The directories along the path to go on after, as far as they still exist, each just after the path's name. */
 async function levelsTo(tx: StoreTransaction, root: number, after: readonly Uint8Array[]): Promise<Level[]> {
-  const levels: Level[] = [{ inode: root, after: NO_NAME }];
+  const levels: Level[] = [];
   let directory = root;
   for (const [index, name] of after.entries()) {
-    const level = levels.at(-1);
-    if (level) level.after = name;
-    if (index === after.length - 1) break;
+    levels.push(new Level(directory, name));
+    if (index === after.length - 1) return levels;
     const next = await tx.dentries.get(directory, name);
-    if (!next || !isDirectory(next.mode)) break;
+    if (!next || !isDirectory(next.mode)) return levels;
     directory = next.inode;
-    levels.push({ inode: directory, after: NO_NAME });
   }
-  return levels;
+  return [new Level(root, NO_NAME)];
 }

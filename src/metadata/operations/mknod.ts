@@ -21,7 +21,8 @@ export const mknod = operation(
   async (tx, request, context) => {
     // mknod(2): "Zero file type is equivalent to type S_IFREG."
     const type = request.mode & S_IFMT || S_IFREG;
-    // mknod(2): EPERM for "the creation of anything other than …", and EINVAL for a mode that is none of these.
+    // mknod(2): EINVAL, "mode requested creation of something other than a regular file, device special file, FIFO or
+    // socket".
     if (!TYPES.has(type)) {
       throw new DfsError(
         'EINVAL',

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Static, TSchema } from '@sinclair/typebox';
+import Database from 'better-sqlite3';
 import type { Test } from 'tap';
 import { createDatabase } from '../../../../src/metadata/create-database.js';
 import type { Durability } from '../../../../src/metadata/group-commit.js';
@@ -212,14 +213,38 @@ export class Harness {
     return reply.drop;
   }
 
-  /** Lets `ms` pass and the background work of that time be done. */
-  async pass(ms: number): Promise<void> {
-    this.clock.advance(ms);
-    // Each round of background work is a handful of transactions, each of which takes one turn of the event loop.
-    for (let turn = 0; turn < 50; turn += 1) await new Promise<void>(resolve => setImmediate(resolve));
-    this.clock.advance(1000);
-    for (let turn = 0; turn < 50; turn += 1) await new Promise<void>(resolve => setImmediate(resolve));
+  /** Rows of a table, as they are committed. */
+  count(table: string): number {
+    const database = new Database(this.path, { readonly: true });
+    try {
+      return Number(database.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
+    } finally {
+      database.close();
+    }
   }
+
+  /** Waits until `check` holds, letting `stepMs` pass before each look; fails after ten seconds of real time. */
+  async until(what: string, check: () => boolean | Promise<boolean>, stepMs = 1000): Promise<void> {
+    const deadlineMs = performance.now() + 10_000;
+    while (!(await check())) {
+      if (performance.now() > deadlineMs) throw new Error(`waited in vain: ${what}`);
+      this.clock.advance(stepMs);
+      await turns();
+    }
+  }
+
+  /** Lets `ms` pass in steps of a second, and the work of that time be begun. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 1000) {
+      this.clock.advance(Math.min(1000, left));
+      await turns();
+    }
+  }
+}
+
+/** Enough turns of the event loop for a round of background work that finds nothing to do. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise<void>(resolve => setImmediate(resolve));
 }
 
 /** A temporary directory that is removed when the test ends. */
@@ -244,7 +269,7 @@ export async function startHarness(t: Test, durability: Durability = 'group'): P
   return harness;
 }
 
-/** Whether a promise rejects with this errno; its message if it does. */
+/** The errno with which a promise rejects, or OK. */
 export async function refusal(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;

@@ -1,0 +1,114 @@
+import t from 'tap';
+import { grant } from '../../../src/metadata/operations/grant.js';
+import { heartbeat } from '../../../src/metadata/operations/heartbeat.js';
+import { nodes } from '../../../src/metadata/operations/nodes.js';
+import { reg } from '../../../src/metadata/operations/reg.js';
+import { statfs } from '../../../src/metadata/operations/statfs.js';
+import { NODE_SUSPECT_MS } from '../../../src/protocol/limits.js';
+import { refusal, startHarness } from './support/harness.js';
+
+const SPACE = { totalBytes: 1e12, freeBytes: 5e11, chunks: 3 };
+const place = (port: number) => ({ id: 'identity-1', cluster: '', host: '127.0.0.1', port, ...SPACE });
+
+t.test('reg: ACK for a new node, DUP for a known one, at its new address too', async t => {
+  const harness = await startHarness(t);
+  const first = await harness.service.execute(reg, place(9001));
+  t.match(first, { result: 'ACK', node: 1, cluster: harness.service.cluster });
+  t.equal(first.grantKey.length, 32);
+  t.match(await harness.service.execute(reg, place(9001)), { result: 'DUP', node: 1 });
+  await harness.restart();
+  t.match(await harness.service.execute(nodes, {}), { nodes: [{ node: 1, state: 'suspect', port: 9001 }] });
+  t.match(await harness.service.execute(reg, place(9002)), { result: 'DUP', node: 1 });
+  t.match(await harness.service.execute(nodes, {}), { nodes: [{ node: 1, state: 'live', port: 9002 }] });
+  t.match(await harness.service.execute(reg, { ...place(9003), id: 'identity-2' }), {
+    result: 'ACK',
+    node: 2,
+  });
+});
+
+t.test('reg: NAK for a directory of another cluster, naming both', async t => {
+  const harness = await startHarness(t);
+  const reply = await harness.service.execute(reg, { ...place(9001), cluster: 'strange' });
+  t.equal(reply.result, 'NAK');
+  t.match(reply.reason, /strange/);
+  t.ok(reply.reason.includes(harness.service.cluster));
+  t.equal(reply.grantKey.length, 0, 'and no key');
+  const own = { ...place(9001), cluster: harness.service.cluster };
+  t.equal((await harness.service.execute(reg, own)).result, 'ACK');
+});
+
+t.test(
+  'reg: NAK while the same identity lives elsewhere, until it is silent or its connection closed',
+  async t => {
+    const harness = await startHarness(t);
+    const peer = { isClosed: false };
+    await harness.service.execute(reg, place(9001), peer);
+    const refused = await harness.service.execute(reg, place(9002), { isClosed: false });
+    t.equal(refused.result, 'NAK');
+    t.match(refused.reason, /127\.0\.0\.1:9001/);
+    peer.isClosed = true;
+    t.equal((await harness.service.execute(reg, place(9002), { isClosed: false })).result, 'DUP', 'killed');
+    harness.clock.advance(NODE_SUSPECT_MS + 1);
+    t.equal((await harness.service.execute(reg, place(9003), { isClosed: false })).result, 'DUP', 'silent');
+  },
+);
+
+t.test('a heartbeat keeps a node alive; one that is not known must register', async t => {
+  const harness = await startHarness(t);
+  const beat = { node: 1, id: 'identity-1', ...SPACE, dropped: [] };
+  t.same(await harness.service.execute(heartbeat, beat), { known: false, drop: [] });
+  await harness.service.execute(reg, place(9001));
+  harness.clock.advance(NODE_SUSPECT_MS);
+  t.equal((await harness.service.execute(heartbeat, { ...beat, freeBytes: 7 })).known, true);
+  harness.clock.advance(NODE_SUSPECT_MS);
+  t.match(await harness.service.execute(nodes, {}), { nodes: [{ state: 'live', freeBytes: 7, chunks: 3 }] });
+  harness.clock.advance(1);
+  t.match(await harness.service.execute(nodes, {}), { nodes: [{ state: 'suspect' }] });
+  t.equal((await harness.service.execute(heartbeat, { ...beat, id: 'identity-2' })).known, false);
+  await harness.restart();
+  t.equal((await harness.service.execute(heartbeat, beat)).known, false, 'it may have moved meanwhile');
+});
+
+t.test('statfs tells how much fits, at the number of replicas that files get', async t => {
+  const harness = await startHarness(t);
+  t.match(await harness.service.execute(statfs, {}), {
+    totalBytes: 0,
+    freeBytes: 0,
+    liveNodes: 0,
+    inodes: 1,
+  });
+  await harness.service.execute(reg, place(9001));
+  t.match(await harness.service.execute(statfs, {}), { totalBytes: 1e12, freeBytes: 5e11, liveNodes: 1 });
+  await harness.service.execute(reg, { ...place(9002), id: 'identity-2' });
+  t.match(await harness.service.execute(statfs, {}), { totalBytes: 1e12, freeBytes: 5e11, liveNodes: 2 });
+  await harness.service.execute(reg, { ...place(9003), id: 'identity-3' });
+  t.match(await harness.service.execute(statfs, {}), { totalBytes: 1.5e12, freeBytes: 7.5e11, liveNodes: 3 });
+});
+
+t.test('just after a start grants wait for the nodes that were there before', async t => {
+  const harness = await startHarness(t);
+  await harness.node('node-1');
+  await harness.node('node-2');
+  await harness.restart();
+  const request = { count: 1, goal: 2, maxBytes: 1000, exclude: [] };
+  await harness.node('node-1');
+  t.equal(await refusal(harness.service.execute(grant, request)), 'EAGAIN');
+  await harness.node('node-2');
+  t.equal((await harness.service.execute(grant, request)).grants[0]?.nodes.length, 2);
+  await harness.restart();
+  harness.clock.advance(NODE_SUSPECT_MS + 1);
+  await harness.node('node-1');
+  t.equal((await harness.service.execute(grant, request)).grants[0]?.nodes.length, 1, 'but not for ever');
+});
+
+t.test('numbers of chunks are never given twice, not after a restart either', async t => {
+  const harness = await startHarness(t);
+  const seen = new Set<number>();
+  for (let round = 0; round < 3; round += 1) {
+    await harness.node('node-1');
+    const request = { count: 64, goal: 1, maxBytes: 1000, exclude: [] };
+    for (const each of (await harness.service.execute(grant, request)).grants) seen.add(each.chunk);
+    await harness.restart();
+  }
+  t.equal(seen.size, 192);
+});

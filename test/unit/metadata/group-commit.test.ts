@@ -1,0 +1,298 @@
+import t, { type Test } from 'tap';
+import { createDatabase } from '../../../src/metadata/create-database.js';
+import { GroupCommit, type Durability } from '../../../src/metadata/group-commit.js';
+import { SqliteConnection } from '../../../src/metadata/store/sqlite/connection.js';
+import { openDatabaseFile } from '../../../src/metadata/store/sqlite/database-file.js';
+import { fromSqliteError } from '../../../src/metadata/store/sqlite/sqlite-errors.js';
+import { SqliteStore, SqliteTransaction } from '../../../src/metadata/store/sqlite/sqlite-store.js';
+import type { Awaitable, OwnedTransaction, Store } from '../../../src/metadata/store/store.js';
+import { systemClock } from '../../../src/platform/clock.js';
+import { systemRandom } from '../../../src/platform/random.js';
+import { DfsError } from '../../../src/protocol/errors.js';
+import { LOG, refusal, temporaryDirectory } from './support/harness.js';
+
+/** The real store, whose commits and flushes can be watched and made to fail. */
+class WatchedStore implements Store {
+  readonly inner: SqliteStore;
+  /** What happened, in order. */
+  readonly events: string[] = [];
+  /** Commits that fail from now on, each with this error. */
+  commitFailures: Error[] = [];
+  flushFailure: DfsError | undefined;
+
+  constructor(inner: SqliteStore) {
+    this.inner = inner;
+  }
+
+  get cluster() {
+    return this.inner.cluster;
+  }
+
+  get isFlushNeeded(): boolean {
+    return this.inner.isFlushNeeded;
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.inner.ready();
+  }
+
+  begin(): Awaitable<OwnedTransaction> {
+    const tx = this.inner.begin();
+    return new Proxy(tx, {
+      get: (target, property) => {
+        if (property === 'commit') {
+          return () => {
+            const failure = this.commitFailures.shift();
+            if (failure) throw failure;
+            target.commit();
+            this.events.push('commit');
+          };
+        }
+        const value: unknown = Reflect.get(target, property, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  }
+
+  async flush(): Promise<void> {
+    if (this.flushFailure) throw this.flushFailure;
+    await this.inner.flush();
+    this.events.push('flush');
+  }
+
+  explain(error: unknown): DfsError {
+    return this.inner.explain(error);
+  }
+
+  async close(): Promise<void> {
+    await this.inner.close();
+  }
+}
+
+async function start(t: Test, durability: Durability = 'group') {
+  const path = `${await temporaryDirectory(t)}/metadata.db`;
+  await createDatabase(path, { clock: systemClock, random: systemRandom });
+  const store = new WatchedStore(await SqliteStore.open(path, LOG));
+  const commits = new GroupCommit(store, { clock: systemClock, log: LOG, durability });
+  t.teardown(async () => {
+    await commits.close();
+    await store.close();
+  });
+  return { store, commits };
+}
+
+t.test('tasks that arrive together share a transaction', async t => {
+  const { store, commits } = await start(t);
+  const results = await Promise.all(
+    Array.from(
+      { length: 50 },
+      async (_, index) =>
+        await commits.submit(async tx => {
+          await tx.counters.set('node', index);
+          return index;
+        }),
+    ),
+  );
+  t.same(
+    results,
+    Array.from({ length: 50 }, (_, index) => index),
+  );
+  t.equal(store.events.filter(event => event === 'commit').length, 1);
+  t.equal(await commits.submit(async tx => await tx.counters.get('node')), 49, 'in their order');
+});
+
+t.test('a task that refuses leaves the others of its batch alone', async t => {
+  const { store, commits } = await start(t);
+  const undone: string[] = [];
+  const [one, two, three] = await Promise.allSettled([
+    commits.submit(async tx => await tx.counters.set('node', 1)),
+    commits.submit(async (_tx, control) => {
+      control.onRollback(() => undone.push('two'));
+      throw new DfsError('EEXIST', 'refused');
+    }),
+    commits.submit(async tx => await tx.counters.get('node')),
+  ]);
+  t.equal(one.status, 'fulfilled');
+  t.match(two, { status: 'rejected', reason: { code: 'EEXIST' } });
+  t.same(three, { status: 'fulfilled', value: 1 });
+  t.same(undone, ['two']);
+  t.equal(store.events.filter(event => event === 'commit').length, 1);
+});
+
+t.test('a task that fails after a change takes nothing with it, and nobody else', async t => {
+  const { commits } = await start(t);
+  let attempts = 0;
+  const [one, two, three] = await Promise.allSettled([
+    commits.submit(async tx => {
+      attempts += 1;
+      await tx.counters.set('session', (await tx.counters.get('session')) + 1);
+    }),
+    commits.submit(async tx => {
+      await tx.counters.set('node', 99);
+      throw new DfsError('EIO', 'an invariant does not hold');
+    }),
+    commits.submit(async () => {
+      throw new TypeError('a bug');
+    }),
+  ]);
+  t.equal(one.status, 'fulfilled');
+  t.match(two, { status: 'rejected', reason: { code: 'EIO' } });
+  t.match(three, { status: 'rejected', reason: { code: 'EIO' } });
+  t.equal(attempts, 2, 'it was run again, alone');
+  t.equal(await commits.submit(async tx => await tx.counters.get('session')), 1);
+  t.equal(await commits.submit(async tx => await tx.counters.get('node')), 0);
+});
+
+t.test('a commit that fails is told to those it cannot be repeated for', async t => {
+  const { store, commits } = await start(t);
+  const disk = (): Error => Object.assign(new Error('disk full'), { code: 'ENOSPC' });
+  store.commitFailures = [disk()];
+  await Promise.all(
+    [1, 2].map(async value => await commits.submit(async tx => await tx.counters.set('node', value))),
+  );
+  t.equal(await commits.submit(async tx => await tx.counters.get('node')), 2, 'repeated, one by one');
+  store.commitFailures = [disk()];
+  const undone: string[] = [];
+  const failing = commits.submit(async (tx, control) => {
+    control.onRollback(() => undone.push('first'));
+    control.onRollback(() => undone.push('second'));
+    await tx.counters.set('node', 3);
+  });
+  t.equal(await refusal(failing), 'ENOSPC');
+  t.same(undone, ['second', 'first'], 'memory was put back, the last change first');
+  t.equal(await commits.submit(async tx => await tx.counters.get('node')), 2);
+});
+
+t.test('a full disk of the real database is ENOSPC, and space makes it work again', async t => {
+  const path = `${await temporaryDirectory(t)}/metadata.db`;
+  await createDatabase(path, { clock: systemClock, random: systemRandom });
+  const database = openDatabaseFile(path);
+  const transaction = new SqliteTransaction(new SqliteConnection(database), () => undefined);
+  const store: Store = {
+    cluster: { cluster: '', grantKey: Buffer.alloc(0) },
+    isFlushNeeded: false,
+    ready: () => undefined,
+    begin: () => {
+      transaction.begin();
+      return transaction;
+    },
+    flush: async () => undefined,
+    explain: error => fromSqliteError(error, path),
+    close: async () => undefined,
+  };
+  const commits = new GroupCommit(store, { clock: systemClock, log: LOG, durability: 'group' });
+  t.teardown(async () => {
+    await commits.close();
+    database.close();
+  });
+  const fill = async (tx: {
+    xattrs: { put: (inode: number, name: Uint8Array, value: Uint8Array) => unknown };
+  }) => {
+    for (let index = 0; index < 100; index += 1) {
+      await tx.xattrs.put(1, Buffer.from(`user.${index}`), Buffer.alloc(60_000));
+    }
+  };
+  // SQLite's own limit gives the same SQLITE_FULL as the file system does.
+  database.pragma('max_page_count = 100');
+  const [full, small] = await Promise.allSettled([
+    commits.submit(fill),
+    commits.submit(async tx => await tx.counters.set('node', 5)),
+  ]);
+  t.match(full, { status: 'rejected', reason: { code: 'ENOSPC' } });
+  t.equal(small.status, 'fulfilled');
+  database.pragma('max_page_count = 1000000');
+  await commits.submit(fill);
+  t.equal(await commits.submit(async tx => await tx.counters.get('node')), 5);
+});
+
+t.test('group: a durable task waits for the fsync, others do not', async t => {
+  const { store, commits } = await start(t);
+  const order: string[] = [];
+  await Promise.all([
+    commits
+      .submit(async (tx, control) => {
+        await tx.counters.set('node', 1);
+        control.requireDurable();
+      })
+      .then(() => order.push(`durable after ${store.events.join()}`)),
+    commits
+      .submit(async tx => await tx.counters.set('session', 1))
+      .then(() => order.push(`other after ${store.events.join()}`)),
+  ]);
+  t.same(order, ['other after commit', 'durable after commit,flush']);
+  t.notOk(store.isFlushNeeded);
+});
+
+t.test('group: everything is on stable storage soon, without being asked for', async t => {
+  const { store, commits } = await start(t);
+  const startMs = performance.now();
+  await commits.submit(async tx => await tx.counters.set('node', 1));
+  t.ok(store.isFlushNeeded);
+  while (store.isFlushNeeded && performance.now() - startMs < 5000) {
+    await new Promise<void>(resolve => setImmediate(resolve));
+  }
+  t.notOk(store.isFlushNeeded);
+});
+
+t.test('strict: nobody is told anything that could be lost', async t => {
+  const { store, commits } = await start(t, 'strict');
+  const seen: string[] = [];
+  await Promise.all([
+    commits.submit(async tx => await tx.counters.set('node', 1)).then(() => seen.push(store.events.join())),
+    commits.submit(async tx => await tx.counters.get('node')).then(() => seen.push(store.events.join())),
+  ]);
+  t.same(seen, ['commit,flush', 'commit,flush'], 'readers do not see it before either');
+});
+
+t.test('an fsync that fails is EIO for those who need it', async t => {
+  const { store, commits } = await start(t);
+  store.flushFailure = new DfsError('EIO', 'bad disk');
+  const durable = commits.submit(async (tx, control) => {
+    await tx.counters.set('node', 1);
+    control.requireDurable();
+  });
+  t.equal(await refusal(durable), 'EIO');
+});
+
+t.test('a long task commits piece by piece, with others in between', async t => {
+  const { commits } = await start(t);
+  let steps = 0;
+  const long = commits.submit(async (begun, control) => {
+    let tx = begun;
+    for (let step = 1; step <= 5; step += 1) {
+      await tx.counters.set('node', step);
+      steps = step;
+      tx = await control.pause();
+    }
+    return 'done';
+  });
+  const seen: number[] = [];
+  while (steps < 5) seen.push(await commits.submit(async tx => await tx.counters.get('node')));
+  t.equal(await long, 'done');
+  t.ok(new Set(seen).size > 2, `others saw ${seen.join()}`);
+});
+
+t.test('a long task whose batch fails is told so; what it did before stays', async t => {
+  const { store, commits } = await start(t);
+  const long = commits.submit(async (begun, control) => {
+    await begun.counters.set('node', 1);
+    const tx = await control.pause();
+    store.commitFailures = [Object.assign(new Error('disk full'), { code: 'ENOSPC' })];
+    await tx.counters.set('node', 2);
+  });
+  t.equal(await refusal(long), 'ENOSPC');
+  t.equal(await commits.submit(async tx => await tx.counters.get('node')), 1);
+});
+
+t.test('closing finishes what was taken, ends what is paused, and takes no more', async t => {
+  const { commits } = await start(t);
+  const taken = commits.submit(async tx => await tx.counters.set('node', 7));
+  const endless = commits.submit(async (_tx, control) => {
+    for (;;) await control.pause();
+  });
+  const ended = refusal(endless);
+  await Promise.all([commits.close(), commits.close()]);
+  await taken;
+  t.equal(await ended, 'ECONNRESET');
+  t.equal(await refusal(commits.submit(async () => 1)), 'ECONNRESET');
+});

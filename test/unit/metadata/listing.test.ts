@@ -1,0 +1,95 @@
+import t from 'tap';
+import { list } from '../../../src/metadata/operations/list.js';
+import { readdir } from '../../../src/metadata/operations/readdir.js';
+import { rmdir } from '../../../src/metadata/operations/rmdir.js';
+import { unlink } from '../../../src/metadata/operations/unlink.js';
+import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
+import { refusal, startHarness, type TestClient } from './support/harness.js';
+
+async function listAll(client: TestClient, limit: number, recursive = true): Promise<string[]> {
+  const paths: string[] = [];
+  let after: Uint8Array[] = [];
+  for (;;) {
+    const page = await client.ask(list, { root: ROOT_INODE, after, limit, recursive });
+    for (const { path } of page.entries) paths.push(path.map(name => Buffer.from(name).toString()).join('/'));
+    if (page.end) return paths;
+    after = page.entries.at(-1)?.path ?? [];
+  }
+}
+
+t.test('readdir goes through a directory in byte order, page by page', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  const names = Array.from({ length: 25 }, (_, index) => `n${String((index * 7) % 25).padStart(2, '0')}`);
+  for (const name of names) await client.file(name);
+  const found: string[] = [];
+  let after = Buffer.alloc(0);
+  for (;;) {
+    const page = await client.ask(readdir, { inode: ROOT_INODE, after, limit: 10 });
+    t.equal(page.parent, ROOT_INODE);
+    for (const entry of page.entries) {
+      found.push(Buffer.from(entry.name).toString());
+      t.equal(entry.attributes.inode, (await client.lookup(found.at(-1) ?? '')).inode);
+    }
+    after = Buffer.from(page.entries.at(-1)?.name ?? '');
+    if (page.end) break;
+  }
+  t.same(found, names.toSorted());
+  const directory = await client.mkdir('sub');
+  const empty = await client.ask(readdir, { inode: directory.inode, after: Buffer.alloc(0), limit: 10 });
+  t.same(empty, { entries: [], parent: ROOT_INODE, end: true });
+  const file = await client.lookup('n00');
+  const request = { inode: file.inode, after: Buffer.alloc(0), limit: 1 };
+  t.equal(await refusal(client.ask(readdir, request)), 'ENOTDIR');
+});
+
+t.test('list finds every file depth first, whatever the page', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  const a = await client.mkdir('a');
+  const deep = await client.mkdir('deep', a.inode);
+  await client.mkdir('empty', a.inode);
+  await client.file('z', a.inode);
+  await client.file('x', deep.inode);
+  await client.file('y', deep.inode);
+  await client.file('b');
+  await client.mkdir('c');
+  await client.file('a-file');
+  const wanted = ['a/deep/x', 'a/deep/y', 'a/z', 'a-file', 'b'];
+  for (const limit of [1, 2, 3, 100]) t.same(await listAll(client, limit), wanted, `pages of ${limit}`);
+  t.same(await listAll(client, 2, false), ['a', 'a-file', 'b', 'c'], 'not recursive: directories too');
+});
+
+t.test('list goes on after a path that is gone meanwhile', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  const a = await client.mkdir('a');
+  await client.file('x', a.inode);
+  await client.file('b');
+  const page = await client.ask(list, { root: ROOT_INODE, after: [], limit: 1, recursive: true });
+  t.equal(page.end, false);
+  await client.execute(unlink, { parent: a.inode, name: Buffer.from('x') });
+  await client.execute(rmdir, { parent: ROOT_INODE, name: Buffer.from('a') });
+  const rest = await client.ask(list, {
+    root: ROOT_INODE,
+    after: page.entries[0]?.path ?? [],
+    limit: 10,
+    recursive: true,
+  });
+  t.equal(rest.entries.length, 1);
+  t.equal(rest.end, true);
+});
+
+t.test('a tree of empty directories does not keep others waiting', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  await Promise.all(Array.from({ length: 10_000 }, async (_, index) => await client.mkdir(`d${index}`)));
+  let isListed = false;
+  const listing = client
+    .ask(list, { root: ROOT_INODE, after: [], limit: 10, recursive: true })
+    .finally(() => (isListed = true));
+  await new Promise<void>(resolve => setImmediate(resolve));
+  await client.stat(ROOT_INODE);
+  t.notOk(isListed, 'another request was answered in between');
+  t.same(await listing, { entries: [], end: true });
+});

@@ -1,0 +1,88 @@
+import t from 'tap';
+import type { DataNode } from '../../../src/metadata/node-table.js';
+import { eligibleNodes, hashFraction, placeChunk } from '../../../src/metadata/placement.js';
+import { refusal } from './support/harness.js';
+
+const GIB = 2 ** 30;
+
+function node(number: number, freeBytes = 100 * GIB): DataNode {
+  return {
+    record: { node: number, id: `node-${number}`, host: '127.0.0.1', port: 9000 + number },
+    space: { totalBytes: 200 * GIB, freeBytes, chunks: 0 },
+    heardMs: 0,
+    peer: undefined,
+  };
+}
+
+const request = { goal: 2, maxBytes: 4 << 20, exclude: new Set<number>() };
+
+t.test('a chunk goes to as many different nodes as its goal says, or as there are', async t => {
+  const nodes = [node(1), node(2), node(3), node(4)];
+  for (let chunk = 1; chunk < 200; chunk += 1) {
+    const chosen = placeChunk(chunk, nodes, 3);
+    t.equal(new Set(chosen).size, 3);
+    t.same(placeChunk(chunk, nodes, 3), chosen, 'the same every time');
+  }
+  t.same(placeChunk(1, nodes, 9).toSorted(), [1, 2, 3, 4]);
+  t.same(placeChunk(1, [node(7)], 2), [7]);
+});
+
+t.test('chunks, and the first place among their nodes, are spread evenly', async t => {
+  const nodes = [node(1), node(2), node(3)];
+  const copies = new Map<number, number>();
+  const firsts = new Map<number, number>();
+  for (let chunk = 1; chunk <= 30_000; chunk += 1) {
+    const chosen = placeChunk(chunk, nodes, 2);
+    for (const each of chosen) copies.set(each, (copies.get(each) ?? 0) + 1);
+    const [first = 0] = chosen;
+    firsts.set(first, (firsts.get(first) ?? 0) + 1);
+  }
+  for (const each of [1, 2, 3]) {
+    t.ok(Math.abs((copies.get(each) ?? 0) - 20_000) < 600, `node ${each} has ${copies.get(each)} copies`);
+    t.ok(Math.abs((firsts.get(each) ?? 0) - 10_000) < 600, `node ${each} is first for ${firsts.get(each)}`);
+  }
+});
+
+t.test('a node gets a share of its free space, and a new one takes only its share', async t => {
+  const nodes = [node(1, 100 * GIB), node(2, 300 * GIB)];
+  let onLarge = 0;
+  let moved = 0;
+  for (let chunk = 1; chunk <= 20_000; chunk += 1) {
+    const [before] = placeChunk(chunk, nodes, 1);
+    if (before === 2) onLarge += 1;
+    const [after] = placeChunk(chunk, [...nodes, node(3, 100 * GIB)], 1);
+    if (after !== before) {
+      moved += 1;
+      if (after !== 3) t.fail(`chunk ${chunk} went from ${before} to ${after}`);
+    }
+  }
+  t.ok(Math.abs(onLarge - 15_000) < 400, `${onLarge} of 20000 on the node with three quarters`);
+  t.ok(Math.abs(moved - 4000) < 400, `${moved} of 20000 moved to the node with a fifth`);
+});
+
+t.test('excluded and full nodes are left out while there are others', async t => {
+  const nodes = [node(1), node(2), node(3, 1000)];
+  const numbers = (eligible: readonly DataNode[]) => eligible.map(each => each.record.node);
+  t.same(numbers(eligibleNodes(nodes, request)), [1, 2]);
+  t.same(numbers(eligibleNodes(nodes, { ...request, exclude: new Set([1]) })), [2]);
+  t.same(numbers(eligibleNodes(nodes, { ...request, exclude: new Set([1, 2, 3]) })), [1, 2]);
+  t.same(
+    numbers(eligibleNodes(nodes, { ...request, exclude: new Set([1, 2]) })),
+    [1, 2],
+    'only a full one left',
+  );
+  t.equal(await refusal((async () => eligibleNodes([], request))()), 'EAGAIN');
+  t.equal(await refusal((async () => eligibleNodes([node(3, 1000)], request))()), 'ENOSPC');
+});
+
+t.test('the hash is a fraction that depends on chunk and node', async t => {
+  const seen = new Set<number>();
+  for (let chunk = 0; chunk < 100; chunk += 1) {
+    for (const which of [0, 1, 2]) {
+      const fraction = hashFraction(chunk * 2 ** 32 + 5, which);
+      t.ok(fraction > 0 && fraction < 1);
+      seen.add(fraction);
+    }
+  }
+  t.equal(seen.size, 300);
+});
