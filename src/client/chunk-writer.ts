@@ -52,8 +52,10 @@ export class ChunkWriter {
     /** What was reached so far, when it is fewer replicas than granted. */
     let partly: StoredChunk | undefined;
     for (let attempt = 1; ; attempt += 1) {
+      let isGranted = false;
       try {
         const grant = await this.#takeGrant(chunk.goal, failed);
+        isGranted = true;
         if (partly && grant.nodes.length <= partly.nodes.length) return partly;
         const stored = await this.#storeUnder(grant, chunk, checksums, failed);
         if (stored.nodes.length >= grant.nodes.length || attempt >= ATTEMPTS_FOR_GOAL) return stored;
@@ -62,7 +64,9 @@ export class ChunkWriter {
         if (partly) return partly;
         const reason = toDfsError(error);
         const leftMs = deadlineMs - this.#clock.monotonicMs();
-        if (!isWorthAnotherTry(reason)) throw reason;
+        // One node may be full while others have room; that none has is for the metadata server to say.
+        const isFullNode = reason.code === 'ENOSPC' && isGranted && attempt <= ATTEMPTS_FOR_GOAL;
+        if (!isFullNode && !isWorthAnotherTry(reason)) throw reason;
         if (leftMs <= 0) throw new DfsError('EIO', `no data node took a chunk: ${reason.message}`);
         // Every node failed once: give them all another chance, later.
         if (reason.code === 'EAGAIN' || attempt > ATTEMPTS_FOR_GOAL) {

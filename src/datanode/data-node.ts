@@ -193,7 +193,8 @@ export class DataNode {
   #routes(): Routes {
     return new Routes()
       .on(write, async (request, { payload }) => await this.#answer(this.#write(request, payload)))
-      .on(read, async ({ chunk, offset, length }) => {
+      .on(read, async ({ chunk, offset, length }, { reserve }) => {
+        await reserve(length);
         const part = await this.#answer(this.#openStore().read(chunk, offset, length));
         return withPayload({ checksums: part.checksums }, [part.bytes]);
       })

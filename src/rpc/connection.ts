@@ -3,7 +3,7 @@
  * the connection destroys it and fails every call still waiting.
  */
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
-import type { Clock } from '../platform/clock.js';
+import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { ByteStream } from '../platform/network.js';
 import {
@@ -23,6 +23,7 @@ import {
   type Frame,
   type Payload,
 } from '../protocol/frame.js';
+import type { PayloadMemory } from './payload-memory.js';
 
 /** What a call brought back. */
 export interface Answer<Reply> {
@@ -40,6 +41,11 @@ export interface CallOptions {
 export interface CallContext {
   readonly payload: Payload;
   readonly connection: RpcConnection;
+  /**
+   * Waits until the server's memory has room for a reply of so many payload bytes, and counts them until the reply is
+   * sent. For handlers whose replies are large.
+   */
+  reserve(bytes: number): Promise<void>;
 }
 
 /** Answers one command: the reply alone, or the reply with a payload. */
@@ -100,6 +106,8 @@ const ErrorMessage = new MessageShape(
 const MAX_REQUESTS_AT_ONCE = 512;
 /** Payload bytes of such requests. */
 const MAX_PAYLOAD_AT_ONCE_BYTES = 64 << 20;
+/** A peer that takes nothing of what it asked for during this time is gone, or might as well be. */
+const STALLED_PEER_MS = 60_000;
 
 interface PendingCall {
   readonly command: Command;
@@ -113,6 +121,8 @@ export interface ConnectionOptions {
   readonly routes: Routes;
   /** A look at each request before it is answered; throws to refuse it. */
   readonly admit?: (command: Command) => void;
+  /** What the payloads of all connections of the server may take together; without it only this one is bounded. */
+  readonly memory?: PayloadMemory;
 }
 
 export class RpcConnection {
@@ -128,6 +138,9 @@ export class RpcConnection {
   #requestsAtOnce = 0;
   #payloadAtOnceBytes = 0;
   #isReadingPaused = false;
+  /** Runs while the peer does not take what was sent. */
+  #stallTimer: Timer | undefined;
+  #stopListening: (() => void) | undefined;
   /** Resolvers of calls that wait until the stream takes more. */
   #waitingForDrain: (() => void)[] = [];
 
@@ -140,6 +153,7 @@ export class RpcConnection {
   /** Begins to read. */
   start(): void {
     const { stream } = this.#bytes;
+    this.#stopListening = this.#options.memory?.onRoom(() => this.#applyBackpressure());
     stream.on('data', (data: Buffer) => this.#receive(data));
     stream.on('drain', () => this.#drained());
     stream.on('error', error => this.close(toDfsError(error)));
@@ -181,6 +195,8 @@ export class RpcConnection {
   close(reason = new DfsError('ECONNRESET', 'the connection was closed')): void {
     if (this.#closeReason) return;
     this.#closeReason = reason;
+    this.#stallTimer?.cancel();
+    this.#stopListening?.();
     this.#bytes.stream.destroy();
     const waiting = [...this.#pending.values()];
     this.#pending.clear();
@@ -228,15 +244,39 @@ export class RpcConnection {
     return this.#nextRequestId;
   }
 
-  #send(kind: FrameKind, commandNumber: number, requestId: number, header: Buffer, payload: Payload): void {
+  /** @param onSent called when the system has taken the frame, or the connection is lost */
+  #send(
+    kind: FrameKind,
+    commandNumber: number,
+    requestId: number,
+    header: Buffer,
+    payload: Payload,
+    onSent?: () => void,
+  ): void {
     const { stream } = this.#bytes;
-    if (this.#closeReason || stream.destroyed) return;
+    if (this.#closeReason || stream.destroyed) {
+      onSent?.();
+      return;
+    }
     const prefix = encodePrefix(kind, commandNumber, requestId, header.length, payloadBytes(payload));
     stream.cork();
     stream.write(prefix);
     stream.write(header);
-    for (const piece of payload) stream.write(piece);
+    for (const [index, piece] of payload.entries()) {
+      if (onSent && index === payload.length - 1) stream.write(piece, onSent);
+      else stream.write(piece);
+    }
+    if (payload.length === 0) onSent?.();
     stream.uncork();
+    if (stream.writableNeedDrain) this.#watchForStall();
+  }
+
+  #watchForStall(): void {
+    this.#stallTimer ??= this.#options.clock.setTimer(
+      STALLED_PEER_MS,
+      () => this.close(new DfsError('ETIMEDOUT', `${this.remote} takes no data`)),
+      true,
+    );
   }
 
   #receive(data: Buffer): void {
@@ -280,18 +320,33 @@ export class RpcConnection {
   }
 
   async #answer(frame: Frame): Promise<void> {
+    const { memory } = this.#options;
     const bytes = payloadBytes(frame.payload);
+    let reservedBytes = 0;
     this.#requestsAtOnce += 1;
     this.#payloadAtOnceBytes += bytes;
+    memory?.hold(bytes);
     this.#applyBackpressure();
+    const context: CallContext = {
+      payload: frame.payload,
+      connection: this,
+      reserve: async wantedBytes => {
+        await memory?.reserve(wantedBytes);
+        reservedBytes += wantedBytes;
+      },
+    };
     try {
       const route = this.#options.routes.find(frame.command);
       if (!route) throw new DfsError('ENOSYS', `command ${frame.command} is not known here`);
       this.#options.admit?.(route.command);
       const request = route.command.request.decode(frame.header);
-      const result = await route.handle(request, { payload: frame.payload, connection: this });
+      const result = await route.handle(request, context);
       const { reply, payload } = isAnswer(result) ? result : { reply: result, payload: NO_PAYLOAD };
-      this.#send(FrameKind.reply, frame.command, frame.requestId, encodeMessage(reply), payload);
+      const sentBytes = reservedBytes;
+      reservedBytes = 0;
+      this.#send(FrameKind.reply, frame.command, frame.requestId, encodeMessage(reply), payload, () =>
+        memory?.release(sentBytes),
+      );
     } catch (error) {
       if (!(error instanceof DfsError))
         this.#options.log.error({ err: error, command: frame.command }, 'request failed');
@@ -306,6 +361,7 @@ export class RpcConnection {
     } finally {
       this.#requestsAtOnce -= 1;
       this.#payloadAtOnceBytes -= bytes;
+      memory?.release(bytes + reservedBytes);
       this.#applyBackpressure();
     }
   }
@@ -316,7 +372,8 @@ export class RpcConnection {
     const isFull =
       this.#requestsAtOnce >= MAX_REQUESTS_AT_ONCE ||
       this.#payloadAtOnceBytes >= MAX_PAYLOAD_AT_ONCE_BYTES ||
-      (stream.writableNeedDrain && this.#requestsAtOnce > 0);
+      (stream.writableNeedDrain && this.#requestsAtOnce > 0) ||
+      (this.#options.memory?.isFull === true && this.#requestsAtOnce > 0);
     if (isFull === this.#isReadingPaused) return;
     this.#isReadingPaused = isFull;
     if (isFull) stream.pause();
@@ -324,6 +381,8 @@ export class RpcConnection {
   }
 
   #drained(): void {
+    this.#stallTimer?.cancel();
+    this.#stallTimer = undefined;
     this.#wakeSenders();
     this.#applyBackpressure();
   }

@@ -7,6 +7,7 @@ import type { Command } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { CHALLENGE_BYTES, hello, isLoopback, isSameProof, proofOf, prove } from './authentication.js';
 import { RpcConnection, Routes } from './connection.js';
+import { PayloadMemory } from './payload-memory.js';
 
 export interface RpcServerOptions {
   readonly network: Network;
@@ -19,9 +20,13 @@ export interface RpcServerOptions {
   readonly key?: Uint8Array | undefined;
 }
 
+/** Payloads of requests and replies that a server holds in memory, over all its connections. */
+const MAX_PAYLOAD_MEMORY_BYTES = 96 << 20;
+
 export class RpcServer {
   readonly #options: RpcServerOptions;
   readonly #connections = new Set<RpcConnection>();
+  readonly #memory = new PayloadMemory(MAX_PAYLOAD_MEMORY_BYTES);
   #listener: Listener | undefined;
 
   constructor(options: RpcServerOptions) {
@@ -76,6 +81,7 @@ export class RpcServer {
       clock,
       log,
       routes: gate ? gate.routes : routes,
+      memory: this.#memory,
       ...(gate ? { admit: (command: Command) => gate.admit(command) } : {}),
     });
     this.#connections.add(connection);

@@ -225,7 +225,8 @@ export class FuseRequests {
       page.push(encoded);
       used += encoded.length;
     }
-    return page;
+    // One piece: writev(2) takes no more than 1024.
+    return [Buffer.concat(page)];
   }
 
   async #releasedir(bytes: Buffer): Promise<Payload> {

@@ -21,6 +21,8 @@ const UNCHANGED_ID = 0xffff_ffff;
  * mounted through this driver have none, and cannot be given any.
  */
 const CAPABILITY = 'security.capability';
+/** ACLs live here; without the kernel's help they would be kept but not obeyed. */
+const SYSTEM_PREFIX = 'system.';
 
 interface Place {
   readonly parent: number;
@@ -196,13 +198,13 @@ export function pathOperations(fileSystem: FileSystem, log: Logger) {
       }),
     setxattr: (path: string, name: string, value: Buffer, _position: number, flags: number, done: Done) =>
       answer(done, async () => {
-        if (name === CAPABILITY) throw new DfsError('EOPNOTSUPP', 'fuse-native keeps no capabilities');
+        refuseUnsupported(name, 'EOPNOTSUPP');
         await fileSystem.setxattr(await inodeAt(path), Buffer.from(name), Buffer.from(value), flags);
         return [0];
       }),
     getxattr: (path: string, name: string, _position: number, done: Done) =>
       answer(done, async () => {
-        if (name === CAPABILITY) throw new DfsError('ENODATA', 'fuse-native keeps no capabilities');
+        refuseUnsupported(name, 'ENODATA');
         return [0, await fileSystem.getxattr(await inodeAt(path), Buffer.from(name))];
       }),
     listxattr: (path: string, done: Done) =>
@@ -216,6 +218,12 @@ export function pathOperations(fileSystem: FileSystem, log: Logger) {
         return [0];
       }),
   };
+}
+
+/** @param forCapability what is told of capabilities */
+function refuseUnsupported(name: string, forCapability: 'ENODATA' | 'EOPNOTSUPP'): void {
+  if (name === CAPABILITY) throw new DfsError(forCapability, 'fuse-native keeps no capabilities');
+  if (name.startsWith(SYSTEM_PREFIX)) throw new DfsError('EOPNOTSUPP', 'fuse-native knows no ACLs');
 }
 
 function timeOf(ms: number): { sec: number; nsec: number } {
