@@ -9,7 +9,8 @@ import { GroupCommit, type Durability, type TaskControl } from './group-commit.j
 import { IdAllocator } from './id-allocator.js';
 import { NodeTable } from './node-table.js';
 import { OpenTable } from './open-table.js';
-import { toMs, type Operation, type OperationContext, type Peer } from './operation.js';
+import { toMs, type Operation, type OperationContext } from './operation.js';
+import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';

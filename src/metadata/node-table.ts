@@ -2,7 +2,7 @@
 import { NODE_SUSPECT_MS } from '../protocol/limits.js';
 import type { NodeStatus } from '../protocol/metadata-commands.js';
 import type { NodeAddress } from '../protocol/types.js';
-import type { Peer } from './operation.js';
+import type { Peer } from './peer.js';
 import type { NodeRecord } from './store/store.js';
 
 export interface NodeSpace {

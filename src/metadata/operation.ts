@@ -3,13 +3,9 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Timespec } from '../platform/clock.js';
 import type { Command } from '../protocol/command.js';
 import type { TaskControl } from './group-commit.js';
+import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import type { StoreTransaction } from './store/store.js';
-
-/** The connection that a request came by, as far as operations care. */
-export interface Peer {
-  readonly isClosed: boolean;
-}
 
 /** What an operation knows besides its request and the store. */
 export interface OperationContext {

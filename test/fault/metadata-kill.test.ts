@@ -89,9 +89,9 @@ function defineTest(): void {
 
     /** final name → inode, of everything that was acknowledged */
     const acknowledged = new Map<string, number>();
-    let isRunning = true;
+    const running = { isWanted: true };
     const worker = async (which: number): Promise<void> => {
-      for (let index = 0; isRunning; index += 1) {
+      for (let index = 0; running.isWanted; index += 1) {
         // Executed twice, the create would be EEXIST and the rename ENOENT.
         const name = Buffer.from(`new-${which}-${index}`);
         const newName = Buffer.from(`file-${which}-${index}`);
@@ -130,7 +130,7 @@ function defineTest(): void {
       await kill(server);
       server = await startServer(path, port);
     }
-    isRunning = false;
+    running.isWanted = false;
     await all;
 
     let found = 0;

@@ -256,18 +256,18 @@ t.test('an fsync that fails is EIO for those who need it', async t => {
 
 t.test('a long task commits piece by piece, with others in between', async t => {
   const { commits } = await start(t);
-  let steps = 0;
+  const progress = { steps: 0 };
   const long = commits.submit(async (begun, control) => {
     let tx = begun;
     for (let step = 1; step <= 5; step += 1) {
       await tx.counters.set('node', step);
-      steps = step;
+      progress.steps = step;
       tx = await control.pause();
     }
     return 'done';
   });
   const seen: number[] = [];
-  while (steps < 5) seen.push(await commits.submit(async tx => await tx.counters.get('node')));
+  while (progress.steps < 5) seen.push(await commits.submit(async tx => await tx.counters.get('node')));
   t.equal(await long, 'done');
   t.ok(new Set(seen).size > 2, `others saw ${seen.join()}`);
 });
