@@ -57,7 +57,9 @@ export class MetadataServer {
       this.#lock.describe(`meta-data, process ${process.pid}, listening on ${host}:${port}`);
       log.info({ host, port, database: databasePath, cluster: service.cluster }, 'ready');
     } catch (error) {
-      await this.close();
+      await this.close().catch((reason: unknown) => {
+        log.error({ err: reason }, 'the database could not be closed in order');
+      });
       throw toDfsError(error);
     }
   }

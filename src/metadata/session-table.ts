@@ -59,6 +59,7 @@ export class SessionTable {
   }
 
   add(session: Session): void {
+    if (this.#sessions.has(session.id)) return;
     this.#sessions.set(session.id, session);
     if (!session.isResumed) this.#unresumed += 1;
   }

@@ -42,22 +42,22 @@ interface Running {
 }
 
 /** A server in a process of its own, ready. */
-async function startServer(path: string, port: number): Promise<Running> {
+async function startServer(path: string, wantedPort: number): Promise<Running> {
   const self = fileURLToPath(import.meta.url);
-  const child = spawn(process.execPath, [...process.execArgv, self, 'serve', path, String(port)], {
+  const child = spawn(process.execPath, [...process.execArgv, self, 'serve', path, String(wantedPort)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const lines: string[] = [];
-  for await (const line of createInterface({ input: child.stderr })) {
-    lines.push(line);
-    if (!line.startsWith('{')) continue;
-    const entry = JSON.parse(line) as { msg?: string; port?: number };
-    if (entry.msg !== 'ready' || entry.port === undefined) continue;
-    // Read on, lest the server block on a full pipe.
-    child.stderr.resume();
-    return { child, port: entry.port };
-  }
-  throw new Error(`the server did not start: ${lines.join('\n')}`);
+  const port = await new Promise<number>((resolve, reject) => {
+    createInterface({ input: child.stderr }).on('line', line => {
+      lines.push(line);
+      if (!line.startsWith('{')) return;
+      const entry = JSON.parse(line) as { msg?: string; port?: number };
+      if (entry.msg === 'ready' && entry.port !== undefined) resolve(entry.port);
+    });
+    child.once('exit', () => reject(new Error(`the server did not start: ${lines.join('\n')}`)));
+  });
+  return { child, port };
 }
 
 async function kill({ child }: Running): Promise<void> {

@@ -15,6 +15,8 @@ import { collectGarbage, collectOrphans } from './inode-collector.js';
 
 /** How often is looked whether there is something to do. */
 const ROUND_MS = 1000;
+/** How long after the end of a scan for orphans the next one begins. */
+const ORPHAN_SCAN_MS = 30_000;
 
 /** Does one small piece of work in a transaction; returns whether there may be more. */
 export type Piece = (tx: StoreTransaction, context: OperationContext) => Promise<boolean>;
@@ -34,8 +36,10 @@ export class BackgroundWork {
   #timer: Timer | undefined;
   #round: Promise<void> | undefined;
   #isClosed = false;
-  /** Orphans up to this inode were looked at since every client has told what it has open; undefined when done. */
-  #orphansAfter: number | undefined = 0;
+  /** Orphans up to this inode were looked at in this scan. */
+  #orphansAfter = 0;
+  /** Monotonic ms before which no further scan begins. */
+  #nextOrphanScanMs = 0;
 
   constructor(options: BackgroundWorkOptions) {
     this.#options = options;
@@ -96,12 +100,17 @@ export class BackgroundWork {
     }
   }
 
-  /** Inodes without a name that were open when the server stopped: those that no client still has open. */
+  /**
+   * Inodes without a name end with their last opener. A scan finds those that nobody closes any more: whose opener did
+   * not come back after a restart.
+   */
   async #collectOrphansOnce(tx: StoreTransaction, context: OperationContext): Promise<boolean> {
-    const { state } = context;
-    if (this.#orphansAfter === undefined || !state.sessions.isSettled(state.clock.monotonicMs()))
-      return false;
-    this.#orphansAfter = await collectOrphans(tx, this.#orphansAfter, context);
-    return this.#orphansAfter !== undefined;
+    const { sessions, clock } = context.state;
+    const monotonicMs = clock.monotonicMs();
+    if (monotonicMs < this.#nextOrphanScanMs || !sessions.isSettled(monotonicMs)) return false;
+    const last = await collectOrphans(tx, this.#orphansAfter, context);
+    this.#orphansAfter = last ?? 0;
+    if (last === undefined) this.#nextOrphanScanMs = monotonicMs + ORPHAN_SCAN_MS;
+    return last !== undefined;
   }
 }

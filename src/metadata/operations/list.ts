@@ -1,5 +1,6 @@
 /** The classic `list`: every file below a directory. */
 import { isDirectory } from '../../protocol/file-mode.js';
+import { MAX_FRAME_HEADER_BYTES, MAX_PATH_NAMES } from '../../protocol/limits.js';
 import { list as command } from '../../protocol/metadata-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import { attributesOf, requireDirectory } from '../namespace/inodes.js';
@@ -9,6 +10,10 @@ import type { DirectoryEntryRecord, StoreTransaction } from '../store/store.js';
 /** Entries read from a directory at a time, and looked at before other requests are let in. */
 const PAGE = 256;
 const MAX_LOOKED_AT = 4096;
+/** A page ends before its paths outgrow a frame. */
+const MAX_PATHS_BYTES = MAX_FRAME_HEADER_BYTES / 4;
+/** What msgpack puts before a name. */
+const NAME_OVERHEAD_BYTES = 3;
 
 const NO_NAME = new Uint8Array();
 
@@ -61,6 +66,7 @@ export const list = operation(command, async (begun, request, context) => {
   /** The names of all levels but the first, which is the root. */
   const names: Uint8Array[] = after.slice(0, levels.length - 1);
   let lookedAt = 0;
+  let pathBytes = 0;
   for (;;) {
     const level = levels.at(-1);
     if (!level) return { entries, end: true };
@@ -79,11 +85,14 @@ export const list = operation(command, async (begun, request, context) => {
     }
     const { name, inode } = entry;
     const isListed = !recursive || !isDirectory(inode.mode);
-    if (isListed && entries.length === limit) return { entries, end: false };
+    if (isListed && (entries.length === limit || pathBytes > MAX_PATHS_BYTES)) return { entries, end: false };
     level.take();
     if (isListed) {
-      entries.push({ path: [...names, name], attributes: attributesOf(inode) });
-    } else {
+      const path = [...names, name];
+      for (const each of path) pathBytes += each.length + NAME_OVERHEAD_BYTES;
+      entries.push({ path, attributes: attributesOf(inode) });
+    } else if (names.length + 1 < MAX_PATH_NAMES) {
+      // Deeper down no path could name what is there.
       levels.push(new Level(inode.inode, NO_NAME));
       names.push(name);
     }

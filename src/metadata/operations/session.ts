@@ -46,7 +46,10 @@ export const end = operation(endCommand, async (tx, request, context) => {
   return {};
 });
 
-/** Forgets a session and closes what it had open, in several transactions if that is much. */
+/**
+ * Closes what a session had open, in several transactions if that is much, and forgets it. From the beginning nobody
+ * may use it; should a transaction fail it is there again, to be ended once more.
+ */
 export async function endSession(
   begun: StoreTransaction,
   ended: Session,
@@ -55,14 +58,18 @@ export async function endSession(
   let tx = begun;
   const { sessions, opens, clock } = context.state;
   if (sessions.get(ended.id) !== ended) return;
-  await tx.sessions.delete(ended.id);
-  await tx.replies.deleteUntil(ended.id, Number.MAX_SAFE_INTEGER);
+  const bringBack = (): void => sessions.add(ended);
   sessions.delete(ended, clock.monotonicMs());
-  context.control.onRollback(() => sessions.add(ended));
+  context.control.onRollback(bringBack);
   for (const [index, inode] of opens.of(ended.id).entries()) {
-    if (index > 0 && index % CLOSED_AT_ONCE === 0) tx = await context.control.pause();
+    if (index > 0 && index % CLOSED_AT_ONCE === 0) {
+      tx = await context.control.pause();
+      context.control.onRollback(bringBack);
+    }
     await closeInode(tx, ended.id, inode, context);
   }
+  await tx.sessions.delete(ended.id);
+  await tx.replies.deleteUntil(ended.id, Number.MAX_SAFE_INTEGER);
 }
 
 async function begin(tx: StoreTransaction, client: string, context: OperationContext): Promise<Session> {

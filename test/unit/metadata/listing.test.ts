@@ -3,7 +3,9 @@ import { list } from '../../../src/metadata/operations/list.js';
 import { readdir } from '../../../src/metadata/operations/readdir.js';
 import { rmdir } from '../../../src/metadata/operations/rmdir.js';
 import { unlink } from '../../../src/metadata/operations/unlink.js';
+import { encodeMessage } from '../../../src/protocol/command.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
+import { MAX_FRAME_HEADER_BYTES } from '../../../src/protocol/limits.js';
 import { refusal, startHarness, type TestClient } from './support/harness.js';
 
 async function listAll(client: TestClient, limit: number, recursive = true): Promise<string[]> {
@@ -92,4 +94,19 @@ t.test('a tree of empty directories does not keep others waiting', async t => {
   await client.stat(ROOT_INODE);
   t.notOk(isListed, 'another request was answered in between');
   t.same(await listing, { entries: [], end: true });
+});
+
+t.test('long paths end a page early rather than outgrow a frame', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  let parent = ROOT_INODE;
+  for (let depth = 0; depth < 16; depth += 1)
+    parent = (await client.mkdir(`${'d'.repeat(250)}`, parent)).inode;
+  await Promise.all(
+    Array.from({ length: 600 }, async (_, index) => await client.file(`f${1000 + index}`, parent)),
+  );
+  const page = await client.ask(list, { root: ROOT_INODE, after: [], limit: 1024, recursive: true });
+  t.equal(page.end, false);
+  t.ok(encodeMessage(page).length < MAX_FRAME_HEADER_BYTES);
+  t.equal((await listAll(client, 1024)).length, 600);
 });

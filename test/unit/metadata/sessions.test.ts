@@ -165,3 +165,21 @@ t.test('what a put opened is closed by release', async t => {
   await client.ask(release, { inode, session: client.id });
   t.equal(await refusal(client.stat(inode)), 'ENOENT');
 });
+
+t.test('a session with very many open files ends piece by piece, completely', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  const other = await harness.client();
+  await Promise.all(
+    Array.from({ length: 1000 }, async (_, index) => {
+      await client.file(`f${index}`, ROOT_INODE, true);
+      await other.execute(unlink, entry(`f${index}`));
+    }),
+  );
+  t.equal(harness.count('orphans'), 1000);
+  await client.ask(end, { session: client.id });
+  t.equal(harness.count('orphans'), 0);
+  t.equal(harness.count('inodes'), 1);
+  t.equal(harness.count('sessions'), 1);
+  t.equal(await refusal(client.ask(renew, { session: client.id })), 'ESTALE');
+});

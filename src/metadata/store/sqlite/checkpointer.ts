@@ -116,7 +116,7 @@ export class Checkpointer {
 
   #start(): Worker {
     const workerData: CheckpointWorkerData = { path: this.#path };
-    const worker = new Worker(new URL('checkpoint-thread.js', import.meta.url), { workerData });
+    const worker = new Worker(new URL('./checkpoint-thread.js', import.meta.url), { workerData });
     worker.on('message', (answer: CheckpointAnswer) => this.#waiting?.resolve(answer));
     const lost = (error: Error): void => {
       if (this.#worker === worker) this.#worker = undefined;
