@@ -24,7 +24,7 @@ const DIRECTORY_MODE = 0o040000;
 const DOTS = 2;
 
 export class DirectoryStream {
-  readonly #fileSystem: FileSystem;
+  readonly #fileSystem: Pick<FileSystem, 'readdirPage'>;
   readonly #inode: number;
   #parent = ROOT_INODE;
   /** Where each page reached so far begins. */
@@ -33,7 +33,7 @@ export class DirectoryStream {
   #position = DOTS;
   #isLast = false;
 
-  constructor(fileSystem: FileSystem, inode: number) {
+  constructor(fileSystem: Pick<FileSystem, 'readdirPage'>, inode: number) {
     this.#fileSystem = fileSystem;
     this.#inode = inode;
   }

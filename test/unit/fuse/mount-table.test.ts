@@ -1,0 +1,14 @@
+import t from 'tap';
+import { parseMountTable } from '../../../src/fuse/mount-table.js';
+
+t.test('mount points with odd names and optional fields are read as the kernel writes them', async t => {
+  const text = [
+    '22 1 0:20 / /proc rw,relatime shared:5 - proc proc rw',
+    '40 22 0:39 / /mnt/a\\040b\\134c rw,nosuid - fuse.dfs dfs@127.0.0.1:8000 rw,user_id=0',
+    '',
+  ].join('\n');
+  t.same(parseMountTable(text), [
+    { mountPoint: '/proc', type: 'proc', source: 'proc' },
+    { mountPoint: '/mnt/a b\\c', type: 'fuse.dfs', source: 'dfs@127.0.0.1:8000' },
+  ]);
+});
