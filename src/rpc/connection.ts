@@ -141,6 +141,7 @@ export class RpcConnection {
   /** Runs while the peer does not take what was sent. */
   #stallTimer: Timer | undefined;
   #stopListening: (() => void) | undefined;
+  #isCorked = false;
   /** Resolvers of calls that wait until the stream takes more. */
   #waitingForDrain: (() => void)[] = [];
 
@@ -259,7 +260,7 @@ export class RpcConnection {
       return;
     }
     const prefix = encodePrefix(kind, commandNumber, requestId, header.length, payloadBytes(payload));
-    stream.cork();
+    this.#corkForThisTurn();
     stream.write(prefix);
     stream.write(header);
     for (const [index, piece] of payload.entries()) {
@@ -267,8 +268,19 @@ export class RpcConnection {
       else stream.write(piece);
     }
     if (payload.length === 0) onSent?.();
-    stream.uncork();
     if (stream.writableNeedDrain) this.#watchForStall();
+  }
+
+  /** Frames that are sent in one turn, such as the replies of one transaction, go out in one system call. */
+  #corkForThisTurn(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    const { stream } = this.#bytes;
+    stream.cork();
+    queueMicrotask(() => {
+      this.#isCorked = false;
+      stream.uncork();
+    });
   }
 
   #watchForStall(): void {

@@ -8,7 +8,7 @@ import type { Timer } from '../platform/clock.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
-import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
+import { MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import {
   getattr,
   getxattr,
@@ -119,6 +119,9 @@ export class Vfs implements FileSystem {
   }
 
   async setattr(inode: number, changes: AttributeChanges): Promise<Attributes> {
+    if ((changes.size ?? 0) > MAX_FILE_BYTES) {
+      throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
+    }
     const file = this.#files.get(inode);
     const isContent = changes.size !== undefined || changes.mtime !== undefined;
     // What was written before must not be committed after: it would bring back the old size or time.
