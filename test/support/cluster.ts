@@ -1,0 +1,184 @@
+/** A whole DFS on this machine for a test: real processes of this clone, free ports, a temporary directory. */
+import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { parseMountTable } from '../../src/fuse/mount-table.js';
+import type { Endpoint } from '../../src/platform/network.js';
+import { environmentFor, inClone, runFile, shell, type Outcome, type RunOptions } from './programs.js';
+import { ServerProcess } from './server-process.js';
+
+export { ServerProcess } from './server-process.js';
+export { shell } from './programs.js';
+export { waitUntil } from './wait-until.js';
+
+const HOST = '127.0.0.1';
+const TEARDOWN_STOP_MS = 20_000;
+const UNMOUNT_TIMEOUT_MS = 10_000;
+
+export interface ClusterOptions {
+  readonly dataNodes: number;
+  /** How many mounts to begin with; default none. */
+  readonly mounts?: number;
+  /** --goal of the mounts; default what `dfs mount` has as its default. */
+  readonly goal?: number;
+  /** More options of `dfs mount`, e.g. `--timeout=5`. */
+  readonly mountOptions?: readonly string[];
+}
+
+/** A mount daemon in the foreground. */
+export class MountProcess extends ServerProcess {
+  /** The same as its directory. */
+  get mountPoint(): string {
+    return this.directory;
+  }
+}
+
+export class Cluster {
+  /** The temporary directory in which everything is. */
+  readonly directory: string;
+  readonly metadata: ServerProcess;
+  readonly nodes: ServerProcess[] = [];
+  readonly mounts: MountProcess[] = [];
+  readonly #options: ClusterOptions;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(directory: string, options: ClusterOptions) {
+    this.directory = directory;
+    this.#options = options;
+    this.#env = environmentFor(join(directory, 'home'));
+    const database = this.#databasePath;
+    this.metadata = new ServerProcess({
+      name: 'metadata',
+      program: 'meta-data',
+      parameters: port => [String(port), '--db', database],
+      directory: join(directory, 'metadata'),
+      logPath: this.#logPath('metadata'),
+      env: this.#env,
+    });
+  }
+
+  /** Where the metadata server listens. */
+  get endpoint(): Endpoint {
+    return this.metadata.endpoint;
+  }
+
+  async start(): Promise<void> {
+    await mkdir(join(this.directory, 'log'));
+    const { code, stderr } = await this.run('createdb', ['--db', this.#databasePath]);
+    if (code !== 0) throw new Error(`createdb failed: ${stderr}`);
+    await this.metadata.start();
+    // One after the other, so that the node's number is the one in its name.
+    for (let index = 0; index < this.#options.dataNodes; index += 1) await this.#addNode();
+    for (let index = 0; index < (this.#options.mounts ?? 0); index += 1) await this.addMount();
+  }
+
+  /** A further client, mounted at a directory of its own. */
+  async addMount(options: readonly string[] = []): Promise<MountProcess> {
+    const { goal, mountOptions = [] } = this.#options;
+    const name = `mount${this.mounts.length + 1}`;
+    const directory = join(this.directory, name);
+    await mkdir(directory);
+    const goalOptions = goal === undefined ? [] : ['--goal', String(goal)];
+    const mount = new MountProcess({
+      name,
+      program: 'dfs',
+      parameters: () => [
+        'mount',
+        this.metadata.address,
+        directory,
+        ...goalOptions,
+        ...mountOptions,
+        ...options,
+      ],
+      directory,
+      logPath: this.#logPath(name),
+      env: this.#env,
+    });
+    this.mounts.push(mount);
+    await mount.start();
+    return mount;
+  }
+
+  /** Runs an executable of bin/ to its end, with this cluster's DFS_HOME. */
+  async run(program: string, parameters: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const command = [inClone(`bin/${program}`), ...parameters];
+    return await runFile(process.execPath, command, { env: this.#env, ...options });
+  }
+
+  /** The last log lines of every process. */
+  logTails(): string {
+    return this.#processes.map(each => `--- the log of ${each.name} ends with\n${each.logTail()}`).join('\n');
+  }
+
+  /** Ends everything, mounts first, and removes the directory. Throws when something could not be ended in order. */
+  async close(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const mount of this.mounts) {
+      await mount.stop(TEARDOWN_STOP_MS).catch((error: unknown) => failures.push(error));
+    }
+    for (const mountPoint of await this.#leftMounts()) {
+      await shell('umount -l -- "$MOUNT_POINT" || fusermount -uz -- "$MOUNT_POINT"', {
+        timeoutMs: UNMOUNT_TIMEOUT_MS,
+        env: { ...process.env, MOUNT_POINT: mountPoint },
+      }).catch((error: unknown) => failures.push(error));
+    }
+    for (const server of [...this.nodes, this.metadata]) {
+      await server.stop(TEARDOWN_STOP_MS).catch((error: unknown) => failures.push(error));
+    }
+    const left = await this.#leftMounts();
+    // Removing through a mount would remove what is in it.
+    if (left.length === 0) await rm(this.directory, { recursive: true, force: true });
+    else failures.push(new Error(`${left.join(', ')} could not be unmounted; ${this.directory} is left`));
+    if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('\n'));
+  }
+
+  get #processes(): ServerProcess[] {
+    return [this.metadata, ...this.nodes, ...this.mounts];
+  }
+
+  get #databasePath(): string {
+    return join(this.directory, 'metadata', 'dfs.db');
+  }
+
+  #logPath(name: string): string {
+    return join(this.directory, 'log', `${name}.log`);
+  }
+
+  async #addNode(): Promise<void> {
+    const name = `node${this.nodes.length + 1}`;
+    const directory = join(this.directory, name);
+    const node = new ServerProcess({
+      name,
+      program: 'data-node',
+      parameters: port => [HOST, String(port), directory, String(this.endpoint.port)],
+      directory,
+      logPath: this.#logPath(name),
+      env: this.#env,
+    });
+    this.nodes.push(node);
+    await node.start();
+  }
+
+  /** What is still mounted in the directory, innermost first. */
+  async #leftMounts(): Promise<string[]> {
+    const table = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'));
+    const inside = table.filter(({ mountPoint }) => mountPoint.startsWith(`${this.directory}/`));
+    return inside.map(({ mountPoint }) => mountPoint).toReversed();
+  }
+}
+
+/**
+ * Starts a metadata server, data nodes and mounts. Everything is stopped and removed when `t` ends; if it failed, the
+ * ends of the logs are shown.
+ */
+export async function startCluster(t: Test, options: ClusterOptions): Promise<Cluster> {
+  const directory = await realpath(await mkdtemp(join(tmpdir(), 'dfs-cluster-')));
+  const cluster = new Cluster(directory, options);
+  t.teardown(async () => {
+    if (!t.passing()) t.comment(cluster.logTails());
+    await cluster.close();
+  });
+  await cluster.start();
+  return cluster;
+}
