@@ -27,7 +27,7 @@ export interface VfsOptions {
   readonly log: Logger;
 }
 
-export const DEFAULT_TIMEOUT_MS = 30_000;
+export const DEFAULT_TIMEOUT_MS = 60_000;
 export const DEFAULT_DIRTY_BYTES = 64 << 20;
 export const DEFAULT_CACHE_BYTES = 64 << 20;
 export const DEFAULT_READ_AHEAD_BYTES = 8 << 20;

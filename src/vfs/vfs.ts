@@ -79,6 +79,8 @@ export class Vfs implements FileSystem {
   readonly #files = new Map<number, OpenFile>();
   /** inode → its extents, as far as known */
   readonly #extents = new LRUCache<number, ExtentMap>({ max: REMEMBERED_FILES });
+  /** Files that are being given back. */
+  readonly #releasing = new Set<Promise<void>>();
   #nextHandle = 1;
   #dirtyTimer: Timer | undefined;
   #isClosed = false;
@@ -260,6 +262,16 @@ export class Vfs implements FileSystem {
   async release(handle: FileHandle): Promise<void> {
     const { file } = this.#handle(handle);
     this.#handles.delete(handle);
+    const releasing = this.#release(file);
+    this.#releasing.add(releasing);
+    try {
+      await releasing;
+    } finally {
+      this.#releasing.delete(releasing);
+    }
+  }
+
+  async #release(file: OpenFile): Promise<void> {
     await file.flush();
     file.handles -= 1;
     if (file.handles === 0) this.#files.delete(file.inode);
@@ -355,6 +367,7 @@ export class Vfs implements FileSystem {
         failure ??= toDfsError(error);
       }
     }
+    await Promise.allSettled(this.#releasing);
     await this.#client.close();
     if (failure) throw failure;
   }

@@ -11,13 +11,14 @@ const DEVICE = '/dev/fuse';
 /** The descriptor as the mount command sees it: the first after the standard three. */
 const CHILD_FD = 3;
 const ROOT_MODE = '40000';
+const BUSY_MOUNT_MS = 2000;
 
 export const kernelDriver: FuseDriver = {
   name: 'kernel',
   limitations: [],
 
   async mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount> {
-    const { mountPoint, log, entryTimeoutMs, attrTimeoutMs } = options;
+    const { mountPoint, log, clock, entryTimeoutMs, attrTimeoutMs } = options;
     if (process.getuid?.() !== 0) {
       throw new DfsError('EPERM', 'only root can mount through the kernel driver; use --driver fuse-native');
     }
@@ -36,7 +37,11 @@ export const kernelDriver: FuseDriver = {
       unmounted,
       async unmount() {
         await unmountOrDetach(mountPoint, log);
-        await unmounted;
+        // A detached mount ends with its last user, for whom nobody who shuts down can wait.
+        const deadline = new Promise<void>(resolve => {
+          clock.setTimer(BUSY_MOUNT_MS, resolve, true);
+        });
+        await Promise.race([unmounted, deadline]);
       },
     };
   },
