@@ -1,0 +1,119 @@
+/**
+ * What the tests need of the system besides Node and npm. Run before them (package.json, "pretest"): as root on Debian
+ * and its kin it installs what is missing; otherwise it says what to install, and exits with 1.
+ */
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+interface Prerequisite {
+  readonly what: string;
+  /** The Debian package that has it. */
+  readonly debianPackage: string;
+  readonly isThere: () => boolean;
+}
+
+const PREREQUISITES: readonly Prerequisite[] = [
+  {
+    what: 'libfuse.so.2, by which DFS mounts',
+    debianPackage: 'libfuse2',
+    isThere: () => output(findProgram('ldconfig') ?? 'ldconfig', ['-p']).includes('libfuse.so.2'),
+  },
+  {
+    what: 'fusermount, by which users mount and unmount',
+    debianPackage: 'fuse3',
+    isThere: () => hasProgram('fusermount3') || hasProgram('fusermount'),
+  },
+  {
+    what: 'python3, which does what shell scripts cannot do to a mount',
+    debianPackage: 'python3-minimal',
+    isThere: () => hasProgram('python3'),
+  },
+  {
+    what: 'flock, setsid and setpriv, by which processes are started',
+    debianPackage: 'util-linux',
+    isThere: () => hasProgram('flock') && hasProgram('setsid') && hasProgram('setpriv'),
+  },
+  {
+    what: '/usr/include/linux, a tree of real files to copy',
+    debianPackage: 'linux-libc-dev',
+    isThere: () => existsSync('/usr/include/linux'),
+  },
+];
+const FUSE_DEVICE = '/dev/fuse';
+/** Not in everybody's PATH. */
+const SYSTEM_DIRECTORIES = ['/usr/sbin', '/sbin'];
+
+function findProgram(name: string): string | undefined {
+  const directories = [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_DIRECTORIES];
+  return directories
+    .map(directory => join(directory, name))
+    .find(path => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+function hasProgram(name: string): boolean {
+  return findProgram(name) !== undefined;
+}
+
+function output(program: string, parameters: readonly string[]): string {
+  return execFileSync(program, parameters, { encoding: 'utf8', maxBuffer: 16 << 20 });
+}
+
+function missing(): Prerequisite[] {
+  return PREREQUISITES.filter(({ isThere }) => !isThere());
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function install(packages: readonly string[]): void {
+  const aptGet = (...parameters: string[]): void => {
+    execFileSync('apt-get', ['-q', '-y', ...parameters], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    });
+  };
+  aptGet('update');
+  aptGet('install', '--no-install-recommends', ...packages);
+}
+
+function main(): number {
+  const absent = missing();
+  const packages = absent.map(({ debianPackage }) => debianPackage);
+  if (packages.length > 0) {
+    const canInstall = process.getuid?.() === 0 && hasProgram('apt-get');
+    if (canInstall) {
+      say(`Installing ${packages.join(' ')}, which the tests need.`);
+      try {
+        install(packages);
+      } catch (error) {
+        say(`apt-get failed: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    const still = canInstall ? missing() : absent;
+    if (still.length > 0) {
+      for (const { what } of still) say(`The tests need ${what}; it is not there.`);
+      const wanted = still.map(({ debianPackage }) => debianPackage).join(' ');
+      say(`On Debian and its kin: apt-get install ${wanted} (as root)`);
+      return 1;
+    }
+  }
+  if (!existsSync(FUSE_DEVICE)) {
+    say(
+      `The tests mount a file system, and there is no ${FUSE_DEVICE}. Load the kernel's module (modprobe fuse, as ` +
+        'root); in a container, start it with --device /dev/fuse --cap-add SYS_ADMIN.',
+    );
+    return 1;
+  }
+  return 0;
+}
+
+process.exitCode = main();
