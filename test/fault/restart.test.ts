@@ -169,3 +169,21 @@ for path in glob.glob('${node.directory}/segments/*'):
   await shell(`for i in 1 2 3; do cmp ${cluster.directory}/original ${file}; done`);
   t.pass();
 });
+
+t.test('without a metadata server calls fail with EIO in time, and work again when it is back', async t => {
+  const cluster = await startCluster(t, { dataNodes: 2, mounts: 1, mountOptions: ['--timeout', '3'] });
+  const [mount] = cluster.mounts;
+  if (!mount) throw new Error('no mount');
+  await shell(`echo before > ${mount.mountPoint}/file`);
+  await cluster.metadata.kill9();
+  const said = await shell(`stat ${mount.mountPoint}/file 2>&1 || true`, { timeoutMs: 20_000 });
+  t.match(said, /Input\/output error/);
+  await cluster.metadata.restart();
+  await waitUntil(
+    async () =>
+      (await shell(`cat ${mount.mountPoint}/file 2>&1 || true`, { timeoutMs: 20_000 })) === 'before',
+    { deadlineMs: 20_000, what: 'the mount works again' },
+  );
+  await shell(`echo after > ${mount.mountPoint}/file`);
+  t.equal(await shell(`cat ${mount.mountPoint}/file`), 'after');
+});
