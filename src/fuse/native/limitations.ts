@@ -2,7 +2,7 @@
 export const NATIVE_LIMITATIONS: readonly string[] = [
   'new files belong to the user who runs the mount, whoever creates them, since the caller is not told',
   'times are kept in milliseconds, and none before 1970 is shown',
-  '`touch -a` and `touch -m` alone change nothing, since only both times together are passed on',
+  'setting one of the two times of a file alone changes nothing (`touch -m`, `tar -x`), since only both together are passed on',
   'names that are not UTF-8 are left out of listings and cannot be opened',
   'files have no capabilities (setcap)',
   'inode numbers are shown with 32 bits',
