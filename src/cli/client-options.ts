@@ -1,0 +1,127 @@
+/** What the commands that talk to a DFS have in common: how to reach it, and for how long to try. */
+import { hostname } from 'node:os';
+import type { Argv } from 'yargs';
+import { systemClock } from '../platform/clock.js';
+import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../platform/log.js';
+import { tcpNetwork, type Endpoint } from '../platform/network.js';
+import { systemRandom } from '../platform/random.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import { DEFAULT_CHUNK_BYTES, MAX_GOAL } from '../protocol/limits.js';
+import { isConnectionError } from '../rpc/client.js';
+import type { FileSystem } from '../vfs/file-system.js';
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_DIRTY_BYTES,
+  DEFAULT_READ_AHEAD_BYTES,
+  DEFAULT_TIMEOUT_MS,
+  type VfsOptions,
+} from '../vfs/vfs-options.js';
+import { Vfs } from '../vfs/vfs.js';
+import { formatEndpoint } from './address.js';
+import { KEY_FILE_OPTION, keyOf } from './key-option.js';
+import { parseCount, parseSeconds } from './quantity.js';
+
+export const DEFAULT_GOAL = 2;
+
+export interface ClientParameters {
+  readonly keyFile: string | undefined;
+  /** Milliseconds. */
+  readonly timeout: number;
+  readonly logLevel: LogLevel;
+}
+
+interface ClientDefaults {
+  readonly timeoutMs?: number;
+  readonly logLevel?: LogLevel;
+}
+
+/** Declares --key-file, --timeout and --log-level. */
+export function clientOptions(yargs: Argv, defaults: ClientDefaults = {}) {
+  return yargs
+    .option('key-file', KEY_FILE_OPTION)
+    .option('timeout', {
+      type: 'string',
+      requiresArg: true,
+      default: String((defaults.timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1000),
+      coerce: parseSeconds,
+      describe: 'seconds to wait for servers that went away before failing',
+    })
+    .option('log-level', {
+      choices: LOG_LEVELS,
+      default: defaults.logLevel ?? ('silent' as const),
+      describe: 'how much to tell on standard error, as JSON lines',
+    });
+}
+
+/** --goal, for the commands that write. */
+export const GOAL_OPTION = {
+  type: 'string',
+  requiresArg: true,
+  default: String(DEFAULT_GOAL),
+  coerce: (text: string): number => parseCount(text, 'goal', 1, MAX_GOAL),
+  describe: 'on how many data nodes what is written is kept, or on all if there are fewer',
+} as const;
+
+export interface ClientSettings extends ClientParameters {
+  readonly goal?: number;
+  readonly dirtyBytes?: number;
+  readonly cacheBytes?: number;
+  readonly readAheadBytes?: number;
+}
+
+/**
+ * Connects to the metadata server; one attempt, so that a wrong address is told at once. ECONNREFUSED, EHOSTUNREACH,
+ * ETIMEDOUT, EACCES. The caller closes it.
+ */
+export async function openFileSystem(
+  program: string,
+  metadata: Endpoint,
+  settings: ClientSettings,
+  log: Logger = createLogger(program, settings.logLevel),
+): Promise<FileSystem> {
+  const options: VfsOptions = {
+    metadata,
+    key: keyOf(settings.keyFile),
+    goal: settings.goal ?? DEFAULT_GOAL,
+    timeoutMs: settings.timeout,
+    dirtyBytes: settings.dirtyBytes ?? DEFAULT_DIRTY_BYTES,
+    cacheBytes: settings.cacheBytes ?? DEFAULT_CACHE_BYTES,
+    readAheadBytes: settings.readAheadBytes ?? DEFAULT_READ_AHEAD_BYTES,
+    chunkBytes: DEFAULT_CHUNK_BYTES,
+    clientName: `${program} on ${hostname()}, process ${process.pid}`,
+    network: tcpNetwork,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  };
+  try {
+    return await Vfs.open(options);
+  } catch (error) {
+    const reason = toDfsError(error);
+    if (!isConnectionError(reason)) throw reason;
+    const where = formatEndpoint(metadata);
+    throw new DfsError(
+      reason.code,
+      `no metadata server answers at ${where}; check the address, and that it runs (${reason.code})`,
+      { cause: reason },
+    );
+  }
+}
+
+/** Does `work` with a connection that is closed afterwards, whatever happens. */
+export async function withFileSystem(
+  program: string,
+  metadata: Endpoint,
+  settings: ClientSettings,
+  work: (fileSystem: FileSystem) => Promise<void>,
+): Promise<void> {
+  const fileSystem = await openFileSystem(program, metadata, settings);
+  try {
+    await work(fileSystem);
+  } catch (error) {
+    // What failed first is what the user should hear of.
+    await fileSystem.close().catch(() => undefined);
+    throw error;
+  }
+  await fileSystem.close();
+}

@@ -1,0 +1,78 @@
+import { systemClock } from '../../platform/clock.js';
+import { nodeDisk } from '../../platform/disk.js';
+import { createLogger, LOG_LEVELS } from '../../platform/log.js';
+import { tcpNetwork } from '../../platform/network.js';
+import { systemRandom } from '../../platform/random.js';
+import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
+import { defineCommand } from '../command.js';
+import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
+import { runUntilSignal } from '../server-lifetime.js';
+
+export const dataNode = defineCommand({
+  name: 'data-node',
+  positionals: '<server> <port> <datapath> [metadata-port]',
+  summary: 'Run a data node until Ctrl-C',
+  declare: (yargs, call) =>
+    yargs
+      .positional('server', {
+        type: 'string',
+        demandOption: true,
+        coerce: parseHost,
+        describe: "the metadata server's host",
+      })
+      .positional('port', {
+        type: 'string',
+        demandOption: true,
+        coerce: parseListenPort,
+        describe: 'TCP port to listen on; 0 takes a free one',
+      })
+      .positional('datapath', {
+        type: 'string',
+        demandOption: true,
+        describe: 'directory for the data; made if there is none',
+      })
+      .positional('metadata-port', {
+        type: 'string',
+        default: String(DEFAULT_METADATA_PORT),
+        coerce: parsePort,
+        describe: "the metadata server's port",
+      })
+      .option('host', {
+        type: 'string',
+        requiresArg: true,
+        coerce: parseHost,
+        describe: 'address to listen on [default: the one by which it reaches the metadata server]',
+      })
+      .option('advertise', {
+        type: 'string',
+        requiresArg: true,
+        coerce: parseHost,
+        describe: 'host by which others reach it [default: the address it listens on]',
+      })
+      .option('key-file', KEY_FILE_OPTION)
+      .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
+      .example([
+        [`${call} 127.0.0.1 9000 /srv/dfs`, 'for a metadata server on this machine'],
+        [`${call} 10.0.0.1 9000 /srv/dfs 8000 --key-file key`, 'on a machine of its own'],
+        [`${call} 10.0.0.1 9000 /srv/dfs --host 0.0.0.0 --advertise node1.example.org`, 'behind a name'],
+      ])
+      .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it serves.'),
+  async run({ server, port, datapath, metadataPort, host, advertise, keyFile, logLevel }) {
+    const log = createLogger('data-node', logLevel);
+    const { DataNode } = await import('../../datanode/data-node.js');
+    const node = new DataNode({
+      metadata: { host: server, port: metadataPort },
+      directory: datapath,
+      host,
+      port,
+      advertise,
+      key: keyOf(keyFile),
+      network: tcpNetwork,
+      clock: systemClock,
+      random: systemRandom,
+      disk: nodeDisk,
+      log,
+    });
+    await runUntilSignal(node, log);
+  },
+});

@@ -1,0 +1,119 @@
+import { DfsError, hasCode } from '../../protocol/errors.js';
+import { isDirectory, isSymlink } from '../../protocol/file-mode.js';
+import type { Attributes } from '../../protocol/types.js';
+import type { FileSystem } from '../../vfs/file-system.js';
+import { namesOf } from '../../vfs/path-walk.js';
+import { parseServer } from '../address.js';
+import { clientOptions, withFileSystem } from '../client-options.js';
+import { defineCommand } from '../command.js';
+import { jsonObject, longLine, shortLine, type Listed } from '../listing.js';
+import { BatchedOutput } from '../standard-output.js';
+
+const SLASH = Buffer.from('/');
+
+export const ls = defineCommand({
+  name: 'ls',
+  positionals: '<server> [path]',
+  summary: 'List files: path, then size in bytes',
+  declare: (yargs, call) =>
+    clientOptions(yargs)
+      .positional('server', {
+        type: 'string',
+        demandOption: true,
+        coerce: (text: string) => parseServer(text),
+        describe: 'the metadata server, HOST[:PORT]; the port is 8000 unless given',
+      })
+      .positional('path', {
+        type: 'string',
+        describe: 'a file, or a directory whose entries are listed; left out, every file is listed',
+      })
+      .option('long', {
+        alias: 'l',
+        type: 'boolean',
+        default: false,
+        describe: 'mode, links, owner, group, size and time of modification (UTC) too',
+      })
+      .option('recursive', {
+        alias: 'R',
+        type: 'boolean',
+        default: false,
+        describe: 'every file below the directory, rather than its entries',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'as a JSON array' })
+      .example([
+        [`${call} 127.0.0.1:8000`, 'every file'],
+        [`${call} 127.0.0.1:8000 /include -l`, 'the entries of one directory'],
+        [`${call} 127.0.0.1:8000 /include -R --json`, 'for programs'],
+      ]),
+  async run(parameters) {
+    const { server, path, recursive } = parameters;
+    await withFileSystem('ls', server, parameters, async fileSystem => {
+      const files = listed(fileSystem, path ?? '/', recursive || path === undefined);
+      await (parameters.json ? printJson(files, fileSystem) : printLines(files, fileSystem, parameters.long));
+    });
+  },
+});
+
+/** What is at `path`: the file itself, or what a directory holds. ENOENT, ENOTDIR, ELOOP. */
+async function* listed(fileSystem: FileSystem, path: string, isRecursive: boolean): AsyncGenerator<Listed> {
+  const names = namesOf(Buffer.from(path));
+  const attributes = await attributesAt(fileSystem, names, path);
+  const base = names.flatMap(name => [SLASH, name]);
+  if (!isDirectory(attributes.mode)) {
+    if (path.endsWith('/')) throw new DfsError('ENOTDIR', `${path} is not a directory`);
+    yield { path: Buffer.concat(base), attributes };
+    return;
+  }
+  for await (const file of fileSystem.list(attributes.inode, isRecursive)) {
+    const below = file.path.flatMap(name => [SLASH, name]);
+    yield { path: Buffer.concat([...base, ...below]), attributes: file.attributes };
+  }
+}
+
+async function attributesAt(fileSystem: FileSystem, names: Buffer[], path: string): Promise<Attributes> {
+  try {
+    return await fileSystem.resolve(names, undefined, true);
+  } catch (error) {
+    if (hasCode(error, 'ENOTDIR'))
+      throw new DfsError('ENOTDIR', `a name in the middle of ${path} is no directory`);
+    if (!hasCode(error, 'ENOENT')) throw error;
+  }
+  try {
+    // A symbolic link that leads nowhere is there all the same.
+    return await fileSystem.resolve(names);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+    throw new DfsError('ENOENT', `there is no ${path} in the DFS`);
+  }
+}
+
+async function printLines(
+  files: AsyncIterable<Listed>,
+  fileSystem: FileSystem,
+  isLong: boolean,
+): Promise<void> {
+  const out = new BatchedOutput();
+  const isTerminal = process.stdout.isTTY;
+  for await (const file of files) {
+    await out.write(
+      isLong ? longLine(await withTarget(file, fileSystem), isTerminal) : shortLine(file, isTerminal),
+    );
+  }
+  await out.flush();
+}
+
+async function printJson(files: AsyncIterable<Listed>, fileSystem: FileSystem): Promise<void> {
+  const out = new BatchedOutput();
+  let separator = '[\n';
+  for await (const file of files) {
+    await out.write(`${separator}${jsonObject(await withTarget(file, fileSystem))}`);
+    separator = ',\n';
+  }
+  await out.write(separator === '[\n' ? '[]\n' : '\n]\n');
+  await out.flush();
+}
+
+async function withTarget(file: Listed, fileSystem: FileSystem): Promise<Listed> {
+  if (!isSymlink(file.attributes.mode)) return file;
+  return { ...file, target: await fileSystem.readlink(file.attributes.inode) };
+}

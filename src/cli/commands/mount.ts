@@ -1,0 +1,195 @@
+/** mount: makes a DFS a directory of this machine. */
+import { join, resolve } from 'node:path';
+import type { Argv } from 'yargs';
+import type { FuseDriver } from '../../fuse/driver.js';
+import { kernelDriver } from '../../fuse/kernel/kernel-driver.js';
+import { nativeDriver } from '../../fuse/native/native-driver.js';
+import { createLogger } from '../../platform/log.js';
+import type { Endpoint } from '../../platform/network.js';
+import { DEFAULT_CACHE_BYTES, DEFAULT_DIRTY_BYTES, DEFAULT_READ_AHEAD_BYTES } from '../../vfs/vfs-options.js';
+import { formatEndpoint, parseServer } from '../address.js';
+import { clientOptions, GOAL_OPTION, type ClientParameters } from '../client-options.js';
+import { defineCommand } from '../command.js';
+import { logDirectory } from '../dfs-home.js';
+import { report, reportFailure, runInBackground } from '../mount/background.js';
+import { runMount } from '../mount/mount-process.js';
+import { parseBytes, parseSeconds } from '../quantity.js';
+import { UsageError } from '../usage-error.js';
+
+const DRIVERS: readonly FuseDriver[] = [kernelDriver, nativeDriver];
+
+interface MountParameters extends ClientParameters {
+  readonly server: Endpoint;
+  readonly mountpoint: string;
+  readonly background: boolean;
+  readonly goal: number;
+  readonly driver: string;
+  readonly allowOther: boolean | undefined;
+  /** Bytes. */
+  readonly cache: number;
+  readonly dirty: number;
+  readonly readAhead: number;
+  /** Milliseconds. */
+  readonly entryTimeout: number;
+  readonly attrTimeout: number;
+  readonly negativeTimeout: number;
+  readonly logFile: string | undefined;
+}
+
+export const mount = defineCommand({
+  name: 'mount',
+  positionals: '<server> <mountpoint>',
+  summary: 'Mount the file system: make it a directory of this machine',
+  declare: (yargs, call) =>
+    cacheOptions(clientOptions(yargs, { logLevel: 'info' }))
+      .positional('server', {
+        type: 'string',
+        demandOption: true,
+        coerce: (text: string) => parseServer(text),
+        describe: 'the metadata server, HOST[:PORT]; the port is 8000 unless given',
+      })
+      .positional('mountpoint', {
+        type: 'string',
+        demandOption: true,
+        describe: 'an empty directory; made if there is none',
+      })
+      .option('background', {
+        type: 'boolean',
+        default: false,
+        describe: 'return when it is mounted; print the process id',
+      })
+      .option('goal', GOAL_OPTION)
+      .option('driver', {
+        choices: ['auto', ...DRIVERS.map(driver => driver.name)],
+        requiresArg: true,
+        default: 'auto',
+        describe: 'how the kernel is spoken to; auto is kernel for root and fuse-native for others',
+      })
+      .option('allow-other', {
+        type: 'boolean',
+        describe: 'let other users in, as far as permissions go [default: only when root mounts]',
+      })
+      .option('log-file', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'with --background: where the log goes [default: in $DFS_HOME/log]',
+      })
+      .example([
+        [`${call} 127.0.0.1 /mnt/dfs`, 'in the foreground'],
+        [`${call} 10.0.0.1:8001 /mnt/dfs --background`, 'returns when the mount can be used'],
+      ])
+      .epilog(
+        'umount <mountpoint>, Ctrl-C and SIGTERM end the mount after everything written is stored; a second signal ' +
+          `ends it at once. With --driver fuse-native: ${nativeDriver.limitations.join('; ')}.`,
+      ),
+  async run(parameters) {
+    const { mountpoint, background, logFile } = parameters;
+    if (mountpoint === '') throw new UsageError('the mount point is empty');
+    if (logFile !== undefined && !background) {
+      throw new UsageError('--log-file is for --background; without it the log goes to standard error');
+    }
+    const mountPoint = resolve(mountpoint);
+    if (background) await startInBackground(parameters, mountPoint);
+    else await runInForeground(parameters, mountPoint);
+  },
+});
+
+function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
+  const size = (bytes: number, describe: string) =>
+    ({
+      type: 'string',
+      requiresArg: true,
+      default: `${bytes / (1 << 20)}M`,
+      coerce: parseBytes,
+      describe,
+    }) as const;
+  const seconds = (describe: string) =>
+    ({ type: 'string', requiresArg: true, default: '0', coerce: parseSeconds, describe }) as const;
+  return yargs
+    .option('cache', size(DEFAULT_CACHE_BYTES, 'memory for data that was read'))
+    .option('dirty', size(DEFAULT_DIRTY_BYTES, 'written data that may wait to be stored'))
+    .option('read-ahead', size(DEFAULT_READ_AHEAD_BYTES, 'read ahead of a sequential reader; 0 for not'))
+    .option(
+      'entry-timeout',
+      seconds('seconds that the kernel may believe names; changes by others show late'),
+    )
+    .option('attr-timeout', seconds('the same for attributes'))
+    .option('negative-timeout', seconds('the same for names that are not there'));
+}
+
+async function startInBackground(parameters: MountParameters, mountPoint: string): Promise<void> {
+  const { server, logFile } = parameters;
+  const logPath = resolve(logFile ?? defaultLogPath(server, mountPoint));
+  const pid = await runInBackground(foregroundArguments(parameters, mountPoint), logPath);
+  process.stdout.write(
+    `mounted ${formatEndpoint(server)} at ${mountPoint}, process ${pid}, log ${logPath}; ` +
+      `end it with: umount ${mountPoint}\n`,
+  );
+}
+
+async function runInForeground(parameters: MountParameters, mountPoint: string): Promise<void> {
+  try {
+    await runMount({
+      server: parameters.server,
+      mountPoint,
+      driver: driverNamed(parameters.driver),
+      allowOther: parameters.allowOther ?? isRoot(),
+      settings: {
+        ...parameters,
+        cacheBytes: parameters.cache,
+        dirtyBytes: parameters.dirty,
+        readAheadBytes: parameters.readAhead,
+      },
+      entryTimeoutMs: parameters.entryTimeout,
+      attrTimeoutMs: parameters.attrTimeout,
+      negativeTimeoutMs: parameters.negativeTimeout,
+      log: createLogger('mount', parameters.logLevel),
+      onReady: () => void report({ state: 'ready' }),
+    });
+  } catch (error) {
+    await reportFailure(error);
+    throw error;
+  }
+}
+
+/** What the process in the background is started with: the same, without what is done here. */
+function foregroundArguments(parameters: MountParameters, mountPoint: string): string[] {
+  const { keyFile, allowOther } = parameters;
+  const seconds = (ms: number): string => String(ms / 1000);
+  return [
+    'mount',
+    `--goal=${parameters.goal}`,
+    `--driver=${parameters.driver}`,
+    `--cache=${parameters.cache}`,
+    `--dirty=${parameters.dirty}`,
+    `--read-ahead=${parameters.readAhead}`,
+    `--entry-timeout=${seconds(parameters.entryTimeout)}`,
+    `--attr-timeout=${seconds(parameters.attrTimeout)}`,
+    `--negative-timeout=${seconds(parameters.negativeTimeout)}`,
+    `--timeout=${seconds(parameters.timeout)}`,
+    `--log-level=${parameters.logLevel}`,
+    ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),
+    ...(keyFile === undefined ? [] : [`--key-file=${resolve(keyFile)}`]),
+    '--',
+    formatEndpoint(parameters.server),
+    mountPoint,
+  ];
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** Only root can mount without a helper, which the kernel driver does not have yet. */
+function driverNamed(name: string): FuseDriver {
+  if (name === 'auto') return isRoot() ? kernelDriver : nativeDriver;
+  const driver = DRIVERS.find(each => each.name === name);
+  if (!driver) throw new UsageError(`there is no driver ${name}`);
+  return driver;
+}
+
+/** A file for each mount point, so that its earlier mounts can be read about too. */
+function defaultLogPath(server: Endpoint, mountPoint: string): string {
+  const place = `${mountPoint}-${server.port}`.replaceAll(/[^A-Za-z0-9._-]+/g, '-');
+  return join(logDirectory(), `mount${place}.log`);
+}

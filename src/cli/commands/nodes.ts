@@ -1,0 +1,52 @@
+import Table from 'cli-table3';
+import prettyBytes from 'pretty-bytes';
+import type { NodeStatus } from '../../protocol/metadata-commands.js';
+import { formatEndpoint, parseServer } from '../address.js';
+import { clientOptions, withFileSystem } from '../client-options.js';
+import { defineCommand } from '../command.js';
+import { writeOut } from '../standard-output.js';
+
+export const nodes = defineCommand({
+  name: 'nodes',
+  positionals: '<server>',
+  summary: 'Show the data nodes and how they are',
+  declare: (yargs, call) =>
+    clientOptions(yargs)
+      .positional('server', {
+        type: 'string',
+        demandOption: true,
+        coerce: (text: string) => parseServer(text),
+        describe: 'the metadata server, HOST[:PORT]',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'as a JSON array, sizes in bytes' })
+      .example([
+        [`${call} 127.0.0.1:8000`, ''],
+        [`${call} 127.0.0.1:8000 --json`, 'for programs'],
+      ]),
+  async run(parameters) {
+    await withFileSystem('nodes', parameters.server, parameters, async fileSystem => {
+      const all = await fileSystem.nodes();
+      await writeOut(parameters.json ? `${JSON.stringify(all.map(forPrograms), null, 2)}\n` : table(all));
+    });
+  },
+});
+
+function forPrograms(status: NodeStatus): object {
+  const { node, id, host, port, state, totalBytes, freeBytes, chunks } = status;
+  return { node, id, host, port, state, totalBytes, freeBytes, chunks };
+}
+
+function table(all: readonly NodeStatus[]): string {
+  if (all.length === 0) return 'no data node has registered yet\n';
+  const bytes = (count: number): string => prettyBytes(count, { binary: true });
+  const rows = new Table({
+    head: ['node', 'state', 'address', 'total', 'free', 'chunks'],
+    colAligns: ['right', 'left', 'left', 'right', 'right', 'right'],
+    style: process.stdout.isTTY ? {} : { head: [], border: [] },
+  });
+  for (const status of all) {
+    const { node, state, totalBytes, freeBytes, chunks } = status;
+    rows.push([node, state, formatEndpoint(status), bytes(totalBytes), bytes(freeBytes), chunks]);
+  }
+  return `${rows.toString()}\n`;
+}

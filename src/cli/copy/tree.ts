@@ -1,0 +1,80 @@
+/**
+ * What a copy reads from or writes to: this machine's files or those in a DFS. With one interface for both, a copy is
+ * written once for both directions.
+ */
+import type { Timespec } from '../../platform/clock.js';
+import type { Payload } from '../../protocol/frame.js';
+
+export interface Entry {
+  readonly kind: 'file' | 'directory' | 'symlink' | 'other';
+  /** Permission bits with setuid, setgid and sticky. */
+  readonly permissions: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly sizeBytes: number;
+  /** It has holes, so that long runs of zeros are better left out than written. */
+  readonly isSparse: boolean;
+  readonly atime: Timespec;
+  readonly mtime: Timespec;
+}
+
+/** Something in a directory. */
+export interface Child<Place> {
+  readonly name: Buffer;
+  readonly place: Place;
+  readonly entry: Entry;
+}
+
+/** Bytes in order. */
+export interface Reader {
+  /** The next bytes, undefined at the end. They may be overwritten by the next call. */
+  read(): Promise<Payload | undefined>;
+  close(): Promise<void>;
+}
+
+/** A new file that takes bytes in order. */
+export interface Writer {
+  /** The bytes may be used again by the caller when it returns. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Leaves out `bytes` zeros. */
+  skip(bytes: number): void;
+  /** Everything written is there for others; `isDurable`: and on stable storage. */
+  finish(isDurable: boolean): Promise<void>;
+  /** Gives up. Never rejects; what was written is still to be removed. */
+  abandon(): Promise<void>;
+}
+
+/** Which of an entry's attributes a copy has. */
+export interface Kept {
+  readonly permissions: number;
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  readonly times?: { readonly atime: Timespec; readonly mtime: Timespec };
+}
+
+/** @template Place how this tree names a place where something is or could be */
+export interface Tree<Place> {
+  /** For people. */
+  describe(place: Place): string;
+  /** What is there, undefined for nothing; `isFollowing`: what a symbolic link there leads to. */
+  stat(place: Place, isFollowing: boolean): Promise<Entry | undefined>;
+  /** A directory's entries, in any order. */
+  children(place: Place): AsyncIterable<Child<Place>>;
+  openReader(place: Place): Promise<Reader>;
+  readSymlink(place: Place): Promise<Buffer>;
+
+  /** The place of a name in the directory that is at `directory`. */
+  child(directory: Place, name: Buffer): Place;
+  /** A place beside, in the same directory. */
+  sibling(place: Place, name: Buffer): Place;
+  nameOf(place: Place): Buffer;
+  /** EEXIST when there is something. @param permissions what the file has in the end; meanwhile it may have fewer */
+  createWriter(place: Place, permissions: number): Promise<Writer>;
+  makeDirectory(place: Place, permissions: number): Promise<void>;
+  makeSymlink(place: Place, target: Buffer): Promise<void>;
+  /** Gives a copy, made with the same permissions, the attributes that it keeps; links have no permissions. */
+  setAttributes(place: Place, kind: Entry['kind'], kept: Kept): Promise<void>;
+  /** Gives what is at `from` the name `to` in the same directory: EEXIST for one that is taken, unless `isReplacing`. */
+  rename(from: Place, to: Place, isReplacing: boolean): Promise<void>;
+  /** Removes what is there with everything below; nothing there is no error. */
+  remove(place: Place): Promise<void>;
+}

@@ -1,0 +1,18 @@
+/** Where state goes when nothing else is said. */
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** `${DFS_HOME:-$HOME/.dfs}`, the same as in mount.sh. */
+export function dfsHome(): string {
+  const { DFS_HOME } = process.env;
+  return DFS_HOME === undefined || DFS_HOME === '' ? join(homedir(), '.dfs') : resolve(DFS_HOME);
+}
+
+/** The metadata database of `createdb` and `meta-data`. */
+export function defaultDatabasePath(): string {
+  return join(dfsHome(), 'metadata', 'dfs.db');
+}
+
+export function logDirectory(): string {
+  return join(dfsHome(), 'log');
+}

@@ -1,0 +1,19 @@
+/** Where every executable in bin/ begins. */
+import { copy } from './commands/copy.js';
+import { createdb } from './commands/createdb.js';
+import { dataNode } from './commands/data-node.js';
+import { ls } from './commands/ls.js';
+import { metaData } from './commands/meta-data.js';
+import { mount } from './commands/mount.js';
+import { nodes } from './commands/nodes.js';
+import type { Command } from './command.js';
+import { runProgram } from './program.js';
+
+const COMMANDS: readonly Command[] = [createdb, metaData, dataNode, copy, ls, mount, nodes];
+
+/** Runs the program `name`, `dfs` or one of its commands, with the process's arguments, and ends the process. */
+export async function main(name: string): Promise<void> {
+  const commands = name === 'dfs' ? COMMANDS : COMMANDS.filter(command => command.name === name);
+  // fuse-native leaves handles behind that would keep the process alive.
+  process.exit(await runProgram(name, commands, process.argv.slice(2)));
+}

@@ -1,0 +1,85 @@
+/** Runs a command as a process of its own that lives on, once it has said that it is ready. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DfsError, isErrnoName, toDfsError } from '../../protocol/errors.js';
+
+const LOG_MODE = 0o600;
+
+/** What the process in the background tells the one that started it. */
+type Report = { readonly state: 'ready' } | { readonly state: 'failed'; code: string; message: string };
+
+/** Tells the process that waits in `runInBackground`, if there is one. */
+export async function report(message: Report): Promise<void> {
+  if (!process.send) return;
+  await new Promise<void>(resolve => {
+    // That nobody listens any more is fine: who started this process may have ended.
+    process.send?.(message, undefined, {}, () => resolve());
+  });
+  if (process.connected) process.disconnect();
+}
+
+/** `report` for a failure. */
+export async function reportFailure(error: unknown): Promise<void> {
+  const { code, message } = toDfsError(error);
+  await report({ state: 'failed', code, message });
+}
+
+/**
+ * Starts this program again with other arguments, detached, with its output going to `logPath`, and waits until it
+ * reports. Returns its process id; rejects with what it says went wrong.
+ */
+export async function runInBackground(parameters: readonly string[], logPath: string): Promise<number> {
+  const log = openLog(logPath);
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...parameters], {
+      detached: true,
+      stdio: ['ignore', log, log, 'ipc'],
+    });
+  } finally {
+    closeSync(log);
+  }
+  const stop = (): void => void child.kill('SIGTERM');
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    const told = await new Promise<Report>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('message', message => resolve(parseReport(message, logPath)));
+      child.once('exit', (code, signal) => {
+        const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+        reject(new DfsError('EIO', `the process in the background ${how}; its log is ${logPath}`));
+      });
+    });
+    if (told.state === 'failed') {
+      throw new DfsError(isErrnoName(told.code) ? told.code : 'EIO', told.message);
+    }
+    if (child.pid === undefined) throw new DfsError('EIO', 'the process in the background has no id');
+    return child.pid;
+  } finally {
+    process.removeListener('SIGINT', stop);
+    process.removeListener('SIGTERM', stop);
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    return openSync(path, 'a', LOG_MODE);
+  } catch (error) {
+    throw toDfsError(error).within(`cannot write the log ${path}`);
+  }
+}
+
+function parseReport(message: unknown, logPath: string): Report {
+  if (typeof message === 'object' && message !== null && 'state' in message) {
+    if (message.state === 'ready') return { state: 'ready' };
+    if (message.state === 'failed' && 'code' in message && 'message' in message) {
+      return { state: 'failed', code: String(message.code), message: String(message.message) };
+    }
+  }
+  return { state: 'failed', code: 'EPROTO', message: `unclear what became of it; its log is ${logPath}` };
+}

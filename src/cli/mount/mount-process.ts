@@ -1,0 +1,85 @@
+/** The process that serves a mount: from connecting until somebody unmounts or a signal comes. */
+import { mkdir } from 'node:fs/promises';
+import { systemClock } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import type { Endpoint } from '../../platform/network.js';
+import { hasCode, toDfsError } from '../../protocol/errors.js';
+import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
+import type { FileSystem } from '../../vfs/file-system.js';
+import { formatEndpoint } from '../address.js';
+import { openFileSystem, type ClientSettings } from '../client-options.js';
+import { onEndSignal, type EndSignal } from '../interruption.js';
+import { dieOfUnexpectedErrors } from '../server-lifetime.js';
+
+export interface MountProcessOptions {
+  readonly server: Endpoint;
+  /** Absolute. */
+  readonly mountPoint: string;
+  readonly driver: FuseDriver;
+  readonly allowOther: boolean;
+  readonly settings: ClientSettings;
+  /** How long the kernel may believe names, attributes and absent names, in milliseconds. */
+  readonly entryTimeoutMs: number;
+  readonly attrTimeoutMs: number;
+  readonly negativeTimeoutMs: number;
+  readonly log: Logger;
+  /** Called once when the mount can be used. */
+  readonly onReady: () => void;
+}
+
+/**
+ * Mounts, and resolves when the mount has ended and everything written to it is stored. Rejects when mounting fails,
+ * or when what was written could not be stored.
+ */
+export async function runMount(options: MountProcessOptions): Promise<void> {
+  const { log, mountPoint, server, driver, settings } = options;
+  dieOfUnexpectedErrors(log);
+  const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve));
+  // A directory that this process stands in could not be unmounted by others.
+  process.chdir('/');
+  await makeMountPoint(mountPoint);
+  const fileSystem = await openFileSystem('mount', server, settings, log);
+  try {
+    const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
+    if (!mounted) return;
+    log.info({ mountPoint, server: formatEndpoint(server), driver: driver.name }, 'ready');
+    options.onReady();
+    const signal = await Promise.race([signalled, mounted.unmounted]);
+    if (signal) {
+      log.info({ signal }, 'unmounting');
+      await mounted.unmount();
+    }
+    log.info({ mountPoint }, 'unmounted');
+  } finally {
+    await fileSystem.close();
+  }
+  log.info('everything is stored');
+}
+
+async function mountUnlessSignalled(
+  fileSystem: FileSystem,
+  options: MountProcessOptions,
+  signalled: Promise<EndSignal>,
+): Promise<FuseMount | undefined> {
+  const mounting = options.driver.mount(fileSystem, {
+    ...options,
+    source: `dfs@${formatEndpoint(options.server)}`,
+    clock: systemClock,
+  });
+  const signal = await Promise.race([signalled, mounting]);
+  if (typeof signal !== 'string') return signal;
+  // Half a mount cannot be taken back; a whole one can.
+  await (await mounting).unmount();
+  return undefined;
+}
+
+async function makeMountPoint(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    // A mount whose daemon was killed answers ENOTCONN, and something that is no directory EEXIST: both are for the
+    // driver, which looks at what is there.
+    if (hasCode(error, 'EEXIST', 'ENOTCONN')) return;
+    throw toDfsError(error).within(`cannot create the mount point ${path}`);
+  }
+}

@@ -1,0 +1,38 @@
+/** Servers run until they are told to end. */
+import type { Logger } from '../platform/log.js';
+import { onEndSignal } from './interruption.js';
+
+interface Server {
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Runs `server` until SIGINT, SIGTERM or SIGHUP, then closes it. Rejects when it cannot start or not close. */
+export async function runUntilSignal(server: Server, log: Logger): Promise<void> {
+  dieOfUnexpectedErrors(log);
+  let end: () => void = () => undefined;
+  const ended = new Promise<void>(resolve => (end = resolve));
+  const stopListening = onEndSignal(signal => {
+    log.info({ signal }, 'stopping');
+    end();
+  });
+  try {
+    // A signal while it is still starting must not wait for a metadata server that is away.
+    await Promise.race([server.start(), ended]);
+    await ended;
+  } finally {
+    await server.close();
+    stopListening();
+  }
+  log.info('stopped');
+}
+
+/** A process that does not know its own state any more must not go on; whoever watches it starts it again. */
+export function dieOfUnexpectedErrors(log: Logger): void {
+  const die = (error: unknown): void => {
+    log.fatal({ err: error }, 'ending because of a mistake in DFS; please report it');
+    process.exit(1);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+}
