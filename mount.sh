@@ -164,14 +164,9 @@ can_install() { ((EUID == 0)) && command -v apt-get >/dev/null; }
 # apt_install PACKAGE…
 apt_install() {
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
-  say "Installing Debian packages: $*"
-  {
-    "${apt[@]}" install --no-install-recommends "$@" ||
-      { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; }
-  } </dev/null >>"$LOGS/setup.log" 2>&1 9<&- || {
-    tail -n "$TAIL_LINES" -- "$LOGS/setup.log" >&2
-    fail "apt-get could not install $*; all it said is in $LOGS/setup.log"
-  }
+  # The lists may be missing or too old.
+  "${apt[@]}" install --no-install-recommends "$@" ||
+    { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; }
 }
 
 # require_packages WHY PACKAGE…: installs them or says so and stops.
@@ -180,7 +175,7 @@ require_packages() {
   shift
   (($# > 0)) || return 0
   can_install || fail "$why: $* missing; install them first (on Debian and its kin, as root: apt-get install $*)"
-  apt_install "$@"
+  run_step "Installing Debian packages: $*" apt_install "$@" || fail_step 'apt-get failed'
 }
 
 has_library() { ldconfig -p 2>/dev/null | grep -F -- "$1" >/dev/null; }
@@ -208,51 +203,69 @@ require_node() {
     fail "Node $(node --version) is too old; $OLDEST_NODE or newer is needed"
 }
 
+# Whether what npm installed is what package-lock.json names, and loads with this version of Node.
 modules_are_current() {
-  # npm writes the file when an installation is complete.
-  [[ node_modules/.package-lock.json -nt package-lock.json && -x node_modules/.bin/tsc ]] || return 1
-  # Built for another version of Node, they do not load.
-  node -e 'new (require("better-sqlite3"))(":memory:"); require("fuse-native")' 2>/dev/null
+  [[ -x node_modules/.bin/tsc && -r node_modules/.package-lock.json ]] || return 1
+  node -e '
+    const { readFileSync } = require("node:fs");
+    const packages = path => JSON.parse(readFileSync(path, "utf8")).packages;
+    const installed = packages("node_modules/.package-lock.json");
+    for (const [path, { version, integrity, optional }] of Object.entries(packages("package-lock.json"))) {
+      const there = installed[path];
+      if (path === "" || (optional && !there)) continue;
+      if (there?.version !== version || there.integrity !== integrity) process.exit(1);
+    }
+    new (require("better-sqlite3"))(":memory:");
+    require("fuse-native");' 2>/dev/null
 }
 
-install_modules() { npm ci --no-audit --no-fund </dev/null >>"$LOGS/setup.log" 2>&1 8<&- 9<&-; }
+# run_step WHAT COMMAND…: false when it fails, with what it said in STEP_OUTPUT.
+run_step() {
+  local before
+  say "$1"
+  shift
+  before=$(log_length setup)
+  "$@" </dev/null >>"$LOGS/setup.log" 2>&1 8<&- 9<&- && return
+  STEP_OUTPUT=$(log_since setup "$before")
+  return 1
+}
+
+# The cause stands at the beginning or at the end, depending on the program.
+fail_step() {
+  head -n "$TAIL_LINES" <<<"$STEP_OUTPUT" >&2
+  if (($(wc -l <<<"$STEP_OUTPUT") > 2 * TAIL_LINES)); then warn '[…]'; fi
+  tail -n "+$((TAIL_LINES + 1))" <<<"$STEP_OUTPUT" | tail -n "$TAIL_LINES" >&2
+  fail "$1; all it said is in $LOGS/setup.log"
+}
+
+install_modules() { run_step 'Installing Node packages (npm ci)' npm ci --no-audit --no-fund; }
 
 require_modules() {
-  modules_are_current && return
-  say 'Installing Node packages (npm ci)'
-  install_modules && return
+  ! modules_are_current || return 0
+  ! install_modules || return 0
   # Where no ready-made binary of a native package can be fetched, npm compiles it.
-  local packages=()
-  command -v python3 >/dev/null || packages+=(python3)
-  command -v make >/dev/null || packages+=(make)
-  command -v g++ >/dev/null || packages+=(g++)
+  local packages=() program
+  for program in python3 make g++; do
+    command -v "$program" >/dev/null || packages+=("$program")
+  done
   if ((${#packages[@]} > 0)); then
     require_packages 'npm ci failed, maybe because it has to compile a native package' "${packages[@]}"
-    say 'Installing Node packages (npm ci) once more'
-    install_modules && return
+    ! install_modules || return 0
   fi
-  tail -n "$TAIL_LINES" -- "$LOGS/setup.log" >&2
-  fail "npm ci failed; all it said is in $LOGS/setup.log"
+  fail_step 'npm ci failed'
 }
 
+# npm run build touches build/.built when it has succeeded.
 build_is_current() {
   [[ -e build/.built && -e build/src/cli/main.js ]] || return 1
   local newer
-  newer=$(find src test package-lock.json tsconfig.json -newer build/.built -print -quit)
+  newer=$(find src package-lock.json tsconfig.json -newer build/.built -print -quit)
   [[ -z $newer ]]
 }
 
 require_build() {
   build_is_current && return
-  say 'Building (npm run build)'
-  mkdir -p build
-  # What changes during the build is newer than the stamp.
-  touch build/.building
-  npm run build </dev/null >>"$LOGS/setup.log" 2>&1 8<&- 9<&- || {
-    tail -n "$TAIL_LINES" -- "$LOGS/setup.log" >&2
-    fail "the build failed; all it said is in $LOGS/setup.log"
-  }
-  mv -f build/.building build/.built
+  run_step 'Building (npm run build)' npm run build || fail_step 'the build failed'
   HAS_BUILT=1
 }
 
