@@ -367,7 +367,9 @@ spawn() {
   # locks must not live on in it.
   (
     exec 8<&- 9<&-
-    write_record "$name" "$BASHPID" "$(process_start "$BASHPID")" "$mark" - "$directory"
+    # In $(…) it would be another one.
+    child=$BASHPID
+    write_record "$name" "$child" "$(process_start "$child")" "$mark" - "$directory"
     cd /
     exec setsid -- "$@"
   ) </dev/null >>"$LOGS/$name.log" 2>&1 &
