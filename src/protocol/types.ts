@@ -1,6 +1,6 @@
 /** The shapes that several commands share. */
 import { Type, type Static } from '@sinclair/typebox';
-import { MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_GOAL, MAX_NAME_BYTES, MAX_SYMLINK_BYTES } from './limits.js';
+import { MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_GOAL, MAX_SYMLINK_BYTES } from './limits.js';
 
 const U32_MAX = 0xffff_ffff;
 
@@ -18,7 +18,6 @@ export const Goal = Type.Integer({ minimum: 1, maximum: MAX_GOAL });
 
 /** Bytes of a name; what a name may hold besides is checked by the operations, which answer with an errno. */
 export const NameBytes = Type.Uint8Array({ maxByteLength: MAX_SYMLINK_BYTES });
-export const ShortBytes = Type.Uint8Array({ maxByteLength: MAX_NAME_BYTES });
 export const HostName = Type.String({ minLength: 1, maxLength: 255 });
 export const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
 
