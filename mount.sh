@@ -481,7 +481,10 @@ settle_mount_point() {
   MOUNT_POINT=${MOUNT_POINT:-$DEFAULT_MOUNT_POINT}
 }
 
-make_mount_point() {
+# Leaves an empty place for a mount at MOUNT_POINT, or says why that cannot be. For when ours does not run.
+clear_mount_point() {
+  [[ -z $DIRECTORY || $DIRECTORY == "$MOUNT_POINT" ]] || detach_dead_mounts "$DIRECTORY"
+  detach_dead_mounts "$MOUNT_POINT"
   find_mount "$MOUNT_POINT" && fail "$MOUNT_POINT is already the mount point of $MOUNTED_SOURCE ($MOUNTED_TYPE);" \
     'unmount it, or give another mount point'
   [[ -d $MOUNT_POINT ]] || mkdir -p -- "$MOUNT_POINT" ||
@@ -571,9 +574,7 @@ start_mount() {
     wait_for "$MOUNT_STOP_SECONDS" has_ended mount || fail "process $PID, which had $MOUNT_POINT mounted, does not end"
   fi
   if ! runs mount; then
-    [[ -z $DIRECTORY || $DIRECTORY == "$MOUNT_POINT" ]] || detach_dead_mounts "$DIRECTORY"
-    detach_dead_mounts "$MOUNT_POINT"
-    make_mount_point
+    clear_mount_point
     spawn mount "$MOUNT_POINT" "$ROOT/bin/dfs" mount "$HOST:$PORT" "$MOUNT_POINT" --goal "$GOAL"
     STARTED_NAMES+=(mount)
   fi
@@ -598,6 +599,8 @@ up() {
       "$ADDRESS $MOUNT_POINT --background"
   settle_settings
   STARTED_NAMES=()
+  # Before anything is started that would be of no use.
+  runs mount || clear_mount_point
   start_metadata
   start_nodes
   start_mount

@@ -34,11 +34,6 @@ const PREREQUISITES: readonly Prerequisite[] = [
     debianPackage: 'util-linux',
     isThere: () => hasProgram('flock') && hasProgram('setsid') && hasProgram('setpriv'),
   },
-  {
-    what: '/usr/include/linux, a tree of real files to copy',
-    debianPackage: 'linux-libc-dev',
-    isThere: () => existsSync('/usr/include/linux'),
-  },
 ];
 const FUSE_DEVICE = '/dev/fuse';
 /** Not in everybody's PATH. */
