@@ -174,7 +174,8 @@ require_packages() {
   local why=$1
   shift
   (($# > 0)) || return 0
-  can_install || fail "$why: $* missing; install them first (on Debian and its kin, as root: apt-get install $*)"
+  can_install ||
+    fail "$why, and this is missing: $*; on Debian and its kin, install it as root: apt-get install $*"
   run_step "Installing Debian packages: $*" apt_install "$@" || fail_step 'apt-get failed'
 }
 
@@ -184,11 +185,13 @@ require_system() {
   local packages=()
   has_library libfuse.so.2 || packages+=(libfuse2)
   command -v fusermount3 >/dev/null || command -v fusermount >/dev/null || packages+=(fuse3)
-  require_packages 'to mount' "${packages[@]}"
+  require_packages 'mounting needs libfuse 2 and fusermount' "${packages[@]}"
   [[ -e /dev/fuse ]] || modprobe fuse 2>/dev/null || true
   [[ -e /dev/fuse ]] ||
     fail 'there is no /dev/fuse; load the module (modprobe fuse, as root), or give the container --device /dev/fuse' \
       '--cap-add SYS_ADMIN'
+  [[ -r /dev/fuse && -w /dev/fuse ]] ||
+    fail 'you may not open /dev/fuse; as root, let everybody do so, as is usual: chmod 666 /dev/fuse'
 }
 
 require_node() {
