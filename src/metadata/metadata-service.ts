@@ -7,9 +7,11 @@ import { BackgroundWork, type Piece } from './background/background-work.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
 import { GroupCommit, type Durability, type TaskControl } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
+import { LockService } from './locks/lock-service.js';
 import { NodeTable } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
+import { forfeitRecord } from './operations/session.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import { SessionTable } from './session-table.js';
@@ -44,10 +46,12 @@ export class MetadataService {
     const onFailure = (error: unknown): void => log.error({ err: error }, 'numbers could not be reserved');
     this.#inodeNumbers = new IdAllocator('inode', this.#commits, onFailure);
     this.#chunkIds = new IdAllocator('chunk', this.#commits, onFailure);
+    const sessions = new SessionTable();
     this.#state = {
       cluster: store.cluster,
-      sessions: new SessionTable(),
+      sessions,
       opens: new OpenTable(),
+      locks: new LockService(clock, sessions),
       nodes: new NodeTable(clock.monotonicMs()),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
@@ -64,6 +68,10 @@ export class MetadataService {
 
   get cluster(): string {
     return this.#store.cluster.cluster;
+  }
+
+  get locks(): LockService {
+    return this.#state.locks;
   }
 
   /** Reads what an earlier process left, reserves numbers, and begins the background work. */
@@ -111,16 +119,18 @@ export class MetadataService {
   }
 
   async #close(): Promise<void> {
+    this.#state.locks.close();
     await this.#background.close();
     await this.#commits.close();
     await this.#store.close();
   }
 
   async #load(tx: StoreTransaction): Promise<void> {
-    const { sessions, nodes, clock } = this.#state;
+    const { sessions, nodes, locks, clock } = this.#state;
     for (const record of await tx.nodes.all()) nodes.load(record);
     for (const { session, secret, client, acknowledged } of await tx.sessions.all()) {
       const { count, highest } = await tx.replies.summary(session);
+      if ((await tx.counters.get(forfeitRecord(session))) > 0) locks.forfeit(session);
       sessions.add({
         id: session,
         secret,

@@ -5,6 +5,7 @@ import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
 import { blocks } from './operations/blocks.js';
+import { cancellock, lock, testlock, unlock } from '../protocol/metadata-commands.js';
 import { get } from './operations/get.js';
 import { getattr } from './operations/getattr.js';
 import { grant } from './operations/grant.js';
@@ -82,6 +83,15 @@ export function metadataRoutes(service: MetadataService): Routes {
 
   answer(open);
   answer(release);
+
+  const { locks } = service;
+  routes.on(lock, async (request, { connection }) => await locks.lock(request, connection));
+  routes.on(cancellock, async (request, { connection }) => locks.cancel(request, connection));
+  routes.on(unlock, async (request, { connection }) => {
+    locks.unlock(request, connection);
+    return {};
+  });
+  routes.on(testlock, async request => await locks.test(request));
 
   answer(grant);
   answer(put);

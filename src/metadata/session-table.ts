@@ -76,7 +76,12 @@ export class SessionTable {
     this.#oneFewerUnresumed(monotonicMs);
   }
 
-  /** Whether every client that was there before this process started has told what it has open, or is gone. */
+  /** Whether every client that was there before this process started has come back, or is gone. */
+  get areAllResumed(): boolean {
+    return this.#unresumed === 0;
+  }
+
+  /** As areAllResumed, and some time has passed in which requests that were repeated have arrived too. */
   isSettled(monotonicMs: number): boolean {
     return this.#unresumed === 0 && monotonicMs >= this.#settledAtMs;
   }

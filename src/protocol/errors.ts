@@ -30,6 +30,7 @@ export const ERRNO = {
   EMLINK: errno.EMLINK,
   ERANGE: errno.ERANGE,
   EDEADLK: errno.EDEADLK,
+  ENOLCK: errno.ENOLCK,
   ENAMETOOLONG: errno.ENAMETOOLONG,
   ENOSYS: errno.ENOSYS,
   ENOTTY: errno.ENOTTY,

@@ -42,6 +42,20 @@ export const MAX_DROPS = 4096;
 /** Inodes that one `session` request may declare open. */
 export const MAX_OPEN_INODES = 65_536;
 
+/**
+ * Locks (ranges of one owner on one file) that a client may hold; fcntl(2) ENOLCK beyond. Unlocking the middle of a
+ * range makes two of one, and is allowed up to twice as many, which is what one `session` request may declare.
+ */
+export const MAX_LOCKS = 16_384;
+export const MAX_DECLARED_LOCKS = 2 * MAX_LOCKS;
+/** How long the metadata server keeps a request for a lock that is not free before it says `waiting`. */
+export const LOCK_POLL_MS = 5000;
+/**
+ * The locks of a client whose connection closed and that does not come back for this long are let go: its process has
+ * died. One that was merely cut off does come back, and is told that it has lost them.
+ */
+export const LOCK_LOST_CONNECTION_MS = 5000;
+
 /** The msgpack part of a frame; the largest are a page of extents and a page of a directory. */
 export const MAX_FRAME_HEADER_BYTES = 4 << 20;
 /** The payload part of a frame. */

@@ -96,3 +96,25 @@ export const Once = Type.Object({
   acknowledged: SafeInteger,
 });
 export type Once = Static<typeof Once>;
+
+/** flock(2) and fcntl(2) locks do not see each other, as on a local file system. */
+export const LockKind = Type.Union([Type.Literal('flock'), Type.Literal('posix')]);
+export type LockKind = Static<typeof LockKind>;
+export const LockType = Type.Union([Type.Literal('read'), Type.Literal('write')]);
+export type LockType = Static<typeof LockType>;
+/** Whoever a lock belongs to within its session: the kernel's 64-bit number, in hexadecimal. */
+export const LockOwner = Type.String({ pattern: '^[0-9a-f]{1,16}$' });
+
+/** One range of a file that an owner has locked, or wants to; a flock is the whole file. */
+export const Lock = Type.Object({
+  inode: InodeNumber,
+  kind: LockKind,
+  owner: LockOwner,
+  type: LockType,
+  start: FileOffset,
+  /** The last byte; MAX_FILE_BYTES is the end of the file, wherever that will be. */
+  end: FileOffset,
+  /** The process that asked for it, by its own machine's count. */
+  pid: U32,
+});
+export type Lock = Static<typeof Lock>;

@@ -6,7 +6,7 @@
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { toDfsError } from '../../protocol/errors.js';
-import { endSession } from '../operations/session.js';
+import { endSession, forfeitLocks } from '../operations/session.js';
 import type { OperationContext } from '../operation.js';
 import type { ServerState } from '../server-state.js';
 import type { StoreTransaction } from '../store/store.js';
@@ -71,6 +71,7 @@ export class BackgroundWork {
   async #runRound(): Promise<void> {
     try {
       await this.#endSilentSessions();
+      await this.#releaseAbandonedLocks();
       await this.#repeat(async (tx, context) => await this.#collectOrphansOnce(tx, context));
       await this.#repeat(collectGarbage);
       await this.#repeat(collectDoomedChunks);
@@ -97,6 +98,20 @@ export class BackgroundWork {
         await endSession(tx, session, context);
         return false;
       });
+      state.locks.end(session.id);
+    }
+  }
+
+  async #releaseAbandonedLocks(): Promise<void> {
+    const { state, log, run } = this.#options;
+    for (const session of state.locks.abandoned()) {
+      if (this.#isClosed) return;
+      if (!(await run(async (tx, context) => await forfeitLocks(tx, session, context)))) continue;
+      log.warn(
+        { session },
+        'letting go the locks of a client whose connection closed and that does not come back',
+      );
+      state.locks.releaseForfeited(session);
     }
   }
 

@@ -7,7 +7,7 @@ import {
 import { closeInode } from '../namespace/removal.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { Session } from '../session-table.js';
-import type { StoreTransaction } from '../store/store.js';
+import type { CounterName, StoreTransaction } from '../store/store.js';
 import { markOpen } from './open-or-create.js';
 
 const SECRET_BYTES = 16;
@@ -25,11 +25,15 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
   const resumed = known ?? (await begin(tx, request.client, context));
   resumed.heardMs = monotonicMs;
   for (const inode of request.opens) markOpen(resumed.id, inode, context);
+  const locks = known ? (request.locks ?? []) : [];
+  if (known && locks.length === 0) await tx.counters.delete(forfeitRecord(known.id));
+  const locksKept = state.locks.resume(resumed.id, context.peer, locks);
   state.sessions.resume(resumed, monotonicMs);
   return {
     session: resumed.id,
     secret: resumed.secret,
     resumed: known !== undefined,
+    locksKept,
     cluster: state.cluster.cluster,
   };
 });
@@ -43,8 +47,31 @@ export const renew = operation(renewCommand, async (_tx, request, { state }) => 
 export const end = operation(endCommand, async (tx, request, context) => {
   const known = context.state.sessions.get(request.session);
   if (known) await endSession(tx, known, context);
+  context.state.locks.end(request.session);
   return {};
 });
+
+/** Where it is recorded that the locks of a session were let go without its client's knowing. */
+export function forfeitRecord(session: number): CounterName {
+  return `locks-forfeited-${session}`;
+}
+
+/**
+ * Records that the locks of a session whose client is away are let go. They may be when this is committed, not
+ * before. Returns whether they are: the client may have come back meanwhile.
+ */
+export async function forfeitLocks(
+  tx: StoreTransaction,
+  session: number,
+  context: OperationContext,
+): Promise<boolean> {
+  const { locks } = context.state;
+  if (!locks.abandoned().includes(session)) return false;
+  await tx.counters.set(forfeitRecord(session), 1);
+  context.control.requireDurable();
+  locks.forfeit(session);
+  return true;
+}
 
 /**
  * Closes what a session had open, in several transactions if that is much, and forgets it. From the beginning nobody
@@ -69,6 +96,7 @@ export async function endSession(
     await closeInode(tx, ended.id, inode, context);
   }
   await tx.sessions.delete(ended.id);
+  await tx.counters.delete(forfeitRecord(ended.id));
   await tx.replies.deleteUntil(ended.id, Number.MAX_SAFE_INTEGER);
 }
 

@@ -184,12 +184,14 @@ export interface NodeRecords {
   update(record: NodeRecord): Awaitable<void>;
 }
 
-export type CounterName = 'inode' | 'chunk' | 'session' | 'node';
+/** `locks-forfeited-SESSION` is there for a session whose locks were let go without its client's knowing. */
+export type CounterName = 'inode' | 'chunk' | 'session' | 'node' | `locks-forfeited-${number}`;
 
 export interface CounterTable {
   /** 0 when it was never set. */
   get(name: CounterName): Awaitable<number>;
   set(name: CounterName, value: number): Awaitable<void>;
+  delete(name: CounterName): Awaitable<void>;
 }
 
 /** What the database was made with. */

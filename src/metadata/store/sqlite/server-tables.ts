@@ -99,10 +99,12 @@ export class SqliteNodes implements NodeRecords {
 export class SqliteCounters implements CounterTable {
   readonly #select;
   readonly set: (name: CounterName, value: number) => void;
+  readonly delete: (name: CounterName) => void;
 
   constructor(connection: SqliteConnection) {
     this.#select = connection.row<[number]>('SELECT value FROM counters WHERE name = ?');
     this.set = connection.change('INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)');
+    this.delete = connection.change('DELETE FROM counters WHERE name = ?');
   }
 
   get(name: CounterName): number {
