@@ -10,6 +10,7 @@ import { ChunkWriter } from './chunk-writer.js';
 import { ContentReader } from './content-reader.js';
 import { DataNodePool } from './data-node-pool.js';
 import { GrantPool } from './grant-pool.js';
+import { LockClient } from './lock-client.js';
 import { MetadataSession } from './metadata-session.js';
 
 export interface ClientOptions {
@@ -33,6 +34,7 @@ export interface ClientOptions {
 export class Client {
   readonly log: Logger;
   readonly session: MetadataSession;
+  readonly locks: LockClient;
   readonly nodes: DataNodePool;
   readonly grants: GrantPool;
   readonly writer: ChunkWriter;
@@ -42,6 +44,7 @@ export class Client {
     const { clock, log, timeoutMs } = options;
     this.log = log;
     this.session = new MetadataSession(options);
+    this.locks = new LockClient(this.session, clock, timeoutMs);
     this.nodes = new DataNodePool(options);
     this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes);
     this.writer = new ChunkWriter(this.nodes, this.grants, clock, timeoutMs);

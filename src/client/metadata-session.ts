@@ -19,6 +19,7 @@ import { end, open, release, renew, session } from '../protocol/metadata-command
 import type { Attributes, Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
 import type { RpcConnection } from '../rpc/connection.js';
+import { HeldLocks } from './held-locks.js';
 
 export interface MetadataSessionOptions {
   readonly network: Network;
@@ -49,6 +50,10 @@ export class MetadataSession {
   readonly #outstanding = new Set<number>();
   /** inode → how many handles of this client have it open */
   readonly #opens = new Map<number, number>();
+  /** What the server is told when the session is resumed. */
+  readonly heldLocks = new HeldLocks();
+  /** Told of the inodes on which locks were lost, because the client was away for too long. */
+  onLocksLost: (inodes: readonly number[]) => void = () => undefined;
   #renewTimer: Timer | undefined;
   #isClosed = false;
 
@@ -90,6 +95,17 @@ export class MetadataSession {
   ): Promise<Static<Reply>> {
     return await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
       const { reply } = await connection.call(command, request, { timeoutMs });
+      return reply;
+    });
+  }
+
+  /** As `ask`, for a request that names the session; it is made anew for each connection by which it is sent. */
+  async askInSession<Request extends TSchema, Reply extends TSchema>(
+    command: Command<Request, Reply>,
+    requestOf: (session: number, connection: RpcConnection) => Static<Request>,
+  ): Promise<Static<Reply>> {
+    return await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
+      const { reply } = await connection.call(command, requestOf(this.#session, connection), { timeoutMs });
       return reply;
     });
   }
@@ -236,16 +252,18 @@ export class MetadataSession {
   }
 
   async #greet(connection: RpcConnection): Promise<void> {
-    const { reply } = await connection.call(
-      session,
-      {
-        session: this.#session,
-        secret: this.#secret,
-        client: this.#options.clientName.slice(0, 255),
-        opens: [...this.#opens.keys()],
-      },
-      { timeoutMs: GREETING_TIMEOUT_MS },
-    );
+    const greeting = {
+      secret: this.#secret,
+      client: this.#options.clientName.slice(0, 255),
+      opens: [...this.#opens.keys()],
+    };
+    const options = { timeoutMs: GREETING_TIMEOUT_MS };
+    const locks = this.heldLocks.all();
+    const { reply } = await connection.call(session, { ...greeting, session: this.#session, locks }, options);
+    if (!reply.resumed || !reply.locksKept) this.#loseLocks();
+    if (reply.resumed && !reply.locksKept) {
+      await connection.call(session, { ...greeting, session: this.#session, locks: [] }, options);
+    }
     if (this.#session !== 0 && !reply.resumed) {
       this.#options.log.warn(
         { old: this.#session, new: reply.session },
@@ -255,6 +273,16 @@ export class MetadataSession {
     this.#session = reply.session;
     this.#secret = Buffer.from(reply.secret);
     this.#cluster = reply.cluster;
+  }
+
+  #loseLocks(): void {
+    const inodes = this.heldLocks.clear();
+    if (inodes.length === 0) return;
+    this.#options.log.error(
+      { inodes },
+      'the metadata server let go the locks of this client, which was away',
+    );
+    this.onLocksLost(inodes);
   }
 
   #scheduleRenewal(): void {

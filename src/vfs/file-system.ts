@@ -4,7 +4,7 @@
  */
 import type { Payload } from '../protocol/frame.js';
 import type { NodeStatus } from '../protocol/metadata-commands.js';
-import type { Attributes, TimeOrNow } from '../protocol/types.js';
+import type { Attributes, Lock, TimeOrNow } from '../protocol/types.js';
 
 /** The fields of setattr that are given are changed; the others stay. */
 export interface AttributeChanges {
@@ -26,6 +26,9 @@ export interface Creation {
 
 /** A number by which an open file is known, as a file descriptor is. */
 export type FileHandle = number;
+
+/** A range of an open file that an owner locks, or another has locked. */
+export type FileLock = Omit<Lock, 'inode'>;
 
 export interface DirectoryEntry {
   readonly name: Buffer;
@@ -107,12 +110,27 @@ export interface FileSystem {
    * an earlier write that was discovered later is told once, here or by `flush` or `fsync`.
    */
   write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number>;
-  /** What close(2) does: everything written is committed, so that every client that opens the file sees it. */
-  flush(handle: FileHandle): Promise<void>;
+  /**
+   * What close(2) does: everything written is committed, so that every client that opens the file sees it, and the
+   * POSIX locks of `lockOwner` on the file are released.
+   */
+  flush(handle: FileHandle, lockOwner?: string): Promise<void>;
   /** fsync(2): everything written is on stable storage on as many nodes as the goal says. */
   fsync(handle: FileHandle): Promise<void>;
-  /** The last close(2): gives the handle back. */
-  release(handle: FileHandle): Promise<void>;
+  /** The last close(2): gives the handle back, and releases the flock of `flockOwner`. */
+  release(handle: FileHandle, flockOwner?: string): Promise<void>;
+
+  /**
+   * flock(2), or fcntl(2) F_SETLK; with `wait` F_SETLKW: locks a range over all clients. EAGAIN, EDEADLK, ENOLCK, and
+   * EINTR when `signal` comes before the lock. Who has the lock sees everything that was written before others gave it
+   * up. A client that was away for so long that its locks were given to others answers EIO on the handles that were
+   * open then.
+   */
+  lock(handle: FileHandle, lock: FileLock, wait: boolean, signal?: AbortSignal): Promise<void>;
+  /** Unlocks a range, after everything written has been committed. */
+  unlock(handle: FileHandle, lock: Omit<FileLock, 'type' | 'pid'>): Promise<void>;
+  /** fcntl(2) F_GETLK: a lock that stands in the way of `lock`; the pid is 0 for a process of another client. */
+  testLock(handle: FileHandle, lock: FileLock): Promise<FileLock | undefined>;
   /** fsync(2) of a directory: every change that was acknowledged is on stable storage. */
   fsyncDirectory(inode: number): Promise<void>;
 

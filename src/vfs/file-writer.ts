@@ -44,6 +44,8 @@ class Flight {
   readonly bytes: number;
   readonly isDurable: boolean;
   readonly lastWrite: Timespec;
+  /** Why it must not be committed, if it must not. */
+  refusal: DfsError | undefined;
   /** What became of storing it; undefined while that is under way. */
   outcome: StoredChunk | DfsError | undefined;
   /** Never rejects. */
@@ -71,7 +73,7 @@ class Flight {
   }
 
   get stored(): StoredChunk | undefined {
-    return this.outcome instanceof DfsError ? undefined : this.outcome;
+    return this.refusal || this.outcome instanceof DfsError ? undefined : this.outcome;
   }
 
   land(): void {
@@ -181,6 +183,12 @@ export class FileWriter {
     await this.#flights.at(-1)?.landed;
   }
 
+  /** What is not committed yet, and not being committed now, fails with `reason`. */
+  abandon(reason: DfsError): void {
+    if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), false);
+    for (const flight of this.#flights) flight.refusal ??= reason;
+  }
+
   /** Takes over the knowledge of what is not on stable storage; who takes it sees to it. */
   takeUnsynced(): UnsyncedData {
     const taken = this.#unsynced;
@@ -239,8 +247,9 @@ export class FileWriter {
     this.#isCommitting = true;
     for (let head = this.#flights[0]; head; head = this.#flights[0]) {
       await head.storing;
-      if (head.outcome instanceof DfsError) {
-        this.#owner.failed(head.outcome);
+      const failure = head.refusal ?? head.outcome;
+      if (failure instanceof DfsError) {
+        this.#owner.failed(failure);
         this.#land([head]);
         continue;
       }

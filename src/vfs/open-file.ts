@@ -135,6 +135,11 @@ export class OpenFile {
     await this.#writer.flush(false);
   }
 
+  /** What is written but not committed fails with `reason`. */
+  abandonWrites(reason: DfsError): void {
+    this.#writer.abandon(reason);
+  }
+
   /** As FileSystem.fsync, apart from earlier failures, which are counted. */
   async fsync(): Promise<void> {
     await this.#writer.flush(true);

@@ -42,6 +42,7 @@ import type {
   DirectoryEntry,
   DirectoryPage,
   FileHandle,
+  FileLock,
   FileSystem,
   ListedFile,
   Statfs,
@@ -67,6 +68,8 @@ interface Handle {
   readonly readAhead: ReadAhead;
   /** Failures of the file that this handle has been told of, or that are older than it. */
   toldFailures: number;
+  /** Others may have had a lock of this client on the file: what the handle's user believes of it may be false. */
+  hasLostLock: boolean;
 }
 
 export class Vfs implements FileSystem {
@@ -81,6 +84,8 @@ export class Vfs implements FileSystem {
   readonly #extents = new LRUCache<number, ExtentMap>({ max: REMEMBERED_FILES });
   /** Files that are being given back. */
   readonly #releasing = new Set<Promise<void>>();
+  /** inode → flocks on it that are being released, which close(2) does not wait for */
+  readonly #flocksGoing = new Map<number, Promise<unknown>>();
   #nextHandle = 1;
   #dirtyTimer: Timer | undefined;
   #isClosed = false;
@@ -102,6 +107,7 @@ export class Vfs implements FileSystem {
   /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
   static async open(options: VfsOptions): Promise<Vfs> {
     const vfs = new Vfs(await Client.open(options), options);
+    vfs.#client.session.onLocksLost = inodes => vfs.#loseLocks(inodes);
     vfs.#scheduleDirtyCheck();
     return vfs;
   }
@@ -234,35 +240,36 @@ export class Vfs implements FileSystem {
   }
 
   async read(handle: FileHandle, offset: number, length: number): Promise<Payload> {
-    const { file, readAhead, flags } = this.#handle(handle);
+    const { file, readAhead, flags } = this.#usableHandle(handle);
     if (accessMode(flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
     return await file.read(readAhead, offset, length);
   }
 
   async write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number> {
-    const open = this.#handle(handle);
+    const open = this.#usableHandle(handle);
     if (accessMode(open.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
     this.#tellFailure(open);
     await open.file.write(offset, data);
     return data.length;
   }
 
-  async flush(handle: FileHandle): Promise<void> {
+  async flush(handle: FileHandle, lockOwner?: string): Promise<void> {
     const open = this.#handle(handle);
     await open.file.flush();
+    if (lockOwner !== undefined) await this.#client.locks.unlock(open.file.inode, 'posix', lockOwner);
     this.#tellFailure(open);
   }
 
   async fsync(handle: FileHandle): Promise<void> {
-    const open = this.#handle(handle);
+    const open = this.#usableHandle(handle);
     await open.file.fsync();
     this.#tellFailure(open);
   }
 
-  async release(handle: FileHandle): Promise<void> {
+  async release(handle: FileHandle, flockOwner?: string): Promise<void> {
     const { file } = this.#handle(handle);
     this.#handles.delete(handle);
-    const releasing = this.#release(file);
+    const releasing = this.#release(file, flockOwner);
     this.#releasing.add(releasing);
     try {
       await releasing;
@@ -271,10 +278,46 @@ export class Vfs implements FileSystem {
     }
   }
 
-  async #release(file: OpenFile): Promise<void> {
+  async lock(handle: FileHandle, lock: FileLock, wait: boolean, signal?: AbortSignal): Promise<void> {
+    const { file } = this.#usableHandle(handle);
+    const { inode } = file;
+    // A write lock that becomes a read lock lets others read.
+    if (lock.type === 'read') await file.flush();
+    await this.#flocksGoing.get(inode);
+    await this.#client.locks.lock({ inode, ...lock }, wait, signal);
+    try {
+      // What others wrote while they had the lock is to be seen from here on.
+      await this.getattr(inode);
+    } catch (error) {
+      await this.#client.locks.unlock(inode, lock.kind, lock.owner, lock.start, lock.end);
+      throw error;
+    }
+  }
+
+  async unlock(
+    handle: FileHandle,
+    { kind, owner, start, end }: Omit<FileLock, 'type' | 'pid'>,
+  ): Promise<void> {
+    const { file } = this.#handle(handle);
     await file.flush();
+    await this.#client.locks.unlock(file.inode, kind, owner, start, end);
+  }
+
+  async testLock(handle: FileHandle, lock: FileLock): Promise<FileLock | undefined> {
+    const { inode } = this.#handle(handle).file;
+    await this.#flocksGoing.get(inode);
+    return await this.#client.locks.test({ inode, ...lock });
+  }
+
+  async #release(file: OpenFile, flockOwner: string | undefined): Promise<void> {
+    if (flockOwner === undefined) await file.flush();
+    else await this.#releaseFlock(file, flockOwner);
     file.handles -= 1;
-    if (file.handles === 0) this.#files.delete(file.inode);
+    if (file.handles === 0) {
+      this.#files.delete(file.inode);
+      // Of a lock that was granted while another thread closed the file, nobody else would hear again.
+      await this.#client.locks.unlockAll(file.inode);
+    }
     await this.#client.session.release(file.inode);
   }
 
@@ -393,6 +436,7 @@ export class Vfs implements FileSystem {
       flags,
       readAhead: new ReadAhead(this.#options.readAheadBytes),
       toldFailures: file.failures,
+      hasLostLock: false,
     });
     return handle;
   }
@@ -409,6 +453,40 @@ export class Vfs implements FileSystem {
     const open = this.#handles.get(handle);
     if (!open) throw new DfsError('EBADF', `no file is open as ${handle}`);
     return open;
+  }
+
+  /** EIO when the handle is from before a lock was lost. */
+  #usableHandle(handle: FileHandle): Handle {
+    const open = this.#handle(handle);
+    if (open.hasLostLock) throw lostLock();
+    return open;
+  }
+
+  #loseLocks(inodes: readonly number[]): void {
+    const lost = new Set(inodes);
+    for (const open of this.#handles.values()) {
+      if (!lost.has(open.file.inode)) continue;
+      open.hasLostLock = true;
+      open.file.abandonWrites(lostLock());
+    }
+  }
+
+  async #releaseFlock(file: OpenFile, owner: string): Promise<void> {
+    const { inode } = file;
+    const earlier = this.#flocksGoing.get(inode);
+    const going = (async () => {
+      await earlier;
+      await file.flush();
+      await this.#client.locks.unlock(inode, 'flock', owner);
+    })();
+    // Who locks next only wants it to be over; whoever gives the file back hears what went wrong.
+    const over = going.catch(() => undefined);
+    this.#flocksGoing.set(inode, over);
+    try {
+      await going;
+    } finally {
+      if (this.#flocksGoing.get(inode) === over) this.#flocksGoing.delete(inode);
+    }
   }
 
   /** An error of a write that was already taken is told once to each handle, as fsync(2) has it. */
@@ -433,4 +511,11 @@ export class Vfs implements FileSystem {
 
 function accessMode(flags: number): number {
   return flags & (constants.O_RDONLY | constants.O_WRONLY | constants.O_RDWR);
+}
+
+function lostLock(): DfsError {
+  return new DfsError(
+    'EIO',
+    'this client was away for so long that its lock on the file was given to others; open the file anew',
+  );
 }

@@ -5,6 +5,7 @@ import type { Payload } from '../../protocol/frame.js';
 import type { TimeOrNow } from '../../protocol/types.js';
 import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
 import { encodeAttr, encodeEntry, readTime, writeEntry } from './attributes.js';
+import { encodeLock, readLock, readOwner } from './locks.js';
 import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
 import {
   DIRENT_NAME_OFFSET,
@@ -14,6 +15,7 @@ import {
   Opcode,
   readNames,
   readU64,
+  RELEASE_FLOCK_UNLOCK,
   SetattrValid,
   WRITE_DATA_OFFSET,
   writeU64,
@@ -21,8 +23,11 @@ import {
   type RequestHeader,
 } from './wire.js';
 
-/** Answers one kind of request; `bytes` is the whole request and may be looked at until the promise settles. */
-type RequestHandler = (header: RequestHeader, bytes: Buffer) => Promise<Payload>;
+/**
+ * Answers one kind of request; `bytes` is the whole request and may be looked at until the promise settles.
+ * @param signal aborted when a signal came for the process that waits for the answer
+ */
+type RequestHandler = (header: RequestHeader, bytes: Buffer, signal?: AbortSignal) => Promise<Payload>;
 
 const NOTHING: Payload = [];
 const BODY = IN_HEADER_BYTES;
@@ -34,13 +39,16 @@ const MAX_NAME_BYTES = 255;
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
   readonly #times: CacheTimes;
+  readonly #onStale: (inode: number) => void;
   /** handle → the directory it reads */
   readonly #directories = new Map<number, DirectoryStream>();
   #nextDirectory = 1;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
-  constructor(fileSystem: FileSystem, times: CacheTimes) {
+  /** @param onStale told of an inode whose attributes the kernel should ask for anew */
+  constructor(fileSystem: FileSystem, times: CacheTimes, onStale: (inode: number) => void) {
+    this.#onStale = onStale;
     this.#fileSystem = fileSystem;
     this.#times = times;
     this.handlers = new Map<number, RequestHandler>([
@@ -60,9 +68,12 @@ export class FuseRequests {
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.read, async (_, b) => await this.#read(b)],
       [Opcode.write, async (_, b) => await this.#write(b)],
-      [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b)))],
+      [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
       [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
-      [Opcode.release, async (_, b) => await done(fileSystem.release(handleOf(b)))],
+      [Opcode.release, async (_, b) => await this.#release(b)],
+      [Opcode.getlk, async (_, b) => await this.#getlk(b)],
+      [Opcode.setlk, async (h, b, signal) => await this.#setlk(h, b, false, signal)],
+      [Opcode.setlkw, async (h, b, signal) => await this.#setlk(h, b, true, signal)],
       [Opcode.statfs, async () => await this.#statfs()],
       [Opcode.getxattr, async (h, b) => await this.#getxattr(h, b)],
       [Opcode.listxattr, async (h, b) => await this.#listxattr(h, b)],
@@ -164,6 +175,31 @@ export class FuseRequests {
     const offset = sizeOf(readU64(bytes, BODY + 8));
     const written = await this.#fileSystem.write(handleOf(bytes), offset, data);
     return [sizeOut(written)];
+  }
+
+  async #release(bytes: Buffer): Promise<Payload> {
+    const hasFlock = (bytes.readUInt32LE(BODY + 12) & RELEASE_FLOCK_UNLOCK) !== 0;
+    const owner = hasFlock ? readOwner(bytes, BODY + 16) : undefined;
+    return await done(this.#fileSystem.release(handleOf(bytes), owner));
+  }
+
+  async #getlk(bytes: Buffer): Promise<Payload> {
+    const { handle, lock } = readLock(bytes);
+    return [encodeLock(await this.#fileSystem.testLock(handle, lock))];
+  }
+
+  async #setlk(
+    { inode }: RequestHeader,
+    bytes: Buffer,
+    wait: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Payload> {
+    const { handle, isUnlock, lock } = readLock(bytes);
+    if (isUnlock) return await done(this.#fileSystem.unlock(handle, lock));
+    await this.#fileSystem.lock(handle, lock, wait, signal);
+    // Size and times tell the kernel whether the pages that it keeps are those that the last holder left.
+    if (this.#times.attrTimeoutMs > 0) this.#onStale(inode);
+    return NOTHING;
   }
 
   async #statfs(): Promise<Payload> {

@@ -1,6 +1,6 @@
 /** The conversation with the kernel on one mount: INIT, then requests until the mount ends. */
 import type { Logger } from '../../platform/log.js';
-import { DfsError, toDfsError } from '../../protocol/errors.js';
+import { DfsError, ERRNO, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import { FuseDevice, type DeviceRequest } from './device.js';
 import { FuseRequests } from './requests.js';
@@ -37,10 +37,14 @@ export class FuseSession {
   readonly #device: FuseDevice;
   readonly #requests: FuseRequests;
   readonly #log: Logger;
+  /** Number of a request under way → what stops it, if it can be stopped */
+  readonly #underWay = new Map<bigint, AbortController | undefined>();
 
   constructor(options: FuseSessionOptions) {
     this.#log = options.log;
-    this.#requests = new FuseRequests(options.fileSystem, options.times);
+    this.#requests = new FuseRequests(options.fileSystem, options.times, inode =>
+      this.#device.invalidateAttributes(inode),
+    );
     this.#device = new FuseDevice({
       fd: options.fd,
       requestBytes: MAX_REQUEST_BYTES + PAGE_BYTES,
@@ -58,14 +62,23 @@ export class FuseSession {
 
   /** Never rejects: every request gets an answer, if only an errno. */
   async #take(request: DeviceRequest): Promise<void> {
-    const { bytes } = request;
-    const header = decodeHeader(bytes);
+    const header = decodeHeader(request.bytes);
+    // Waiting for a lock may take days, and many may: that must not keep a request's memory.
+    const waits = header.opcode === Opcode.setlk || header.opcode === Opcode.setlkw;
+    const bytes = waits ? Buffer.from(request.bytes) : request.bytes;
+    if (waits) request.release();
     try {
       switch (header.opcode) {
         case Opcode.forget:
         case Opcode.batchForget:
+          // Inode numbers mean the same however often they were looked up.
+          return;
         case Opcode.interrupt:
-          // Inode numbers mean the same however often they were looked up, and no operation waits for other people.
+          this.#interrupt(header.unique, bytes.readBigUInt64LE(IN_HEADER_BYTES));
+          return;
+        case Opcode.setlk:
+        case Opcode.setlkw:
+          await this.#answer(header, bytes, new AbortController());
           return;
         case Opcode.init:
           this.#device.reply(header.unique, 0, [this.#init(bytes)]);
@@ -81,15 +94,30 @@ export class FuseSession {
         this.#log.error({ err: error, opcode: header.opcode }, 'request failed');
       this.#device.reply(header.unique, toDfsError(error).errno, []);
     } finally {
-      request.release();
+      if (!waits) request.release();
     }
   }
 
-  async #answer(header: RequestHeader, bytes: Buffer): Promise<void> {
+  async #answer(header: RequestHeader, bytes: Buffer, stop?: AbortController): Promise<void> {
     const handler = this.#requests.handlers.get(header.opcode);
     if (!handler) throw new DfsError('ENOSYS', `FUSE request ${header.opcode} is not known here`);
-    const payload = await handler(header, bytes);
-    this.#device.reply(header.unique, 0, payload);
+    this.#underWay.set(header.unique, stop);
+    try {
+      const payload = await handler(header, bytes, stop?.signal);
+      this.#device.reply(header.unique, 0, payload);
+    } finally {
+      this.#underWay.delete(header.unique);
+    }
+  }
+
+  /**
+   * A signal came for the process that waits for a request. Only those stop that wait for other processes; the rest end
+   * by themselves. One that is not known here is done, or was read by another reader and is about to come: for EAGAIN
+   * the kernel sends the interrupt again if the request is still waiting (Documentation/filesystems/fuse).
+   */
+  #interrupt(unique: bigint, interrupted: bigint): void {
+    if (this.#underWay.has(interrupted)) this.#underWay.get(interrupted)?.abort();
+    else this.#device.reply(unique, ERRNO.EAGAIN, []);
   }
 
   /** fuse_init_in and fuse_init_out */
@@ -105,6 +133,8 @@ export class FuseSession {
     const offered = bytes.readUInt32LE(IN_HEADER_BYTES + 12);
     const wanted =
       InitFlag.asyncRead |
+      InitFlag.posixLocks |
+      InitFlag.flockLocks |
       InitFlag.atomicTruncate |
       InitFlag.bigWrites |
       InitFlag.autoInvalidateData |

@@ -38,6 +38,9 @@ export const Opcode = {
   readdir: 28,
   releasedir: 29,
   fsyncdir: 30,
+  getlk: 31,
+  setlk: 32,
+  setlkw: 33,
   create: 35,
   interrupt: 36,
   destroy: 38,
@@ -52,8 +55,10 @@ export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 /** Flags of INIT, first 32 bits. */
 export const InitFlag = {
   asyncRead: 1 << 0,
+  posixLocks: 1 << 1,
   atomicTruncate: 1 << 3,
   bigWrites: 1 << 5,
+  flockLocks: 1 << 10,
   autoInvalidateData: 1 << 12,
   readdirplus: 1 << 13,
   readdirplusAuto: 1 << 14,
@@ -73,6 +78,11 @@ export const SetattrValid = {
   atimeNow: 1 << 7,
   mtimeNow: 1 << 8,
 } as const;
+
+/** fuse_release_in.release_flags: the file had a flock. */
+export const RELEASE_FLOCK_UNLOCK = 1 << 1;
+/** Messages to the kernel that answer no request; they stand where an answer has its errno. */
+export const Notification = { invalidateInode: 2 } as const;
 
 export const IN_HEADER_BYTES = 40;
 export const OUT_HEADER_BYTES = 16;
