@@ -40,8 +40,13 @@ export class HeldLocks {
   }
 
   all(): Lock[] {
-    const held = [...this.#inodes.values()].flatMap(owners => [...owners.values()]);
-    return held.flatMap(({ ranges, ...lock }) => ranges.map(range => ({ ...lock, ...range })));
+    const locks: Lock[] = [];
+    for (const owners of this.#inodes.values()) {
+      for (const { inode, kind, owner, pid, ranges } of owners.values()) {
+        for (const { type, start, end } of ranges) locks.push({ inode, kind, owner, type, start, end, pid });
+      }
+    }
+    return locks;
   }
 
   /** Forgets everything; returns the inodes on which something was locked. */

@@ -14,7 +14,7 @@ import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { MAX_OPEN_INODES, SESSION_RENEW_MS } from '../protocol/limits.js';
+import { MAX_OPEN_INODES, SESSION_RENEW_MS, SESSION_TIMEOUT_MS } from '../protocol/limits.js';
 import { end, open, release, renew, session } from '../protocol/metadata-commands.js';
 import type { Attributes, Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
@@ -273,6 +273,22 @@ export class MetadataSession {
     this.#session = reply.session;
     this.#secret = Buffer.from(reply.secret);
     this.#cluster = reply.cluster;
+    connection.onClose(() => void this.#comeBack());
+  }
+
+  /**
+   * A client that has nothing to ask comes back all the same: the server lets go the locks of one that does not, and
+   * after a restart it waits for every client to say what it holds. Never rejects.
+   */
+  async #comeBack(): Promise<void> {
+    if (this.#isClosed) return;
+    const { clock, log } = this.#options;
+    try {
+      await this.#rpc.connect(clock.monotonicMs() + SESSION_TIMEOUT_MS);
+    } catch (error) {
+      // The next renewal tries again.
+      log.debug({ reason: toDfsError(error).message }, 'the metadata server stays away');
+    }
   }
 
   #loseLocks(): void {

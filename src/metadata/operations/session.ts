@@ -52,8 +52,8 @@ export const end = operation(endCommand, async (tx, request, context) => {
 });
 
 /** Where it is recorded that the locks of a session were let go without its client's knowing. */
-export function forfeitRecord(session: number): CounterName {
-  return `locks-forfeited-${session}`;
+export function forfeitRecord(id: number): CounterName {
+  return `locks-forfeited-${id}`;
 }
 
 /**
@@ -62,14 +62,14 @@ export function forfeitRecord(session: number): CounterName {
  */
 export async function forfeitLocks(
   tx: StoreTransaction,
-  session: number,
+  id: number,
   context: OperationContext,
 ): Promise<boolean> {
   const { locks } = context.state;
-  if (!locks.abandoned().includes(session)) return false;
-  await tx.counters.set(forfeitRecord(session), 1);
+  if (!locks.abandoned().includes(id)) return false;
+  await tx.counters.set(forfeitRecord(id), 1);
   context.control.requireDurable();
-  locks.forfeit(session);
+  locks.forfeit(id);
   return true;
 }
 
