@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -177,3 +178,22 @@ os.close(fd)
     });
     await rm(scratch, { recursive: true, force: true });
   });
+
+t.test('a mount in use does not keep its daemon from ending; who uses it gets an error', async t => {
+  for (const driver of ['kernel', 'fuse-native']) {
+    const cluster = await startCluster(t, {
+      dataNodes: 1,
+      mounts: 1,
+      mountOptions: ['--driver', driver],
+    });
+    const [mount] = cluster.mounts;
+    if (!mount) throw new Error('no mount');
+    await shell(`echo kept > ${mount.mountPoint}/file`);
+    const user = spawn('sleep', ['60'], { cwd: mount.mountPoint });
+    t.teardown(() => user.kill('SIGKILL'));
+    t.equal(await mount.stop(), 0, driver);
+    user.kill('SIGKILL');
+    await mount.restart();
+    t.equal(await shell(`cat ${mount.mountPoint}/file`), 'kept');
+  }
+});
