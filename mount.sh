@@ -672,6 +672,12 @@ down() {
   lock_home
   settle_mount_point || fail "this cluster is mounted at $OTHER_MOUNT_POINT, not at $MOUNT_POINT; nothing was stopped"
   local name
+  if runs mount; then
+    for name in metadata $(node_names); do
+      runs "$name" ||
+        warn "$name does not run; what was written last may have to wait for it, or be lost ($CALL starts it again)"
+    done
+  fi
   stop_mount
   for name in $(node_names); do
     ! terminate "$name" || STOPPED_NAMES+=("$name")
