@@ -3,6 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { FuseDriver, FuseMount, FuseMountOptions } from '../driver.js';
@@ -15,6 +16,7 @@ const DEVICE = '/dev/fuse';
 const CHILD_FD = 3;
 const ROOT_MODE = '40000';
 const BUSY_MOUNT_MS = 2000;
+const READ_AHEAD_KIB = 4096;
 const CONNECTIONS = '/sys/fs/fuse/connections';
 
 export const kernelDriver: FuseDriver = {
@@ -37,6 +39,7 @@ export const kernelDriver: FuseDriver = {
     const session = new FuseSession({ fd, fileSystem, times: { entryTimeoutMs, attrTimeoutMs }, log });
     const unmounted = session.run();
     const connection = (await findMount(mountPoint))?.deviceMinor;
+    if (connection !== undefined) await widenReadAhead(connection, log);
     return {
       mountPoint,
       unmounted,
@@ -55,6 +58,19 @@ export const kernelDriver: FuseDriver = {
     };
   },
 };
+
+/**
+ * The kernel reads 128 KiB ahead unless told otherwise, and takes no more than that from INIT (process_init_reply in
+ * fs/fuse/inode.c). With less than several requests under way a sequential reader waits for each.
+ */
+async function widenReadAhead(deviceMinor: number, log: Logger): Promise<void> {
+  try {
+    await writeFile(`/sys/class/bdi/0:${deviceMinor}/read_ahead_kb`, String(READ_AHEAD_KIB));
+  } catch (error) {
+    // Without sysfs, as in some containers, reading is slower and right all the same.
+    log.info({ reason: toDfsError(error).message }, "the kernel's read-ahead stays as it is");
+  }
+}
 
 /**
  * Ends a FUSE connection, whoever uses it (Documentation/filesystems/fuse.rst, "Aborting a filesystem connection").
