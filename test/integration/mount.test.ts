@@ -111,7 +111,10 @@ assert sorted(os.listxattr(q)) == ['user.big', 'user.color'], os.listxattr(q)
 os.removexattr(q, 'user.big')
 assert os.listxattr(p) == ['user.color']
 "`);
-      await shell(`rm -r ${second}/dir && test ! -e ${first}/dir`);
+      await shell(`cp -a ${first}/dir ${first}/copied`);
+      const modes = `find . -printf '%P %m %y\\n' | sort`;
+      t.equal(await shell(`cd ${second}/copied && ${modes}`), await shell(`cd ${second}/dir && ${modes}`));
+      await shell(`rm -r ${second}/dir ${second}/copied && test ! -e ${first}/dir`);
     });
 
     await t.test('errors are those of a local file system', async t => {
