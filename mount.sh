@@ -18,8 +18,8 @@ readonly MAX_NODES=100
 readonly OLDEST_NODE=20.15
 
 readonly START_SECONDS=60
-# Longer than the minute for which a mount waits for servers that are away.
-readonly MOUNT_STOP_SECONDS=90
+# A mount waits for servers that are away: a minute while it is unmounted, another while it stores what was written.
+readonly MOUNT_STOP_SECONDS=150
 readonly STOP_SECONDS=30
 readonly KILL_SECONDS=10
 readonly LOCK_SECONDS=600
@@ -539,11 +539,12 @@ spawn_node() {
   spawn "$1" "$DFS_HOME/$1" "$ROOT/bin/data-node" "$HOST" "${2:-0}" "$DFS_HOME/$1" "$PORT"
 }
 
+somebody_listens() { (: <"/dev/tcp/$HOST/$1") 2>/dev/null; }
+
 # Its old port may be somebody else's by now.
 await_node() {
   await_ready "$1" && return
-  read_record "$1"
-  if has_ended "$1" && log_since "$1" "$LOG_MARK" | grep -F EADDRINUSE >/dev/null; then
+  if has_ended "$1" && [[ -r $RUN/$1.port ]] && somebody_listens "$(<"$RUN/$1.port")"; then
     spawn_node "$1"
     await_ready "$1" && return
   fi
@@ -671,6 +672,12 @@ down() {
   lock_home
   settle_mount_point || fail "this cluster is mounted at $OTHER_MOUNT_POINT, not at $MOUNT_POINT; nothing was stopped"
   local name
+  if runs mount; then
+    for name in metadata $(node_names); do
+      runs "$name" ||
+        warn "$name does not run; what was written last may have to wait for it, or be lost ($CALL starts it again)"
+    done
+  fi
   stop_mount
   for name in $(node_names); do
     ! terminate "$name" || STOPPED_NAMES+=("$name")

@@ -17,6 +17,9 @@ const MISSING_ARGUMENTS = {
   other: 'arguments are missing: there are %s, and at least %s are needed',
 } as unknown as string;
 
+/** Stands for an argument that is one dash, which yargs would hand on as nothing. No argument can hold a NUL itself. */
+export const LONE_DASH = '\0-';
+
 /** @param parameters what stands after the program's name */
 export async function runProgram(
   name: string,
@@ -27,7 +30,9 @@ export async function runProgram(
     await parse(name, commands, parameters);
     return DONE;
   } catch (error) {
-    return tell(name, error);
+    const [first] = parameters;
+    const isSubcommand = commands.length > 1 && commands.some(command => command.name === first);
+    return tell(isSubcommand ? `${name} ${first}` : name, error);
   }
 }
 
@@ -37,7 +42,7 @@ async function parse(
   parameters: readonly string[],
 ): Promise<void> {
   const isWholeProgram = commands.length === 1;
-  let program = yargs([...parameters])
+  let program = yargs(parameters.map(parameter => (parameter === '-' ? LONE_DASH : parameter)))
     .scriptName(name)
     .detectLocale(false)
     .exitProcess(false)
@@ -58,7 +63,9 @@ async function parse(
 function tell(name: string, error: unknown): number {
   if (error instanceof OutputClosed) return DONE;
   if (isUsageError(error)) {
-    process.stderr.write(`${name}: ${error.message}\nTry '${name} --help'.\n`);
+    // yargs writes lists of choices over several lines.
+    const sentence = error.message.replaceAll(/\s*\n\s*/g, ' ').trim();
+    process.stderr.write(`${name}: ${sentence}\nTry '${name} --help'.\n`);
     return WRONG_USAGE;
   }
   const reason = toDfsError(error);

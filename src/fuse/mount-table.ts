@@ -6,6 +6,8 @@ export interface MountEntry {
   /** The file system's type with its subtype, e.g. `fuse.dfs`. */
   readonly type: string;
   readonly source: string;
+  /** Of the device number that stat(2) shows for its files; for FUSE it also names the connection. */
+  readonly deviceMinor: number;
 }
 
 const SEPARATOR = ' - ';
@@ -21,10 +23,16 @@ export function parseMountTable(text: string): MountEntry[] {
   for (const line of text.split('\n')) {
     const separator = line.indexOf(SEPARATOR);
     if (separator < 0) continue;
-    const mountPoint = line.slice(0, separator).split(' ')[4];
+    const [, , device, , mountPoint] = line.slice(0, separator).split(' ');
     const [type, source] = line.slice(separator + SEPARATOR.length).split(' ');
     if (mountPoint === undefined || type === undefined || source === undefined) continue;
-    entries.push({ mountPoint: unescape(mountPoint), type: unescape(type), source: unescape(source) });
+    const deviceMinor = Number(device?.split(':')[1] ?? -1);
+    entries.push({
+      mountPoint: unescape(mountPoint),
+      type: unescape(type),
+      source: unescape(source),
+      deviceMinor,
+    });
   }
   return entries;
 }

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -110,7 +111,10 @@ assert sorted(os.listxattr(q)) == ['user.big', 'user.color'], os.listxattr(q)
 os.removexattr(q, 'user.big')
 assert os.listxattr(p) == ['user.color']
 "`);
-      await shell(`rm -r ${second}/dir && test ! -e ${first}/dir`);
+      await shell(`cp -a ${first}/dir ${first}/copied`);
+      const modes = `find . -printf '%P %m %y\\n' | sort`;
+      t.equal(await shell(`cd ${second}/copied && ${modes}`), await shell(`cd ${second}/dir && ${modes}`));
+      await shell(`rm -r ${second}/dir ${second}/copied && test ! -e ${first}/dir`);
     });
 
     await t.test('errors are those of a local file system', async t => {
@@ -177,3 +181,22 @@ os.close(fd)
     });
     await rm(scratch, { recursive: true, force: true });
   });
+
+t.test('a mount in use does not keep its daemon from ending; who uses it gets an error', async t => {
+  for (const driver of ['kernel', 'fuse-native']) {
+    const cluster = await startCluster(t, {
+      dataNodes: 1,
+      mounts: 1,
+      mountOptions: ['--driver', driver],
+    });
+    const [mount] = cluster.mounts;
+    if (!mount) throw new Error('no mount');
+    await shell(`echo kept > ${mount.mountPoint}/file`);
+    const user = spawn('sleep', ['60'], { cwd: mount.mountPoint });
+    t.teardown(() => user.kill('SIGKILL'));
+    t.equal(await mount.stop(), 0, driver);
+    user.kill('SIGKILL');
+    await mount.restart();
+    t.equal(await shell(`cat ${mount.mountPoint}/file`), 'kept');
+  }
+});

@@ -19,9 +19,10 @@ import {
 } from '../copy/transfer.js';
 import { Progress } from '../copy/progress.js';
 import { onEndSignal } from '../interruption.js';
+import { LONE_DASH } from '../program.js';
 import { UsageError } from '../usage-error.js';
 
-const STANDARD_STREAM = '-';
+const STANDARD_STREAM = LONE_DASH;
 const PARENT = Buffer.from('..');
 const DIRECTORY_PERMISSIONS = 0o755;
 
@@ -77,7 +78,7 @@ export const copy = defineCommand({
     const remoteTo = parseRemotePath(to);
     const remote = theOneRemote(from, remoteFrom, to, remoteTo);
     if (parameters.recursive && [from, to].includes(STANDARD_STREAM)) {
-      throw new UsageError(`${STANDARD_STREAM} is one file, which -r cannot make a tree of`);
+      throw new UsageError('- is one file, which -r cannot make a tree of');
     }
     await withInterruption(async options => {
       await withFileSystem('copy', remote.server, parameters, async fileSystem => {

@@ -158,6 +158,8 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
   const seconds = (ms: number): string => String(ms / 1000);
   return [
     'mount',
+    formatEndpoint(parameters.server),
+    mountPoint,
     `--goal=${parameters.goal}`,
     `--driver=${parameters.driver}`,
     `--cache=${parameters.cache}`,
@@ -170,9 +172,6 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     `--log-level=${parameters.logLevel}`,
     ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),
     ...(keyFile === undefined ? [] : [`--key-file=${resolve(keyFile)}`]),
-    '--',
-    formatEndpoint(parameters.server),
-    mountPoint,
   ];
 }
 

@@ -10,6 +10,7 @@ import type { Payload } from '../../protocol/frame.js';
 import { Notification, OUT_HEADER_BYTES, writeU64 } from './wire.js';
 
 const readDevice = promisify(readCallback);
+const MAX_FREE_BUFFERS = 16;
 
 /** A request in memory that belongs to its handler until `release` is called. */
 export interface DeviceRequest {
@@ -89,15 +90,20 @@ export class FuseDevice {
     closeSync(this.#options.fd);
   }
 
+  /** A burst of large writes must not hold on to its memory for ever. */
+  #giveBack(buffer: Buffer): void {
+    if (this.#free.length < MAX_FREE_BUFFERS) this.#free.push(buffer);
+  }
+
   async #readLoop(): Promise<void> {
     const { fd, requestBytes, onRequest, log } = this.#options;
     for (;;) {
       const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
       try {
         const { bytesRead } = await readDevice(fd, buffer, 0, buffer.length, null);
-        onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#free.push(buffer) });
+        onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#giveBack(buffer) });
       } catch (error) {
-        this.#free.push(buffer);
+        this.#giveBack(buffer);
         // A request was withdrawn before it was read (fuse_dev_do_read), or a signal came.
         if (hasCode(error, 'ENOENT', 'EINTR', 'EAGAIN')) continue;
         // ENODEV: unmounted; ECONNABORTED: aborted through /sys/fs/fuse/connections or by umount -f.

@@ -1,10 +1,14 @@
 /** Mounts by speaking the FUSE kernel protocol straight to /dev/fuse. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { DfsError, toDfsError } from '../../protocol/errors.js';
+import { writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import type { Logger } from '../../platform/log.js';
+import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { FuseDriver, FuseMount, FuseMountOptions } from '../driver.js';
 import { prepareMountPoint, unmountOrDetach } from '../mount-point.js';
+import { findMount } from '../mount-table.js';
 import { FuseSession } from './session.js';
 
 const DEVICE = '/dev/fuse';
@@ -12,6 +16,8 @@ const DEVICE = '/dev/fuse';
 const CHILD_FD = 3;
 const ROOT_MODE = '40000';
 const BUSY_MOUNT_MS = 2000;
+const READ_AHEAD_KIB = 4096;
+const CONNECTIONS = '/sys/fs/fuse/connections';
 
 export const kernelDriver: FuseDriver = {
   name: 'kernel',
@@ -32,6 +38,8 @@ export const kernelDriver: FuseDriver = {
     }
     const session = new FuseSession({ fd, fileSystem, times: { entryTimeoutMs, attrTimeoutMs }, log });
     const unmounted = session.run();
+    const connection = (await findMount(mountPoint))?.deviceMinor;
+    if (connection !== undefined) await widenReadAhead(connection, log);
     return {
       mountPoint,
       unmounted,
@@ -41,11 +49,44 @@ export const kernelDriver: FuseDriver = {
         const deadline = new Promise<void>(resolve => {
           clock.setTimer(BUSY_MOUNT_MS, resolve, true);
         });
-        await Promise.race([unmounted, deadline]);
+        const isBusy = await Promise.race([unmounted.then(() => false), deadline.then(() => true)]);
+        if (!isBusy || connection === undefined) return;
+        log.warn({ mountPoint }, 'somebody still uses the mount; cutting it off');
+        await abortConnection(connection);
+        await unmounted;
       },
     };
   },
 };
+
+/**
+ * The kernel reads 128 KiB ahead unless told otherwise, and takes no more than that from INIT (process_init_reply in
+ * fs/fuse/inode.c). With less than several requests under way a sequential reader waits for each.
+ */
+async function widenReadAhead(deviceMinor: number, log: Logger): Promise<void> {
+  try {
+    await writeFile(`/sys/class/bdi/0:${deviceMinor}/read_ahead_kb`, String(READ_AHEAD_KIB));
+  } catch (error) {
+    // Without sysfs, as in some containers, reading is slower and right all the same.
+    log.info({ reason: toDfsError(error).message }, "the kernel's read-ahead stays as it is");
+  }
+}
+
+/**
+ * Ends a FUSE connection, whoever uses it (Documentation/filesystems/fuse.rst, "Aborting a filesystem connection").
+ * Without this the reads that wait in the kernel would keep the process from ending.
+ */
+async function abortConnection(connection: number): Promise<void> {
+  const path = `${CONNECTIONS}/${connection}/abort`;
+  try {
+    await writeFile(path, '1');
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw toDfsError(error).within('cannot cut off a mount that is in use');
+    // The control file system is not mounted everywhere, for instance in containers.
+    await promisify(execFile)('mount', ['-t', 'fusectl', 'fusectl', CONNECTIONS]);
+    await writeFile(path, '1');
+  }
+}
 
 function openDevice(): number {
   try {

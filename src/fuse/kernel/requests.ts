@@ -35,6 +35,7 @@ const BODY = IN_HEADER_BYTES;
 const TYPE_SHIFT = 12;
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
+const SYSTEM_PREFIX = Buffer.from('system.');
 
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
@@ -219,6 +220,7 @@ export class FuseRequests {
 
   async #getxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY + 8, 1);
+    refuseAcl(nameOf(name));
     return sized(await this.#fileSystem.getxattr(inode, nameOf(name)), bytes.readUInt32LE(BODY));
   }
 
@@ -231,6 +233,7 @@ export class FuseRequests {
   async #setxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const size = bytes.readUInt32LE(BODY);
     const [name] = readNames(bytes, BODY + 8, 1);
+    refuseAcl(nameOf(name));
     const at = BODY + 8 + nameOf(name).length + 1;
     const value = Buffer.from(bytes.subarray(at, at + size));
     return await done(this.#fileSystem.setxattr(inode, nameOf(name), value, bytes.readUInt32LE(BODY + 4)));
@@ -283,6 +286,16 @@ const O_EXCL = 0o200;
 function nameOf(name: Buffer | undefined): Buffer {
   if (!name) throw new DfsError('EINVAL', 'the kernel sent a request without a name');
   return name;
+}
+
+/**
+ * ACLs travel as attributes of this name. One that was kept but not obeyed would be worse than none: `cp -a` leaves
+ * the mode of a directory to it.
+ */
+function refuseAcl(name: Buffer): void {
+  if (name.subarray(0, SYSTEM_PREFIX.length).equals(SYSTEM_PREFIX)) {
+    throw new DfsError('EOPNOTSUPP', 'POSIX ACLs are not known here');
+  }
 }
 
 function handleOf(bytes: Buffer): number {

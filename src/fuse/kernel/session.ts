@@ -21,7 +21,7 @@ const MAX_REQUEST_BYTES = 1 << 20;
 const PAGE_BYTES = 4096;
 const MAX_READAHEAD_BYTES = 1 << 20;
 /** Requests that the kernel has under way without anybody waiting for them (read-ahead, write-back). */
-const MAX_BACKGROUND = 64;
+const MAX_BACKGROUND = 32;
 /** Reads waiting in the kernel; measured: more do not make anything faster, fewer make parallel readers slower. */
 const READERS = 3;
 const INIT_OUT_BYTES = 64;

@@ -8,7 +8,7 @@ t.test('mount points with odd names and optional fields are read as the kernel w
     '',
   ].join('\n');
   t.same(parseMountTable(text), [
-    { mountPoint: '/proc', type: 'proc', source: 'proc' },
-    { mountPoint: '/mnt/a b\\c', type: 'fuse.dfs', source: 'dfs@127.0.0.1:8000' },
+    { mountPoint: '/proc', type: 'proc', source: 'proc', deviceMinor: 20 },
+    { mountPoint: '/mnt/a b\\c', type: 'fuse.dfs', source: 'dfs@127.0.0.1:8000', deviceMinor: 39 },
   ]);
 });
