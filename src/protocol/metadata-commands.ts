@@ -8,6 +8,7 @@ import {
   MAX_GRANTS,
   MAX_OPEN_INODES,
   MAX_PATH_NAMES,
+  MAX_REVOKED,
   MAX_XATTR_VALUE_BYTES,
 } from './limits.js';
 import {
@@ -101,6 +102,12 @@ export const nodes = command('nodes', 3, {
 
 // ---- sessions
 
+/**
+ * How long the client may answer from what it caches, counted from when it sent the request; 0: it may not. (DESIGN
+ * decision 5.)
+ */
+const LeaseMs = SafeInteger;
+
 /** Begins a session, or takes up one after the connection broke. */
 export const session = command('session', 10, {
   request: Type.Object({
@@ -111,6 +118,8 @@ export const session = command('session', 10, {
     client: Type.String({ maxLength: 255 }),
     /** Inodes that this client has open. */
     opens: Type.Array(InodeNumber, { maxItems: MAX_OPEN_INODES }),
+    /** It keeps what it is told, drops it at `revoke`, and wants a lease. */
+    caches: Type.Optional(Type.Boolean()),
   }),
   reply: Type.Object({
     session: SafeInteger,
@@ -118,18 +127,37 @@ export const session = command('session', 10, {
     /** False: the old session had ended, this is a new one; of what the old one had in flight nothing is known. */
     resumed: Type.Boolean(),
     cluster: Type.String(),
+    leaseMs: LeaseMs,
   }),
 });
 
-/** Says that the session's client lives. */
+/** Says that the session's client lives, and whether it keeps what it is told (as for `session`). */
 export const renew = command('renew', 11, {
-  request: Type.Object({ session: SafeInteger }),
-  reply: Nothing,
+  request: Type.Object({ session: SafeInteger, caches: Type.Optional(Type.Boolean()) }),
+  reply: Type.Object({ leaseMs: LeaseMs }),
 });
 
 /** Ends a session: what it had open is closed. */
 export const end = command('end', 12, {
   request: Type.Object({ session: SafeInteger }),
+  reply: Nothing,
+});
+
+/**
+ * Sent by the metadata server to a session that caches: what is named here has changed, or is about to be acknowledged
+ * as changed. The reply says that nothing of it will be answered from a cache any more.
+ */
+export const revoke = command('revoke', 14, {
+  request: Type.Object({
+    /** Inodes whose attributes changed, and their content unless `version` is the one that is cached. */
+    inodes: Type.Array(Type.Object({ inode: InodeNumber, version: SafeInteger }), { maxItems: MAX_REVOKED }),
+    /** Names that came, went, or lead to another inode. */
+    names: Type.Array(Type.Object(Dentry), { maxItems: MAX_REVOKED }),
+    /** Directories of which every name is to be dropped. */
+    directories: Type.Array(InodeNumber, { maxItems: MAX_REVOKED }),
+    /** All that the session caches. */
+    everything: Type.Boolean(),
+  }),
   reply: Nothing,
 });
 

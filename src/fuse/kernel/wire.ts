@@ -85,10 +85,18 @@ export const WRITE_DATA_OFFSET = IN_HEADER_BYTES + 40;
 export const DIRENT_NAME_OFFSET = 24;
 
 /** How long the kernel may believe what it was told, in milliseconds. */
-export interface CacheTimes {
+export interface EntryTimes {
   readonly entryTimeoutMs: number;
   readonly attrTimeoutMs: number;
 }
+
+/** The same with names that are not there. */
+export interface CacheTimes extends EntryTimes {
+  readonly negativeTimeoutMs: number;
+}
+
+/** Flags of fuse_open_out */
+export const OpenFlag = { keepCache: 1 << 1 } as const;
 
 export interface RequestHeader {
   readonly length: number;
