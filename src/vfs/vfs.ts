@@ -322,7 +322,8 @@ export class Vfs implements FileSystem {
   }
 
   async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
-    const page = await this.#client.session.ask(readdir, { inode, after, limit });
+    const request = { inode, after, limit: Math.min(limit, MAX_DIRECTORY_PAGE) };
+    const page = await this.#client.session.ask(readdir, request);
     const entries = page.entries.map(({ name, attributes }) => ({
       name: Buffer.from(name),
       attributes: this.#present(attributes),
