@@ -38,6 +38,11 @@ export class ExtentMap {
     if (version !== this.#version) this.#reset(version);
   }
 
+  /** The file is at `version` by now, or at a later one: what is known of an earlier one is forgotten. */
+  overtake(version: number): void {
+    if (version > this.#version) this.#reset(version);
+  }
+
   /** Forgets everything, also what is true: locations may have changed though the content did not. */
   clear(): void {
     this.#reset(this.#version);

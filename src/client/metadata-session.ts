@@ -15,10 +15,11 @@ import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_OPEN_INODES, SESSION_RENEW_MS, SESSION_TIMEOUT_MS } from '../protocol/limits.js';
-import { end, open, release, renew, session } from '../protocol/metadata-commands.js';
+import { end, open, release, renew, revoke, session } from '../protocol/metadata-commands.js';
 import type { Attributes, Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
-import type { RpcConnection } from '../rpc/connection.js';
+import { Routes, type RpcConnection } from '../rpc/connection.js';
+import { CacheLease } from './cache-lease.js';
 import { HeldLocks } from './held-locks.js';
 
 export interface MetadataSessionOptions {
@@ -38,6 +39,8 @@ export interface MetadataSessionOptions {
 const ATTEMPT_TIMEOUT_MS = 15_000;
 const GREETING_TIMEOUT_MS = 5000;
 const RETRY_PAUSE_MS = 20;
+/** How often a client that caches tries to come back: others may wait for it to drop what it has. */
+const RETURN_MS = 250;
 
 export class MetadataSession {
   readonly #options: MetadataSessionOptions;
@@ -54,11 +57,14 @@ export class MetadataSession {
   readonly heldLocks = new HeldLocks();
   /** Told of the inodes on which locks were lost, because the client was away for too long. */
   onLocksLost: (inodes: readonly number[]) => void = () => undefined;
+  /** Whether what the server tells may be kept. */
+  readonly lease: CacheLease;
   #renewTimer: Timer | undefined;
   #isClosed = false;
 
   constructor(options: MetadataSessionOptions) {
     this.#options = options;
+    this.lease = new CacheLease(options.clock, options.log);
     this.#rpc = new RpcClient({
       network: options.network,
       clock: options.clock,
@@ -67,6 +73,10 @@ export class MetadataSession {
       endpoint: options.metadata,
       key: options.key,
       greet: async connection => await this.#greet(connection),
+      routes: new Routes().on(revoke, async revocation => {
+        await this.lease.revoke(revocation);
+        return {};
+      }),
     });
   }
 
@@ -74,6 +84,14 @@ export class MetadataSession {
   async start(): Promise<void> {
     await this.#rpc.connect(this.#options.clock.monotonicMs());
     this.#scheduleRenewal();
+  }
+
+  /** From now on this client keeps what it is told, as far as `lease` allows. Rejects as a request does. */
+  async beginCaching(): Promise<void> {
+    this.lease.want();
+    await this.#untilAnswered(renew.name, async (connection, timeoutMs) => {
+      await this.#renewOn(connection, timeoutMs);
+    });
   }
 
   get cluster(): string {
@@ -181,6 +199,7 @@ export class MetadataSession {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#renewTimer?.cancel();
+    this.lease.close();
     try {
       const { clock } = this.#options;
       const connection = await this.#rpc.connect(clock.monotonicMs());
@@ -245,17 +264,20 @@ export class MetadataSession {
   async #checkSession(connection: RpcConnection | undefined): Promise<void> {
     if (!connection || connection.isClosed) return;
     try {
-      await connection.call(renew, { session: this.#session }, { timeoutMs: GREETING_TIMEOUT_MS });
+      await this.#renewOn(connection, GREETING_TIMEOUT_MS);
     } catch (error) {
       if (hasCode(error, 'ESTALE')) connection.close(new DfsError('ECONNRESET', 'the session ended'));
     }
   }
 
   async #greet(connection: RpcConnection): Promise<void> {
+    const { lease } = this;
+    const sentMs = this.#options.clock.monotonicMs();
     const greeting = {
       secret: this.#secret,
       client: this.#options.clientName.slice(0, 255),
       opens: [...this.#opens.keys()],
+      caches: lease.isWanted,
     };
     const options = { timeoutMs: GREETING_TIMEOUT_MS };
     const locks = this.heldLocks.all();
@@ -269,10 +291,13 @@ export class MetadataSession {
         { old: this.#session, new: reply.session },
         'the metadata server began a new session',
       );
+      // A session that is resumed is told by the server to drop everything.
+      lease.lose();
     }
     this.#session = reply.session;
     this.#secret = Buffer.from(reply.secret);
     this.#cluster = reply.cluster;
+    lease.grant(sentMs, reply.leaseMs);
     connection.onClose(() => void this.#comeBack());
   }
 
@@ -301,17 +326,19 @@ export class MetadataSession {
     this.onLocksLost(inodes);
   }
 
-  #scheduleRenewal(): void {
+  #scheduleRenewal(delayMs = SESSION_RENEW_MS): void {
     if (this.#isClosed) return;
-    this.#renewTimer = this.#options.clock.setTimer(SESSION_RENEW_MS, () => void this.#renew(), true);
+    this.#renewTimer?.cancel();
+    this.#renewTimer = this.#options.clock.setTimer(delayMs, () => void this.#renew(), true);
   }
 
   async #renew(): Promise<void> {
+    let delayMs = SESSION_RENEW_MS;
     try {
       const { clock } = this.#options;
       const connection = await this.#rpc.connect(clock.monotonicMs());
       try {
-        await connection.call(renew, { session: this.#session }, { timeoutMs: GREETING_TIMEOUT_MS });
+        await this.#renewOn(connection, GREETING_TIMEOUT_MS);
       } catch (error) {
         if (hasCode(error, 'ESTALE', 'ETIMEDOUT')) connection.close(toDfsError(error));
         throw error;
@@ -319,8 +346,17 @@ export class MetadataSession {
     } catch (error) {
       // The next request, or the next renewal, makes a new connection; until then there is nothing to tell anybody.
       this.#options.log.debug({ reason: toDfsError(error).message }, 'the session was not renewed');
+      if (this.lease.isWanted) delayMs = RETURN_MS;
     }
-    this.#scheduleRenewal();
+    this.#scheduleRenewal(delayMs);
+  }
+
+  async #renewOn(connection: RpcConnection, timeoutMs: number): Promise<void> {
+    const { lease } = this;
+    const sentMs = this.#options.clock.monotonicMs();
+    const request = { session: this.#session, caches: lease.isWanted };
+    const { reply } = await connection.call(renew, request, { timeoutMs });
+    lease.grant(sentMs, reply.leaseMs);
   }
 }
 

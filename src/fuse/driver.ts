@@ -10,7 +10,10 @@ export interface FuseMountOptions {
   readonly source: string;
   /** Other users than the one who mounts may look in; the kernel checks permissions in any case. */
   readonly allowOther: boolean;
-  /** How long the kernel may believe names, attributes and absent names, in milliseconds. */
+  /**
+   * How long the kernel may believe names, attributes and absent names, in milliseconds, where no lease says that they
+   * are true; changes by others show late then.
+   */
   readonly entryTimeoutMs: number;
   readonly attrTimeoutMs: number;
   readonly negativeTimeoutMs: number;

@@ -54,7 +54,8 @@ async function checkEmptyDirectory(path: string): Promise<void> {
 async function isAlive(mountPoint: string): Promise<boolean> {
   try {
     // In a process of its own: should the mount hang, only that process does.
-    await run('stat', ['--', mountPoint], { timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    // Of the file system rather than the directory, whose attributes the kernel may know without the daemon.
+    await run('stat', ['-f', '--', mountPoint], { timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
     return true;
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';

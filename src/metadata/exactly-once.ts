@@ -48,7 +48,10 @@ export class ExactlyOnce {
     }
     const remembered =
       once.sequence <= session.highest ? await current.replies.get(session.id, once.sequence) : undefined;
-    if (remembered) return repeat(operation, request, decodeOutcome<Static<Reply>>(remembered), context);
+    if (remembered) {
+      context.trace.isRepeated = true;
+      return repeat(operation, request, decodeOutcome<Static<Reply>>(remembered), context);
+    }
     if (session.replies >= MAX_REPLIES) {
       throw new DfsError('EAGAIN', `${MAX_REPLIES} replies to this client are not acknowledged`);
     }

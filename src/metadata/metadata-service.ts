@@ -5,9 +5,12 @@ import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
-import { GroupCommit, type Durability, type TaskControl } from './group-commit.js';
+import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
 import { LockService } from './locks/lock-service.js';
+import { ChangeTrace } from './leases/change-trace.js';
+import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
+import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
 import { NodeTable } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
@@ -52,6 +55,7 @@ export class MetadataService {
       sessions,
       opens: new OpenTable(),
       locks: new LockService(clock, sessions),
+      leases: new LeaseTable(clock, log),
       nodes: new NodeTable(clock.monotonicMs()),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
@@ -94,22 +98,40 @@ export class MetadataService {
   ): Promise<Static<Reply>> {
     if (peer) this.#noteHeard(peer);
     const once = onceOf(request);
-    if (!once) {
-      return await this.#commits.submit(
-        async (tx, control) => await operation.execute(tx, request, this.#context(control, peer)),
+    const session = once?.session ?? (peer && this.#sessions.get(peer));
+    const trace = new ChangeTrace();
+    try {
+      if (!once) {
+        return await this.#submit(
+          session,
+          trace,
+          peer,
+          async (tx, context) => await operation.execute(tx, request, context),
+        );
+      }
+      const outcome = await this.#submit(
+        session,
+        trace,
+        peer,
+        async (tx, context) => await this.#once.execute(tx, operation, request, once, context),
       );
+      if ('refusal' in outcome) throw outcome.refusal;
+      return outcome.reply;
+    } finally {
+      // Also after an error: a long request may have failed when a part of it was committed.
+      const revoked = this.#state.leases.revoke(session, trace);
+      // What is not numbered changes nothing that anybody is promised to see.
+      if (once && revoked) await revoked;
     }
-    const outcome = await this.#commits.submit(
-      async (tx, control) =>
-        await this.#once.execute(tx, operation, request, once, this.#context(control, peer)),
-    );
-    if ('refusal' in outcome) throw outcome.refusal;
-    return outcome.reply;
   }
 
-  /** Every request on this connection says from now on that the session's client lives. */
-  bind(peer: Peer, session: number): void {
+  /**
+   * Every request on this connection says from now on that the session's client lives, and comes from it.
+   * @param send tells the client what to drop of its caches
+   */
+  bind(peer: Peer, session: number, isResumed: boolean, send: SendRevocation): void {
     this.#sessions.set(peer, session);
+    this.#state.leases.connect(session, send, isResumed);
   }
 
   /** Finishes what was begun, puts everything on stable storage and closes the store. May be called twice. */
@@ -121,14 +143,15 @@ export class MetadataService {
   async #close(): Promise<void> {
     this.#state.locks.close();
     await this.#background.close();
+    this.#state.leases.close();
     await this.#commits.close();
     await this.#store.close();
   }
 
   async #load(tx: StoreTransaction): Promise<void> {
-    const { sessions, nodes, locks, clock } = this.#state;
+    const { sessions, leases, locks, nodes, clock } = this.#state;
     for (const record of await tx.nodes.all()) nodes.load(record);
-    for (const { session, secret, client, acknowledged } of await tx.sessions.all()) {
+    for (const { session, secret, client, acknowledged, caches } of await tx.sessions.all()) {
       const { count, highest } = await tx.replies.summary(session);
       if ((await tx.counters.get(forfeitRecord(session))) > 0) locks.forfeit(session);
       sessions.add({
@@ -142,19 +165,41 @@ export class MetadataService {
         // The time that the server was away does not count.
         heardMs: clock.monotonicMs(),
         isResumed: false,
+        caches,
       });
+      if (caches) leases.presume(session);
     }
   }
 
   async #run(piece: Piece): Promise<boolean> {
-    return await this.#commits.submit(
-      async (tx, control) => await piece(tx, this.#context(control, undefined)),
-    );
+    const trace = new ChangeTrace();
+    try {
+      return await this.#submit(undefined, trace, undefined, piece);
+    } finally {
+      void this.#state.leases.revoke(undefined, trace);
+    }
   }
 
-  #context(control: TaskControl, peer: Peer | undefined): OperationContext {
-    const now = this.#options.clock.now();
-    return { now, nowMs: toMs(now), state: this.#state, control, peer };
+  /** Runs `work` in a transaction that notes what the session reads, and what is changed. */
+  async #submit<Result>(
+    session: number | undefined,
+    trace: ChangeTrace,
+    peer: Peer | undefined,
+    work: (tx: StoreTransaction, context: OperationContext) => Promise<Result>,
+  ): Promise<Result> {
+    return await this.#commits.submit(async (tx, control) => {
+      trace.clear();
+      const noteRead = this.#state.leases.reader(session);
+      const now = this.#options.clock.now();
+      return await work(new TracedTransaction(tx, trace, noteRead), {
+        now,
+        nowMs: toMs(now),
+        state: this.#state,
+        control: new TracedControl(control, trace, noteRead),
+        peer,
+        trace,
+      });
+    });
   }
 
   #noteHeard(peer: Peer): void {

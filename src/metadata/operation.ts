@@ -3,6 +3,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Timespec } from '../platform/clock.js';
 import type { Command } from '../protocol/command.js';
 import type { TaskControl } from './group-commit.js';
+import type { ChangeTrace } from './leases/change-trace.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import type { StoreTransaction } from './store/store.js';
@@ -16,6 +17,7 @@ export interface OperationContext {
   readonly state: ServerState;
   readonly control: TaskControl;
   readonly peer: Peer | undefined;
+  readonly trace: ChangeTrace;
 }
 
 /** Every check of a request comes before its first change, to the store or to what is kept in memory. */

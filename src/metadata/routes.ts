@@ -1,6 +1,8 @@
 /** Which operation answers which command. */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
+import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
+import { revoke } from '../protocol/metadata-commands.js';
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
@@ -52,7 +54,10 @@ export function metadataRoutes(service: MetadataService): Routes {
 
   routes.on(session.command, async (request, { connection }) => {
     const reply = await service.execute(session, request, connection);
-    service.bind(connection, reply.session);
+    const isResumed = reply.resumed;
+    service.bind(connection, reply.session, isResumed, async revocation => {
+      await connection.call(revoke, revocation, { timeoutMs: LEASE_MS + LEASE_MARGIN_MS });
+    });
     return reply;
   });
   answer(renew);

@@ -3,6 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Random } from '../platform/random.js';
 import type { IdAllocator } from './id-allocator.js';
 import type { LockService } from './locks/lock-service.js';
+import type { LeaseTable } from './leases/lease-table.js';
 import type { NodeTable } from './node-table.js';
 import type { OpenTable } from './open-table.js';
 import type { SessionTable } from './session-table.js';
@@ -13,6 +14,7 @@ export interface ServerState {
   readonly sessions: SessionTable;
   readonly opens: OpenTable;
   readonly locks: LockService;
+  readonly leases: LeaseTable;
   readonly nodes: NodeTable;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;

@@ -19,6 +19,8 @@ export interface Session {
   heardMs: number;
   /** Whether the client told this process what it has open. */
   isResumed: boolean;
+  /** Whether the store says that it caches. */
+  caches: boolean;
 }
 
 /** Time after the last session resumed in which a repeated request may still bring back what it had opened. */

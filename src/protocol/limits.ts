@@ -65,6 +65,14 @@ export const MAX_FRAME_PAYLOAD_BYTES = MAX_CHUNK_BYTES;
 export const SESSION_TIMEOUT_MS = 60_000;
 /** How often a client renews its session. */
 export const SESSION_RENEW_MS = 10_000;
+/** How long a client may believe what it caches, from the moment at which it asked for its lease to be renewed. */
+export const LEASE_MS = 20_000;
+/** The metadata server takes a lease for over so much later: clocks differ, and dropping a large cache takes time. */
+export const LEASE_MARGIN_MS = 5000;
+/** Inodes, and names, in one `revoke`; beyond that everything is to be dropped. */
+export const MAX_REVOKED = 4096;
+/** Inodes that one session may cache; beyond that it is told to drop everything. */
+export const MAX_LEASED_INODES = 1 << 20;
 /** How long a grant may be used. Longer than any retry, so that a write never fails for being slow. */
 export const GRANT_LIFETIME_MS = 3_600_000;
 /** How often a data node tells the metadata server that it lives. */

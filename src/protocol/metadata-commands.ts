@@ -9,6 +9,7 @@ import {
   MAX_GRANTS,
   MAX_OPEN_INODES,
   MAX_PATH_NAMES,
+  MAX_REVOKED,
   MAX_XATTR_VALUE_BYTES,
 } from './limits.js';
 import {
@@ -105,6 +106,12 @@ export const nodes = command('nodes', 3, {
 
 // ---- sessions
 
+/**
+ * How long the client may answer from what it caches, counted from when it sent the request; 0: it may not. (DESIGN
+ * decision 5.)
+ */
+const LeaseMs = SafeInteger;
+
 /** Begins a session, or takes up one after the connection broke. */
 export const session = command('session', 10, {
   request: Type.Object({
@@ -117,6 +124,8 @@ export const session = command('session', 10, {
     opens: Type.Array(InodeNumber, { maxItems: MAX_OPEN_INODES }),
     /** The locks that this client holds, all of them; none when left out. */
     locks: Type.Optional(Type.Array(Lock, { maxItems: MAX_DECLARED_LOCKS })),
+    /** It keeps what it is told, drops it at `revoke`, and wants a lease. */
+    caches: Type.Optional(Type.Boolean()),
   }),
   reply: Type.Object({
     session: SafeInteger,
@@ -129,18 +138,37 @@ export const session = command('session', 10, {
      */
     locksKept: Type.Boolean(),
     cluster: Type.String(),
+    leaseMs: LeaseMs,
   }),
 });
 
-/** Says that the session's client lives. */
+/** Says that the session's client lives, and whether it keeps what it is told (as for `session`). */
 export const renew = command('renew', 11, {
-  request: Type.Object({ session: SafeInteger }),
-  reply: Nothing,
+  request: Type.Object({ session: SafeInteger, caches: Type.Optional(Type.Boolean()) }),
+  reply: Type.Object({ leaseMs: LeaseMs }),
 });
 
 /** Ends a session: what it had open is closed. */
 export const end = command('end', 12, {
   request: Type.Object({ session: SafeInteger }),
+  reply: Nothing,
+});
+
+/**
+ * Sent by the metadata server to a session that caches: what is named here has changed, or is about to be acknowledged
+ * as changed. The reply says that nothing of it will be answered from a cache any more.
+ */
+export const revoke = command('revoke', 14, {
+  request: Type.Object({
+    /** Inodes whose attributes changed, and their content unless `version` is the one that is cached. */
+    inodes: Type.Array(Type.Object({ inode: InodeNumber, version: SafeInteger }), { maxItems: MAX_REVOKED }),
+    /** Names that came, went, or lead to another inode. */
+    names: Type.Array(Type.Object(Dentry), { maxItems: MAX_REVOKED }),
+    /** Directories of which every name is to be dropped. */
+    directories: Type.Array(InodeNumber, { maxItems: MAX_REVOKED }),
+    /** All that the session caches. */
+    everything: Type.Boolean(),
+  }),
   reply: Nothing,
 });
 

@@ -19,6 +19,8 @@ export interface RpcClientOptions {
   readonly log: Logger;
   readonly endpoint: Endpoint;
   readonly key?: Uint8Array | undefined;
+  /** What this end answers, should the server ask. */
+  readonly routes?: Routes;
   /** Done on each new connection before anybody else may use it; throwing makes the connection fail. */
   readonly greet?: (connection: RpcConnection) => Promise<void>;
 }
@@ -75,13 +77,13 @@ export class RpcClient {
   }
 
   async #open(): Promise<RpcConnection> {
-    const { network, clock, log, endpoint, random } = this.#options;
+    const { network, clock, log, endpoint, random, routes = new Routes() } = this.#options;
     const where = `${endpoint.host}:${endpoint.port}`;
     if (this.#backoffMs > 0) await sleep(clock, this.#backoffMs * (0.5 + random.fraction() / 2));
     let connection: RpcConnection | undefined;
     try {
       const bytes = await network.connect(endpoint, CONNECT_TIMEOUT_MS);
-      connection = new RpcConnection(bytes, { clock, log, routes: new Routes() });
+      connection = new RpcConnection(bytes, { clock, log, routes });
       connection.start();
       await this.#authenticate(connection);
       await this.#options.greet?.(connection);

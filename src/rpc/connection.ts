@@ -104,6 +104,8 @@ const ErrorMessage = new MessageShape(
 
 /** Requests of one connection that are being answered before it is read no further. */
 const MAX_REQUESTS_AT_ONCE = 512;
+/** The same while we wait for answers of the other side, which come by the same stream as its requests. */
+const MAX_REQUESTS_WHILE_ASKING = 16 * MAX_REQUESTS_AT_ONCE;
 /** Payload bytes of such requests. */
 const MAX_PAYLOAD_AT_ONCE_BYTES = 64 << 20;
 /** A peer that takes nothing of what it asked for during this time is gone, or might as well be. */
@@ -235,6 +237,7 @@ export class RpcConnection {
         },
       });
       this.#send(FrameKind.request, command.number, requestId, header, payload);
+      if (this.#isReadingPaused) this.#applyBackpressure();
     });
   }
 
@@ -378,13 +381,18 @@ export class RpcConnection {
     }
   }
 
-  /** Stops reading while too much is being answered or the other side does not take its answers. */
+  /**
+   * Stops reading while too much is being answered or the other side does not take its answers. Who waits for answers
+   * reads on all the longer: our answers to its requests may depend on them (a change waits for `revoke`), and two ends
+   * that both stop reading until the other one reads would wait for ever.
+   */
   #applyBackpressure(): void {
     const { stream } = this.#bytes;
+    const isAsking = this.#pending.size > 0;
     const isFull =
-      this.#requestsAtOnce >= MAX_REQUESTS_AT_ONCE ||
+      this.#requestsAtOnce >= (isAsking ? MAX_REQUESTS_WHILE_ASKING : MAX_REQUESTS_AT_ONCE) ||
       this.#payloadAtOnceBytes >= MAX_PAYLOAD_AT_ONCE_BYTES ||
-      (stream.writableNeedDrain && this.#requestsAtOnce > 0) ||
+      (stream.writableNeedDrain && this.#requestsAtOnce > 0 && !isAsking) ||
       (this.#options.memory?.isFull === true && this.#requestsAtOnce > 0);
     if (isFull === this.#isReadingPaused) return;
     this.#isReadingPaused = isFull;

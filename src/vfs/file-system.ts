@@ -2,6 +2,7 @@
  * What a mounted DFS can do, as its users see it: the FUSE drivers, and the commands that move files. POSIX semantics
  * on inodes; every method rejects with a DfsError that carries the errno of the POSIX page named there.
  */
+import type { CacheKeeper } from '../client/cache-lease.js';
 import type { Payload } from '../protocol/frame.js';
 import type { NodeStatus } from '../protocol/metadata-commands.js';
 import type { Attributes, Lock, TimeOrNow } from '../protocol/types.js';
@@ -55,7 +56,29 @@ export interface Statfs {
   readonly liveNodes: number;
 }
 
+export type { CacheKeeper, Revocation } from '../client/cache-lease.js';
+
+/** What of its replies the file system allows to be kept, by those who can be told to drop it again. */
+export interface KeepingLease {
+  /** Taken before a request is made. */
+  ticket(): number;
+  /** Whether what the reply says of names in the directory may be kept until it is revoked. */
+  mayKeepNames(ticket: number, directory: number): boolean;
+  /** The same for an inode's attributes. */
+  mayKeepAttributes(ticket: number, inode: number): boolean;
+  /** The same for its content. */
+  mayKeepContent(ticket: number, inode: number): boolean;
+}
+
 export interface FileSystem {
+  /**
+   * Lets `keeper` keep what it is told: every change by another client is told to it, and waits for it. Changes made
+   * through this file system are not told to it, for it sees them pass. Rejects as any request does.
+   */
+  keepCaches(keeper: CacheKeeper): Promise<KeepingLease>;
+  /** The keeper keeps nothing any more. */
+  endCaches(keeper: CacheKeeper): void;
+
   /**
    * The inode at the end of a path, walked in one round trip.
    * @param names the path's names
@@ -134,8 +157,11 @@ export interface FileSystem {
   /** fsync(2) of a directory: every change that was acknowledged is on stable storage. */
   fsyncDirectory(inode: number): Promise<void>;
 
-  /** One page of a directory in name order, without `.` and `..`; `after` is the last name of the page before. */
-  readdirPage(inode: number, after: Uint8Array): Promise<DirectoryPage>;
+  /**
+   * One page of a directory in name order, without `.` and `..`; `after` is the last name of the page before.
+   * @param limit the most entries; as many as go into one reply when left out
+   */
+  readdirPage(inode: number, after: Uint8Array, limit?: number): Promise<DirectoryPage>;
   /** All of a directory's entries in name order, without `.` and `..`. */
   readdir(inode: number): AsyncIterable<DirectoryEntry>;
   /** Every entry that is no directory below `root`, in path order; with `recursive` false only the directory's own entries. */

@@ -28,6 +28,8 @@ export interface WriterSurroundings {
   readonly chunkBytes: number;
   /** Bounds how many chunks are being stored at once. */
   readonly storeLimit: LimitFunction;
+  /** Told of an inode whose written data could not be stored. */
+  readonly onLost: (inode: number) => void;
 }
 
 /** Whoever owns the writer. */

@@ -5,7 +5,7 @@ import type { ExtentMap } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
-import { sync } from '../protocol/metadata-commands.js';
+import { getattr, sync } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import { FileWriter, type UnsyncedData, type WriterSurroundings } from './file-writer.js';
 import { assemble, overlay, type PlacedBytes } from './overlay.js';
@@ -32,6 +32,10 @@ export class OpenFile {
   handles = 0;
   /** The server said that the file has no `security.capability`, which the kernel asks for before each write. */
   hasNoCapability = false;
+  /** Another client changed the file since the attributes were told. */
+  #isStale = false;
+  /** The newer ones are being asked for. */
+  #refreshing: Promise<void> | undefined;
 
   /**
    * @param isNew it was created just now, so nobody can have written to it
@@ -53,6 +57,7 @@ export class OpenFile {
       failed: error => {
         this.#failures += 1;
         this.#lastFailure = error;
+        shared.onLost(attributes.inode);
       },
     });
   }
@@ -72,6 +77,12 @@ export class OpenFile {
 
   get size(): number {
     return Math.max(this.#attributes.size, this.#writer.pendingEnd);
+  }
+
+  /** The metadata server says that another client changed the file, or cannot be heard any more. */
+  mayBeStale(): void {
+    this.#isStale = true;
+    this.hasNoCapability = false;
   }
 
   /** Takes over attributes that the metadata server told, unless newer ones are known. */
@@ -99,6 +110,10 @@ export class OpenFile {
 
   /** As FileSystem.read. */
   async read(readAhead: ReadAhead, offset: number, length: number): Promise<Payload> {
+    while (this.#isStale || this.#refreshing) {
+      this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined));
+      await this.#refreshing;
+    }
     const { size } = this;
     const wanted = Math.min(length, size - offset);
     if (wanted <= 0) return NO_PAYLOAD;
@@ -170,6 +185,18 @@ export class OpenFile {
 
   get #clock(): Clock {
     return this.#shared.clock;
+  }
+
+  /** Asks how long the file is by now, and at which version. */
+  async #refresh(): Promise<void> {
+    this.#isStale = false;
+    try {
+      const { attributes } = await this.#shared.client.session.ask(getattr, { inode: this.inode });
+      this.note(attributes);
+    } catch (error) {
+      this.#isStale = true;
+      throw error;
+    }
   }
 
   #range(offset: number, length: number, isSequential: boolean): ReadRange {

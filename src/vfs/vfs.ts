@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import pLimit from 'p-limit';
 import { LRUCache } from 'lru-cache';
+import type { CacheKeeper, Revocation } from '../client/cache-lease.js';
 import { Client } from '../client/client.js';
 import { ExtentMap } from '../client/extent-map.js';
 import type { Timer } from '../platform/clock.js';
@@ -44,6 +45,7 @@ import type {
   FileHandle,
   FileLock,
   FileSystem,
+  KeepingLease,
   ListedFile,
   Statfs,
 } from './file-system.js';
@@ -60,6 +62,8 @@ const MAX_DIRTY_AGE_MS = 500;
 const DIRTY_CHECK_MS = 250;
 /** Files whose extents are remembered after they are closed. */
 const REMEMBERED_FILES = 4096;
+/** No version that a file has (the first is 1), so that its content counts as changed. */
+const LOST_VERSION = 0;
 const CAPABILITY = Buffer.from('security.capability');
 
 interface Handle {
@@ -86,6 +90,7 @@ export class Vfs implements FileSystem {
   readonly #releasing = new Set<Promise<void>>();
   /** inode → flocks on it that are being released, which close(2) does not wait for */
   readonly #flocksGoing = new Map<number, Promise<unknown>>();
+  readonly #keepers = new Set<CacheKeeper>();
   #nextHandle = 1;
   #dirtyTimer: Timer | undefined;
   #isClosed = false;
@@ -101,7 +106,15 @@ export class Vfs implements FileSystem {
       goal: options.goal,
       chunkBytes: options.chunkBytes,
       storeLimit: pLimit(STORES_AT_ONCE),
+      onLost: inode => void this.#dropLostWrites(inode),
     };
+    client.session.lease.addKeeper({
+      drop: async revocation => this.#drop(revocation),
+      dropAll: async () => {
+        for (const file of this.#files.values()) file.mayBeStale();
+        this.#extents.forEach(extents => extents.clear());
+      },
+    });
   }
 
   /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
@@ -110,6 +123,32 @@ export class Vfs implements FileSystem {
     vfs.#client.session.onLocksLost = inodes => vfs.#loseLocks(inodes);
     vfs.#scheduleDirtyCheck();
     return vfs;
+  }
+
+  async keepCaches(keeper: CacheKeeper): Promise<KeepingLease> {
+    const { session } = this.#client;
+    const { lease } = session;
+    lease.addKeeper(keeper);
+    this.#keepers.add(keeper);
+    try {
+      await session.beginCaching();
+    } catch (error) {
+      this.endCaches(keeper);
+      throw error;
+    }
+    return {
+      ticket: () => lease.ticket(),
+      mayKeepNames: (ticket, directory) => lease.mayKeep(ticket, directory),
+      // What is written but not committed gets other times and another size by being committed.
+      mayKeepAttributes: (ticket, inode) =>
+        lease.mayKeep(ticket, inode) && this.#files.get(inode)?.isDirty !== true,
+      mayKeepContent: (ticket, inode) => lease.mayKeep(ticket, inode),
+    };
+  }
+
+  endCaches(keeper: CacheKeeper): void {
+    this.#client.session.lease.removeKeeper(keeper);
+    this.#keepers.delete(keeper);
   }
 
   async resolve(names: readonly Uint8Array[], from = ROOT_INODE, followLinks = false): Promise<Attributes> {
@@ -325,8 +364,9 @@ export class Vfs implements FileSystem {
     await this.#client.session.ask(sync, {});
   }
 
-  async readdirPage(inode: number, after: Uint8Array): Promise<DirectoryPage> {
-    const page = await this.#client.session.ask(readdir, { inode, after, limit: MAX_DIRECTORY_PAGE });
+  async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
+    const request = { inode, after, limit: Math.min(limit, MAX_DIRECTORY_PAGE) };
+    const page = await this.#client.session.ask(readdir, request);
     const entries = page.entries.map(({ name, attributes }) => ({
       name: Buffer.from(name),
       attributes: this.#present(attributes),
@@ -367,11 +407,13 @@ export class Vfs implements FileSystem {
     const isCapability = CAPABILITY.equals(name);
     const file = isCapability ? this.#files.get(inode) : undefined;
     if (file?.hasNoCapability) throw new DfsError('ENODATA', 'the file has no capabilities');
+    const { lease } = this.#client.session;
+    const ticket = lease.ticket();
     try {
       const { value } = await this.#client.session.ask(getxattr, { inode, name });
       return Buffer.from(value);
     } catch (error) {
-      if (file && hasCode(error, 'ENODATA')) file.hasNoCapability = true;
+      if (file && hasCode(error, 'ENODATA') && lease.ticket() === ticket) file.hasNoCapability = true;
       throw error;
     }
   }
@@ -413,6 +455,26 @@ export class Vfs implements FileSystem {
     await Promise.allSettled(this.#releasing);
     await this.#client.close();
     if (failure) throw failure;
+  }
+
+  /** Another client changed these. */
+  #drop(revocation: Revocation): void {
+    for (const { inode, version } of revocation.inodes) {
+      this.#files.get(inode)?.mayBeStale();
+      // A reply that tells an older version is not taken over any more.
+      this.#extents.get(inode)?.overtake(version);
+    }
+  }
+
+  /** Written data could not be stored: who kept it must not go on showing it. */
+  async #dropLostWrites(inode: number): Promise<void> {
+    const lost = {
+      inodes: [{ inode, version: LOST_VERSION }],
+      names: [],
+      directories: [],
+      everything: false,
+    };
+    await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(lost)));
   }
 
   #present(attributes: Attributes): Attributes {

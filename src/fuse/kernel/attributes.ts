@@ -1,7 +1,7 @@
 /** What stat(2) shows of an inode, in the kernel's structures. */
 import type { Timespec } from '../../platform/clock.js';
 import type { Attributes } from '../../protocol/types.js';
-import { ATTR_OUT_BYTES, ATTR_BYTES, ENTRY_OUT_BYTES, writeU64, type CacheTimes } from './wire.js';
+import { ATTR_OUT_BYTES, ATTR_BYTES, ENTRY_OUT_BYTES, writeU64, type EntryTimes } from './wire.js';
 
 /** Preferred size of a request, st_blksize: programs such as cp read and write in pieces of it. */
 const BLOCK_SIZE_BYTES = 1 << 20;
@@ -29,7 +29,7 @@ export function writeAttr(bytes: Buffer, attributes: Attributes, offset: number)
 }
 
 /** fuse_entry_out */
-export function writeEntry(bytes: Buffer, attributes: Attributes, times: CacheTimes, offset: number): void {
+export function writeEntry(bytes: Buffer, attributes: Attributes, times: EntryTimes, offset: number): void {
   writeU64(bytes, attributes.inode, offset);
   writeU64(bytes, attributes.generation, offset + 8);
   writeDuration(bytes, times.entryTimeoutMs, offset + 16, offset + 32);
@@ -37,16 +37,23 @@ export function writeEntry(bytes: Buffer, attributes: Attributes, times: CacheTi
   writeAttr(bytes, attributes, offset + 40);
 }
 
-export function encodeEntry(attributes: Attributes, times: CacheTimes): Buffer {
+export function encodeEntry(attributes: Attributes, times: EntryTimes): Buffer {
   const bytes = Buffer.allocUnsafe(ENTRY_OUT_BYTES);
   writeEntry(bytes, attributes, times, 0);
   return bytes;
 }
 
+/** fuse_entry_out for a name that leads nowhere: inode 0, and how long that may be believed. */
+export function encodeNoEntry(entryTimeoutMs: number): Buffer {
+  const bytes = Buffer.alloc(ENTRY_OUT_BYTES);
+  writeDuration(bytes, entryTimeoutMs, 16, 32);
+  return bytes;
+}
+
 /** fuse_attr_out */
-export function encodeAttr(attributes: Attributes, times: CacheTimes): Buffer {
+export function encodeAttr(attributes: Attributes, attrTimeoutMs: number): Buffer {
   const bytes = Buffer.allocUnsafe(ATTR_OUT_BYTES);
-  writeDuration(bytes, times.attrTimeoutMs, 0, 8);
+  writeDuration(bytes, attrTimeoutMs, 0, 8);
   bytes.writeUInt32LE(0, 12);
   writeAttr(bytes, attributes, 16);
   return bytes;

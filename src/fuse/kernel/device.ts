@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import type { Logger } from '../../platform/log.js';
 import { hasCode } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
-import { Notification, OUT_HEADER_BYTES, writeU64 } from './wire.js';
+import { OUT_HEADER_BYTES } from './wire.js';
 
 const readDevice = promisify(readCallback);
 const MAX_FREE_BUFFERS = 16;
@@ -60,25 +60,6 @@ export class FuseDevice {
       if (hasCode(error, 'ENOENT', 'ENODEV', 'EBADF')) return;
       this.#options.log.error({ err: error, unique: String(unique) }, 'the kernel did not take an answer');
       if (errno === 0) this.reply(unique, 5, []);
-    }
-  }
-
-  /**
-   * The kernel shall ask for an inode's attributes anew (fuse_notify_inval_inode_out). Its pages are left alone here,
-   * since that would wait for reads under way; with FUSE_AUTO_INVAL_DATA the next read looks at the attributes.
-   */
-  invalidateAttributes(inode: number): void {
-    const message = Buffer.alloc(OUT_HEADER_BYTES + 24);
-    message.writeUInt32LE(message.length, 0);
-    message.writeInt32LE(Notification.invalidateInode, 4);
-    writeU64(message, inode, OUT_HEADER_BYTES);
-    message.writeBigInt64LE(-1n, OUT_HEADER_BYTES + 8);
-    try {
-      writevSync(this.#options.fd, [message]);
-    } catch (error) {
-      // ENOENT: the kernel does not know the inode, or does not any more.
-      if (hasCode(error, 'ENOENT', 'ENODEV', 'EBADF')) return;
-      this.#options.log.error({ err: error, inode }, 'the kernel did not take a notification');
     }
   }
 

@@ -42,11 +42,16 @@ export class DirectoryStream {
   async from(position: number): Promise<PlacedEntry[]> {
     if (position === 0 || this.#starts.length === 0)
       await this.#load({ position: DOTS, after: Buffer.alloc(0) });
+    await this.#goTo(Math.max(position, DOTS));
+    return this.#placed(position);
+  }
+
+  /** What the current page has from `position` on. */
+  #placed(position: number): PlacedEntry[] {
     const placed: PlacedEntry[] = [];
     if (position < 1) placed.push(this.#dot('.', this.#inode, 1));
     if (position < DOTS) placed.push(this.#dot('..', this.#parent, DOTS));
     const start = Math.max(position, DOTS);
-    await this.#goTo(start);
     for (let index = start - this.#position; index < this.#entries.length; index += 1) {
       const entry = this.#entries[index];
       if (!entry) break;
@@ -54,6 +59,24 @@ export class DirectoryStream {
       placed.push({ name: entry.name, inode, mode, next: this.#position + index + 1, entry });
     }
     return placed;
+  }
+
+  /**
+   * The same with entries that are asked for now, at most `limit` of them, rather than left from an earlier page: what
+   * the kernel is to keep must not be older than its request.
+   */
+  async freshFrom(position: number, limit: number): Promise<PlacedEntry[]> {
+    const before = position > DOTS ? this.#entries[position - this.#position - 1] : undefined;
+    if (before) await this.#load({ position, after: before.name }, limit);
+    else if (position <= DOTS) await this.#load({ position: DOTS, after: Buffer.alloc(0) }, limit);
+    // Someone sought to where no page begins: walk there, then ask again.
+    else {
+      await this.from(position - 1);
+      const found = this.#entries[position - this.#position - 1];
+      if (!found) return [];
+      await this.#load({ position, after: found.name }, limit);
+    }
+    return this.#placed(position);
   }
 
   #dot(name: string, inode: number, next: number): PlacedEntry {
@@ -73,8 +96,8 @@ export class DirectoryStream {
     }
   }
 
-  async #load(start: PageStart): Promise<void> {
-    const page = await this.#fileSystem.readdirPage(this.#inode, start.after);
+  async #load(start: PageStart, limit?: number): Promise<void> {
+    const page = await this.#fileSystem.readdirPage(this.#inode, start.after, limit);
     if (start.position === DOTS) this.#starts = [];
     if ((this.#starts.at(-1)?.position ?? -1) < start.position) this.#starts.push(start);
     this.#entries = page.entries;

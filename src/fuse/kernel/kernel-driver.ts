@@ -24,19 +24,22 @@ export const kernelDriver: FuseDriver = {
   limitations: [],
 
   async mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount> {
-    const { mountPoint, log, clock, entryTimeoutMs, attrTimeoutMs } = options;
+    const { mountPoint, log, clock, entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs } = options;
     if (process.getuid?.() !== 0) {
       throw new DfsError('EPERM', 'only root can mount through the kernel driver; use --driver fuse-native');
     }
     await prepareMountPoint(mountPoint, log);
     const fd = openDevice();
+    const times = { entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs };
+    let session: FuseSession | undefined;
     try {
+      session = await FuseSession.open({ fd, fileSystem, times, clock, log });
       await mountDevice(fd, options);
     } catch (error) {
+      await session?.abandon();
       closeSync(fd);
       throw error;
     }
-    const session = new FuseSession({ fd, fileSystem, times: { entryTimeoutMs, attrTimeoutMs }, log });
     const unmounted = session.run();
     const connection = (await findMount(mountPoint))?.deviceMinor;
     if (connection !== undefined) await widenReadAhead(connection, log);

@@ -1,25 +1,27 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
-import { DfsError } from '../../protocol/errors.js';
+import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
-import type { TimeOrNow } from '../../protocol/types.js';
+import type { Attributes, TimeOrNow } from '../../protocol/types.js';
 import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
-import { encodeAttr, encodeEntry, readTime, writeEntry } from './attributes.js';
-import { encodeLock, readLock, readOwner } from './locks.js';
+import { encodeAttr, encodeEntry, encodeNoEntry, readTime, writeEntry } from './attributes.js';
 import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
+import type { KernelCache } from './kernel-cache.js';
+import { encodeLock, readLock, readOwner } from './locks.js';
 import {
   DIRENT_NAME_OFFSET,
   ENTRY_OUT_BYTES,
   IN_HEADER_BYTES,
   OPEN_OUT_BYTES,
   Opcode,
+  OpenFlag,
   readNames,
   readU64,
   RELEASE_FLOCK_UNLOCK,
   SetattrValid,
   WRITE_DATA_OFFSET,
   writeU64,
-  type CacheTimes,
+  type EntryTimes,
   type RequestHeader,
 } from './wire.js';
 
@@ -39,22 +41,19 @@ const SYSTEM_PREFIX = Buffer.from('system.');
 
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
-  readonly #times: CacheTimes;
-  readonly #onStale: (inode: number) => void;
+  readonly #cache: KernelCache;
   /** handle → the directory it reads */
   readonly #directories = new Map<number, DirectoryStream>();
   #nextDirectory = 1;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
-  /** @param onStale told of an inode whose attributes the kernel should ask for anew */
-  constructor(fileSystem: FileSystem, times: CacheTimes, onStale: (inode: number) => void) {
-    this.#onStale = onStale;
+  constructor(fileSystem: FileSystem, cache: KernelCache) {
     this.#fileSystem = fileSystem;
-    this.#times = times;
+    this.#cache = cache;
     this.handlers = new Map<number, RequestHandler>([
       [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
-      [Opcode.getattr, async h => [encodeAttr(await fileSystem.getattr(h.inode), times)]],
+      [Opcode.getattr, async h => await this.#getattr(h)],
       [Opcode.setattr, async (h, b) => await this.#setattr(h, b)],
       [Opcode.readlink, async h => [await fileSystem.readlink(h.inode)]],
       [Opcode.symlink, async (h, b) => await this.#symlink(h, b)],
@@ -65,7 +64,7 @@ export class FuseRequests {
       [Opcode.rename, async (h, b) => await this.#rename(h, b, BODY + 8, 0)],
       [Opcode.rename2, async (h, b) => await this.#rename(h, b, BODY + 16, b.readUInt32LE(BODY + 8))],
       [Opcode.link, async (h, b) => await this.#link(h, b)],
-      [Opcode.open, async (h, b) => openOut(await fileSystem.open(h.inode, b.readUInt32LE(BODY)))],
+      [Opcode.open, async (h, b) => await this.#open(h, b)],
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.read, async (_, b) => await this.#read(b)],
       [Opcode.write, async (_, b) => await this.#write(b)],
@@ -81,8 +80,8 @@ export class FuseRequests {
       [Opcode.setxattr, async (h, b) => await this.#setxattr(h, b)],
       [Opcode.removexattr, async (h, b) => await this.#removexattr(h, b)],
       [Opcode.opendir, async h => await this.#opendir(h)],
-      [Opcode.readdir, async (_, b) => await this.#readdir(b, false)],
-      [Opcode.readdirplus, async (_, b) => await this.#readdir(b, true)],
+      [Opcode.readdir, async (h, b) => await this.#readdir(h, b, false)],
+      [Opcode.readdirplus, async (h, b) => await this.#readdir(h, b, true)],
       [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
       [Opcode.fsyncdir, async h => await done(fileSystem.fsyncDirectory(h.inode))],
       [Opcode.syncfs, async h => await done(fileSystem.fsyncDirectory(h.inode))],
@@ -91,8 +90,22 @@ export class FuseRequests {
   }
 
   async #lookup({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const ticket = this.#cache.ticket();
     const [name] = readNames(bytes, BODY, 1);
-    return [encodeEntry(await this.#fileSystem.lookup(inode, nameOf(name)), this.#times)];
+    try {
+      const attributes = await this.#fileSystem.lookup(inode, nameOf(name));
+      return [this.#entry(ticket, inode, attributes)];
+    } catch (error) {
+      const keptMs = hasCode(error, 'ENOENT') ? this.#cache.nameMs(ticket, inode, true) : 0;
+      if (keptMs > 0) return [encodeNoEntry(keptMs)];
+      throw error;
+    }
+  }
+
+  async #getattr({ inode }: RequestHeader): Promise<Payload> {
+    const ticket = this.#cache.ticket();
+    const attributes = await this.#fileSystem.getattr(inode);
+    return [encodeAttr(attributes, this.#cache.attributesMs(ticket, attributes))];
   }
 
   async #setattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -112,27 +125,33 @@ export class FuseRequests {
       ...(atime === undefined ? {} : { atime }),
       ...(mtime === undefined ? {} : { mtime }),
     };
-    return [encodeAttr(await this.#fileSystem.setattr(inode, changes), this.#times)];
+    // Never kept, and the kernel asks again when it wants to know (see KernelCache).
+    return [encodeAttr(await this.#fileSystem.setattr(inode, changes), 0)];
   }
 
   async #symlink({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const ticket = this.#cache.ticket();
     const [name, target] = readNames(bytes, BODY, 2);
     const attributes = await this.#fileSystem.symlink(inode, nameOf(name), nameOf(target), { uid, gid });
-    return [encodeEntry(attributes, this.#times)];
+    return [this.#entry(ticket, inode, attributes)];
   }
 
   async #mknod({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & (S_IFMT | PERMISSION_BITS);
     const [name] = readNames(bytes, BODY + 16, 1);
     const creation = { mode, uid, gid };
     const rdev = bytes.readUInt32LE(BODY + 4);
-    return [encodeEntry(await this.#fileSystem.mknod(inode, nameOf(name), creation, rdev), this.#times)];
+    const attributes = await this.#fileSystem.mknod(inode, nameOf(name), creation, rdev);
+    return [this.#entry(ticket, inode, attributes)];
   }
 
   async #mkdir({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & PERMISSION_BITS;
     const [name] = readNames(bytes, BODY + 8, 1);
-    return [encodeEntry(await this.#fileSystem.mkdir(inode, nameOf(name), { mode, uid, gid }), this.#times)];
+    const attributes = await this.#fileSystem.mkdir(inode, nameOf(name), { mode, uid, gid });
+    return [this.#entry(ticket, inode, attributes)];
   }
 
   async #unlink({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -152,17 +171,27 @@ export class FuseRequests {
   }
 
   async #link({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const ticket = this.#cache.ticket();
     const [name] = readNames(bytes, BODY + 8, 1);
-    return [encodeEntry(await this.#fileSystem.link(readU64(bytes, BODY), inode, nameOf(name)), this.#times)];
+    const attributes = await this.#fileSystem.link(readU64(bytes, BODY), inode, nameOf(name));
+    this.#cache.noteLookup(attributes);
+    return [encodeEntry(attributes, { entryTimeoutMs: this.#cache.nameMs(ticket, inode), attrTimeoutMs: 0 })];
   }
 
   async #create({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const ticket = this.#cache.ticket();
     const flags = bytes.readUInt32LE(BODY);
     const creation = { mode: bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS, uid, gid };
     const [name] = readNames(bytes, BODY + 16, 1);
     const isExclusive = (flags & O_EXCL) !== 0;
     const created = await this.#fileSystem.create(inode, nameOf(name), creation, isExclusive, flags);
-    return [encodeEntry(created.attributes, this.#times), ...openOut(created.handle)];
+    return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
+  }
+
+  async #open({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const ticket = this.#cache.ticket();
+    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY));
+    return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
   }
 
   async #read(bytes: Buffer): Promise<Payload> {
@@ -199,7 +228,7 @@ export class FuseRequests {
     if (isUnlock) return await done(this.#fileSystem.unlock(handle, lock));
     await this.#fileSystem.lock(handle, lock, wait, signal);
     // Size and times tell the kernel whether the pages that it keeps are those that the last holder left.
-    if (this.#times.attrTimeoutMs > 0) this.#onStale(inode);
+    this.#cache.doubt(inode);
     return NOTHING;
   }
 
@@ -248,19 +277,25 @@ export class FuseRequests {
     const handle = this.#nextDirectory;
     this.#nextDirectory += 1;
     this.#directories.set(handle, new DirectoryStream(this.#fileSystem, inode));
-    return openOut(handle);
+    return [openOut(handle, 0)];
   }
 
-  async #readdir(bytes: Buffer, isPlus: boolean): Promise<Payload> {
+  async #readdir({ inode }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
     const stream = this.#directories.get(handleOf(bytes));
     if (!stream) return await refuse('EBADF');
     const room = bytes.readUInt32LE(BODY + 16);
-    const entries = await stream.from(readU64(bytes, BODY + 8));
+    const position = readU64(bytes, BODY + 8);
+    const ticket = this.#cache.ticket();
+    const entries = isPlus
+      ? await stream.freshFrom(position, Math.max(1, Math.floor(room / MIN_DIRENT_PLUS_BYTES)))
+      : await stream.from(position);
     const page: Buffer[] = [];
     let used = 0;
     for (const entry of entries) {
-      const encoded = isPlus ? this.#direntPlus(entry) : dirent(entry, 0);
+      const encoded = dirent(entry, isPlus ? ENTRY_OUT_BYTES : 0);
       if (used + encoded.length > room) break;
+      // For `.` and `..` the kernel ignores the attributes; inode 0 says that there are none (fuse_direntplus_link).
+      if (isPlus && entry.entry) this.#writeEntry(encoded, ticket, inode, entry.entry.attributes);
       page.push(encoded);
       used += encoded.length;
     }
@@ -273,14 +308,25 @@ export class FuseRequests {
     return NOTHING;
   }
 
-  #direntPlus(placed: PlacedEntry): Buffer {
-    const bytes = dirent(placed, ENTRY_OUT_BYTES);
-    // For `.` and `..` the kernel ignores the attributes; inode 0 says that there are none (fuse_direntplus_link).
-    if (placed.entry) writeEntry(bytes, placed.entry.attributes, this.#times, 0);
+  /** fuse_entry_out for a name in `directory`, believed as long as the lease allows. */
+  #entry(ticket: number, directory: number, attributes: Attributes): Buffer {
+    const bytes = Buffer.allocUnsafe(ENTRY_OUT_BYTES);
+    this.#writeEntry(bytes, ticket, directory, attributes);
     return bytes;
+  }
+
+  #writeEntry(bytes: Buffer, ticket: number, directory: number, attributes: Attributes): void {
+    this.#cache.noteLookup(attributes);
+    const times: EntryTimes = {
+      entryTimeoutMs: this.#cache.nameMs(ticket, directory),
+      attrTimeoutMs: this.#cache.attributesMs(ticket, attributes),
+    };
+    writeEntry(bytes, attributes, times, 0);
   }
 }
 
+/** fuse_direntplus with a name of one to eight bytes. */
+const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
 
 function nameOf(name: Buffer | undefined): Buffer {
@@ -317,10 +363,11 @@ async function refuse(code: 'ENOTTY' | 'EBADF'): Promise<Payload> {
   throw new DfsError('EBADF', 'no such directory handle');
 }
 
-function openOut(handle: number): Payload {
+function openOut(handle: number, flags: number): Buffer {
   const bytes = Buffer.alloc(OPEN_OUT_BYTES);
   writeU64(bytes, handle, 0);
-  return [bytes];
+  bytes.writeUInt32LE(flags, 8);
+  return bytes;
 }
 
 function sizeOut(size: number): Buffer {

@@ -1,8 +1,11 @@
 /** The conversation with the kernel on one mount: INIT, then requests until the mount ends. */
+import { writeSync } from 'node:fs';
 import type { Logger } from '../../platform/log.js';
-import { DfsError, ERRNO, toDfsError } from '../../protocol/errors.js';
+import { DfsError, ERRNO, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
+import type { Clock } from '../../platform/clock.js';
 import { FuseDevice, type DeviceRequest } from './device.js';
+import { KernelCache } from './kernel-cache.js';
 import { FuseRequests } from './requests.js';
 import {
   decodeHeader,
@@ -12,6 +15,7 @@ import {
   IN_HEADER_BYTES,
   InitFlag,
   Opcode,
+  readU64,
   type CacheTimes,
   type RequestHeader,
 } from './wire.js';
@@ -30,21 +34,22 @@ export interface FuseSessionOptions {
   readonly fd: number;
   readonly fileSystem: FileSystem;
   readonly times: CacheTimes;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 export class FuseSession {
   readonly #device: FuseDevice;
+  readonly #cache: KernelCache;
   readonly #requests: FuseRequests;
   readonly #log: Logger;
   /** Number of a request under way → what stops it, if it can be stopped */
   readonly #underWay = new Map<bigint, AbortController | undefined>();
 
-  constructor(options: FuseSessionOptions) {
+  private constructor(options: FuseSessionOptions, cache: KernelCache) {
     this.#log = options.log;
-    this.#requests = new FuseRequests(options.fileSystem, options.times, inode =>
-      this.#device.invalidateAttributes(inode),
-    );
+    this.#cache = cache;
+    this.#requests = new FuseRequests(options.fileSystem, cache);
     this.#device = new FuseDevice({
       fd: options.fd,
       requestBytes: MAX_REQUEST_BYTES + PAGE_BYTES,
@@ -54,9 +59,24 @@ export class FuseSession {
     });
   }
 
+  /**
+   * Makes ready for a mount: the kernel's caches get their lease. Rejects as a request to the file system does.
+   */
+  static async open(options: FuseSessionOptions): Promise<FuseSession> {
+    const { fd, log } = options;
+    const cache = await KernelCache.open({ ...options, writeNow: message => writeNow(fd, message, log) });
+    return new FuseSession(options, cache);
+  }
+
+  /** For a mount that did not come about. */
+  async abandon(): Promise<void> {
+    await this.#cache.close();
+  }
+
   /** Answers the kernel until the mount ends, then gives the descriptor back. */
   async run(): Promise<void> {
     await this.#device.run();
+    await this.#cache.close();
     await this.#device.close();
   }
 
@@ -70,8 +90,10 @@ export class FuseSession {
     try {
       switch (header.opcode) {
         case Opcode.forget:
+          this.#cache.forget(header.inode, readU64(bytes, IN_HEADER_BYTES));
+          return;
         case Opcode.batchForget:
-          // Inode numbers mean the same however often they were looked up.
+          this.#forgetAll(bytes);
           return;
         case Opcode.interrupt:
           this.#interrupt(header.unique, bytes.readBigUInt64LE(IN_HEADER_BYTES));
@@ -102,10 +124,13 @@ export class FuseSession {
     const handler = this.#requests.handlers.get(header.opcode);
     if (!handler) throw new DfsError('ENOSYS', `FUSE request ${header.opcode} is not known here`);
     this.#underWay.set(header.unique, stop);
+    const locked = lockedDirectories(header, bytes);
+    for (const directory of locked) this.#cache.enter(directory);
     try {
       const payload = await handler(header, bytes, stop?.signal);
       this.#device.reply(header.unique, 0, payload);
     } finally {
+      for (const directory of locked) this.#cache.leave(directory);
       this.#underWay.delete(header.unique);
     }
   }
@@ -120,6 +145,15 @@ export class FuseSession {
     else this.#device.reply(unique, ERRNO.EAGAIN, []);
   }
 
+  /** fuse_batch_forget_in */
+  #forgetAll(bytes: Buffer): void {
+    const count = bytes.readUInt32LE(IN_HEADER_BYTES);
+    for (let index = 0; index < count; index += 1) {
+      const at = IN_HEADER_BYTES + 8 + index * 16;
+      this.#cache.forget(readU64(bytes, at), readU64(bytes, at + 8));
+    }
+  }
+
   /** fuse_init_in and fuse_init_out */
   #init(bytes: Buffer): Buffer {
     const major = bytes.readUInt32LE(IN_HEADER_BYTES);
@@ -130,6 +164,7 @@ export class FuseSession {
         `this kernel speaks FUSE ${major}.${minor}, but DFS needs ${FUSE_KERNEL_VERSION}.${FUSE_OLDEST_MINOR_VERSION} or newer; mount with --driver fuse-native`,
       );
     }
+    this.#cache.kernelMinor = minor;
     const offered = bytes.readUInt32LE(IN_HEADER_BYTES + 12);
     const wanted =
       InitFlag.asyncRead |
@@ -155,5 +190,39 @@ export class FuseSession {
     out.writeUInt16LE(MAX_REQUEST_BYTES / PAGE_BYTES, 28);
     this.#log.info({ kernel: `${major}.${minor}`, flags: offered & wanted }, 'the kernel mounted us');
     return out;
+  }
+}
+
+/** Requests during which the kernel may hold the lock of the directory that they are about. */
+const LOCKING: ReadonlySet<number> = new Set([
+  Opcode.lookup,
+  Opcode.symlink,
+  Opcode.mknod,
+  Opcode.mkdir,
+  Opcode.unlink,
+  Opcode.rmdir,
+  Opcode.link,
+  Opcode.create,
+  Opcode.readdir,
+  Opcode.readdirplus,
+]);
+const NO_DIRECTORIES: readonly number[] = [];
+
+function lockedDirectories({ opcode, inode }: RequestHeader, bytes: Buffer): readonly number[] {
+  if (LOCKING.has(opcode)) return [inode];
+  // fuse_rename_in and fuse_rename2_in begin with the other directory.
+  if (opcode === Opcode.rename || opcode === Opcode.rename2) return [inode, readU64(bytes, IN_HEADER_BYTES)];
+  return NO_DIRECTORIES;
+}
+
+/** Writes a notification that never waits. */
+function writeNow(fd: number, message: Buffer, log: Logger): void {
+  try {
+    writeSync(fd, message);
+  } catch (error) {
+    // Not mounted yet, or not any more: then there is nothing to drop.
+    if (!hasCode(error, 'ENODEV', 'EPERM', 'EBADF', 'ENOTCONN')) {
+      log.error({ err: error }, 'the kernel did not take a notification');
+    }
   }
 }

@@ -81,8 +81,6 @@ export const SetattrValid = {
 
 /** fuse_release_in.release_flags: the file had a flock. */
 export const RELEASE_FLOCK_UNLOCK = 1 << 1;
-/** Messages to the kernel that answer no request; they stand where an answer has its errno. */
-export const Notification = { invalidateInode: 2 } as const;
 
 export const IN_HEADER_BYTES = 40;
 export const OUT_HEADER_BYTES = 16;
@@ -95,10 +93,18 @@ export const WRITE_DATA_OFFSET = IN_HEADER_BYTES + 40;
 export const DIRENT_NAME_OFFSET = 24;
 
 /** How long the kernel may believe what it was told, in milliseconds. */
-export interface CacheTimes {
+export interface EntryTimes {
   readonly entryTimeoutMs: number;
   readonly attrTimeoutMs: number;
 }
+
+/** The same with names that are not there. */
+export interface CacheTimes extends EntryTimes {
+  readonly negativeTimeoutMs: number;
+}
+
+/** Flags of fuse_open_out */
+export const OpenFlag = { keepCache: 1 << 1 } as const;
 
 export interface RequestHeader {
   readonly length: number;

@@ -29,18 +29,21 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
   if (known && locks.length === 0) await tx.counters.delete(forfeitRecord(known.id));
   const locksKept = state.locks.resume(resumed.id, context.peer, locks);
   state.sessions.resume(resumed, monotonicMs);
+  state.leases.disconnect(resumed.id);
   return {
     session: resumed.id,
     secret: resumed.secret,
     resumed: known !== undefined,
     locksKept,
     cluster: state.cluster.cluster,
+    leaseMs: await renewLease(tx, resumed, request.caches ?? false, context),
   };
 });
 
-export const renew = operation(renewCommand, async (_tx, request, { state }) => {
-  state.sessions.require(request.session, state.clock.monotonicMs());
-  return {};
+export const renew = operation(renewCommand, async (tx, request, context) => {
+  const { sessions, clock } = context.state;
+  const known = sessions.require(request.session, clock.monotonicMs());
+  return { leaseMs: await renewLease(tx, known, request.caches ?? false, context) };
 });
 
 /** Ending a session that has ended already is no error: the answer to the first `end` was lost. */
@@ -87,6 +90,7 @@ export async function endSession(
   if (sessions.get(ended.id) !== ended) return;
   const bringBack = (): void => sessions.add(ended);
   sessions.delete(ended, clock.monotonicMs());
+  context.state.leases.end(ended.id);
   context.control.onRollback(bringBack);
   for (const [index, inode] of opens.of(ended.id).entries()) {
     if (index > 0 && index % CLOSED_AT_ONCE === 0) {
@@ -100,12 +104,34 @@ export async function endSession(
   await tx.replies.deleteUntil(ended.id, Number.MAX_SAFE_INTEGER);
 }
 
+/** Returns how long the session may answer from what it caches. */
+async function renewLease(
+  tx: StoreTransaction,
+  known: Session,
+  caches: boolean,
+  context: OperationContext,
+): Promise<number> {
+  const { leases } = context.state;
+  if (!caches) {
+    leases.release(known.id);
+    return 0;
+  }
+  if (!known.caches) {
+    await tx.sessions.setCaches(known.id);
+    // A server that starts after a power loss has to know whom to wait for.
+    context.control.requireDurable();
+    known.caches = true;
+    context.control.onRollback(() => (known.caches = false));
+  }
+  return leases.renew(known.id);
+}
+
 async function begin(tx: StoreTransaction, client: string, context: OperationContext): Promise<Session> {
   const { sessions, random, clock } = context.state;
   const id = (await tx.counters.get('session')) + 1;
   const secret = random.bytes(SECRET_BYTES);
   await tx.counters.set('session', id);
-  await tx.sessions.insert({ session: id, secret, client, acknowledged: 0 });
+  await tx.sessions.insert({ session: id, secret, client, acknowledged: 0, caches: false });
   // A session is promised to outlive a power loss, and its number is never given to anybody else.
   context.control.requireDurable();
   const begun: Session = {
@@ -118,6 +144,7 @@ async function begin(tx: StoreTransaction, client: string, context: OperationCon
     replies: 0,
     heardMs: clock.monotonicMs(),
     isResumed: true,
+    caches: false,
   };
   sessions.add(begun);
   context.control.onRollback(() => sessions.delete(begun, clock.monotonicMs()));

@@ -45,6 +45,8 @@ export interface SessionRecord {
   readonly client: string;
   /** Requests numbered up to here are never executed (again). */
   readonly acknowledged: number;
+  /** Whether it may have cached something when the server was last heard of. */
+  readonly caches: boolean;
 }
 
 export interface NodeRecord {
@@ -156,6 +158,7 @@ export interface SessionRecords {
   all(): Awaitable<SessionRecord[]>;
   insert(record: SessionRecord): Awaitable<void>;
   setAcknowledged(session: number, acknowledged: number): Awaitable<void>;
+  setCaches(session: number): Awaitable<void>;
   delete(session: number): Awaitable<void>;
 }
 

@@ -35,7 +35,7 @@ class Fixture {
   constructor(count: number, isResumed = true) {
     for (let id = 1; id <= count; id += 1) {
       const times = { acknowledged: 0, forgotten: 0, highest: 0, replies: 0, heardMs: 0 };
-      this.sessions.add({ id, secret: Buffer.alloc(16), client: 'test', ...times, isResumed });
+      this.sessions.add({ id, secret: Buffer.alloc(16), client: 'test', ...times, isResumed, caches: false });
       if (isResumed) this.locks.resume(id, undefined, []);
     }
   }

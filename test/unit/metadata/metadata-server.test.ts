@@ -44,7 +44,9 @@ t.test('every metadata command has an operation', async t => {
     (value): value is typeof commands.reg => typeof value === 'object' && 'number' in value,
   );
   t.ok(declared.length > 30);
-  for (const command of declared) t.equal(routes.find(command.number)?.command.name, command.name);
+  // The server's own request, which clients answer.
+  const asked = declared.filter(command => command !== (commands.revoke as unknown));
+  for (const command of asked) t.equal(routes.find(command.number)?.command.name, command.name);
 });
 
 t.test('a request over the network is checked, answered, and survives a restart', async t => {

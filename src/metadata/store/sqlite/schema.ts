@@ -101,6 +101,8 @@ const MIGRATIONS: readonly string[] = [
     port INTEGER NOT NULL
   ) STRICT;
   `,
+  // caches: whether the session keeps what it is told, so that a server that starts again knows whom to wait for.
+  'ALTER TABLE sessions ADD COLUMN caches INTEGER NOT NULL DEFAULT 0;',
 ];
 
 /** The schema that this program knows. */

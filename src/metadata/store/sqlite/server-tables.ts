@@ -14,30 +14,34 @@ export class SqliteSessions implements SessionRecords {
   readonly #all;
   readonly #insert;
   readonly #setAcknowledged;
+  readonly setCaches: (session: number) => void;
   readonly delete: (session: number) => void;
 
   constructor(connection: SqliteConnection) {
-    this.#all = connection.rows<[number, Buffer, string, number]>(
-      'SELECT session, secret, client, acknowledged FROM sessions ORDER BY session',
+    this.#all = connection.rows<[number, Buffer, string, number, number]>(
+      'SELECT session, secret, client, acknowledged, caches FROM sessions ORDER BY session',
     );
     this.#insert = connection.change(
-      'INSERT INTO sessions (session, secret, client, acknowledged) VALUES (?, ?, ?, ?)',
+      'INSERT INTO sessions (session, secret, client, acknowledged, caches) VALUES (?, ?, ?, ?, ?)',
     );
     this.#setAcknowledged = connection.change('UPDATE sessions SET acknowledged = ? WHERE session = ?');
+    this.setCaches = connection.change('UPDATE sessions SET caches = 1 WHERE session = ?');
     this.delete = connection.change('DELETE FROM sessions WHERE session = ?');
   }
 
   all(): SessionRecord[] {
-    return this.#all().map(([session, secret, client, acknowledged]) => ({
+    return this.#all().map(([session, secret, client, acknowledged, caches]) => ({
       session,
       secret,
       client,
       acknowledged,
+      caches: caches !== 0,
     }));
   }
 
   insert(record: SessionRecord): void {
-    this.#insert(record.session, record.secret, record.client, record.acknowledged);
+    const { session, secret, client, acknowledged, caches } = record;
+    this.#insert(session, secret, client, acknowledged, caches ? 1 : 0);
   }
 
   setAcknowledged(session: number, acknowledged: number): void {

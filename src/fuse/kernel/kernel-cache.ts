@@ -1,0 +1,248 @@
+/**
+ * What the kernel keeps of this mount: how long it may believe it, and how it is made to drop it.
+ *
+ * The kernel's own rules make the difference (fs/fuse; the names are its functions'):
+ *
+ * - Attributes: fuse_reverse_inval_inode with a negative offset takes no lock that anybody holds while he waits for us,
+ *   and moves the inode's attr_version on, so that a GETATTR or LOOKUP under way does not bring old attributes back.
+ *   SETATTR and LINK have no such check, so what they return is never to be kept.
+ *   An inode that the kernel does not know yet may be in an answer that was written but not yet taken up. The count of
+ *   lookups (answers minus FORGETs) tells: while it is above zero the invalidation is repeated.
+ * - Names: fuse_reverse_inval_entry takes the directory's lock, so it comes after every lookup, create, … that holds it;
+ *   and it unhashes the name, so that a revalidation under way brings nothing back. But who holds that lock may wait
+ *   for the metadata server, which may wait for another client to answer a `revoke`, whose name lies in a directory
+ *   that is locked there by a request that waits for the server, which waits for us: a circle over two machines. So
+ *   where an own request is under way in the directory, or the lock is not to be had at once, FUSE_NOTIFY_INC_EPOCH is
+ *   sent instead: it takes no lock, and every name of the mount is looked up anew, also those that requests under way
+ *   bring, since the kernel takes the epoch when a request begins. Dearer, but it never waits. A kernel without it
+ *   (before 7.44) is not allowed to keep names.
+ * - Content: dropping pages waits for those that are being read or written back, and those may need servers. Reading a
+ *   page never waits for another client, so it is waited for, but not for ever: once the attributes are invalid, read(2)
+ *   asks for them first, sees another mtime or size, and drops the pages itself (FUSE_AUTO_INVAL_DATA); open(2) drops
+ *   them too, without FOPEN_KEEP_CACHE. What comes late is only what a mapping shows while pages of the same file are
+ *   under way.
+ */
+import { constants } from 'node:os';
+import { sleep, type Clock } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import { isRegularFile, ROOT_INODE } from '../../protocol/file-mode.js';
+import type { Attributes } from '../../protocol/types.js';
+import type { CacheKeeper, FileSystem, KeepingLease, Revocation } from '../../vfs/file-system.js';
+import {
+  INC_EPOCH_MINOR_VERSION,
+  invalidateAllEntries,
+  invalidateAttributes,
+  invalidateContent,
+  invalidateEntry,
+} from './notification.js';
+import { Notifier } from './notifier.js';
+import type { CacheTimes } from './wire.js';
+
+/** How long the kernel believes what a lease covers: until it is told otherwise, in effect. */
+const LEASED_MS = 3_600_000;
+/** How long a name's directory may be locked before all names are dropped instead. */
+const NAME_PATIENCE_MS = 10;
+/** How long pages under way are waited for. */
+const CONTENT_PATIENCE_MS = 1000;
+/** Pauses before an inode that is on its way to the kernel is invalidated again. */
+const RETRY_PAUSES_MS = [1, 4, 20, 100, 400];
+/** Notifications handed to the thread at a time. */
+const BATCH = 1024;
+
+/** An inode of which the kernel was told. */
+interface KnownInode {
+  /** Answers that told it as an entry, minus what the kernel forgot. */
+  lookups: number;
+  /** The content's version when its attributes were told last. */
+  version: number;
+  readonly isRegular: boolean;
+}
+
+export interface KernelCacheOptions {
+  readonly fd: number;
+  readonly fileSystem: FileSystem;
+  /** What the kernel may believe when there is no lease. */
+  readonly times: CacheTimes;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Writes a notification at once, on this thread: for what never waits. */
+  readonly writeNow: (message: Buffer) => void;
+}
+
+export class KernelCache implements CacheKeeper {
+  readonly #options: KernelCacheOptions;
+  /** For attributes, which never wait for a request of ours. */
+  readonly #fast: Notifier;
+  /** For names and content, which may. */
+  readonly #slow: Notifier;
+  /** inode → what the kernel knows of it; the root, which is never looked up, is always in it */
+  readonly #known = new Map<number, KnownInode>();
+  /** directory → own requests under way that may hold its lock */
+  readonly #busy = new Map<number, number>();
+  #lease: KeepingLease | undefined;
+  #kernelMinor = 0;
+
+  private constructor(options: KernelCacheOptions) {
+    this.#options = options;
+    this.#fast = Notifier.start(options.fd, options.log);
+    this.#slow = Notifier.start(options.fd, options.log);
+    this.#known.set(ROOT_INODE, { lookups: Number.POSITIVE_INFINITY, version: 0, isRegular: false });
+  }
+
+  /** Asks the file system for a lease. Rejects as any request to it does. */
+  static async open(options: KernelCacheOptions): Promise<KernelCache> {
+    const cache = new KernelCache(options);
+    try {
+      cache.#lease = await options.fileSystem.keepCaches(cache);
+    } catch (error) {
+      await cache.close();
+      throw error;
+    }
+    return cache;
+  }
+
+  /** The protocol's minor version that the kernel speaks. */
+  set kernelMinor(minor: number) {
+    this.#kernelMinor = minor;
+  }
+
+  /** Taken when a request begins; shown when its reply is there. */
+  ticket(): number {
+    return this.#lease?.ticket() ?? 0;
+  }
+
+  /** How long the kernel may believe that a name leads where it does, or nowhere. */
+  nameMs(ticket: number, directory: number, isNegative = false): number {
+    const { entryTimeoutMs, negativeTimeoutMs } = this.#options.times;
+    const isLeased =
+      this.#kernelMinor >= INC_EPOCH_MINOR_VERSION && this.#lease?.mayKeepNames(ticket, directory);
+    if (isLeased) return LEASED_MS;
+    return isNegative ? negativeTimeoutMs : entryTimeoutMs;
+  }
+
+  /** How long the kernel may believe attributes. Notes which it was told. */
+  attributesMs(ticket: number, attributes: Attributes): number {
+    const known = this.#known.get(attributes.inode);
+    if (known) known.version = attributes.version;
+    const isLeased = this.#lease?.mayKeepAttributes(ticket, attributes.inode);
+    return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
+  }
+
+  /** Whether pages of the file may be kept over its being opened. */
+  mayKeepContent(ticket: number, inode: number): boolean {
+    return this.#lease?.mayKeepContent(ticket, inode) ?? false;
+  }
+
+  /** The attributes may have been told without a lease, and are to be asked for anew; pages follow them. */
+  doubt(inode: number): void {
+    if (this.#options.times.attrTimeoutMs > 0) void this.#dropAttributes([inode]);
+  }
+
+  /** An answer that tells the inode as an entry is about to be written. */
+  noteLookup({ inode, version, mode }: Attributes): void {
+    const known = this.#known.get(inode);
+    if (known) known.lookups += 1;
+    else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode) });
+  }
+
+  /** FORGET */
+  forget(inode: number, lookups: number): void {
+    const known = this.#known.get(inode);
+    if (!known) return;
+    known.lookups -= lookups;
+    if (known.lookups <= 0) this.#known.delete(inode);
+  }
+
+  /** A request that may hold the directory's lock begins. */
+  enter(directory: number): void {
+    this.#busy.set(directory, (this.#busy.get(directory) ?? 0) + 1);
+  }
+
+  /** It was answered. */
+  leave(directory: number): void {
+    const requests = this.#busy.get(directory) ?? 0;
+    if (requests > 1) this.#busy.set(directory, requests - 1);
+    else this.#busy.delete(directory);
+  }
+
+  async drop({ inodes, names, directories }: Revocation): Promise<void> {
+    const attributes: number[] = [];
+    const contents: Buffer[] = [];
+    for (const { inode, version } of inodes) {
+      const known = this.#known.get(inode);
+      if (!known) continue;
+      attributes.push(inode);
+      if (known.isRegular && known.version !== version) contents.push(invalidateContent(inode));
+    }
+    const known = names.filter(({ parent }) => this.#known.has(parent));
+    const isBusy = known.some(({ parent }) => this.#busy.has(parent));
+    const isAllNames = isBusy || directories.some(directory => this.#known.has(directory));
+    if (isAllNames) this.#dropAllNames();
+    const entries = isAllNames ? [] : known.map(({ parent, name }) => invalidateEntry(parent, name));
+    await Promise.all([
+      this.#dropAttributes(attributes),
+      this.#dropNames(entries),
+      this.#dropContents(contents),
+    ]);
+  }
+
+  async dropAll(): Promise<void> {
+    this.#dropAllNames();
+    const inodes = [...this.#known.keys()];
+    const files = [...this.#known].filter(([, { isRegular }]) => isRegular);
+    await Promise.all([
+      this.#dropAttributes(inodes),
+      this.#dropContents(files.map(([inode]) => invalidateContent(inode))),
+    ]);
+  }
+
+  /** For after the mount has ended. May be called twice. */
+  async close(): Promise<void> {
+    this.#options.fileSystem.endCaches(this);
+    this.#lease = undefined;
+    await Promise.all([this.#fast.close(), this.#slow.close()]);
+  }
+
+  async #dropAttributes(inodes: readonly number[]): Promise<void> {
+    for (let at = 0; at < inodes.length; at += BATCH) {
+      let left = inodes.slice(at, at + BATCH);
+      for (const pauseMs of [0, ...RETRY_PAUSES_MS]) {
+        if (pauseMs > 0) await sleep(this.#options.clock, pauseMs);
+        const results = await this.#fast.write(left.map(inode => invalidateAttributes(inode)));
+        // Not there, but told: the answer is on its way, or a FORGET is.
+        left = left.filter(
+          (inode, index) => results[index] === -constants.errno.ENOENT && this.#known.has(inode),
+        );
+        if (left.length === 0) break;
+      }
+      // An answer that was interrupted: nobody took it, and nobody will forget it.
+      for (const inode of left) if (inode !== ROOT_INODE) this.#known.delete(inode);
+    }
+  }
+
+  async #dropNames(entries: readonly Buffer[]): Promise<void> {
+    if (entries.length === 0) return;
+    const isDone = await this.#within(NAME_PATIENCE_MS, this.#slow.write(entries));
+    if (!isDone) this.#dropAllNames();
+  }
+
+  async #dropContents(contents: readonly Buffer[]): Promise<void> {
+    if (contents.length === 0) return;
+    await this.#within(CONTENT_PATIENCE_MS, this.#slow.write(contents));
+  }
+
+  #dropAllNames(): void {
+    if (this.#kernelMinor >= INC_EPOCH_MINOR_VERSION) this.#options.writeNow(invalidateAllEntries());
+  }
+
+  /** Whether `work` was done in time. */
+  async #within(ms: number, work: Promise<unknown>): Promise<boolean> {
+    return await new Promise<boolean>(resolve => {
+      const timer = this.#options.clock.setTimer(ms, () => resolve(false), true);
+      void work.then(() => {
+        timer.cancel();
+        resolve(true);
+      });
+    });
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * Which session caches which inode (DESIGN decision 5). Before a change is acknowledged, every other session that may
+ * cache what was changed has said that it dropped it, or has no lease any more.
+ *
+ * The argument, step by step:
+ *
+ * 1. Requests run one after the other, and a request that reads an inode, or a name in it, notes its session here while
+ *    it runs (traced-transaction.ts). So when a change runs, whoever has read what it changes stands here.
+ * 2. The change's session waits, after the commit and before its reply, until each of them has answered a `revoke`. What
+ *    is noted between the change and that moment only makes for one message too many.
+ * 3. Who is told to drop an inode is taken off the list at once, and the message stays in `#unanswered` until it is
+ *    answered: the next change of the same inode, by anybody, waits for it as well.
+ * 4. A reply that was computed before the change may reach its client after the `revoke`: replies wait for the disk, for
+ *    other revocations, or are repeated from memory. The client therefore keeps nothing of a reply whose request was
+ *    under way when a `revoke` for it came (client/cache-lease.ts). Nothing here depends on the order of frames.
+ * 5. A client that does not answer has its lease renewed no more, and loses it (LEASE_MS by its clock) before this
+ *    server takes it for lost (LEASE_MARGIN_MS later). A client that was away is told to drop everything before the
+ *    first change that might concern it is acknowledged.
+ * 6. After a restart nothing is known of what sessions cache: each that did cache (its record says so) counts as caching
+ *    everything, until it is back and has dropped it all, or its lease would have run out.
+ * 7. A request that is answered from memory may have been executed just before its connection broke, when nobody had
+ *    waited for its revocations yet: it waits for every message that is under way.
+ *
+ * A change is visible to those who ask the server as soon as it is committed, which is before it is acknowledged.
+ */
+import type { Clock, Timer } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import { toDfsError } from '../../protocol/errors.js';
+import { LEASE_MARGIN_MS, LEASE_MS, MAX_LEASED_INODES } from '../../protocol/limits.js';
+import type { ChangeTrace, InodeChange } from './change-trace.js';
+import { LeaseHolder, RevocationMessage, type Revocation } from './lease-holder.js';
+
+/** Tells a session what to drop; resolves when it has. */
+export type SendRevocation = (revocation: Revocation) => Promise<void>;
+
+/** A session that leaves a message unanswered for longer than this has its lease renewed no more. */
+const ANSWER_PATIENCE_MS = 5000;
+
+export class LeaseTable {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  /** session → how it is told, by its newest connection */
+  readonly #senders = new Map<number, SendRevocation>();
+  /** session → what it holds */
+  readonly #holders = new Map<number, LeaseHolder>();
+  /** inode → who may cache it; mostly one */
+  readonly #byInode = new Map<number, LeaseHolder | Set<LeaseHolder>>();
+  /** inode → messages about it that are not answered yet */
+  readonly #unanswered = new Map<number, Set<RevocationMessage>>();
+  /** Sessions with a message that says to drop everything, not answered yet. */
+  readonly #clearing = new Set<LeaseHolder>();
+  /** session → the timer that looks whether its lease has run out */
+  readonly #timers = new Map<number, Timer>();
+  #isClosed = false;
+
+  constructor(clock: Clock, log: Logger) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** A session of an earlier process may cache anything. */
+  presume(session: number): void {
+    const holder = new LeaseHolder(session, this.#leaseEnd());
+    this.#holders.set(session, holder);
+    this.#clear(holder);
+  }
+
+  /**
+   * The session may cache, from now on or for longer. Returns the lease in ms, or 0 when it must not be renewed because
+   * the session owes an answer.
+   */
+  renew(session: number): number {
+    const nowMs = this.#clock.monotonicMs();
+    let holder = this.#holders.get(session);
+    if (!holder) this.#holders.set(session, (holder = new LeaseHolder(session, 0)));
+    const [oldest] = holder.messages;
+    // One that cannot be told, or was presumed, is not to blame: it will be told when it is connected.
+    const isOverdue = oldest !== undefined && nowMs - oldest.queuedMs > ANSWER_PATIENCE_MS;
+    if (nowMs >= holder.leaseEndMs) this.#expire(holder);
+    else if (isOverdue && this.#senders.has(session)) return 0;
+    holder.leaseEndMs = this.#leaseEnd();
+    return LEASE_MS;
+  }
+
+  /** The session comes back; what it was told by its last connection counts as not heard. */
+  disconnect(session: number): void {
+    this.#senders.delete(session);
+  }
+
+  /** The session is to be told by `send` from now on. One that was there before drops everything first. */
+  connect(session: number, send: SendRevocation, isResumed: boolean): void {
+    this.#senders.set(session, send);
+    const holder = this.#holders.get(session);
+    if (holder && isResumed) this.#clear(holder);
+  }
+
+  /** The session caches nothing (any more). */
+  release(session: number): void {
+    const holder = this.#holders.get(session);
+    if (!holder) return;
+    this.#expire(holder);
+    this.#holders.delete(session);
+  }
+
+  /** The session has ended. */
+  end(session: number): void {
+    this.release(session);
+    this.#senders.delete(session);
+  }
+
+  /** What notes the reads of a session; undefined for one that caches nothing. */
+  reader(session: number | undefined): ((inode: number) => void) | undefined {
+    const holder = session === undefined ? undefined : this.#holders.get(session);
+    if (!holder) return undefined;
+    return inode => this.#note(holder, inode);
+  }
+
+  /**
+   * Tells every session but `by` to drop what was changed. Resolves when all have answered; undefined when there is
+   * nobody to wait for.
+   */
+  revoke(by: number | undefined, trace: ChangeTrace): Promise<unknown> | undefined {
+    if (this.#isClosed || (trace.inodes.size === 0 && !trace.isRepeated)) return undefined;
+    const waiting = new Set<RevocationMessage>();
+    for (const [inode, change] of trace.inodes) this.#revokeInode(by, inode, change, waiting);
+    if (this.#clearing.size > 0 || trace.isRepeated) {
+      for (const holder of trace.isRepeated ? this.#holders.values() : this.#clearing) {
+        for (const message of holder.messages) waiting.add(message);
+      }
+    }
+    const others = [...waiting].filter(message => message.holder.session !== by);
+    if (others.length === 0) return undefined;
+    for (const { holder } of others) this.#watch(holder);
+    return Promise.all(others.map(async message => await message.answered));
+  }
+
+  /** Lets go of everybody who waits. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    for (const holder of this.#holders.values()) this.#expire(holder);
+  }
+
+  #leaseEnd(): number {
+    return this.#clock.monotonicMs() + LEASE_MS + LEASE_MARGIN_MS;
+  }
+
+  #note(holder: LeaseHolder, inode: number): void {
+    if (holder.inodes.has(inode)) {
+      holder.noteRead(inode);
+      return;
+    }
+    if (holder.inodes.size >= MAX_LEASED_INODES) this.#clear(holder);
+    holder.inodes.add(inode);
+    const known = this.#byInode.get(inode);
+    if (known === undefined) this.#byInode.set(inode, holder);
+    else if (known instanceof Set) known.add(holder);
+    else this.#byInode.set(inode, new Set([known, holder]));
+  }
+
+  #forget(holder: LeaseHolder, inode: number): void {
+    holder.inodes.delete(inode);
+    const known = this.#byInode.get(inode);
+    if (known === holder) this.#byInode.delete(inode);
+    else if (known instanceof Set) {
+      known.delete(holder);
+      if (known.size === 0) this.#byInode.delete(inode);
+    }
+  }
+
+  #revokeInode(
+    by: number | undefined,
+    inode: number,
+    change: InodeChange,
+    waiting: Set<RevocationMessage>,
+  ): void {
+    const known = this.#byInode.get(inode);
+    if (known instanceof Set) {
+      // A holder that is told takes itself out, which a Set's iteration bears.
+      for (const holder of known) {
+        if (holder.session !== by) waiting.add(this.#tell(holder, inode, change));
+      }
+    } else if (known && known.session !== by) {
+      waiting.add(this.#tell(known, inode, change));
+    }
+    if (this.#unanswered.size === 0) return;
+    for (const message of this.#unanswered.get(inode) ?? []) waiting.add(message);
+  }
+
+  /** Puts the change into the holder's next message. */
+  #tell(holder: LeaseHolder, inode: number, change: InodeChange): RevocationMessage {
+    const message = this.#draft(holder);
+    if (message.isEverything) return message;
+    if (holder.put(message, inode, change)) this.#forget(holder, inode);
+    let about = this.#unanswered.get(inode);
+    if (!about) this.#unanswered.set(inode, (about = new Set()));
+    about.add(message);
+    if (message.isTooLong) this.#makeEverything(holder, message);
+    return message;
+  }
+
+  /** The holder's message that is being written; the changes of requests that were committed together share it. */
+  #draft(holder: LeaseHolder): RevocationMessage {
+    if (holder.draft) return holder.draft;
+    const draft = new RevocationMessage(holder, this.#clock.monotonicMs());
+    holder.draft = draft;
+    holder.messages.add(draft);
+    setImmediate(() => void this.#send(holder, draft));
+    return draft;
+  }
+
+  /** The holder is to drop everything. */
+  #clear(holder: LeaseHolder): void {
+    this.#makeEverything(holder, this.#draft(holder));
+  }
+
+  #makeEverything(holder: LeaseHolder, message: RevocationMessage): void {
+    message.isEverything = true;
+    holder.everything = message;
+    this.#clearing.add(holder);
+    this.#forgetAll(holder);
+  }
+
+  #forgetAll(holder: LeaseHolder): void {
+    for (const inode of holder.inodes) this.#forget(holder, inode);
+    holder.forgetReads();
+  }
+
+  /** Never rejects. */
+  async #send(holder: LeaseHolder, message: RevocationMessage): Promise<void> {
+    if (holder.draft === message) holder.draft = undefined;
+    const send = this.#senders.get(holder.session);
+    if (message.isAnswered || !send || this.#isClosed) return;
+    try {
+      await send(message.encode());
+    } catch (error) {
+      // It will be told to drop everything when it is back, or its lease runs out; until then changes wait.
+      this.#log.info(
+        { session: holder.session, reason: toDfsError(error).message },
+        'a session did not say that it dropped what was revoked',
+      );
+      return;
+    }
+    this.#answered(holder, message);
+  }
+
+  #answered(holder: LeaseHolder, message: RevocationMessage): void {
+    // Who has dropped everything has also dropped what earlier messages named.
+    if (message.isEverything) {
+      for (const earlier of holder.messages) {
+        if (earlier === message) break;
+        this.#settle(holder, earlier);
+      }
+    }
+    this.#settle(holder, message);
+  }
+
+  #settle(holder: LeaseHolder, message: RevocationMessage): void {
+    holder.messages.delete(message);
+    if (holder.draft === message) holder.draft = undefined;
+    if (holder.everything === message) {
+      holder.everything = undefined;
+      this.#clearing.delete(holder);
+    }
+    for (const inode of message.inodes.keys()) {
+      const about = this.#unanswered.get(inode);
+      about?.delete(message);
+      if (about?.size === 0) this.#unanswered.delete(inode);
+    }
+    message.settle();
+  }
+
+  /** The session has no lease any more: whatever it had, it answers from it no longer. */
+  #expire(holder: LeaseHolder): void {
+    this.#forgetAll(holder);
+    for (const message of holder.messages) this.#settle(holder, message);
+    this.#timers.get(holder.session)?.cancel();
+    this.#timers.delete(holder.session);
+  }
+
+  /** Sees to it that nobody waits for the holder for longer than its lease lasts. */
+  #watch(holder: LeaseHolder): void {
+    if (this.#timers.has(holder.session) || holder.messages.size === 0 || this.#isClosed) return;
+    const leftMs = Math.max(0, holder.leaseEndMs - this.#clock.monotonicMs());
+    const timer = this.#clock.setTimer(
+      leftMs,
+      () => {
+        this.#timers.delete(holder.session);
+        if (this.#holders.get(holder.session) !== holder) return;
+        if (this.#clock.monotonicMs() < holder.leaseEndMs) {
+          this.#watch(holder);
+          return;
+        }
+        if (holder.messages.size === 0) return;
+        this.#log.warn({ session: holder.session }, 'the lease of a session that does not answer ran out');
+        this.#expire(holder);
+      },
+      true,
+    );
+    this.#timers.set(holder.session, timer);
+  }
+}
