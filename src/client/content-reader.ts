@@ -90,16 +90,29 @@ export class ContentReader {
     for (;;) {
       const found = range.extents.find(range.offset, end);
       if (typeof found !== 'number') return found;
-      const reply = await this.#session.ask(get, {
-        inode: range.inode,
-        offset: found,
-        limit: EXTENTS_PER_PAGE,
-      });
-      this.#nodes.learn(reply.nodes);
-      const until = reply.next < 0 ? Number.POSITIVE_INFINITY : reply.next;
-      range.extents.insertPage(reply.attributes.version, found, until, reply.extents, reply.chunks);
-      range.onAttributes(reply.attributes);
+      await this.#learn(range, found);
     }
+  }
+
+  /**
+   * Whether the range begins in a hole, and where that hole, or that data, ends as far as is known. Rejects as a request
+   * to the metadata server does.
+   */
+  async runAt(range: ReadRange): Promise<{ readonly isHole: boolean; readonly end: number }> {
+    for (;;) {
+      const run = range.extents.runAt(range.offset);
+      if (run) return run;
+      await this.#learn(range, range.offset);
+    }
+  }
+
+  /** Asks for a page of extents. */
+  async #learn(range: ReadRange, offset: number): Promise<void> {
+    const reply = await this.#session.ask(get, { inode: range.inode, offset, limit: EXTENTS_PER_PAGE });
+    this.#nodes.learn(reply.nodes);
+    const until = reply.next < 0 ? Number.POSITIVE_INFINITY : reply.next;
+    range.extents.insertPage(reply.attributes.version, offset, until, reply.extents, reply.chunks);
+    range.onAttributes(reply.attributes);
   }
 
   /** Fetches a range into the cache. Never rejects: who reads the range will be told what is wrong with it. */

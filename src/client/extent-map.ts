@@ -116,6 +116,18 @@ export class ExtentMap {
     return pieces;
   }
 
+  /** What lies at `offset`, and up to where that is known to go on; undefined when it is not known. */
+  runAt(offset: number): { readonly isHole: boolean; readonly end: number } | undefined {
+    const known = this.#known[firstAfter(this.#known, offset, i => i.start) - 1];
+    if (!known || known.end <= offset) return undefined;
+    const next = firstAfter(this.#extents, offset, extent => extent.offset);
+    const extent = this.#extents[next - 1];
+    const extentEnd = extent ? extent.offset + extent.length : 0;
+    if (extentEnd > offset) return { isHole: false, end: extentEnd };
+    const nextOffset = this.#extents[next]?.offset ?? Number.POSITIVE_INFINITY;
+    return { isHole: true, end: Math.min(nextOffset, known.end) };
+  }
+
   #reset(version: number): void {
     this.#version = version;
     this.#extents = [];

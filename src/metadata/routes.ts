@@ -2,12 +2,13 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
-import { revoke } from '../protocol/metadata-commands.js';
+import { cancellock, lock, revoke, testlock, unlock } from '../protocol/metadata-commands.js';
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
 import { blocks } from './operations/blocks.js';
-import { cancellock, lock, testlock, unlock } from '../protocol/metadata-commands.js';
+import { clone } from './operations/clone.js';
+import { fallocate } from './operations/fallocate.js';
 import { get } from './operations/get.js';
 import { getattr } from './operations/getattr.js';
 import { grant } from './operations/grant.js';
@@ -32,6 +33,7 @@ import { setattr } from './operations/setattr.js';
 import { statfs } from './operations/statfs.js';
 import { symlink } from './operations/symlink.js';
 import { sync } from './operations/sync.js';
+import { tmpfile } from './operations/tmpfile.js';
 import { unlink } from './operations/unlink.js';
 import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.js';
 
@@ -80,6 +82,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(rmdir);
   answer(rename);
   answer(setattr);
+  answer(tmpfile);
 
   answer(getxattr);
   answer(listxattr);
@@ -102,5 +105,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(put);
   answer(get);
   answer(blocks);
+  answer(fallocate);
+  answer(clone);
   return routes;
 }

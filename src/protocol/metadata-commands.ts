@@ -311,6 +311,12 @@ export const setattr = command('setattr', 47, {
   reply: WithAttributes,
 });
 
+/** A regular file without a name, open in this session (O_TMPFILE of open(2)); `link` may give it one. */
+export const tmpfile = command('tmpfile', 48, {
+  request: Type.Object({ parent: InodeNumber, ...Owner, mode: U32, goal: Goal, once: Once }),
+  reply: WithAttributes,
+});
+
 // ---- extended attributes
 
 export const getxattr = command('getxattr', 60, {
@@ -424,9 +430,50 @@ export const blocks = command('blocks', 83, {
     mtime: WireTimespec,
     /** Reply only when the commit is on stable storage. */
     durable: Type.Boolean(),
+    /**
+     * Written with O_APPEND: the extents, which follow each other, belong at the end of the file, wherever that is by
+     * now; their offsets say where the client took it to be.
+     */
+    append: Type.Optional(Type.Boolean()),
+    once: Once,
+  }),
+  reply: Type.Object({
+    attributes: Attributes,
+    /** By how much the extents were moved to be at the end; may be negative. */
+    moved: Type.Optional(SafeInteger),
+  }),
+});
+
+/**
+ * fallocate(2): the file is at least as long as the range reaches, unless `keepSize`; with `zero` the range is a hole
+ * afterwards. EFBIG beyond the largest file.
+ */
+export const fallocate = command('fallocate', 84, {
+  request: Type.Object({
+    inode: InodeNumber,
+    offset: FileOffset,
+    length: FileOffset,
+    zero: Type.Boolean(),
+    keepSize: Type.Boolean(),
     once: Once,
   }),
   reply: WithAttributes,
+});
+
+/**
+ * copy_file_range(2) by reference. `copied` may be less than `length` where the source ends, or has very many extents.
+ * EINVAL when the ranges overlap, EFBIG.
+ */
+export const clone = command('clone', 85, {
+  request: Type.Object({
+    source: InodeNumber,
+    offset: FileOffset,
+    length: FileOffset,
+    target: InodeNumber,
+    targetOffset: FileOffset,
+    once: Once,
+  }),
+  reply: Type.Object({ attributes: Attributes, copied: SafeInteger }),
 });
 
 // ---- locks

@@ -70,6 +70,9 @@ export interface KeepingLease {
   mayKeepContent(ticket: number, inode: number): boolean;
 }
 
+/** fallocate(2)'s modes (<linux/falloc.h>), as far as they are known here. */
+export const FallocateFlag = { keepSize: 1, punchHole: 2, zeroRange: 16 } as const;
+
 export interface FileSystem {
   /**
    * Lets `keeper` keep what it is told: every change by another client is told to it, and waits for it. Changes made
@@ -122,6 +125,12 @@ export interface FileSystem {
     exclusive: boolean,
     openFlags: number,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }>;
+  /** open(2) with O_TMPFILE: a regular file without a name, to which `link` may give one. */
+  tmpfile(
+    directory: number,
+    creation: Creation,
+    openFlags: number,
+  ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }>;
   /** open(2) of an existing regular file. */
   open(inode: number, openFlags: number): Promise<FileHandle>;
   /** The inode behind a handle; EBADF. */
@@ -129,10 +138,35 @@ export interface FileSystem {
   /** Up to `length` bytes at `offset`, fewer only at the end of the file. The pieces must not be changed. */
   read(handle: FileHandle, offset: number, length: number): Promise<Payload>;
   /**
+   * lseek(2) with SEEK_DATA or SEEK_HOLE: the first offset at or after `offset` where there is data, or a hole (the end of
+   * the file counts as one). ENXIO at or beyond the end, or when no data follows.
+   */
+  seek(handle: FileHandle, offset: number, wanted: 'data' | 'hole'): Promise<number>;
+  /**
+   * fallocate(2).
+   * @param mode FallocateFlag bits; EOPNOTSUPP for other ones. Nothing is reserved: ENOSPC only when the cluster has not
+   *   as much room at this moment
+   */
+  fallocate(handle: FileHandle, mode: number, offset: number, length: number): Promise<void>;
+  /**
+   * copy_file_range(2), without moving a byte. Returns how many bytes were copied; fewer than `length` where the source
+   * ends.
+   */
+  copyRange(
+    source: FileHandle,
+    offset: number,
+    target: FileHandle,
+    targetOffset: number,
+    length: number,
+  ): Promise<number>;
+  /**
    * Writes `data`, whose memory the caller may use again afterwards. Returns the bytes taken: always all. An error of
    * an earlier write that was discovered later is told once, here or by `flush` or `fsync`.
+   * @param offset with `isAppend` only where the caller takes the end of the file to be: the data goes to the real end,
+   *   behind what other clients append at the same time
+   * @param isAppend O_APPEND; as the handle was opened when left out
    */
-  write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number>;
+  write(handle: FileHandle, offset: number, data: Uint8Array, isAppend?: boolean): Promise<number>;
   /**
    * What close(2) does: everything written is committed, so that every client that opens the file sees it, and the
    * POSIX locks of `lockOwner` on the file are released.

@@ -28,14 +28,22 @@ export interface WriterSurroundings {
   readonly chunkBytes: number;
   /** Bounds how many chunks are being stored at once. */
   readonly storeLimit: LimitFunction;
-  /** Told of an inode whose written data could not be stored. */
-  readonly onLost: (inode: number) => void;
+  /** Told of an inode whose written bytes are not where they were shown: not stored, or behind what others appended. */
+  readonly onDisplaced: (inode: number) => void;
 }
 
 /** Whoever owns the writer. */
 export interface WriterOwner {
-  /** Called for each commit before its bytes leave the overlay. `extents` are sorted. */
-  committed(attributes: Attributes, extents: readonly Extent[], chunks: readonly StoredChunk[]): void;
+  /**
+   * Called for each commit before its bytes leave the overlay. `extents` are sorted. `isMoved`: others had appended in
+   * between, so they are elsewhere than was thought.
+   */
+  committed(
+    attributes: Attributes,
+    extents: readonly Extent[],
+    chunks: readonly StoredChunk[],
+    isMoved: boolean,
+  ): void;
   failed(error: DfsError): void;
 }
 
@@ -105,6 +113,8 @@ export class FileWriter {
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
   #writeCount = 0;
   #unsynced = NOTHING_UNSYNCED;
+  /** What is pending was written with O_APPEND, all of it or nothing. */
+  #isAppending = false;
 
   constructor(inode: number, shared: WriterSurroundings, owner: WriterOwner) {
     this.#inode = inode;
@@ -155,8 +165,33 @@ export class FileWriter {
     for (let at = 0; at < data.length; at += chunkBytes) {
       const part = data.subarray(at, at + chunkBytes);
       if (!budget.tryReserve(part.length)) await budget.reserve(part.length);
+      if (this.isPending && this.#isAppending) await this.#become(false);
+      this.#isAppending = false;
       this.#take(offset + at, part, mtime);
     }
+  }
+
+  /**
+   * As `write` at the end of the file, wherever that is when it is committed. Returns where the end is taken to be.
+   * @param size how long the committed file is, as far as is known
+   */
+  async append(data: Uint8Array, mtime: Timespec, size: () => number): Promise<number> {
+    const { budget, chunkBytes } = this.#shared;
+    let start: number | undefined;
+    for (let at = 0; at < data.length; at += chunkBytes) {
+      const part = data.subarray(at, at + chunkBytes);
+      if (!budget.tryReserve(part.length)) await budget.reserve(part.length);
+      if (this.isPending && !this.#isAppending) await this.#become(true);
+      this.#isAppending = true;
+      const offset = this.isPending ? this.pendingEnd : size();
+      start ??= offset;
+      if (offset + part.length > MAX_FILE_BYTES) {
+        budget.release(part.length);
+        throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
+      }
+      this.#take(offset, part, mtime);
+    }
+    return start ?? size();
   }
 
   /**
@@ -169,6 +204,8 @@ export class FileWriter {
       this.#shared.budget.release(data.length);
       return false;
     }
+    // Nothing is pending: whoever read the bytes has flushed, and nobody wrote since.
+    this.#isAppending = false;
     this.#take(offset, data, mtime);
     return true;
   }
@@ -208,6 +245,11 @@ export class FileWriter {
       from: isEmpty ? data.from : Math.min(old.from, data.from),
       until: Math.max(old.until, data.until),
     };
+  }
+
+  /** Waits until nothing of the other kind is pending. */
+  async #become(isAppending: boolean): Promise<void> {
+    while (this.isPending && this.#isAppending !== isAppending) await this.flush(false);
   }
 
   #take(offset: number, data: Uint8Array, mtime: Timespec): void {
@@ -292,16 +334,25 @@ export class FileWriter {
     const last = extents.at(-1);
     const newest = batch.at(-1);
     assert(last && newest, 'a commit has extents');
-    const { attributes } = await this.#shared.client.session.execute(blocks, {
+    const isAppend = this.#isAppending;
+    const { attributes, moved = 0 } = await this.#shared.client.session.execute(blocks, {
       inode: this.#inode,
       extents,
       chunks,
       size: last.offset + last.length,
       mtime: newest.lastWrite,
       durable: batch.some(flight => flight.isDurable),
+      ...(isAppend ? { append: true } : {}),
     });
+    if (moved !== 0) this.#move(moved);
     for (const flight of batch) this.#noteUnsynced(flight);
-    this.#owner.committed(attributes, extents, chunks);
+    const placed = extents.map(extent => ({ ...extent, offset: extent.offset + moved }));
+    this.#owner.committed(attributes, placed, chunks, moved !== 0);
+  }
+
+  /** What was just committed lies so much further on, and what is still to be appended follows it. */
+  #move(by: number): void {
+    for (const slice of this.layers().flat()) slice.move(by);
   }
 
   #noteUnsynced(flight: Flight): void {

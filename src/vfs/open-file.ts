@@ -49,15 +49,16 @@ export class OpenFile {
     this.#trackedVersion = isNew ? attributes.version : -1;
     extents.revalidate(attributes.version);
     this.#writer = new FileWriter(attributes.inode, shared, {
-      committed: (committed, committedExtents, chunks) => {
+      committed: (committed, committedExtents, chunks, isMoved) => {
         this.#extents.commit(committed.version, committedExtents, chunks);
         if (committed.version === this.#trackedVersion + 1) this.#trackedVersion = committed.version;
         this.note(committed);
+        if (isMoved) shared.onDisplaced(attributes.inode);
       },
       failed: error => {
         this.#failures += 1;
         this.#lastFailure = error;
-        shared.onLost(attributes.inode);
+        shared.onDisplaced(attributes.inode);
       },
     });
   }
@@ -138,6 +139,30 @@ export class OpenFile {
   /** As FileSystem.write. */
   async write(offset: number, data: Uint8Array): Promise<void> {
     await this.#writer.write(offset, data, this.#clock.now());
+  }
+
+  /**
+   * As FileSystem.write with O_APPEND.
+   * @param expected where the caller, who may show the bytes from a cache of his own, takes the end of the file to be
+   */
+  async append(expected: number, data: Uint8Array): Promise<void> {
+    const offset = await this.#writer.append(data, this.#clock.now(), () => this.#attributes.size);
+    if (offset !== expected) this.#shared.onDisplaced(this.inode);
+  }
+
+  /** As FileSystem.seek. */
+  async seek(offset: number, wanted: 'data' | 'hole'): Promise<number> {
+    await this.flush();
+    await this.#refresh();
+    const { size } = this;
+    for (let at = offset; at < size;) {
+      const run = await this.#shared.client.content.runAt(this.#range(at, 1, false));
+      if (run.isHole === (wanted === 'hole')) return at;
+      at = run.end;
+    }
+    // lseek(2): "there is an implicit hole at the end of any file".
+    if (wanted === 'hole' && offset < size) return size;
+    throw new DfsError('ENXIO', 'there is nothing more behind that offset');
   }
 
   /** Begins to store what was written `ageMs` ago or earlier. */

@@ -11,6 +11,8 @@ import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
 import { MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import {
+  clone,
+  fallocate,
   getattr,
   getxattr,
   link,
@@ -31,23 +33,25 @@ import {
   statfs,
   symlink,
   sync,
+  tmpfile,
   unlink,
   type NodeStatus,
 } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import { BlockPool } from './block-pool.js';
 import { DirtyBudget } from './dirty-budget.js';
-import type {
-  AttributeChanges,
-  Creation,
-  DirectoryEntry,
-  DirectoryPage,
-  FileHandle,
-  FileLock,
-  FileSystem,
-  KeepingLease,
-  ListedFile,
-  Statfs,
+import {
+  FallocateFlag,
+  type AttributeChanges,
+  type Creation,
+  type DirectoryEntry,
+  type DirectoryPage,
+  type FileHandle,
+  type FileLock,
+  type FileSystem,
+  type KeepingLease,
+  type ListedFile,
+  type Statfs,
 } from './file-system.js';
 import type { WriterSurroundings } from './file-writer.js';
 import { OpenFile } from './open-file.js';
@@ -63,7 +67,7 @@ const DIRTY_CHECK_MS = 250;
 /** Files whose extents are remembered after they are closed. */
 const REMEMBERED_FILES = 4096;
 /** No version that a file has (the first is 1), so that its content counts as changed. */
-const LOST_VERSION = 0;
+const DISPLACED_VERSION = 0;
 const CAPABILITY = Buffer.from('security.capability');
 
 interface Handle {
@@ -106,7 +110,7 @@ export class Vfs implements FileSystem {
       goal: options.goal,
       chunkBytes: options.chunkBytes,
       storeLimit: pLimit(STORES_AT_ONCE),
-      onLost: inode => void this.#dropLostWrites(inode),
+      onDisplaced: inode => void this.#dropDisplaced(inode),
     };
     client.session.lease.addKeeper({
       drop: async revocation => this.#drop(revocation),
@@ -263,6 +267,19 @@ export class Vfs implements FileSystem {
     return { handle: this.#addHandle(reply.attributes, openFlags, true), attributes: reply.attributes };
   }
 
+  async tmpfile(
+    directory: number,
+    creation: Creation,
+    openFlags: number,
+  ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
+    const { session } = this.#client;
+    const { mode, uid, gid } = creation;
+    const request = { parent: directory, mode, uid, gid, goal: this.#options.goal };
+    const { attributes } = await session.execute(tmpfile, request);
+    session.noteOpen(attributes.inode);
+    return { handle: this.#addHandle(attributes, openFlags, true), attributes };
+  }
+
   async open(inode: number, openFlags: number): Promise<FileHandle> {
     const attributes = await this.#client.session.open(inode);
     if (!isRegularFile(attributes.mode)) {
@@ -284,12 +301,55 @@ export class Vfs implements FileSystem {
     return await file.read(readAhead, offset, length);
   }
 
-  async write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number> {
+  async write(handle: FileHandle, offset: number, data: Uint8Array, isAppend?: boolean): Promise<number> {
     const open = this.#usableHandle(handle);
     if (accessMode(open.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
     this.#tellFailure(open);
-    await open.file.write(offset, data);
+    if (isAppend ?? (open.flags & constants.O_APPEND) !== 0) await open.file.append(offset, data);
+    else await open.file.write(offset, data);
     return data.length;
+  }
+
+  async seek(handle: FileHandle, offset: number, wanted: 'data' | 'hole'): Promise<number> {
+    return await this.#usableHandle(handle).file.seek(offset, wanted);
+  }
+
+  async fallocate(handle: FileHandle, mode: number, offset: number, length: number): Promise<void> {
+    const { file, flags } = this.#usableHandle(handle);
+    if (accessMode(flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
+    const { keepSize, punchHole, zeroRange } = FallocateFlag;
+    const zero = (mode & (punchHole | zeroRange)) !== 0;
+    const isHole = (mode & punchHole) !== 0;
+    const isKnown = (mode & ~(keepSize | punchHole | zeroRange)) === 0;
+    // fallocate(2): FALLOC_FL_PUNCH_HOLE goes with FALLOC_FL_KEEP_SIZE, and with nothing else.
+    if (!isKnown || (isHole && mode !== (punchHole | keepSize))) {
+      throw new DfsError('EOPNOTSUPP', `fallocate(2) with mode ${mode} is not known here`);
+    }
+    if (!zero && length > (await this.statfs()).freeBytes) {
+      throw new DfsError('ENOSPC', `the data nodes do not have ${length} bytes`);
+    }
+    await file.flush();
+    const request = { inode: file.inode, offset, length, zero, keepSize: (mode & keepSize) !== 0 };
+    const { attributes } = await this.#client.session.execute(fallocate, request);
+    file.note(attributes);
+  }
+
+  async copyRange(
+    source: FileHandle,
+    offset: number,
+    target: FileHandle,
+    targetOffset: number,
+    length: number,
+  ): Promise<number> {
+    const from = this.#usableHandle(source);
+    const to = this.#usableHandle(target);
+    if (accessMode(from.flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
+    if (accessMode(to.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
+    await Promise.all([from.file.flush(), to.file.flush()]);
+    const request = { source: from.file.inode, offset, length, target: to.file.inode, targetOffset };
+    const { attributes, copied } = await this.#client.session.execute(clone, request);
+    to.file.note(attributes);
+    return copied;
   }
 
   async flush(handle: FileHandle, lockOwner?: string): Promise<void> {
@@ -466,10 +526,10 @@ export class Vfs implements FileSystem {
     }
   }
 
-  /** Written data could not be stored: who kept it must not go on showing it. */
-  async #dropLostWrites(inode: number): Promise<void> {
+  /** Written bytes are not where they were shown: who kept them must not go on showing them. */
+  async #dropDisplaced(inode: number): Promise<void> {
     const lost = {
-      inodes: [{ inode, version: LOST_VERSION }],
+      inodes: [{ inode, version: DISPLACED_VERSION }],
       names: [],
       directories: [],
       everything: false,

@@ -10,14 +10,23 @@ const MAX_SLICES_PER_CHUNK = 1024;
 
 /** A run of written bytes. Every block but the last is full. */
 export class Slice {
-  readonly offset: number;
+  #offset: number;
   length = 0;
   readonly blocks: Buffer[] = [];
   /** Bytes of the last block that are in use. */
   #tailUsed = 0;
 
   constructor(offset: number) {
-    this.offset = offset;
+    this.#offset = offset;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** The bytes belong `by` bytes further on in the file than was thought. */
+  move(by: number): void {
+    this.#offset += by;
   }
 
   get end(): number {

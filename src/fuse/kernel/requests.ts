@@ -1,5 +1,5 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
-import { DfsError, hasCode } from '../../protocol/errors.js';
+import { assert, DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
 import type { Attributes, TimeOrNow } from '../../protocol/types.js';
@@ -68,6 +68,10 @@ export class FuseRequests {
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.read, async (_, b) => await this.#read(b)],
       [Opcode.write, async (_, b) => await this.#write(b)],
+      [Opcode.lseek, async (_, b) => await this.#lseek(b)],
+      [Opcode.fallocate, async (_, b) => await this.#fallocate(b)],
+      [Opcode.copyFileRange, async (_, b) => await this.#copyFileRange(b)],
+      [Opcode.tmpfile, async (h, b) => await this.#tmpfile(h, b)],
       [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
       [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
       [Opcode.release, async (_, b) => await this.#release(b)],
@@ -203,8 +207,56 @@ export class FuseRequests {
     const size = bytes.readUInt32LE(BODY + 16);
     const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
     const offset = sizeOf(readU64(bytes, BODY + 8));
-    const written = await this.#fileSystem.write(handleOf(bytes), offset, data);
+    // A page that is written back late has its place; its request has no flags of open(2).
+    const isAppend = (bytes.readUInt32LE(BODY + 32) & O_APPEND) !== 0;
+    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, isAppend);
     return [sizeOut(written)];
+  }
+
+  /** fuse_lseek_in; the other kinds of lseek(2) the kernel answers itself. */
+  async #lseek(bytes: Buffer): Promise<Payload> {
+    const whence = bytes.readUInt32LE(BODY + 16);
+    if (whence !== SEEK_DATA && whence !== SEEK_HOLE) {
+      throw new DfsError('EINVAL', 'lseek(2) asks for data or for holes');
+    }
+    const offset = sizeOf(readU64(bytes, BODY + 8));
+    const wanted = whence === SEEK_DATA ? 'data' : 'hole';
+    const found = Buffer.alloc(8);
+    writeU64(found, await this.#fileSystem.seek(handleOf(bytes), offset, wanted), 0);
+    return [found];
+  }
+
+  /** fuse_fallocate_in */
+  async #fallocate(bytes: Buffer): Promise<Payload> {
+    const offset = sizeOf(readU64(bytes, BODY + 8));
+    const length = sizeOf(readU64(bytes, BODY + 16));
+    const mode = bytes.readUInt32LE(BODY + 24);
+    return await done(this.#fileSystem.fallocate(handleOf(bytes), mode, offset, length));
+  }
+
+  /** fuse_copy_file_range_in */
+  async #copyFileRange(bytes: Buffer): Promise<Payload> {
+    const [offset, target, targetOffset, length] = [8, 24, 32, 40].map(at =>
+      sizeOf(readU64(bytes, BODY + at)),
+    );
+    assert(
+      offset !== undefined && target !== undefined && targetOffset !== undefined && length !== undefined,
+      'four fields were read',
+    );
+    // The answer has 32 bits for the count.
+    const wanted = Math.min(length, MAX_COPY_BYTES);
+    const copied = await this.#fileSystem.copyRange(handleOf(bytes), offset, target, targetOffset, wanted);
+    return [sizeOut(copied)];
+  }
+
+  /** As CREATE; the name that comes along means nothing. */
+  async #tmpfile({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const flags = bytes.readUInt32LE(BODY);
+    const creation = { mode: bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS, uid, gid };
+    const { handle, attributes } = await this.#fileSystem.tmpfile(inode, creation, flags);
+    this.#cache.noteLookup(attributes);
+    // Under no name: there is none to be found by.
+    return [encodeEntry(attributes, { entryTimeoutMs: 0, attrTimeoutMs: 0 }), openOut(handle, 0)];
   }
 
   async #release(bytes: Buffer): Promise<Payload> {
@@ -328,6 +380,11 @@ export class FuseRequests {
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
+const O_APPEND = 0o2000;
+/** lseek(2)'s whence. */
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const MAX_COPY_BYTES = 0x7fff_f000;
 
 function nameOf(name: Buffer | undefined): Buffer {
   if (!name) throw new DfsError('EINVAL', 'the kernel sent a request without a name');

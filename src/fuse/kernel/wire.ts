@@ -46,9 +46,13 @@ export const Opcode = {
   destroy: 38,
   ioctl: 39,
   batchForget: 42,
+  fallocate: 43,
   readdirplus: 44,
   rename2: 45,
+  lseek: 46,
+  copyFileRange: 47,
   syncfs: 50,
+  tmpfile: 51,
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 

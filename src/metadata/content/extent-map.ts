@@ -20,6 +20,19 @@ function tailOf(extent: Extent, start: number): Extent {
   };
 }
 
+/** Up to `limit` extents that have bytes at or after `offset`, the one that it lies in first. */
+export async function extentsFrom(
+  tx: StoreTransaction,
+  inode: number,
+  offset: number,
+  limit: number,
+): Promise<Extent[]> {
+  const before = await tx.extents.atOrBefore(inode, offset);
+  const isInside = before !== undefined && before.offset < offset && before.offset + before.length > offset;
+  const rest = await tx.extents.range(inode, offset, Number.MAX_SAFE_INTEGER, isInside ? limit - 1 : limit);
+  return isInside ? [before, ...rest] : rest;
+}
+
 /**
  * Makes [start, end) a hole: extents inside it are deleted, those that reach into it trimmed or split. Touches only
  * what overlaps. Returns how many bytes were covered before.

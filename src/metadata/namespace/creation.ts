@@ -48,10 +48,22 @@ export async function createInode(
   created: NewInode,
   context: OperationContext,
 ): Promise<InodeRecord> {
-  const { now, state } = context;
+  const inode = newInode(directory, created, context);
+  await tx.inodes.insert(inode);
+  await tx.dentries.insert(directory.inode, name, inode.inode);
+  await touchDirectory(tx, directory, isDirectory(created.mode) ? 1 : 0, context);
+  return inode;
+}
+
+/** The record of an inode that is created in a directory; nothing is written yet. */
+export function newInode(
+  directory: InodeRecord,
+  created: NewInode,
+  { now, state }: OperationContext,
+): InodeRecord {
   const isSubdirectory = isDirectory(created.mode);
   const isGroupInherited = (directory.mode & S_ISGID) !== 0;
-  const inode: InodeRecord = {
+  return {
     inode: state.inodeNumbers.take(),
     // Numbers are never used again, so one generation is enough.
     generation: 1,
@@ -69,10 +81,6 @@ export async function createInode(
     goal: created.goal ?? directory.goal,
     parent: isSubdirectory ? directory.inode : 0,
   };
-  await tx.inodes.insert(inode);
-  await tx.dentries.insert(directory.inode, name, inode.inode);
-  await touchDirectory(tx, directory, isSubdirectory ? 1 : 0, context);
-  return inode;
 }
 
 /** An entry of a directory came, went or changed. */

@@ -17,7 +17,7 @@ export const blocks = operation(
   command,
   async (tx, request, context) => {
     const inode = await requireRegularFile(tx, request.inode);
-    const extents = inOrder(request.extents);
+    const { extents, moved } = place(inOrder(request.extents), inode.size, request.append === true);
     const chunks = await checkStoredChunks(tx, request.chunks, context);
     await checkExtentChunks(tx, extents, chunks);
 
@@ -35,7 +35,8 @@ export const blocks = operation(
     await recordNewChunks(tx, chunks, extents, context);
     await references.apply(tx, context.nowMs);
     const last = extents.at(-1);
-    const size = Math.max(inode.size, request.size, last ? last.offset + last.length : 0);
+    const asked = request.append === true ? 0 : request.size;
+    const size = Math.max(inode.size, asked, last ? last.offset + last.length : 0);
     const changed = {
       ...inode,
       size,
@@ -46,12 +47,27 @@ export const blocks = operation(
     };
     await tx.inodes.update(changed);
     if (request.durable) context.control.requireDurable();
-    return { attributes: attributesOf(changed) };
+    return { attributes: attributesOf(changed), ...(moved === 0 ? {} : { moved }) };
   },
   (request, _reply, { control }) => {
     if (request.durable) control.requireDurable();
   },
 );
+
+interface Placed {
+  readonly extents: readonly Extent[];
+  readonly moved: number;
+}
+
+/**
+ * POSIX write() with O_APPEND: "the file offset shall be set to the end of the file prior to each write", the end being
+ * the one at this moment, whoever wrote before.
+ */
+function place(extents: readonly Extent[], size: number, isAppend: boolean): Placed {
+  const moved = isAppend ? size - (extents[0]?.offset ?? size) : 0;
+  if (moved === 0) return { extents, moved };
+  return { extents: inOrder(extents.map(extent => ({ ...extent, offset: extent.offset + moved }))), moved };
+}
 
 /** Sorted by offset. EINVAL when two overlap, EFBIG when one ends beyond the largest file. */
 function inOrder(given: readonly Extent[]): readonly Extent[] {

@@ -3,6 +3,7 @@ import { assert } from '../../protocol/errors.js';
 import { isRegularFile } from '../../protocol/file-mode.js';
 import { get as command } from '../../protocol/metadata-commands.js';
 import type { ChunkLocation, Extent } from '../../protocol/types.js';
+import { extentsFrom } from '../content/extent-map.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
@@ -20,19 +21,6 @@ export const get = operation(command, async (tx, { inode: number, offset, limit 
     next: found[limit]?.offset ?? -1,
   };
 });
-
-/** Extents that have bytes at or after `offset`, the one that it lies in first. */
-async function extentsFrom(
-  tx: StoreTransaction,
-  inode: number,
-  offset: number,
-  limit: number,
-): Promise<Extent[]> {
-  const before = await tx.extents.atOrBefore(inode, offset);
-  const isInside = before !== undefined && before.offset < offset && before.offset + before.length > offset;
-  const rest = await tx.extents.range(inode, offset, Number.MAX_SAFE_INTEGER, isInside ? limit - 1 : limit);
-  return isInside ? [before, ...rest] : rest;
-}
 
 /** Where the chunks of these extents are, each once. */
 async function locate(tx: StoreTransaction, extents: readonly Extent[]): Promise<ChunkLocation[]> {
