@@ -7,7 +7,8 @@
  *                               └───────── close() ◄──────────┘     ended by the server: a new session begins, and
  *                                                                   what the old one had in flight fails with EIO
  */
-import type { Static, TSchema } from '@sinclair/typebox';
+import { Type, type Static, type TSchema } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { sleep, type Clock, type Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
@@ -15,12 +16,25 @@ import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_OPEN_INODES, SESSION_RENEW_MS, SESSION_TIMEOUT_MS } from '../protocol/limits.js';
-import { end, open, release, renew, revoke, session } from '../protocol/metadata-commands.js';
-import type { Attributes, Once } from '../protocol/types.js';
+import {
+  Changed,
+  end,
+  getattr,
+  open,
+  release,
+  renew,
+  revoke,
+  session,
+} from '../protocol/metadata-commands.js';
+import { Attributes, type Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
 import { Routes, type RpcConnection } from '../rpc/connection.js';
+import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import { CacheLease } from './cache-lease.js';
 import { HeldLocks } from './held-locks.js';
+
+const changedCheck = TypeCompiler.Compile(Changed);
+const attributesCheck = TypeCompiler.Compile(Type.Object({ attributes: Attributes }));
 
 export interface MetadataSessionOptions {
   readonly network: Network;
@@ -59,12 +73,16 @@ export class MetadataSession {
   onLocksLost: (inodes: readonly number[]) => void = () => undefined;
   /** Whether what the server tells may be kept. */
   readonly lease: CacheLease;
+  /** What it told of inodes. */
+  readonly attributes: AttributeCache;
   #renewTimer: Timer | undefined;
   #isClosed = false;
 
   constructor(options: MetadataSessionOptions) {
     this.#options = options;
     this.lease = new CacheLease(options.clock, options.log);
+    this.attributes = new AttributeCache(this.lease);
+    this.lease.addKeeper(this.attributes);
     this.#rpc = new RpcClient({
       network: options.network,
       clock: options.clock,
@@ -140,8 +158,9 @@ export class MetadataSession {
     const sequence = this.#sequence;
     let executing = 0;
     this.#outstanding.add(sequence);
+    const ticket = this.attributes.ticket();
     try {
-      return await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
+      const reply = await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
         if (executing !== 0 && executing !== this.#session) {
           throw new DfsError(
             'EIO',
@@ -155,9 +174,25 @@ export class MetadataSession {
         });
         return reply;
       });
+      this.#learnChanges(ticket, reply);
+      return reply;
+    } catch (error) {
+      // A part of it may have been done.
+      this.attributes.changeUnknown();
+      throw error;
     } finally {
       this.#outstanding.delete(sequence);
     }
+  }
+
+  /** The newest attributes of an inode that this client may keep, or else the metadata server's. ENOENT, … */
+  async getattr(inode: number): Promise<Attributes> {
+    const kept = this.attributes.get(inode);
+    if (kept) return kept;
+    const ticket = this.attributes.ticket();
+    const { attributes } = await this.ask(getattr, { inode });
+    this.attributes.keep(ticket, attributes);
+    return attributes;
   }
 
   /** Opens an inode for one more handle: unlinked by anybody, it lives until the last `release`. ENFILE, ENOENT, … */
@@ -209,6 +244,17 @@ export class MetadataSession {
       this.#options.log.debug({ reason: toDfsError(error).message }, 'the session was not ended in order');
     }
     this.#rpc.close();
+  }
+
+  #learnChanges(ticket: AttributeTicket, reply: unknown): void {
+    if (!this.lease.isWanted) return;
+    if (!changedCheck.Check(reply)) {
+      this.attributes.changeUnknown();
+      return;
+    }
+    this.attributes.change(ticket, reply.changed, reply.gone);
+    // A new inode is not among those that changed.
+    if (attributesCheck.Check(reply)) this.attributes.keep(ticket, reply.attributes);
   }
 
   #forgetOpen(inode: number): boolean {

@@ -3,6 +3,8 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
+import type { Changed } from '../protocol/metadata-commands.js';
+import type { Attributes } from '../protocol/types.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
 import { GroupCommit, type Durability } from './group-commit.js';
@@ -11,6 +13,7 @@ import { LockService } from './locks/lock-service.js';
 import { ChangeTrace } from './leases/change-trace.js';
 import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
 import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
+import { attributesOf } from './namespace/inodes.js';
 import { NodeTable } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
@@ -116,7 +119,8 @@ export class MetadataService {
         async (tx, context) => await this.#once.execute(tx, operation, request, once, context),
       );
       if ('refusal' in outcome) throw outcome.refusal;
-      return outcome.reply;
+      const isTold = !trace.isRepeated && this.#state.leases.isHolder(once.session);
+      return isTold ? { ...(outcome.reply as object), ...changedBy(trace) } : outcome.reply;
     } finally {
       // Also after an error: a long request may have failed when a part of it was committed.
       const revoked = this.#state.leases.revoke(session, trace);
@@ -207,4 +211,10 @@ export class MetadataService {
     const known = session === undefined ? undefined : this.#state.sessions.get(session);
     if (known) known.heardMs = this.#options.clock.monotonicMs();
   }
+}
+
+function changedBy({ inodes, removed }: ChangeTrace): Changed {
+  const changed: Attributes[] = [];
+  for (const { record } of inodes.values()) if (record) changed.push(attributesOf(record));
+  return { changed, gone: removed };
 }

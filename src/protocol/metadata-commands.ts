@@ -148,6 +148,17 @@ export const renew = command('renew', 11, {
   reply: Type.Object({ leaseMs: LeaseMs }),
 });
 
+/**
+ * Goes with the reply to every request that is numbered (`once`), to a session that caches: what else the request
+ * changed. Left out when the reply is told again from memory.
+ */
+export const Changed = Type.Object({
+  changed: Type.Array(Attributes),
+  /** Inodes that are no more. */
+  gone: Type.Array(InodeNumber),
+});
+export type Changed = Static<typeof Changed>;
+
 /** Ends a session: what it had open is closed. */
 export const end = command('end', 12, {
   request: Type.Object({ session: SafeInteger }),

@@ -13,7 +13,6 @@ import { MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import {
   clone,
   fallocate,
-  getattr,
   getxattr,
   link,
   list,
@@ -160,13 +159,15 @@ export class Vfs implements FileSystem {
   }
 
   async lookup(parent: number, name: Uint8Array): Promise<Attributes> {
-    const { attributes } = await this.#client.session.ask(lookup, { parent, name });
+    const { session } = this.#client;
+    const ticket = session.attributes.ticket();
+    const { attributes } = await session.ask(lookup, { parent, name });
+    session.attributes.keep(ticket, attributes);
     return this.#present(attributes);
   }
 
   async getattr(inode: number): Promise<Attributes> {
-    const { attributes } = await this.#client.session.ask(getattr, { inode });
-    return this.#present(attributes);
+    return this.#present(await this.#client.session.getattr(inode));
   }
 
   async setattr(inode: number, changes: AttributeChanges): Promise<Attributes> {

@@ -8,28 +8,35 @@ export interface InodeChange {
   isDirectory: boolean;
   /** Names in this directory that came, went, or lead to another inode. */
   names: Uint8Array[];
+  /** What it is now; undefined when it is no more, or only its names changed. */
+  record: InodeRecord | undefined;
 }
 
 export class ChangeTrace {
   /** inode → what became of it */
   readonly inodes = new Map<number, InodeChange>();
+  /** Inodes that are no more. */
+  readonly removed: number[] = [];
   /** The request was executed before, and its answer given from memory: what it changed is not known any more. */
   isRepeated = false;
 
   /** The transaction was rolled back. */
   clear(): void {
     this.inodes.clear();
+    this.removed.length = 0;
     this.isRepeated = false;
   }
 
   inode(record: InodeRecord, isDirectory: boolean): void {
     const change = this.#change(record.inode);
+    change.record = record;
     change.version = record.version;
     change.isDirectory = isDirectory;
   }
 
   gone(inode: number): void {
-    this.#change(inode);
+    this.removed.push(inode);
+    this.#change(inode).record = undefined;
   }
 
   name(directory: number, name: Uint8Array): void {
@@ -40,7 +47,8 @@ export class ChangeTrace {
 
   #change(inode: number): InodeChange {
     let change = this.inodes.get(inode);
-    if (!change) this.inodes.set(inode, (change = { version: 0, isDirectory: false, names: [] }));
+    if (!change)
+      this.inodes.set(inode, (change = { version: 0, isDirectory: false, names: [], record: undefined }));
     return change;
   }
 }

@@ -108,6 +108,11 @@ export class LeaseTable {
     this.#senders.delete(session);
   }
 
+  /** Whether the session may cache. */
+  isHolder(session: number): boolean {
+    return this.#holders.has(session);
+  }
+
   /** What notes the reads of a session; undefined for one that caches nothing. */
   reader(session: number | undefined): ((inode: number) => void) | undefined {
     const holder = session === undefined ? undefined : this.#holders.get(session);
