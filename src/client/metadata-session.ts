@@ -32,6 +32,7 @@ import { Routes, type RpcConnection } from '../rpc/connection.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import { CacheLease } from './cache-lease.js';
 import { HeldLocks } from './held-locks.js';
+import { NameCache } from './name-cache.js';
 
 const changedCheck = TypeCompiler.Compile(Changed);
 const attributesCheck = TypeCompiler.Compile(Type.Object({ attributes: Attributes }));
@@ -75,6 +76,7 @@ export class MetadataSession {
   readonly lease: CacheLease;
   /** What it told of inodes. */
   readonly attributes: AttributeCache;
+  readonly names: NameCache;
   #renewTimer: Timer | undefined;
   #isClosed = false;
 
@@ -83,6 +85,8 @@ export class MetadataSession {
     this.lease = new CacheLease(options.clock, options.log);
     this.attributes = new AttributeCache(this.lease);
     this.lease.addKeeper(this.attributes);
+    this.names = new NameCache(this.lease);
+    this.lease.addKeeper(this.names);
     this.#rpc = new RpcClient({
       network: options.network,
       clock: options.clock,
@@ -169,10 +173,9 @@ export class MetadataSession {
         }
         executing = this.#session;
         const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
-        const { reply } = await connection.call(command, withOnce(request, once) as Static<Request>, {
-          timeoutMs,
-        });
-        return reply;
+        const numbered = withOnce(request, once) as Static<Request>;
+        const answer = await connection.call(command, numbered, { timeoutMs });
+        return answer.reply;
       });
       this.#learnChanges(ticket, reply);
       return reply;

@@ -323,7 +323,7 @@ export class FileWriter {
   }
 
   async #commit(batch: readonly Flight[]): Promise<void> {
-    const extents: Extent[] = [];
+    const extents: { -readonly [Field in keyof Extent]: Extent[Field] }[] = [];
     const chunks: StoredChunk[] = [];
     for (const flight of batch) {
       assert(flight.stored, 'only stored chunks are committed');
@@ -346,8 +346,8 @@ export class FileWriter {
     });
     if (moved !== 0) this.#move(moved);
     for (const flight of batch) this.#noteUnsynced(flight);
-    const placed = extents.map(extent => ({ ...extent, offset: extent.offset + moved }));
-    this.#owner.committed(attributes, placed, chunks, moved !== 0);
+    for (const extent of extents) extent.offset += moved;
+    this.#owner.committed(attributes, extents, chunks, moved !== 0);
   }
 
   /** What was just committed lies so much further on, and what is still to be appended follows it. */

@@ -160,6 +160,10 @@ export class Vfs implements FileSystem {
 
   async lookup(parent: number, name: Uint8Array): Promise<Attributes> {
     const { session } = this.#client;
+    const known = session.names.find(parent, name);
+    if (known === 0) throw new DfsError('ENOENT', 'this client made the directory, and knows no such name');
+    const kept = known === undefined ? undefined : session.attributes.get(known);
+    if (kept) return this.#present(kept);
     const ticket = session.attributes.ticket();
     const { attributes } = await session.ask(lookup, { parent, name });
     session.attributes.keep(ticket, attributes);
@@ -190,13 +194,19 @@ export class Vfs implements FileSystem {
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
     const { mode, uid, gid } = creation;
     const request = { parent, name, mode, uid, gid, rdev, open: false, exclusive: true };
-    const { attributes } = await this.#client.session.execute(mknod, request);
+    const { attributes } = await this.#naming([parent], this.#client.session.execute(mknod, request));
+    this.#client.session.names.linked(parent, name, attributes.inode);
     return attributes;
   }
 
   async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
     const { mode, uid, gid } = creation;
-    const { attributes } = await this.#client.session.execute(mkdir, { parent, name, mode, uid, gid });
+    const { session } = this.#client;
+    const ticket = session.lease.ticket();
+    const request = { parent, name, mode, uid, gid };
+    const { attributes } = await this.#naming([parent], session.execute(mkdir, request));
+    session.names.linked(parent, name, attributes.inode);
+    session.names.created(ticket, attributes.inode);
     return attributes;
   }
 
@@ -207,22 +217,32 @@ export class Vfs implements FileSystem {
     owner: Omit<Creation, 'mode'>,
   ): Promise<Attributes> {
     const { uid, gid } = owner;
-    const { attributes } = await this.#client.session.execute(symlink, { parent, name, target, uid, gid });
+    const { session } = this.#client;
+    const request = { parent, name, target, uid, gid };
+    const { attributes } = await this.#naming([parent], session.execute(symlink, request));
+    session.names.linked(parent, name, attributes.inode);
     return attributes;
   }
 
   async link(inode: number, parent: number, name: Uint8Array): Promise<Attributes> {
-    const { attributes } = await this.#client.session.execute(link, { inode, parent, name });
+    const { session } = this.#client;
+    const { attributes } = await this.#naming([parent], session.execute(link, { inode, parent, name }));
+    session.names.linked(parent, name, inode);
     return this.#present(attributes);
   }
 
   async unlink(parent: number, name: Uint8Array): Promise<void> {
-    const { inode, nlink } = await this.#client.session.execute(unlink, { parent, name });
+    const { session } = this.#client;
+    const { inode, nlink } = await this.#naming([parent], session.execute(unlink, { parent, name }));
+    session.names.unlinked(parent, name);
     if (nlink === 0 && !this.#files.has(inode)) this.#extents.delete(inode);
   }
 
   async rmdir(parent: number, name: Uint8Array): Promise<void> {
-    await this.#client.session.execute(rmdir, { parent, name });
+    const { session } = this.#client;
+    const { inode } = await this.#naming([parent], session.execute(rmdir, { parent, name }));
+    session.names.unlinked(parent, name);
+    session.names.forget(inode);
   }
 
   async rename(
@@ -232,7 +252,19 @@ export class Vfs implements FileSystem {
     newName: Uint8Array,
     flags: number,
   ): Promise<void> {
-    await this.#client.session.execute(rename, { parent, name, newParent, newName, flags });
+    const { session } = this.#client;
+    const request = { parent, name, newParent, newName, flags };
+    const { inode, replaced } = await this.#naming([parent, newParent], session.execute(rename, request));
+    const { names } = session;
+    // Exchanged, or perhaps two names of one file, which stay as they are.
+    if (replaced === 0 && names.find(newParent, newName) !== 0) {
+      names.forget(parent);
+      names.forget(newParent);
+      return;
+    }
+    names.unlinked(parent, name);
+    names.linked(newParent, newName, inode);
+    names.forget(replaced);
   }
 
   async create(
@@ -245,7 +277,7 @@ export class Vfs implements FileSystem {
     const { goal, chunkBytes } = this.#options;
     const { session, grants } = this.#client;
     const { mode, uid, gid } = creation;
-    const reply = await session.execute(put, {
+    const creating = session.execute(put, {
       parent,
       name,
       mode,
@@ -257,8 +289,10 @@ export class Vfs implements FileSystem {
       maxBytes: chunkBytes,
       exclude: this.#client.nodes.distrusted(),
     });
+    const reply = await this.#naming([parent], creating);
     grants.add(goal, reply.grants, reply.nodes);
     const { inode } = reply.attributes;
+    session.names.linked(parent, name, inode);
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
       const handle = await this.open(inode, openFlags);
@@ -516,6 +550,16 @@ export class Vfs implements FileSystem {
     await Promise.allSettled(this.#releasing);
     await this.#client.close();
     if (failure) throw failure;
+  }
+
+  /** A change of names in these directories: when it fails, nobody knows which are there. */
+  async #naming<Reply>(directories: readonly number[], changing: Promise<Reply>): Promise<Reply> {
+    try {
+      return await changing;
+    } catch (error) {
+      for (const directory of directories) this.#client.session.names.forget(directory);
+      throw error;
+    }
   }
 
   /** Another client changed these. */
