@@ -72,6 +72,8 @@ export class MetadataSession {
   readonly heldLocks = new HeldLocks();
   /** Told of the inodes on which locks were lost, because the client was away for too long. */
   onLocksLost: (inodes: readonly number[]) => void = () => undefined;
+  /** Told that the server has ended the session, because the client was away for too long. */
+  onSessionLost: () => void = () => undefined;
   /** Whether what the server tells may be kept. */
   readonly lease: CacheLease;
   /** What it told of inodes. */
@@ -153,14 +155,17 @@ export class MetadataSession {
   /**
    * Sends a request that changes something, numbered so that the server executes it once however often it is sent.
    * EIO when the server stayed away, or ended the session while the request was under way.
+   * @param isBuffered what it brings was acknowledged to a program earlier: it must not be done under a later session,
+   *   since others may have gone on without it
    */
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
+    isBuffered = false,
   ): Promise<Static<Reply>> {
     this.#sequence += 1;
     const sequence = this.#sequence;
-    let executing = 0;
+    let executing = isBuffered ? this.#session : 0;
     this.#outstanding.add(sequence);
     const ticket = this.attributes.ticket();
     try {
@@ -342,6 +347,7 @@ export class MetadataSession {
       );
       // A session that is resumed is told by the server to drop everything.
       lease.lose();
+      this.onSessionLost();
     }
     this.#session = reply.session;
     this.#secret = Buffer.from(reply.secret);

@@ -17,7 +17,7 @@ import { attributesOf } from './namespace/inodes.js';
 import { NodeTable } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
-import { forfeitRecord } from './operations/session.js';
+import { endSession, forfeitRecord } from './operations/session.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import { SessionTable } from './session-table.js';
@@ -58,7 +58,7 @@ export class MetadataService {
       sessions,
       opens: new OpenTable(),
       locks: new LockService(clock, sessions),
-      leases: new LeaseTable(clock, log),
+      leases: new LeaseTable(clock, log, async session => await this.#fence(session)),
       nodes: new NodeTable(clock.monotonicMs()),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
@@ -173,6 +173,16 @@ export class MetadataService {
       });
       if (caches) leases.presume(session);
     }
+  }
+
+  /** Ends the session, if it has not ended, with its locks. Rejects when that could not be committed. */
+  async #fence(id: number): Promise<void> {
+    await this.#run(async (tx, context) => {
+      const session = context.state.sessions.get(id);
+      if (session) await endSession(tx, session, context);
+      return false;
+    });
+    this.#state.locks.end(id);
   }
 
   async #run(piece: Piece): Promise<boolean> {

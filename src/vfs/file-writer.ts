@@ -335,15 +335,19 @@ export class FileWriter {
     const newest = batch.at(-1);
     assert(last && newest, 'a commit has extents');
     const isAppend = this.#isAppending;
-    const { attributes, moved = 0 } = await this.#shared.client.session.execute(blocks, {
-      inode: this.#inode,
-      extents,
-      chunks,
-      size: last.offset + last.length,
-      mtime: newest.lastWrite,
-      durable: batch.some(flight => flight.isDurable),
-      ...(isAppend ? { append: true } : {}),
-    });
+    const { attributes, moved = 0 } = await this.#shared.client.session.execute(
+      blocks,
+      {
+        inode: this.#inode,
+        extents,
+        chunks,
+        size: last.offset + last.length,
+        mtime: newest.lastWrite,
+        durable: batch.some(flight => flight.isDurable),
+        ...(isAppend ? { append: true } : {}),
+      },
+      true,
+    );
     if (moved !== 0) this.#move(moved);
     for (const flight of batch) this.#noteUnsynced(flight);
     for (const extent of extents) extent.offset += moved;

@@ -124,6 +124,7 @@ export class Vfs implements FileSystem {
   static async open(options: VfsOptions): Promise<Vfs> {
     const vfs = new Vfs(await Client.open(options), options);
     vfs.#client.session.onLocksLost = inodes => vfs.#loseLocks(inodes);
+    vfs.#client.session.onSessionLost = () => vfs.#loseSession();
     vfs.#scheduleDirtyCheck();
     return vfs;
   }
@@ -627,6 +628,15 @@ export class Vfs implements FileSystem {
     const open = this.#handle(handle);
     if (open.hasLostLock) throw lostLock();
     return open;
+  }
+
+  /** Others have gone on without this client: what it has not committed must not be put on top of what they did. */
+  #loseSession(): void {
+    const reason = new DfsError(
+      'EIO',
+      'the metadata server gave this client up, which was away for too long',
+    );
+    for (const file of this.#files.values()) file.abandonWrites(reason);
   }
 
   #loseLocks(inodes: readonly number[]): void {

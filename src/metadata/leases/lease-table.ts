@@ -14,7 +14,8 @@
  *    other revocations, or are repeated from memory. The client therefore keeps nothing of a reply whose request was
  *    under way when a `revoke` for it came (client/cache-lease.ts). Nothing here depends on the order of frames.
  * 5. A client that does not answer has its lease renewed no more, and loses it (LEASE_MS by its clock) before this
- *    server takes it for lost (LEASE_MARGIN_MS later). A client that was away is told to drop everything before the
+ *    server takes it for lost (LEASE_MARGIN_MS later), and ends its session: what it still sends is refused. A client that
+ *    was away is told to drop everything before the
  *    first change that might concern it is acknowledged.
  * 6. After a restart nothing is known of what sessions cache: each that did cache (its record says so) counts as caching
  *    everything, until it is back and has dropped it all, or its lease would have run out.
@@ -36,6 +37,9 @@ export type SendRevocation = (revocation: Revocation) => Promise<void>;
 /** A session that leaves a message unanswered for longer than this has its lease renewed no more. */
 const ANSWER_PATIENCE_MS = 5000;
 
+/** A session that could not be ended (the disk is full, …) is tried again after this. */
+const FENCE_RETRY_MS = 100;
+
 export class LeaseTable {
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -51,11 +55,17 @@ export class LeaseTable {
   readonly #clearing = new Set<LeaseHolder>();
   /** session → the timer that looks whether its lease has run out */
   readonly #timers = new Map<number, Timer>();
+  readonly #fence: (session: number) => Promise<void>;
   #isClosed = false;
 
-  constructor(clock: Clock, log: Logger) {
+  /**
+   * @param fence ends a session whose lease ran out while others waited for it, so that what its client still sends is
+   *   refused, and calls end() here
+   */
+  constructor(clock: Clock, log: Logger, fence: (session: number) => Promise<void>) {
     this.#clock = clock;
     this.#log = log;
+    this.#fence = fence;
   }
 
   /** A session of an earlier process may cache anything. */
@@ -284,10 +294,24 @@ export class LeaseTable {
     this.#timers.delete(holder.session);
   }
 
+  /** Who waits for the holder goes on when its session has ended. Never rejects. */
+  async #fenceOff(holder: LeaseHolder): Promise<void> {
+    try {
+      await this.#fence(holder.session);
+      this.#expire(holder);
+    } catch (error) {
+      this.#log.error(
+        { session: holder.session, reason: toDfsError(error).message },
+        'a session did not end',
+      );
+      this.#watch(holder);
+    }
+  }
+
   /** Sees to it that nobody waits for the holder for longer than its lease lasts. */
   #watch(holder: LeaseHolder): void {
     if (this.#timers.has(holder.session) || holder.messages.size === 0 || this.#isClosed) return;
-    const leftMs = Math.max(0, holder.leaseEndMs - this.#clock.monotonicMs());
+    const leftMs = Math.max(FENCE_RETRY_MS, holder.leaseEndMs - this.#clock.monotonicMs());
     const timer = this.#clock.setTimer(
       leftMs,
       () => {
@@ -299,7 +323,7 @@ export class LeaseTable {
         }
         if (holder.messages.size === 0) return;
         this.#log.warn({ session: holder.session }, 'the lease of a session that does not answer ran out');
-        this.#expire(holder);
+        void this.#fenceOff(holder);
       },
       true,
     );
