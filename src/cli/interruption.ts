@@ -4,13 +4,17 @@ export type EndSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 const END_SIGNALS: readonly EndSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /**
- * Calls `onFirst` at the first signal; the second one ends the process with exit code 1.
+ * Calls `onFirst` at the first signal; the second one ends the process, with exit code 1 unless `endAtOnce` does it in
+ * another way.
  * @returns stops listening, so that signals do again what they do by default
  */
-export function onEndSignal(onFirst: (signal: EndSignal) => void): () => void {
+export function onEndSignal(
+  onFirst: (signal: EndSignal) => void,
+  endAtOnce: () => void = () => process.exit(1),
+): () => void {
   let isSecond = false;
   const listener = (signal: NodeJS.Signals): void => {
-    if (isSecond) process.exit(1);
+    if (isSecond) endAtOnce();
     isSecond = true;
     onFirst(signal as EndSignal);
   };

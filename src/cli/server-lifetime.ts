@@ -28,10 +28,10 @@ export async function runUntilSignal(server: Server, log: Logger): Promise<void>
 }
 
 /** A process that does not know its own state any more must not go on; whoever watches it starts it again. */
-export function dieOfUnexpectedErrors(log: Logger): void {
+export function dieOfUnexpectedErrors(log: Logger, endAtOnce: () => void = () => process.exit(1)): void {
   const die = (error: unknown): void => {
     log.fatal({ err: error }, 'ending because of a mistake in DFS; please report it');
-    process.exit(1);
+    endAtOnce();
   };
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);

@@ -73,8 +73,11 @@ export class Cluster {
     for (let index = 0; index < (this.#options.mounts ?? 0); index += 1) await this.addMount();
   }
 
-  /** A further client, mounted at a directory of its own. */
-  async addMount(options: readonly string[] = []): Promise<MountProcess> {
+  /**
+   * A further client, mounted at a directory of its own.
+   * @param address by which it reaches the metadata server
+   */
+  async addMount(options: readonly string[] = [], address = this.metadata.address): Promise<MountProcess> {
     const { goal, mountOptions = [] } = this.#options;
     const name = `mount${this.mounts.length + 1}`;
     const directory = join(this.directory, name);
@@ -83,14 +86,7 @@ export class Cluster {
     const mount = new MountProcess({
       name,
       program: 'dfs',
-      parameters: () => [
-        'mount',
-        this.metadata.address,
-        directory,
-        ...goalOptions,
-        ...mountOptions,
-        ...options,
-      ],
+      parameters: () => ['mount', address, directory, ...goalOptions, ...mountOptions, ...options],
       directory,
       logPath: this.#logPath(name),
       env: this.#env,

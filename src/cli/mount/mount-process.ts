@@ -33,8 +33,8 @@ export interface MountProcessOptions {
  */
 export async function runMount(options: MountProcessOptions): Promise<void> {
   const { log, mountPoint, server, driver, settings } = options;
-  dieOfUnexpectedErrors(log);
-  const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve));
+  dieOfUnexpectedErrors(log, endAtOnce);
+  const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');
   await makeMountPoint(mountPoint);
@@ -54,6 +54,14 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
     await fileSystem.close();
   }
   log.info('everything is stored');
+}
+
+/**
+ * exit(3) waits for threads, and those that read from /dev/fuse wait for the kernel: the process would neither end nor
+ * serve its mount any more. Killed, it lets go of the device, and whoever waits for the mount gets an error.
+ */
+function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
 }
 
 async function mountUnlessSignalled(

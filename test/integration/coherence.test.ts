@@ -1,0 +1,70 @@
+import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { LEASE_MARGIN_MS, LEASE_MS } from '../../src/protocol/limits.js';
+import { shell, startCluster } from '../support/cluster.js';
+import { startProxy } from '../support/severable-proxy.js';
+
+const program = new URL('../../../test/support/coherence.py', import.meta.url).pathname;
+const KERNEL = { mountOptions: ['--driver', 'kernel'] };
+
+t.test('what one mount changes, the other sees at once, however warm its caches are', async t => {
+  const cluster = await startCluster(t, { dataNodes: 2, mounts: 2, ...KERNEL });
+  const [first, second] = cluster.mounts.map(mount => mount.mountPoint);
+  const seed = process.env['DFS_TEST_SEED'] ?? String(Math.floor(Math.random() * 1e9));
+  const local = await mkdtemp(join(tmpdir(), 'dfs-coherence-'));
+  t.teardown(async () => await rm(local, { recursive: true, force: true }));
+  t.comment(`DFS_TEST_SEED=${seed}`);
+  const command = `python3 ${program} ${first} ${second} ${local} ${seed} 1500`;
+  t.equal(await shell(command, { timeoutMs: 240_000 }), 'ok');
+});
+
+t.test('two mounts that fight over the same names never wait for each other for ever', async t => {
+  const cluster = await startCluster(t, { dataNodes: 1, mounts: 2, ...KERNEL });
+  const [first, second] = cluster.mounts.map(mount => mount.mountPoint);
+  const fight = (root: string | undefined, seed: number): string =>
+    `(cd ${root} && RANDOM=${seed} && for i in $(seq 150); do a=n$((RANDOM % 6)); b=n$((RANDOM % 6));
+      mkdir $a; touch $a/$b; mv $a $b; ls -l . $b; rm -r $a; echo x > $b; cat $a; done > /dev/null 2>&1; true)`;
+  const fights = [first, second, first, second].map(fight).join(' & ');
+  await shell(`${fights} & wait`, { timeoutMs: 200_000 });
+  const list = async (root: string | undefined): Promise<string> =>
+    await shell(`cd ${root} && find . -printf '%p %y %m %s %n\\n' | sort`);
+  t.equal(await list(second), await list(first));
+});
+
+t.test(
+  'a client that is cut off answers EIO, not what it knew, and what it wrote meanwhile is refused',
+  async t => {
+    const cluster = await startCluster(t, { dataNodes: 1, mounts: 1, ...KERNEL });
+    const proxy = await startProxy(t, cluster.endpoint);
+    const here = cluster.mounts[0]?.mountPoint ?? '';
+    const away = (await cluster.addMount(['--timeout', '3'], proxy.address)).mountPoint;
+    await writeFile(join(here, 'file'), 'before');
+    t.equal(await readFile(join(away, 'file'), 'utf8'), 'before');
+
+    proxy.cut();
+    const late = await open(join(away, 'file'), 'r+');
+    await late.write('LATE', 0);
+    const beganMs = performance.now();
+    t.equal(
+      (await stat(join(away, 'file'))).size,
+      6,
+      'under its lease the client answers from what it knows',
+    );
+    // Waits for the other client to answer, which it does not, so for its lease to run out.
+    await writeFile(join(here, 'file'), 'afterwards');
+    t.ok(
+      performance.now() - beganMs < LEASE_MS + LEASE_MARGIN_MS + 10_000,
+      'a cut-off client holds nobody up for ever',
+    );
+    await t.rejects(stat(join(away, 'file')), { code: 'EIO' });
+    await t.rejects(readFile(join(away, 'file')), { code: 'EIO' });
+
+    proxy.mend();
+    await t.rejects(late.sync(), { code: 'EIO' }, 'the writer is told');
+    await late.close().catch(() => undefined);
+    t.equal(await readFile(join(here, 'file'), 'utf8'), 'afterwards');
+    t.equal(await readFile(join(away, 'file'), 'utf8'), 'afterwards', 'mended, the client goes on');
+  },
+);
