@@ -10,6 +10,7 @@ export const S_IFIFO = 0o010000;
 export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
 export const S_ISVTX = 0o1000;
+export const S_IXGRP = 0o010;
 /** Permissions with setuid, setgid and sticky. */
 export const PERMISSION_BITS = 0o7777;
 
@@ -19,3 +20,11 @@ export const isSymlink = (mode: number): boolean => (mode & S_IFMT) === S_IFLNK;
 
 /** The root directory's inode number. */
 export const ROOT_INODE = 1;
+
+/**
+ * The mode without S_ISUID, and without S_ISGID where the group may execute the file; elsewhere that means mandatory
+ * locking and stays (chown(2), write(2); FUSE_HANDLE_KILLPRIV_V2 in <linux/fuse.h>).
+ */
+export function withoutPrivileges(mode: number): number {
+  return mode & ~(S_ISUID | ((mode & S_IXGRP) !== 0 ? S_ISGID : 0));
+}

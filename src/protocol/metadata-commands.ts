@@ -40,6 +40,10 @@ import {
 const Nothing = Type.Object({});
 const Dentry = { parent: InodeNumber, name: NameBytes };
 const Owner = { uid: U32, gid: U32 };
+/** Permissions that `mode` does not give, unless the directory has a default ACL (umask(2), acl(5)); none left out. */
+const Umask = { umask: Type.Optional(U32) };
+/** Whoever changes the file lacks CAP_FSETID: setuid, setgid and capabilities go (write(2), truncate(2)). */
+const StripPrivileges = { stripPrivileges: Type.Optional(Type.Boolean()) };
 const Page = Type.Integer({ minimum: 1, maximum: MAX_DIRECTORY_PAGE });
 const WithAttributes = Type.Object({ attributes: Attributes });
 
@@ -243,6 +247,7 @@ export const mknod = command('mknod', 40, {
     ...Owner,
     /** Type and permission bits; a regular file, fifo, socket or device. */
     mode: U32,
+    ...Umask,
     rdev: SafeInteger,
     /** The session has the new inode open at once. */
     open: Type.Boolean(),
@@ -254,7 +259,7 @@ export const mknod = command('mknod', 40, {
 });
 
 export const mkdir = command('mkdir', 41, {
-  request: Type.Object({ ...Dentry, ...Owner, mode: U32, once: Once }),
+  request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, once: Once }),
   reply: WithAttributes,
 });
 
@@ -306,6 +311,7 @@ export const setattr = command('setattr', 47, {
     size: Type.Optional(FileOffset),
     atime: Type.Optional(TimeOrNow),
     mtime: Type.Optional(TimeOrNow),
+    ...StripPrivileges,
     once: Once,
   }),
   reply: WithAttributes,
@@ -332,6 +338,8 @@ export const setxattr = command('setxattr', 62, {
     name: NameBytes,
     value: Type.Uint8Array(),
     flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    /** Whoever sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
+    stripSetgid: Type.Optional(Type.Boolean()),
     once: Once,
   }),
   reply: Nothing,
@@ -382,6 +390,7 @@ export const put = command('put', 81, {
     ...Dentry,
     ...Owner,
     mode: U32,
+    ...Umask,
     exclusive: Type.Boolean(),
     ...GrantRequest,
     once: Once,
@@ -424,6 +433,7 @@ export const blocks = command('blocks', 83, {
     mtime: WireTimespec,
     /** Reply only when the commit is on stable storage. */
     durable: Type.Boolean(),
+    ...StripPrivileges,
     once: Once,
   }),
   reply: WithAttributes,

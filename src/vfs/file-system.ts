@@ -15,12 +15,16 @@ export interface AttributeChanges {
   readonly size?: number;
   readonly atime?: TimeOrNow;
   readonly mtime?: TimeOrNow;
+  /** Whoever does it lacks CAP_FSETID: setuid, setgid and capabilities go. */
+  readonly stripPrivileges?: boolean;
 }
 
 /** Who owns what is created, and its permission bits. */
 export interface Creation {
   /** Permission bits; for mknod with the file type. */
   readonly mode: number;
+  /** Permissions that are not given unless the directory has a default ACL (acl(5)); none when left out. */
+  readonly umask?: number;
   readonly uid: number;
   readonly gid: number;
 }
@@ -97,7 +101,7 @@ export interface FileSystem {
     parent: number,
     name: Uint8Array,
     target: Uint8Array,
-    owner: Omit<Creation, 'mode'>,
+    owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes>;
   link(inode: number, parent: number, name: Uint8Array): Promise<Attributes>;
   unlink(parent: number, name: Uint8Array): Promise<void>;
@@ -114,6 +118,7 @@ export interface FileSystem {
   /**
    * open(2) with O_CREAT: creates a regular file, or opens the one that is there (EEXIST when `exclusive`).
    * @param openFlags the other flags of open(2); O_TRUNC empties an existing file
+   * @param stripPrivileges as for AttributeChanges, when an existing file is emptied
    */
   create(
     parent: number,
@@ -121,9 +126,10 @@ export interface FileSystem {
     creation: Creation,
     exclusive: boolean,
     openFlags: number,
+    stripPrivileges?: boolean,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }>;
   /** open(2) of an existing regular file. */
-  open(inode: number, openFlags: number): Promise<FileHandle>;
+  open(inode: number, openFlags: number, stripPrivileges?: boolean): Promise<FileHandle>;
   /** The inode behind a handle; EBADF. */
   inodeOf(handle: FileHandle): number;
   /** Up to `length` bytes at `offset`, fewer only at the end of the file. The pieces must not be changed. */
@@ -131,8 +137,14 @@ export interface FileSystem {
   /**
    * Writes `data`, whose memory the caller may use again afterwards. Returns the bytes taken: always all. An error of
    * an earlier write that was discovered later is told once, here or by `flush` or `fsync`.
+   * @param stripPrivileges as for AttributeChanges
    */
-  write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number>;
+  write(
+    handle: FileHandle,
+    offset: number,
+    data: Uint8Array,
+    stripPrivileges?: boolean,
+  ): Promise<number>;
   /**
    * What close(2) does: everything written is committed, so that every client that opens the file sees it, and the
    * POSIX locks of `lockOwner` on the file are released.
@@ -170,8 +182,17 @@ export interface FileSystem {
 
   getxattr(inode: number, name: Uint8Array): Promise<Buffer>;
   listxattr(inode: number): Promise<Buffer[]>;
-  /** @param flags XattrFlag bits, as for setxattr(2) */
-  setxattr(inode: number, name: Uint8Array, value: Uint8Array, flags: number): Promise<void>;
+  /**
+   * @param flags XattrFlag bits, as for setxattr(2)
+   * @param stripSetgid whoever sets an access ACL is not in the file's group, so that setgid goes
+   */
+  setxattr(
+    inode: number,
+    name: Uint8Array,
+    value: Uint8Array,
+    flags: number,
+    stripSetgid?: boolean,
+  ): Promise<void>;
   removexattr(inode: number, name: Uint8Array): Promise<void>;
 
   /** The data nodes and how they are. */

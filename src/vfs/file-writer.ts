@@ -46,6 +46,8 @@ class Flight {
   readonly bytes: number;
   readonly isDurable: boolean;
   readonly lastWrite: Timespec;
+  /** Somebody without CAP_FSETID wrote some of it. */
+  readonly stripsPrivileges: boolean;
   /** Why it must not be committed, if it must not. */
   refusal: DfsError | undefined;
   /** What became of storing it; undefined while that is under way. */
@@ -56,11 +58,17 @@ class Flight {
   readonly landed: Promise<void>;
   #land: () => void = () => undefined;
 
-  constructor(slices: readonly Slice[], isDurable: boolean, lastWrite: Timespec) {
+  constructor(
+    slices: readonly Slice[],
+    isDurable: boolean,
+    lastWrite: Timespec,
+    stripsPrivileges: boolean,
+  ) {
     this.slices = slices;
     this.bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
     this.isDurable = isDurable;
     this.lastWrite = lastWrite;
+    this.stripsPrivileges = stripsPrivileges;
     this.landed = new Promise(resolve => (this.#land = resolve));
   }
 
@@ -104,6 +112,8 @@ export class FileWriter {
   #dirtySinceMs = 0;
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
   #writeCount = 0;
+  /** Somebody without CAP_FSETID wrote some of the buffer. */
+  #bufferStrips = false;
   #unsynced = NOTHING_UNSYNCED;
 
   constructor(inode: number, shared: WriterSurroundings, owner: WriterOwner) {
@@ -133,6 +143,11 @@ export class FileWriter {
     return this.#lastWrite;
   }
 
+  /** Something that is not committed yet will take setuid, setgid and capabilities away. */
+  get stripsPrivileges(): boolean {
+    return this.#bufferStrips || this.#flights.some(flight => flight.stripsPrivileges);
+  }
+
   /** Grows with each write: equal values mean that nothing was written in between. */
   get writeCount(): number {
     return this.#writeCount;
@@ -146,8 +161,9 @@ export class FileWriter {
   /**
    * Takes a copy of `data`; waits while too much is dirty. EFBIG beyond the largest file.
    * @param mtime what the file's modification time becomes
+   * @param stripPrivileges setuid, setgid and capabilities go with the commit
    */
-  async write(offset: number, data: Uint8Array, mtime: Timespec): Promise<void> {
+  async write(offset: number, data: Uint8Array, mtime: Timespec, stripPrivileges: boolean): Promise<void> {
     if (offset + data.length > MAX_FILE_BYTES) {
       throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
     }
@@ -155,6 +171,7 @@ export class FileWriter {
     for (let at = 0; at < data.length; at += chunkBytes) {
       const part = data.subarray(at, at + chunkBytes);
       if (!budget.tryReserve(part.length)) await budget.reserve(part.length);
+      if (stripPrivileges) this.#bufferStrips = true;
       this.#take(offset + at, part, mtime);
     }
   }
@@ -222,10 +239,11 @@ export class FileWriter {
 
   #launch(chunks: readonly Slice[][], isDurable: boolean): void {
     for (const slices of chunks) {
-      const flight = new Flight(slices, isDurable, this.#lastWrite);
+      const flight = new Flight(slices, isDurable, this.#lastWrite, this.#bufferStrips);
       flight.storing = this.#shared.storeLimit(async () => await this.#store(flight));
       this.#flights.push(flight);
     }
+    if (this.#buffer.bytes === 0) this.#bufferStrips = false;
     if (!this.#isCommitting) void this.#commitAll();
   }
 
@@ -299,6 +317,7 @@ export class FileWriter {
       size: last.offset + last.length,
       mtime: newest.lastWrite,
       durable: batch.some(flight => flight.isDurable),
+      stripPrivileges: batch.some(flight => flight.stripsPrivileges),
     });
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks);

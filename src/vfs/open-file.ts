@@ -4,6 +4,7 @@ import { compareTimespec } from '../platform/clock.js';
 import type { ExtentMap } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import { getattr, sync } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
@@ -75,6 +76,11 @@ export class OpenFile {
     return this.#writer.isPending;
   }
 
+  /** Something written but not committed takes setuid, setgid and capabilities away. */
+  get stripsPrivileges(): boolean {
+    return this.#writer.stripsPrivileges;
+  }
+
   get size(): number {
     return Math.max(this.#attributes.size, this.#writer.pendingEnd);
   }
@@ -101,6 +107,7 @@ export class OpenFile {
     const isNewer = (time: Attributes['mtime']): boolean => compareTimespec(lastWrite, time) > 0;
     return {
       ...newest,
+      mode: this.stripsPrivileges ? withoutPrivileges(newest.mode) : newest.mode,
       size: this.size,
       allocated: newest.allocated + this.#writer.pendingBytes,
       mtime: isNewer(newest.mtime) ? lastWrite : newest.mtime,
@@ -136,8 +143,8 @@ export class OpenFile {
   }
 
   /** As FileSystem.write. */
-  async write(offset: number, data: Uint8Array): Promise<void> {
-    await this.#writer.write(offset, data, this.#clock.now());
+  async write(offset: number, data: Uint8Array, stripPrivileges: boolean): Promise<void> {
+    await this.#writer.write(offset, data, this.#clock.now(), stripPrivileges);
   }
 
   /** Begins to store what was written `ageMs` ago or earlier. */

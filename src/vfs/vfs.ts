@@ -172,7 +172,8 @@ export class Vfs implements FileSystem {
     const file = this.#files.get(inode);
     const isContent = changes.size !== undefined || changes.mtime !== undefined;
     // What was written before must not be committed after: it would bring back the old size or time.
-    if (file && isContent) await file.flush();
+    // A write of before takes privileges away, but not those that are given after it.
+    if (file && (isContent || (changes.mode !== undefined && file.stripsPrivileges))) await file.flush();
     const { attributes } = await this.#client.session.execute(setattr, { inode, ...changes });
     return this.#present(attributes);
   }
@@ -183,15 +184,13 @@ export class Vfs implements FileSystem {
   }
 
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
-    const { mode, uid, gid } = creation;
-    const request = { parent, name, mode, uid, gid, rdev, open: false, exclusive: true };
+    const request = { parent, name, ...creation, rdev, open: false, exclusive: true };
     const { attributes } = await this.#client.session.execute(mknod, request);
     return attributes;
   }
 
   async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
-    const { mode, uid, gid } = creation;
-    const { attributes } = await this.#client.session.execute(mkdir, { parent, name, mode, uid, gid });
+    const { attributes } = await this.#client.session.execute(mkdir, { parent, name, ...creation });
     return attributes;
   }
 
@@ -199,7 +198,7 @@ export class Vfs implements FileSystem {
     parent: number,
     name: Uint8Array,
     target: Uint8Array,
-    owner: Omit<Creation, 'mode'>,
+    owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes> {
     const { uid, gid } = owner;
     const { attributes } = await this.#client.session.execute(symlink, { parent, name, target, uid, gid });
@@ -236,16 +235,14 @@ export class Vfs implements FileSystem {
     creation: Creation,
     exclusive: boolean,
     openFlags: number,
+    stripPrivileges = false,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { goal, chunkBytes } = this.#options;
     const { session, grants } = this.#client;
-    const { mode, uid, gid } = creation;
     const reply = await session.execute(put, {
       parent,
       name,
-      mode,
-      uid,
-      gid,
+      ...creation,
       exclusive,
       count: grants.wanted(goal),
       goal,
@@ -256,21 +253,22 @@ export class Vfs implements FileSystem {
     const { inode } = reply.attributes;
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
-      const handle = await this.open(inode, openFlags);
+      const handle = await this.open(inode, openFlags, stripPrivileges);
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);
     return { handle: this.#addHandle(reply.attributes, openFlags, true), attributes: reply.attributes };
   }
 
-  async open(inode: number, openFlags: number): Promise<FileHandle> {
+  async open(inode: number, openFlags: number, stripPrivileges = false): Promise<FileHandle> {
     const attributes = await this.#client.session.open(inode);
     if (!isRegularFile(attributes.mode)) {
       await this.#client.session.release(inode);
       throw new DfsError('EINVAL', 'only regular files are opened through DFS');
     }
     const handle = this.#addHandle(attributes, openFlags);
-    if ((openFlags & constants.O_TRUNC) !== 0 && attributes.size > 0) await this.setattr(inode, { size: 0 });
+    // An empty file as well: POSIX open() marks its times, and somebody here may have written what is not committed.
+    if ((openFlags & constants.O_TRUNC) !== 0) await this.setattr(inode, { size: 0, stripPrivileges });
     return handle;
   }
 
@@ -284,11 +282,16 @@ export class Vfs implements FileSystem {
     return await file.read(readAhead, offset, length);
   }
 
-  async write(handle: FileHandle, offset: number, data: Uint8Array): Promise<number> {
+  async write(
+    handle: FileHandle,
+    offset: number,
+    data: Uint8Array,
+    stripPrivileges = false,
+  ): Promise<number> {
     const open = this.#usableHandle(handle);
     if (accessMode(open.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
     this.#tellFailure(open);
-    await open.file.write(offset, data);
+    await open.file.write(offset, data, stripPrivileges);
     return data.length;
   }
 
@@ -423,10 +426,18 @@ export class Vfs implements FileSystem {
     return names.map(name => Buffer.from(name));
   }
 
-  async setxattr(inode: number, name: Uint8Array, value: Uint8Array, flags: number): Promise<void> {
+  async setxattr(
+    inode: number,
+    name: Uint8Array,
+    value: Uint8Array,
+    flags: number,
+    stripSetgid = false,
+  ): Promise<void> {
     const file = this.#files.get(inode);
     if (file) file.hasNoCapability = false;
-    await this.#client.session.execute(setxattr, { inode, name, value, flags });
+    // As in setattr: a write of before must not take them away.
+    if (file?.stripsPrivileges && CAPABILITY.equals(name)) await file.flush();
+    await this.#client.session.execute(setxattr, { inode, name, value, flags, stripSetgid });
     if (file) file.hasNoCapability = false;
   }
 

@@ -15,11 +15,14 @@ import {
   OPEN_OUT_BYTES,
   Opcode,
   OpenFlag,
+  OPEN_KILL_PRIVILEGES,
   readNames,
   readU64,
   RELEASE_FLOCK_UNLOCK,
   SetattrValid,
+  SETXATTR_ACL_KILL_SETGID,
   WRITE_DATA_OFFSET,
+  WRITE_KILL_PRIVILEGES,
   writeU64,
   type EntryTimes,
   type RequestHeader,
@@ -37,7 +40,12 @@ const BODY = IN_HEADER_BYTES;
 const TYPE_SHIFT = 12;
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
-const SYSTEM_PREFIX = Buffer.from('system.');
+const ACL_NAMES: ReadonlySet<string> = new Set(['system.posix_acl_access', 'system.posix_acl_default']);
+const TRUSTED_PREFIX = 'trusted.';
+const XATTR_NAMESPACES: readonly string[] = ['user.', 'security.', TRUSTED_PREFIX];
+/** fuse_setxattr_in as it is, and before 7.33 */
+const SETXATTR_IN_BYTES = 16;
+const SHORT_SETXATTR_IN_BYTES = 8;
 
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
@@ -47,6 +55,8 @@ export class FuseRequests {
   #nextDirectory = 1;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
+  /** FUSE_SETXATTR_EXT was negotiated. */
+  hasLongSetxattr = false;
 
   constructor(fileSystem: FileSystem, cache: KernelCache) {
     this.#fileSystem = fileSystem;
@@ -67,7 +77,7 @@ export class FuseRequests {
       [Opcode.open, async (h, b) => await this.#open(h, b)],
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.read, async (_, b) => await this.#read(b)],
-      [Opcode.write, async (_, b) => await this.#write(b)],
+      [Opcode.write, async (h, b) => await this.#write(h, b)],
       [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
       [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
       [Opcode.release, async (_, b) => await this.#release(b)],
@@ -124,6 +134,7 @@ export class FuseRequests {
       ...(has(SetattrValid.size) ? { size: sizeOf(readU64(bytes, BODY + 16)) } : {}),
       ...(atime === undefined ? {} : { atime }),
       ...(mtime === undefined ? {} : { mtime }),
+      ...(has(SetattrValid.killPrivileges) ? { stripPrivileges: true } : {}),
     };
     // Never kept, and the kernel asks again when it wants to know (see KernelCache).
     return [encodeAttr(await this.#fileSystem.setattr(inode, changes), 0)];
@@ -140,7 +151,7 @@ export class FuseRequests {
     const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & (S_IFMT | PERMISSION_BITS);
     const [name] = readNames(bytes, BODY + 16, 1);
-    const creation = { mode, uid, gid };
+    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
     const rdev = bytes.readUInt32LE(BODY + 4);
     const attributes = await this.#fileSystem.mknod(inode, nameOf(name), creation, rdev);
     return [this.#entry(ticket, inode, attributes)];
@@ -149,8 +160,9 @@ export class FuseRequests {
   async #mkdir({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & PERMISSION_BITS;
+    const umask = bytes.readUInt32LE(BODY + 4);
     const [name] = readNames(bytes, BODY + 8, 1);
-    const attributes = await this.#fileSystem.mkdir(inode, nameOf(name), { mode, uid, gid });
+    const attributes = await this.#fileSystem.mkdir(inode, nameOf(name), { mode, umask, uid, gid });
     return [this.#entry(ticket, inode, attributes)];
   }
 
@@ -181,16 +193,27 @@ export class FuseRequests {
   async #create({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const flags = bytes.readUInt32LE(BODY);
-    const creation = { mode: bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS, uid, gid };
+    const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
+    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
+    const strips = (bytes.readUInt32LE(BODY + 12) & OPEN_KILL_PRIVILEGES) !== 0;
     const [name] = readNames(bytes, BODY + 16, 1);
     const isExclusive = (flags & O_EXCL) !== 0;
-    const created = await this.#fileSystem.create(inode, nameOf(name), creation, isExclusive, flags);
+    const created = await this.#fileSystem.create(
+      inode,
+      nameOf(name),
+      creation,
+      isExclusive,
+      flags,
+      strips,
+    );
     return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
   }
 
   async #open({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
-    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY));
+    const strips = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
+    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY), strips);
+    if (strips) await this.#cache.dropPrivileges(inode);
     return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
   }
 
@@ -199,11 +222,13 @@ export class FuseRequests {
     return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16));
   }
 
-  async #write(bytes: Buffer): Promise<Payload> {
+  async #write({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const size = bytes.readUInt32LE(BODY + 16);
     const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
     const offset = sizeOf(readU64(bytes, BODY + 8));
-    const written = await this.#fileSystem.write(handleOf(bytes), offset, data);
+    const strips = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
+    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, strips);
+    if (strips) await this.#cache.dropPrivileges(inode);
     return [sizeOut(written)];
   }
 
@@ -249,28 +274,32 @@ export class FuseRequests {
 
   async #getxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY + 8, 1);
-    refuseAcl(nameOf(name));
-    return sized(await this.#fileSystem.getxattr(inode, nameOf(name)), bytes.readUInt32LE(BODY));
+    return sized(await this.#fileSystem.getxattr(inode, xattrName(name)), bytes.readUInt32LE(BODY));
   }
 
-  async #listxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #listxattr({ inode, uid }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const names = await this.#fileSystem.listxattr(inode);
-    const list = Buffer.concat(names.flatMap(name => [name, Buffer.alloc(1)]));
+    // xattr(7): the trusted ones are for processes with CAP_SYS_ADMIN.
+    const seen = names.filter(name => uid === 0 || !name.toString('latin1').startsWith(TRUSTED_PREFIX));
+    const list = Buffer.concat(seen.flatMap(name => [name, Buffer.alloc(1)]));
     return sized(list, bytes.readUInt32LE(BODY));
   }
 
   async #setxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const size = bytes.readUInt32LE(BODY);
-    const [name] = readNames(bytes, BODY + 8, 1);
-    refuseAcl(nameOf(name));
-    const at = BODY + 8 + nameOf(name).length + 1;
+    const nameAt = BODY + (this.hasLongSetxattr ? SETXATTR_IN_BYTES : SHORT_SETXATTR_IN_BYTES);
+    const [given] = readNames(bytes, nameAt, 1);
+    const name = xattrName(given);
+    const at = nameAt + name.length + 1;
     const value = Buffer.from(bytes.subarray(at, at + size));
-    return await done(this.#fileSystem.setxattr(inode, nameOf(name), value, bytes.readUInt32LE(BODY + 4)));
+    const flags = this.hasLongSetxattr ? bytes.readUInt32LE(BODY + 8) : 0;
+    const strips = (flags & SETXATTR_ACL_KILL_SETGID) !== 0;
+    return await done(this.#fileSystem.setxattr(inode, name, value, bytes.readUInt32LE(BODY + 4), strips));
   }
 
   async #removexattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY, 1);
-    return await done(this.#fileSystem.removexattr(inode, nameOf(name)));
+    return await done(this.#fileSystem.removexattr(inode, xattrName(name)));
   }
 
   async #opendir({ inode }: RequestHeader): Promise<Payload> {
@@ -335,13 +364,18 @@ function nameOf(name: Buffer | undefined): Buffer {
 }
 
 /**
- * ACLs travel as attributes of this name. One that was kept but not obeyed would be worse than none: `cp -a` leaves
- * the mode of a directory to it.
+ * EOPNOTSUPP for a name outside the namespaces of xattr(7), EINVAL for one that is only a namespace, as local file
+ * systems answer.
  */
-function refuseAcl(name: Buffer): void {
-  if (name.subarray(0, SYSTEM_PREFIX.length).equals(SYSTEM_PREFIX)) {
-    throw new DfsError('EOPNOTSUPP', 'POSIX ACLs are not known here');
+function xattrName(name: Buffer | undefined): Buffer {
+  const text = nameOf(name).toString('latin1');
+  if (ACL_NAMES.has(text)) return nameOf(name);
+  const namespace = XATTR_NAMESPACES.find(prefix => text.startsWith(prefix));
+  if (namespace === undefined) {
+    throw new DfsError('EOPNOTSUPP', 'attributes are user.*, trusted.*, security.* or POSIX ACLs');
   }
+  if (text === namespace) throw new DfsError('EINVAL', `the attribute's name ends after "${namespace}"`);
+  return nameOf(name);
 }
 
 function handleOf(bytes: Buffer): number {
