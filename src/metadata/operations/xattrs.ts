@@ -82,7 +82,11 @@ export const removexattr = operation(removeCommand, async (tx, request, { now })
   checkXattrName(name);
   const inode = await requireInode(tx, request.inode);
   // removexattr(2): ENODATA, "the named attribute does not exist".
-  if (!(await tx.xattrs.get(inode.inode, name))) throw noSuchAttribute(name);
+  if (!(await tx.xattrs.get(inode.inode, name))) {
+    // Every file has an ACL, if only that of its mode: there is nothing left to remove, as local file systems see it.
+    if (ACCESS_ACL.equals(name) || DEFAULT_ACL.equals(name)) return {};
+    throw noSuchAttribute(name);
+  }
   await tx.xattrs.delete(inode.inode, name);
   await tx.inodes.update({ ...inode, ctime: now });
   return {};
