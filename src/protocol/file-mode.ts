@@ -1,4 +1,6 @@
 /** The bits of st_mode (<sys/stat.h>). */
+import type { PrivilegeLoss } from './types.js';
+
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;
 export const S_IFLNK = 0o120000;
@@ -21,10 +23,8 @@ export const isSymlink = (mode: number): boolean => (mode & S_IFMT) === S_IFLNK;
 /** The root directory's inode number. */
 export const ROOT_INODE = 1;
 
-/**
- * The mode without S_ISUID, and without S_ISGID where the group may execute the file; elsewhere that means mandatory
- * locking and stays (chown(2), write(2); FUSE_HANDLE_KILLPRIV_V2 in <linux/fuse.h>).
- */
-export function withoutPrivileges(mode: number): number {
-  return mode & ~(S_ISUID | ((mode & S_IXGRP) !== 0 ? S_ISGID : 0));
+/** The mode without S_ISUID and S_ISGID, as far as `loss` says. */
+export function withoutPrivileges(mode: number, loss: PrivilegeLoss): number {
+  const isSetgidLost = loss === 'all' || (mode & S_IXGRP) !== 0;
+  return mode & ~(S_ISUID | (isSetgidLost ? S_ISGID : 0));
 }

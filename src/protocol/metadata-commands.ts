@@ -31,6 +31,7 @@ import {
   NodeNumber,
   Once,
   Port,
+  PrivilegeLoss,
   SafeInteger,
   TimeOrNow,
   U32,
@@ -43,7 +44,7 @@ const Owner = { uid: U32, gid: U32 };
 /** Permissions that `mode` does not give, unless the directory has a default ACL (umask(2), acl(5)); none left out. */
 const Umask = { umask: Type.Optional(U32) };
 /** Whoever changes the file lacks CAP_FSETID: setuid, setgid and capabilities go (write(2), truncate(2)). */
-const StripPrivileges = { stripPrivileges: Type.Optional(Type.Boolean()) };
+const WithPrivilegeLoss = { privilegeLoss: Type.Optional(PrivilegeLoss) };
 const Page = Type.Integer({ minimum: 1, maximum: MAX_DIRECTORY_PAGE });
 const WithAttributes = Type.Object({ attributes: Attributes });
 
@@ -311,7 +312,7 @@ export const setattr = command('setattr', 47, {
     size: Type.Optional(FileOffset),
     atime: Type.Optional(TimeOrNow),
     mtime: Type.Optional(TimeOrNow),
-    ...StripPrivileges,
+    ...WithPrivilegeLoss,
     once: Once,
   }),
   reply: WithAttributes,
@@ -433,7 +434,7 @@ export const blocks = command('blocks', 83, {
     mtime: WireTimespec,
     /** Reply only when the commit is on stable storage. */
     durable: Type.Boolean(),
-    ...StripPrivileges,
+    ...WithPrivilegeLoss,
     once: Once,
   }),
   reply: WithAttributes,

@@ -5,7 +5,7 @@
 import type { CacheKeeper } from '../client/cache-lease.js';
 import type { Payload } from '../protocol/frame.js';
 import type { NodeStatus } from '../protocol/metadata-commands.js';
-import type { Attributes, Lock, TimeOrNow } from '../protocol/types.js';
+import type { Attributes, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
 
 /** The fields of setattr that are given are changed; the others stay. */
 export interface AttributeChanges {
@@ -15,8 +15,8 @@ export interface AttributeChanges {
   readonly size?: number;
   readonly atime?: TimeOrNow;
   readonly mtime?: TimeOrNow;
-  /** Whoever does it lacks CAP_FSETID: setuid, setgid and capabilities go. */
-  readonly stripPrivileges?: boolean;
+  /** How setuid, setgid and capabilities go, when whoever does it lacks CAP_FSETID. */
+  readonly privilegeLoss?: PrivilegeLoss;
 }
 
 /** Who owns what is created, and its permission bits. */
@@ -118,7 +118,7 @@ export interface FileSystem {
   /**
    * open(2) with O_CREAT: creates a regular file, or opens the one that is there (EEXIST when `exclusive`).
    * @param openFlags the other flags of open(2); O_TRUNC empties an existing file
-   * @param stripPrivileges as for AttributeChanges, when an existing file is emptied
+   * @param privilegeLoss as for AttributeChanges, when an existing file is emptied
    */
   create(
     parent: number,
@@ -126,10 +126,10 @@ export interface FileSystem {
     creation: Creation,
     exclusive: boolean,
     openFlags: number,
-    stripPrivileges?: boolean,
+    privilegeLoss?: PrivilegeLoss,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }>;
   /** open(2) of an existing regular file. */
-  open(inode: number, openFlags: number, stripPrivileges?: boolean): Promise<FileHandle>;
+  open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle>;
   /** The inode behind a handle; EBADF. */
   inodeOf(handle: FileHandle): number;
   /** Up to `length` bytes at `offset`, fewer only at the end of the file. The pieces must not be changed. */
@@ -137,14 +137,9 @@ export interface FileSystem {
   /**
    * Writes `data`, whose memory the caller may use again afterwards. Returns the bytes taken: always all. An error of
    * an earlier write that was discovered later is told once, here or by `flush` or `fsync`.
-   * @param stripPrivileges as for AttributeChanges
+   * @param privilegeLoss as for AttributeChanges
    */
-  write(
-    handle: FileHandle,
-    offset: number,
-    data: Uint8Array,
-    stripPrivileges?: boolean,
-  ): Promise<number>;
+  write(handle: FileHandle, offset: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<number>;
   /**
    * What close(2) does: everything written is committed, so that every client that opens the file sees it, and the
    * POSIX locks of `lockOwner` on the file are released.

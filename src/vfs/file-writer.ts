@@ -13,7 +13,7 @@ import type { Clock, Timespec } from '../platform/clock.js';
 import { assert, DfsError, toDfsError } from '../protocol/errors.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES } from '../protocol/limits.js';
 import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
-import type { Attributes, Extent } from '../protocol/types.js';
+import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import type { BlockPool } from './block-pool.js';
 import type { DirtyBudget } from './dirty-budget.js';
 import { WriteBuffer, type Slice } from './write-buffer.js';
@@ -46,8 +46,8 @@ class Flight {
   readonly bytes: number;
   readonly isDurable: boolean;
   readonly lastWrite: Timespec;
-  /** Somebody without CAP_FSETID wrote some of it. */
-  readonly stripsPrivileges: boolean;
+  /** What the commit takes away, when somebody without CAP_FSETID wrote some of it. */
+  readonly privilegeLoss: PrivilegeLoss | undefined;
   /** Why it must not be committed, if it must not. */
   refusal: DfsError | undefined;
   /** What became of storing it; undefined while that is under way. */
@@ -62,13 +62,13 @@ class Flight {
     slices: readonly Slice[],
     isDurable: boolean,
     lastWrite: Timespec,
-    stripsPrivileges: boolean,
+    privilegeLoss: PrivilegeLoss | undefined,
   ) {
     this.slices = slices;
     this.bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
     this.isDurable = isDurable;
     this.lastWrite = lastWrite;
-    this.stripsPrivileges = stripsPrivileges;
+    this.privilegeLoss = privilegeLoss;
     this.landed = new Promise(resolve => (this.#land = resolve));
   }
 
@@ -112,8 +112,8 @@ export class FileWriter {
   #dirtySinceMs = 0;
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
   #writeCount = 0;
-  /** Somebody without CAP_FSETID wrote some of the buffer. */
-  #bufferStrips = false;
+  /** The same as a flight's, for the buffer. */
+  #bufferLoss: PrivilegeLoss | undefined;
   #unsynced = NOTHING_UNSYNCED;
 
   constructor(inode: number, shared: WriterSurroundings, owner: WriterOwner) {
@@ -143,9 +143,9 @@ export class FileWriter {
     return this.#lastWrite;
   }
 
-  /** Something that is not committed yet will take setuid, setgid and capabilities away. */
-  get stripsPrivileges(): boolean {
-    return this.#bufferStrips || this.#flights.some(flight => flight.stripsPrivileges);
+  /** How what is not committed yet will take setuid, setgid and capabilities away, if it does. */
+  get privilegeLoss(): PrivilegeLoss | undefined {
+    return this.#flights.reduce((loss, flight) => greater(loss, flight.privilegeLoss), this.#bufferLoss);
   }
 
   /** Grows with each write: equal values mean that nothing was written in between. */
@@ -161,9 +161,14 @@ export class FileWriter {
   /**
    * Takes a copy of `data`; waits while too much is dirty. EFBIG beyond the largest file.
    * @param mtime what the file's modification time becomes
-   * @param stripPrivileges setuid, setgid and capabilities go with the commit
+   * @param privilegeLoss how setuid, setgid and capabilities go with the commit
    */
-  async write(offset: number, data: Uint8Array, mtime: Timespec, stripPrivileges: boolean): Promise<void> {
+  async write(
+    offset: number,
+    data: Uint8Array,
+    mtime: Timespec,
+    privilegeLoss?: PrivilegeLoss,
+  ): Promise<void> {
     if (offset + data.length > MAX_FILE_BYTES) {
       throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
     }
@@ -171,7 +176,7 @@ export class FileWriter {
     for (let at = 0; at < data.length; at += chunkBytes) {
       const part = data.subarray(at, at + chunkBytes);
       if (!budget.tryReserve(part.length)) await budget.reserve(part.length);
-      if (stripPrivileges) this.#bufferStrips = true;
+      this.#bufferLoss = greater(this.#bufferLoss, privilegeLoss);
       this.#take(offset + at, part, mtime);
     }
   }
@@ -239,11 +244,11 @@ export class FileWriter {
 
   #launch(chunks: readonly Slice[][], isDurable: boolean): void {
     for (const slices of chunks) {
-      const flight = new Flight(slices, isDurable, this.#lastWrite, this.#bufferStrips);
+      const flight = new Flight(slices, isDurable, this.#lastWrite, this.#bufferLoss);
       flight.storing = this.#shared.storeLimit(async () => await this.#store(flight));
       this.#flights.push(flight);
     }
-    if (this.#buffer.bytes === 0) this.#bufferStrips = false;
+    if (this.#buffer.bytes === 0) this.#bufferLoss = undefined;
     if (!this.#isCommitting) void this.#commitAll();
   }
 
@@ -309,6 +314,7 @@ export class FileWriter {
     extents.sort((a, b) => a.offset - b.offset);
     const last = extents.at(-1);
     const newest = batch.at(-1);
+    const loss = batch.map(flight => flight.privilegeLoss).reduce(greater, undefined);
     assert(last && newest, 'a commit has extents');
     const { attributes } = await this.#shared.client.session.execute(blocks, {
       inode: this.#inode,
@@ -317,7 +323,7 @@ export class FileWriter {
       size: last.offset + last.length,
       mtime: newest.lastWrite,
       durable: batch.some(flight => flight.isDurable),
-      stripPrivileges: batch.some(flight => flight.stripsPrivileges),
+      ...(loss ? { privilegeLoss: loss } : {}),
     });
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks);
@@ -337,6 +343,10 @@ export class FileWriter {
       flight.land();
     }
   }
+}
+
+function greater(a: PrivilegeLoss | undefined, b: PrivilegeLoss | undefined): PrivilegeLoss | undefined {
+  return a === 'all' || b === 'all' ? 'all' : (a ?? b);
 }
 
 /** Slices that follow each other in the file, as they do in the chunk, are one extent. */

@@ -7,7 +7,7 @@ import { DfsError, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import { getattr, sync } from '../protocol/metadata-commands.js';
-import type { Attributes } from '../protocol/types.js';
+import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import { FileWriter, type UnsyncedData, type WriterSurroundings } from './file-writer.js';
 import { assemble, overlay, type PlacedBytes } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
@@ -76,9 +76,9 @@ export class OpenFile {
     return this.#writer.isPending;
   }
 
-  /** Something written but not committed takes setuid, setgid and capabilities away. */
-  get stripsPrivileges(): boolean {
-    return this.#writer.stripsPrivileges;
+  /** How what is written but not committed will take setuid, setgid and capabilities away, if it does. */
+  get privilegeLoss(): PrivilegeLoss | undefined {
+    return this.#writer.privilegeLoss;
   }
 
   get size(): number {
@@ -103,11 +103,11 @@ export class OpenFile {
     this.note(attributes);
     const newest = attributes.version < this.#attributes.version ? this.#attributes : attributes;
     if (!this.#writer.isPending) return newest;
-    const { lastWrite } = this.#writer;
+    const { lastWrite, privilegeLoss: loss } = this.#writer;
     const isNewer = (time: Attributes['mtime']): boolean => compareTimespec(lastWrite, time) > 0;
     return {
       ...newest,
-      mode: this.stripsPrivileges ? withoutPrivileges(newest.mode) : newest.mode,
+      mode: loss ? withoutPrivileges(newest.mode, loss) : newest.mode,
       size: this.size,
       allocated: newest.allocated + this.#writer.pendingBytes,
       mtime: isNewer(newest.mtime) ? lastWrite : newest.mtime,
@@ -143,8 +143,8 @@ export class OpenFile {
   }
 
   /** As FileSystem.write. */
-  async write(offset: number, data: Uint8Array, stripPrivileges: boolean): Promise<void> {
-    await this.#writer.write(offset, data, this.#clock.now(), stripPrivileges);
+  async write(offset: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
+    await this.#writer.write(offset, data, this.#clock.now(), privilegeLoss);
   }
 
   /** Begins to store what was written `ageMs` ago or earlier. */

@@ -34,7 +34,7 @@ import {
   unlink,
   type NodeStatus,
 } from '../protocol/metadata-commands.js';
-import type { Attributes } from '../protocol/types.js';
+import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import { BlockPool } from './block-pool.js';
 import { DirtyBudget } from './dirty-budget.js';
 import type {
@@ -173,7 +173,7 @@ export class Vfs implements FileSystem {
     const isContent = changes.size !== undefined || changes.mtime !== undefined;
     // What was written before must not be committed after: it would bring back the old size or time.
     // A write of before takes privileges away, but not those that are given after it.
-    if (file && (isContent || (changes.mode !== undefined && file.stripsPrivileges))) await file.flush();
+    if (file && (isContent || (changes.mode !== undefined && file.privilegeLoss))) await file.flush();
     const { attributes } = await this.#client.session.execute(setattr, { inode, ...changes });
     return this.#present(attributes);
   }
@@ -235,7 +235,7 @@ export class Vfs implements FileSystem {
     creation: Creation,
     exclusive: boolean,
     openFlags: number,
-    stripPrivileges = false,
+    privilegeLoss?: PrivilegeLoss,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { goal, chunkBytes } = this.#options;
     const { session, grants } = this.#client;
@@ -253,14 +253,14 @@ export class Vfs implements FileSystem {
     const { inode } = reply.attributes;
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
-      const handle = await this.open(inode, openFlags, stripPrivileges);
+      const handle = await this.open(inode, openFlags, privilegeLoss);
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);
     return { handle: this.#addHandle(reply.attributes, openFlags, true), attributes: reply.attributes };
   }
 
-  async open(inode: number, openFlags: number, stripPrivileges = false): Promise<FileHandle> {
+  async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {
     const attributes = await this.#client.session.open(inode);
     if (!isRegularFile(attributes.mode)) {
       await this.#client.session.release(inode);
@@ -268,7 +268,9 @@ export class Vfs implements FileSystem {
     }
     const handle = this.#addHandle(attributes, openFlags);
     // An empty file as well: POSIX open() marks its times, and somebody here may have written what is not committed.
-    if ((openFlags & constants.O_TRUNC) !== 0) await this.setattr(inode, { size: 0, stripPrivileges });
+    if ((openFlags & constants.O_TRUNC) !== 0) {
+      await this.setattr(inode, { size: 0, ...(privilegeLoss ? { privilegeLoss } : {}) });
+    }
     return handle;
   }
 
@@ -286,12 +288,12 @@ export class Vfs implements FileSystem {
     handle: FileHandle,
     offset: number,
     data: Uint8Array,
-    stripPrivileges = false,
+    privilegeLoss?: PrivilegeLoss,
   ): Promise<number> {
     const open = this.#usableHandle(handle);
     if (accessMode(open.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
     this.#tellFailure(open);
-    await open.file.write(offset, data, stripPrivileges);
+    await open.file.write(offset, data, privilegeLoss);
     return data.length;
   }
 
@@ -436,7 +438,7 @@ export class Vfs implements FileSystem {
     const file = this.#files.get(inode);
     if (file) file.hasNoCapability = false;
     // As in setattr: a write of before must not take them away.
-    if (file?.stripsPrivileges && CAPABILITY.equals(name)) await file.flush();
+    if (file?.privilegeLoss && CAPABILITY.equals(name)) await file.flush();
     await this.#client.session.execute(setxattr, { inode, name, value, flags, stripSetgid });
     if (file) file.hasNoCapability = false;
   }

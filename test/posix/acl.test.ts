@@ -161,7 +161,8 @@ refused(os.getxattr, "f", A); refused(os.removexattr, "f", A)'`,
      make; as 1000 truncate -s 1 f; see truncate
      make; as 1000 sh -c ': > f'; see open
      : > f; chmod 6777 f; as 1000 sh -c ': > f'; see empty
-     make; chmod 6767 f; as 1000 sh -c 'echo y >> f'; see locking
+     make; chmod 6767 f; as 1000 sh -c 'echo y >> f'; see stranger
+     make; chgrp 600 f; chmod 6767 f; member 1000 600 sh -c 'echo y >> f'; see member
      make; as 1000 python3 -c 'import os; f = os.open("f", os.O_RDWR); os.write(f, b"a"); print(oct(os.fstat(f).st_mode))'
      python 'f = os.open("g", os.O_RDWR | os.O_CREAT); os.write(f, b"a"); os.fchmod(f, 0o6755); os.close(f)'; mode g
      as 1000 python3 -c 'import os; f = os.open("h", os.O_RDWR | os.O_CREAT); os.write(f, b"a"); os.fchmod(f, 0o6755); os.close(f)'; mode h`,
@@ -171,7 +172,8 @@ refused(os.getxattr, "f", A); refused(os.removexattr, "f", A)'`,
     'truncate 777 777',
     'open 777 777',
     'empty 777 777',
-    'locking 2767 2767',
+    'stranger 767 767',
+    'member 2767 2767',
     '0o100777',
     '6755',
     '6755',

@@ -2,11 +2,12 @@
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
-import type { Attributes, TimeOrNow } from '../../protocol/types.js';
+import type { Attributes, PrivilegeLoss, TimeOrNow } from '../../protocol/types.js';
 import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
 import { encodeAttr, encodeEntry, encodeNoEntry, readTime, writeEntry } from './attributes.js';
 import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
 import type { KernelCache } from './kernel-cache.js';
+import { supplementaryGroups } from './caller-groups.js';
 import { encodeLock, readLock, readOwner } from './locks.js';
 import {
   DIRENT_NAME_OFFSET,
@@ -118,7 +119,8 @@ export class FuseRequests {
     return [encodeAttr(attributes, this.#cache.attributesMs(ticket, attributes))];
   }
 
-  async #setattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #setattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const { inode } = header;
     const valid = bytes.readUInt32LE(BODY);
     const has = (bit: number): boolean => (valid & bit) !== 0;
     const time = (set: number, now: number, at: number, nsecAt: number): TimeOrNow | undefined => {
@@ -127,6 +129,7 @@ export class FuseRequests {
     };
     const atime = time(SetattrValid.atime, SetattrValid.atimeNow, BODY + 32, BODY + 56);
     const mtime = time(SetattrValid.mtime, SetattrValid.mtimeNow, BODY + 40, BODY + 60);
+    const privilegeLoss = await this.#privilegeLoss(header, has(SetattrValid.killPrivileges));
     const changes: AttributeChanges = {
       ...(has(SetattrValid.mode) ? { mode: bytes.readUInt32LE(BODY + 68) & PERMISSION_BITS } : {}),
       ...(has(SetattrValid.uid) ? { uid: bytes.readUInt32LE(BODY + 76) } : {}),
@@ -134,7 +137,7 @@ export class FuseRequests {
       ...(has(SetattrValid.size) ? { size: sizeOf(readU64(bytes, BODY + 16)) } : {}),
       ...(atime === undefined ? {} : { atime }),
       ...(mtime === undefined ? {} : { mtime }),
-      ...(has(SetattrValid.killPrivileges) ? { stripPrivileges: true } : {}),
+      ...(privilegeLoss ? { privilegeLoss } : {}),
     };
     // Never kept, and the kernel asks again when it wants to know (see KernelCache).
     return [encodeAttr(await this.#fileSystem.setattr(inode, changes), 0)];
@@ -190,30 +193,27 @@ export class FuseRequests {
     return [encodeEntry(attributes, { entryTimeoutMs: this.#cache.nameMs(ticket, inode), attrTimeoutMs: 0 })];
   }
 
-  async #create({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #create(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
+    const { inode, uid, gid } = header;
     const flags = bytes.readUInt32LE(BODY);
     const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
     const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
-    const strips = (bytes.readUInt32LE(BODY + 12) & OPEN_KILL_PRIVILEGES) !== 0;
+    // Which file is there already is not known here, so what the caller's groups are is not asked.
+    const loss = (bytes.readUInt32LE(BODY + 12) & OPEN_KILL_PRIVILEGES) === 0 ? undefined : 'ordinary';
     const [name] = readNames(bytes, BODY + 16, 1);
     const isExclusive = (flags & O_EXCL) !== 0;
-    const created = await this.#fileSystem.create(
-      inode,
-      nameOf(name),
-      creation,
-      isExclusive,
-      flags,
-      strips,
-    );
+    const created = await this.#fileSystem.create(inode, nameOf(name), creation, isExclusive, flags, loss);
     return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
   }
 
-  async #open({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #open(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const { inode } = header;
     const ticket = this.#cache.ticket();
-    const strips = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
-    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY), strips);
-    if (strips) await this.#cache.dropPrivileges(inode);
+    const kills = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
+    const loss = await this.#privilegeLoss(header, kills);
+    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY), loss);
+    if (loss) await this.#cache.dropPrivileges(inode);
     return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
   }
 
@@ -222,13 +222,14 @@ export class FuseRequests {
     return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16));
   }
 
-  async #write({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const size = bytes.readUInt32LE(BODY + 16);
     const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
     const offset = sizeOf(readU64(bytes, BODY + 8));
-    const strips = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
-    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, strips);
-    if (strips) await this.#cache.dropPrivileges(inode);
+    const kills = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
+    const loss = kills ? await this.#privilegeLoss(header, kills) : undefined;
+    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, loss);
+    if (loss) await this.#cache.dropPrivileges(header.inode);
     return [sizeOut(written)];
   }
 
@@ -255,6 +256,18 @@ export class FuseRequests {
     // Size and times tell the kernel whether the pages that it keeps are those that the last holder left.
     this.#cache.doubt(inode);
     return NOTHING;
+  }
+
+  /**
+   * What the caller's change takes away. Setgid without execution by the group stays only for the group's members and
+   * for root (setattr_should_drop_sgid() in Linux), and who is one the kernel leaves to us to find out.
+   */
+  async #privilegeLoss(header: RequestHeader, kills: boolean): Promise<PrivilegeLoss | undefined> {
+    if (!kills) return undefined;
+    const group = this.#cache.lockingGroup(header.inode);
+    if (group === undefined || header.uid === 0 || header.gid === group) return 'ordinary';
+    const groups = await supplementaryGroups(header.pid);
+    return groups.includes(group) ? 'ordinary' : 'all';
   }
 
   async #statfs(): Promise<Payload> {

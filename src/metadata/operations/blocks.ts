@@ -40,7 +40,7 @@ export const blocks = operation(
     const size = Math.max(inode.size, request.size, last ? last.offset + last.length : 0);
     const changed = {
       ...inode,
-      mode: request.stripPrivileges ? withoutPrivileges(inode.mode) : inode.mode,
+      mode: request.privilegeLoss ? withoutPrivileges(inode.mode, request.privilegeLoss) : inode.mode,
       size,
       allocated,
       mtime: request.mtime,
@@ -48,7 +48,7 @@ export const blocks = operation(
       version: inode.version + 1,
     };
     await tx.inodes.update(changed);
-    if (request.stripPrivileges) await dropCapability(tx, inode.inode);
+    if (request.privilegeLoss) await dropCapability(tx, inode.inode);
     if (request.durable) context.control.requireDurable();
     return { attributes: attributesOf(changed) };
   },

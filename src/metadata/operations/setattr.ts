@@ -9,7 +9,7 @@ import {
 } from '../../protocol/file-mode.js';
 import type { RequestOf } from '../../protocol/command.js';
 import { setattr as command } from '../../protocol/metadata-commands.js';
-import type { TimeOrNow } from '../../protocol/types.js';
+import type { PrivilegeLoss, TimeOrNow } from '../../protocol/types.js';
 import type { Timespec } from '../../platform/clock.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { cutTail } from '../content/extent-map.js';
@@ -39,7 +39,7 @@ export const setattr = operation(command, async (begun, request, context) => {
   const changed = change(inode, request, context.now);
   await tx.inodes.update(changed);
   if (request.mode !== undefined) await changeAcl(tx, changed);
-  if (losesPrivileges(inode, request)) await dropCapability(tx, inode.inode);
+  if (privilegeLoss(inode, request)) await dropCapability(tx, inode.inode);
   return { attributes: attributesOf(changed) };
 });
 
@@ -93,9 +93,10 @@ function change(inode: InodeRecord, request: RequestOf<typeof command>, now: Tim
  * chown(2): "When the owner or group of an executable file is changed … the S_ISUID and S_ISGID mode bits are cleared",
  * which Linux does for root too. Truncating does it for those without CAP_FSETID; who that is the kernel knows.
  */
-function losesPrivileges({ mode }: InodeRecord, request: RequestOf<typeof command>): boolean {
+function privilegeLoss({ mode }: InodeRecord, request: RequestOf<typeof command>): PrivilegeLoss | undefined {
+  if (isDirectory(mode)) return undefined;
   const isOwnerChanged = request.uid !== undefined || request.gid !== undefined;
-  return !isDirectory(mode) && (isOwnerChanged || request.stripPrivileges === true);
+  return request.privilegeLoss ?? (isOwnerChanged ? 'ordinary' : undefined);
 }
 
 /** A mode that is given holds, whatever else is changed. */
@@ -103,7 +104,8 @@ function newMode(inode: InodeRecord, request: RequestOf<typeof command>): number
   if (request.mode !== undefined) {
     return (inode.mode & ~PERMISSION_BITS) | (request.mode & PERMISSION_BITS);
   }
-  return losesPrivileges(inode, request) ? withoutPrivileges(inode.mode) : inode.mode;
+  const loss = privilegeLoss(inode, request);
+  return loss ? withoutPrivileges(inode.mode, loss) : inode.mode;
 }
 
 /** acl(5): chmod(2) changes the ACL entries that the permission bits stand for. */
