@@ -28,7 +28,7 @@ t.test('an ACL is read from the kernel’s bytes and written as the same', async
   t.same(decodeAcl(encodeAcl(extended)), extended);
   t.equal(
     encodeAcl(minimal).toString('hex'),
-    '02000000' + '01000600ffffffff' + '04000400ffffffff' + '20000000ffffffff',
+    '0200000001000600ffffffff04000400ffffffff20000000ffffffff',
   );
   t.equal(decodeAcl(Buffer.from('02000000', 'hex')), undefined, 'no entries: no ACL');
 });
