@@ -26,10 +26,7 @@ const extended: Acl = [
 
 t.test('an ACL is read from the kernel’s bytes and written as the same', async t => {
   t.same(decodeAcl(encodeAcl(extended)), extended);
-  t.equal(
-    encodeAcl(minimal).toString('hex'),
-    '0200000001000600ffffffff04000400ffffffff20000000ffffffff',
-  );
+  t.equal(encodeAcl(minimal).toString('hex'), '0200000001000600ffffffff04000400ffffffff20000000ffffffff');
   t.equal(decodeAcl(Buffer.from('02000000', 'hex')), undefined, 'no entries: no ACL');
 });
 
