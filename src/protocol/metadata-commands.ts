@@ -31,6 +31,7 @@ import {
   NodeNumber,
   Once,
   Port,
+  PrivilegeLoss,
   SafeInteger,
   TimeOrNow,
   U32,
@@ -40,6 +41,10 @@ import {
 const Nothing = Type.Object({});
 const Dentry = { parent: InodeNumber, name: NameBytes };
 const Owner = { uid: U32, gid: U32 };
+/** Permissions that `mode` does not give, unless the directory has a default ACL (umask(2), acl(5)); none left out. */
+const Umask = { umask: Type.Optional(U32) };
+/** Whoever changes the file lacks CAP_FSETID: setuid, setgid and capabilities go (write(2), truncate(2)). */
+const WithPrivilegeLoss = { privilegeLoss: Type.Optional(PrivilegeLoss) };
 const Page = Type.Integer({ minimum: 1, maximum: MAX_DIRECTORY_PAGE });
 const WithAttributes = Type.Object({ attributes: Attributes });
 
@@ -254,6 +259,7 @@ export const mknod = command('mknod', 40, {
     ...Owner,
     /** Type and permission bits; a regular file, fifo, socket or device. */
     mode: U32,
+    ...Umask,
     rdev: SafeInteger,
     /** The session has the new inode open at once. */
     open: Type.Boolean(),
@@ -265,7 +271,7 @@ export const mknod = command('mknod', 40, {
 });
 
 export const mkdir = command('mkdir', 41, {
-  request: Type.Object({ ...Dentry, ...Owner, mode: U32, once: Once }),
+  request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, once: Once }),
   reply: WithAttributes,
 });
 
@@ -317,6 +323,7 @@ export const setattr = command('setattr', 47, {
     size: Type.Optional(FileOffset),
     atime: Type.Optional(TimeOrNow),
     mtime: Type.Optional(TimeOrNow),
+    ...WithPrivilegeLoss,
     once: Once,
   }),
   reply: WithAttributes,
@@ -324,7 +331,7 @@ export const setattr = command('setattr', 47, {
 
 /** A regular file without a name, open in this session (O_TMPFILE of open(2)); `link` may give it one. */
 export const tmpfile = command('tmpfile', 48, {
-  request: Type.Object({ parent: InodeNumber, ...Owner, mode: U32, goal: Goal, once: Once }),
+  request: Type.Object({ parent: InodeNumber, ...Owner, ...Umask, mode: U32, goal: Goal, once: Once }),
   reply: WithAttributes,
 });
 
@@ -349,6 +356,8 @@ export const setxattr = command('setxattr', 62, {
     name: NameBytes,
     value: Type.Uint8Array(),
     flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    /** Whoever sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
+    stripSetgid: Type.Optional(Type.Boolean()),
     once: Once,
   }),
   reply: Nothing,
@@ -399,6 +408,7 @@ export const put = command('put', 81, {
     ...Dentry,
     ...Owner,
     mode: U32,
+    ...Umask,
     exclusive: Type.Boolean(),
     ...GrantRequest,
     once: Once,
@@ -446,6 +456,7 @@ export const blocks = command('blocks', 83, {
      * now; their offsets say where the client took it to be.
      */
     append: Type.Optional(Type.Boolean()),
+    ...WithPrivilegeLoss,
     once: Once,
   }),
   reply: Type.Object({

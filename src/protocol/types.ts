@@ -97,6 +97,14 @@ export const Once = Type.Object({
 });
 export type Once = Static<typeof Once>;
 
+/**
+ * How a file loses setuid, setgid and capabilities when it is written, truncated or given away. `ordinary`: setgid stays
+ * where the group may not execute the file; `all`: it goes there too, since whoever does it is not in the group
+ * (setattr_should_drop_suidgid() in Linux).
+ */
+export const PrivilegeLoss = Type.Union([Type.Literal('ordinary'), Type.Literal('all')]);
+export type PrivilegeLoss = Static<typeof PrivilegeLoss>;
+
 /** flock(2) and fcntl(2) locks do not see each other, as on a local file system. */
 export const LockKind = Type.Union([Type.Literal('flock'), Type.Literal('posix')]);
 export type LockKind = Static<typeof LockKind>;

@@ -5,7 +5,7 @@
 import type { CacheKeeper } from '../client/cache-lease.js';
 import type { Payload } from '../protocol/frame.js';
 import type { NodeStatus } from '../protocol/metadata-commands.js';
-import type { Attributes, Lock, TimeOrNow } from '../protocol/types.js';
+import type { Attributes, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
 
 /** The fields of setattr that are given are changed; the others stay. */
 export interface AttributeChanges {
@@ -15,12 +15,16 @@ export interface AttributeChanges {
   readonly size?: number;
   readonly atime?: TimeOrNow;
   readonly mtime?: TimeOrNow;
+  /** How setuid, setgid and capabilities go, when whoever does it lacks CAP_FSETID. */
+  readonly privilegeLoss?: PrivilegeLoss;
 }
 
 /** Who owns what is created, and its permission bits. */
 export interface Creation {
   /** Permission bits; for mknod with the file type. */
   readonly mode: number;
+  /** Permissions that are not given unless the directory has a default ACL (acl(5)); none when left out. */
+  readonly umask?: number;
   readonly uid: number;
   readonly gid: number;
 }
@@ -70,6 +74,13 @@ export interface KeepingLease {
   mayKeepContent(ticket: number, inode: number): boolean;
 }
 
+export interface WriteOptions {
+  /** O_APPEND; as the handle was opened when left out. */
+  readonly isAppend?: boolean | undefined;
+  /** As for AttributeChanges. */
+  readonly privilegeLoss?: PrivilegeLoss | undefined;
+}
+
 /** fallocate(2)'s modes (<linux/falloc.h>), as far as they are known here. */
 export const FallocateFlag = { keepSize: 1, punchHole: 2, zeroRange: 16 } as const;
 
@@ -100,7 +111,7 @@ export interface FileSystem {
     parent: number,
     name: Uint8Array,
     target: Uint8Array,
-    owner: Omit<Creation, 'mode'>,
+    owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes>;
   link(inode: number, parent: number, name: Uint8Array): Promise<Attributes>;
   unlink(parent: number, name: Uint8Array): Promise<void>;
@@ -117,6 +128,7 @@ export interface FileSystem {
   /**
    * open(2) with O_CREAT: creates a regular file, or opens the one that is there (EEXIST when `exclusive`).
    * @param openFlags the other flags of open(2); O_TRUNC empties an existing file
+   * @param privilegeLoss as for AttributeChanges, when an existing file is emptied
    */
   create(
     parent: number,
@@ -124,6 +136,7 @@ export interface FileSystem {
     creation: Creation,
     exclusive: boolean,
     openFlags: number,
+    privilegeLoss?: PrivilegeLoss,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }>;
   /** open(2) with O_TMPFILE: a regular file without a name, to which `link` may give one. */
   tmpfile(
@@ -132,7 +145,7 @@ export interface FileSystem {
     openFlags: number,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }>;
   /** open(2) of an existing regular file. */
-  open(inode: number, openFlags: number): Promise<FileHandle>;
+  open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle>;
   /** The inode behind a handle; EBADF. */
   inodeOf(handle: FileHandle): number;
   /** Up to `length` bytes at `offset`, fewer only at the end of the file. The pieces must not be changed. */
@@ -162,11 +175,10 @@ export interface FileSystem {
   /**
    * Writes `data`, whose memory the caller may use again afterwards. Returns the bytes taken: always all. An error of
    * an earlier write that was discovered later is told once, here or by `flush` or `fsync`.
-   * @param offset with `isAppend` only where the caller takes the end of the file to be: the data goes to the real end,
+   * @param offset when appending only where the caller takes the end of the file to be: the data goes to the real end,
    *   behind what other clients append at the same time
-   * @param isAppend O_APPEND; as the handle was opened when left out
    */
-  write(handle: FileHandle, offset: number, data: Uint8Array, isAppend?: boolean): Promise<number>;
+  write(handle: FileHandle, offset: number, data: Uint8Array, options?: WriteOptions): Promise<number>;
   /**
    * What close(2) does: everything written is committed, so that every client that opens the file sees it, and the
    * POSIX locks of `lockOwner` on the file are released.
@@ -204,8 +216,17 @@ export interface FileSystem {
 
   getxattr(inode: number, name: Uint8Array): Promise<Buffer>;
   listxattr(inode: number): Promise<Buffer[]>;
-  /** @param flags XattrFlag bits, as for setxattr(2) */
-  setxattr(inode: number, name: Uint8Array, value: Uint8Array, flags: number): Promise<void>;
+  /**
+   * @param flags XattrFlag bits, as for setxattr(2)
+   * @param stripSetgid whoever sets an access ACL is not in the file's group, so that setgid goes
+   */
+  setxattr(
+    inode: number,
+    name: Uint8Array,
+    value: Uint8Array,
+    flags: number,
+    stripSetgid?: boolean,
+  ): Promise<void>;
   removexattr(inode: number, name: Uint8Array): Promise<void>;
 
   /** The data nodes and how they are. */

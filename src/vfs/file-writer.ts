@@ -13,7 +13,7 @@ import type { Clock, Timespec } from '../platform/clock.js';
 import { assert, DfsError, toDfsError } from '../protocol/errors.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES } from '../protocol/limits.js';
 import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
-import type { Attributes, Extent } from '../protocol/types.js';
+import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import type { BlockPool } from './block-pool.js';
 import type { DirtyBudget } from './dirty-budget.js';
 import { WriteBuffer, type Slice } from './write-buffer.js';
@@ -54,6 +54,8 @@ class Flight {
   readonly bytes: number;
   readonly isDurable: boolean;
   readonly lastWrite: Timespec;
+  /** What the commit takes away, when somebody without CAP_FSETID wrote some of it. */
+  readonly privilegeLoss: PrivilegeLoss | undefined;
   /** Why it must not be committed, if it must not. */
   refusal: DfsError | undefined;
   /** What became of storing it; undefined while that is under way. */
@@ -64,11 +66,17 @@ class Flight {
   readonly landed: Promise<void>;
   #land: () => void = () => undefined;
 
-  constructor(slices: readonly Slice[], isDurable: boolean, lastWrite: Timespec) {
+  constructor(
+    slices: readonly Slice[],
+    isDurable: boolean,
+    lastWrite: Timespec,
+    privilegeLoss: PrivilegeLoss | undefined,
+  ) {
     this.slices = slices;
     this.bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
     this.isDurable = isDurable;
     this.lastWrite = lastWrite;
+    this.privilegeLoss = privilegeLoss;
     this.landed = new Promise(resolve => (this.#land = resolve));
   }
 
@@ -112,6 +120,8 @@ export class FileWriter {
   #dirtySinceMs = 0;
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
   #writeCount = 0;
+  /** The same as a flight's, for the buffer. */
+  #bufferLoss: PrivilegeLoss | undefined;
   #unsynced = NOTHING_UNSYNCED;
   /** What is pending was written with O_APPEND, all of it or nothing. */
   #isAppending = false;
@@ -143,6 +153,11 @@ export class FileWriter {
     return this.#lastWrite;
   }
 
+  /** How what is not committed yet will take setuid, setgid and capabilities away, if it does. */
+  get privilegeLoss(): PrivilegeLoss | undefined {
+    return this.#flights.reduce((loss, flight) => greater(loss, flight.privilegeLoss), this.#bufferLoss);
+  }
+
   /** Grows with each write: equal values mean that nothing was written in between. */
   get writeCount(): number {
     return this.#writeCount;
@@ -156,8 +171,14 @@ export class FileWriter {
   /**
    * Takes a copy of `data`; waits while too much is dirty. EFBIG beyond the largest file.
    * @param mtime what the file's modification time becomes
+   * @param privilegeLoss how setuid, setgid and capabilities go with the commit
    */
-  async write(offset: number, data: Uint8Array, mtime: Timespec): Promise<void> {
+  async write(
+    offset: number,
+    data: Uint8Array,
+    mtime: Timespec,
+    privilegeLoss?: PrivilegeLoss,
+  ): Promise<void> {
     if (offset + data.length > MAX_FILE_BYTES) {
       throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
     }
@@ -167,6 +188,7 @@ export class FileWriter {
       if (!budget.tryReserve(part.length)) await budget.reserve(part.length);
       if (this.isPending && this.#isAppending) await this.#become(false);
       this.#isAppending = false;
+      this.#bufferLoss = greater(this.#bufferLoss, privilegeLoss);
       this.#take(offset + at, part, mtime);
     }
   }
@@ -175,7 +197,12 @@ export class FileWriter {
    * As `write` at the end of the file, wherever that is when it is committed. Returns where the end is taken to be.
    * @param size how long the committed file is, as far as is known
    */
-  async append(data: Uint8Array, mtime: Timespec, size: () => number): Promise<number> {
+  async append(
+    data: Uint8Array,
+    mtime: Timespec,
+    size: () => number,
+    privilegeLoss?: PrivilegeLoss,
+  ): Promise<number> {
     const { budget, chunkBytes } = this.#shared;
     let start: number | undefined;
     for (let at = 0; at < data.length; at += chunkBytes) {
@@ -189,6 +216,7 @@ export class FileWriter {
         budget.release(part.length);
         throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
       }
+      this.#bufferLoss = greater(this.#bufferLoss, privilegeLoss);
       this.#take(offset, part, mtime);
     }
     return start ?? size();
@@ -264,10 +292,11 @@ export class FileWriter {
 
   #launch(chunks: readonly Slice[][], isDurable: boolean): void {
     for (const slices of chunks) {
-      const flight = new Flight(slices, isDurable, this.#lastWrite);
+      const flight = new Flight(slices, isDurable, this.#lastWrite, this.#bufferLoss);
       flight.storing = this.#shared.storeLimit(async () => await this.#store(flight));
       this.#flights.push(flight);
     }
+    if (this.#buffer.bytes === 0) this.#bufferLoss = undefined;
     if (!this.#isCommitting) void this.#commitAll();
   }
 
@@ -333,6 +362,7 @@ export class FileWriter {
     extents.sort((a, b) => a.offset - b.offset);
     const last = extents.at(-1);
     const newest = batch.at(-1);
+    const loss = batch.map(flight => flight.privilegeLoss).reduce(greater, undefined);
     assert(last && newest, 'a commit has extents');
     const isAppend = this.#isAppending;
     const { attributes, moved = 0 } = await this.#shared.client.session.execute(
@@ -345,6 +375,7 @@ export class FileWriter {
         mtime: newest.lastWrite,
         durable: batch.some(flight => flight.isDurable),
         ...(isAppend ? { append: true } : {}),
+        ...(loss ? { privilegeLoss: loss } : {}),
       },
       true,
     );
@@ -373,6 +404,10 @@ export class FileWriter {
       flight.land();
     }
   }
+}
+
+function greater(a: PrivilegeLoss | undefined, b: PrivilegeLoss | undefined): PrivilegeLoss | undefined {
+  return a === 'all' || b === 'all' ? 'all' : (a ?? b);
 }
 
 /** Slices that follow each other in the file, as they do in the chunk, are one extent. */

@@ -4,9 +4,10 @@ import { compareTimespec } from '../platform/clock.js';
 import type { ExtentMap } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import { getattr, sync } from '../protocol/metadata-commands.js';
-import type { Attributes } from '../protocol/types.js';
+import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import { FileWriter, type UnsyncedData, type WriterSurroundings } from './file-writer.js';
 import { assemble, overlay, type PlacedBytes } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
@@ -76,6 +77,11 @@ export class OpenFile {
     return this.#writer.isPending;
   }
 
+  /** How what is written but not committed will take setuid, setgid and capabilities away, if it does. */
+  get privilegeLoss(): PrivilegeLoss | undefined {
+    return this.#writer.privilegeLoss;
+  }
+
   get size(): number {
     return Math.max(this.#attributes.size, this.#writer.pendingEnd);
   }
@@ -98,10 +104,11 @@ export class OpenFile {
     this.note(attributes);
     const newest = attributes.version < this.#attributes.version ? this.#attributes : attributes;
     if (!this.#writer.isPending) return newest;
-    const { lastWrite } = this.#writer;
+    const { lastWrite, privilegeLoss: loss } = this.#writer;
     const isNewer = (time: Attributes['mtime']): boolean => compareTimespec(lastWrite, time) > 0;
     return {
       ...newest,
+      mode: loss ? withoutPrivileges(newest.mode, loss) : newest.mode,
       size: this.size,
       allocated: newest.allocated + this.#writer.pendingBytes,
       mtime: isNewer(newest.mtime) ? lastWrite : newest.mtime,
@@ -137,16 +144,17 @@ export class OpenFile {
   }
 
   /** As FileSystem.write. */
-  async write(offset: number, data: Uint8Array): Promise<void> {
-    await this.#writer.write(offset, data, this.#clock.now());
+  async write(offset: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
+    await this.#writer.write(offset, data, this.#clock.now(), privilegeLoss);
   }
 
   /**
    * As FileSystem.write with O_APPEND.
    * @param expected where the caller, who may show the bytes from a cache of his own, takes the end of the file to be
    */
-  async append(expected: number, data: Uint8Array): Promise<void> {
-    const offset = await this.#writer.append(data, this.#clock.now(), () => this.#attributes.size);
+  async append(expected: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
+    const size = (): number => this.#attributes.size;
+    const offset = await this.#writer.append(data, this.#clock.now(), size, privilegeLoss);
     if (offset !== expected) this.#shared.onDisplaced(this.inode);
   }
 

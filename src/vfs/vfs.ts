@@ -36,7 +36,7 @@ import {
   unlink,
   type NodeStatus,
 } from '../protocol/metadata-commands.js';
-import type { Attributes } from '../protocol/types.js';
+import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import { BlockPool } from './block-pool.js';
 import { DirtyBudget } from './dirty-budget.js';
 import {
@@ -51,6 +51,7 @@ import {
   type KeepingLease,
   type ListedFile,
   type Statfs,
+  type WriteOptions,
 } from './file-system.js';
 import type { WriterSurroundings } from './file-writer.js';
 import { OpenFile } from './open-file.js';
@@ -182,7 +183,8 @@ export class Vfs implements FileSystem {
     const file = this.#files.get(inode);
     const isContent = changes.size !== undefined || changes.mtime !== undefined;
     // What was written before must not be committed after: it would bring back the old size or time.
-    if (file && isContent) await file.flush();
+    // A write of before takes privileges away, but not those that are given after it.
+    if (file && (isContent || (changes.mode !== undefined && file.privilegeLoss))) await file.flush();
     const { attributes } = await this.#client.session.execute(setattr, { inode, ...changes });
     return this.#present(attributes);
   }
@@ -193,18 +195,16 @@ export class Vfs implements FileSystem {
   }
 
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
-    const { mode, uid, gid } = creation;
-    const request = { parent, name, mode, uid, gid, rdev, open: false, exclusive: true };
+    const request = { parent, name, ...creation, rdev, open: false, exclusive: true };
     const { attributes } = await this.#naming([parent], this.#client.session.execute(mknod, request));
     this.#client.session.names.linked(parent, name, attributes.inode);
     return attributes;
   }
 
   async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
-    const { mode, uid, gid } = creation;
     const { session } = this.#client;
     const ticket = session.lease.ticket();
-    const request = { parent, name, mode, uid, gid };
+    const request = { parent, name, ...creation };
     const { attributes } = await this.#naming([parent], session.execute(mkdir, request));
     session.names.linked(parent, name, attributes.inode);
     session.names.created(ticket, attributes.inode);
@@ -215,7 +215,7 @@ export class Vfs implements FileSystem {
     parent: number,
     name: Uint8Array,
     target: Uint8Array,
-    owner: Omit<Creation, 'mode'>,
+    owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes> {
     const { uid, gid } = owner;
     const { session } = this.#client;
@@ -274,16 +274,14 @@ export class Vfs implements FileSystem {
     creation: Creation,
     exclusive: boolean,
     openFlags: number,
+    privilegeLoss?: PrivilegeLoss,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { goal, chunkBytes } = this.#options;
     const { session, grants } = this.#client;
-    const { mode, uid, gid } = creation;
     const creating = session.execute(put, {
       parent,
       name,
-      mode,
-      uid,
-      gid,
+      ...creation,
       exclusive,
       count: grants.wanted(goal),
       goal,
@@ -296,7 +294,7 @@ export class Vfs implements FileSystem {
     session.names.linked(parent, name, inode);
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
-      const handle = await this.open(inode, openFlags);
+      const handle = await this.open(inode, openFlags, privilegeLoss);
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);
@@ -309,21 +307,23 @@ export class Vfs implements FileSystem {
     openFlags: number,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { session } = this.#client;
-    const { mode, uid, gid } = creation;
-    const request = { parent: directory, mode, uid, gid, goal: this.#options.goal };
+    const request = { parent: directory, ...creation, goal: this.#options.goal };
     const { attributes } = await session.execute(tmpfile, request);
     session.noteOpen(attributes.inode);
     return { handle: this.#addHandle(attributes, openFlags, true), attributes };
   }
 
-  async open(inode: number, openFlags: number): Promise<FileHandle> {
+  async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {
     const attributes = await this.#client.session.open(inode);
     if (!isRegularFile(attributes.mode)) {
       await this.#client.session.release(inode);
       throw new DfsError('EINVAL', 'only regular files are opened through DFS');
     }
     const handle = this.#addHandle(attributes, openFlags);
-    if ((openFlags & constants.O_TRUNC) !== 0 && attributes.size > 0) await this.setattr(inode, { size: 0 });
+    // An empty file as well: POSIX open() marks its times, and somebody here may have written what is not committed.
+    if ((openFlags & constants.O_TRUNC) !== 0) {
+      await this.setattr(inode, { size: 0, ...(privilegeLoss ? { privilegeLoss } : {}) });
+    }
     return handle;
   }
 
@@ -337,12 +337,18 @@ export class Vfs implements FileSystem {
     return await file.read(readAhead, offset, length);
   }
 
-  async write(handle: FileHandle, offset: number, data: Uint8Array, isAppend?: boolean): Promise<number> {
+  async write(
+    handle: FileHandle,
+    offset: number,
+    data: Uint8Array,
+    { isAppend, privilegeLoss }: WriteOptions = {},
+  ): Promise<number> {
     const open = this.#usableHandle(handle);
     if (accessMode(open.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
     this.#tellFailure(open);
-    if (isAppend ?? (open.flags & constants.O_APPEND) !== 0) await open.file.append(offset, data);
-    else await open.file.write(offset, data);
+    const isAtEnd = isAppend ?? (open.flags & constants.O_APPEND) !== 0;
+    if (isAtEnd) await open.file.append(offset, data, privilegeLoss);
+    else await open.file.write(offset, data, privilegeLoss);
     return data.length;
   }
 
@@ -519,10 +525,18 @@ export class Vfs implements FileSystem {
     return names.map(name => Buffer.from(name));
   }
 
-  async setxattr(inode: number, name: Uint8Array, value: Uint8Array, flags: number): Promise<void> {
+  async setxattr(
+    inode: number,
+    name: Uint8Array,
+    value: Uint8Array,
+    flags: number,
+    stripSetgid = false,
+  ): Promise<void> {
     const file = this.#files.get(inode);
     if (file) file.hasNoCapability = false;
-    await this.#client.session.execute(setxattr, { inode, name, value, flags });
+    // As in setattr: a write of before must not take them away.
+    if (file?.privilegeLoss && CAPABILITY.equals(name)) await file.flush();
+    await this.#client.session.execute(setxattr, { inode, name, value, flags, stripSetgid });
     if (file) file.hasNoCapability = false;
   }
 

@@ -34,6 +34,11 @@ const PREREQUISITES: readonly Prerequisite[] = [
     debianPackage: 'util-linux',
     isThere: () => hasProgram('flock') && hasProgram('setsid') && hasProgram('setpriv'),
   },
+  {
+    what: 'setfacl and getfacl, by which people set ACLs',
+    debianPackage: 'acl',
+    isThere: () => hasProgram('setfacl') && hasProgram('getfacl'),
+  },
 ];
 const FUSE_DEVICE = '/dev/fuse';
 /** Not in everybody's PATH. */

@@ -25,7 +25,7 @@
 import { constants } from 'node:os';
 import { sleep, type Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
-import { isRegularFile, ROOT_INODE } from '../../protocol/file-mode.js';
+import { isRegularFile, ROOT_INODE, S_ISGID, S_ISUID, S_IXGRP } from '../../protocol/file-mode.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { CacheKeeper, FileSystem, KeepingLease, Revocation } from '../../vfs/file-system.js';
 import {
@@ -56,6 +56,9 @@ interface KnownInode {
   /** The content's version when its attributes were told last. */
   version: number;
   readonly isRegular: boolean;
+  /** Among the attributes told last. */
+  mode: number;
+  gid: number;
 }
 
 export interface KernelCacheOptions {
@@ -86,7 +89,13 @@ export class KernelCache implements CacheKeeper {
     this.#options = options;
     this.#fast = Notifier.start(options.fd, options.log);
     this.#slow = Notifier.start(options.fd, options.log);
-    this.#known.set(ROOT_INODE, { lookups: Number.POSITIVE_INFINITY, version: 0, isRegular: false });
+    this.#known.set(ROOT_INODE, {
+      lookups: Number.POSITIVE_INFINITY,
+      version: 0,
+      isRegular: false,
+      mode: 0,
+      gid: 0,
+    });
   }
 
   /** Asks the file system for a lease. Rejects as any request to it does. */
@@ -123,7 +132,11 @@ export class KernelCache implements CacheKeeper {
   /** How long the kernel may believe attributes. Notes which it was told. */
   attributesMs(ticket: number, attributes: Attributes): number {
     const known = this.#known.get(attributes.inode);
-    if (known) known.version = attributes.version;
+    if (known) {
+      known.version = attributes.version;
+      known.mode = attributes.mode;
+      known.gid = attributes.gid;
+    }
     const isLeased = this.#lease?.mayKeepAttributes(ticket, attributes.inode);
     return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
   }
@@ -138,11 +151,26 @@ export class KernelCache implements CacheKeeper {
     if (this.#options.times.attrTimeoutMs > 0) void this.#dropAttributes([inode]);
   }
 
+  /**
+   * Somebody changed the file who lacks CAP_FSETID. The kernel, which leaves taking setuid and setgid away to us, would
+   * go on to believe in them, and execute the file with them.
+   */
+  async dropPrivileges(inode: number): Promise<void> {
+    const mode = this.#known.get(inode)?.mode ?? 0;
+    if ((mode & (S_ISUID | S_ISGID)) !== 0) await this.#dropAttributes([inode]);
+  }
+
+  /** The group of a file with setgid that its group may not execute. */
+  lockingGroup(inode: number): number | undefined {
+    const known = this.#known.get(inode);
+    return known && (known.mode & (S_ISGID | S_IXGRP)) === S_ISGID ? known.gid : undefined;
+  }
+
   /** An answer that tells the inode as an entry is about to be written. */
-  noteLookup({ inode, version, mode }: Attributes): void {
+  noteLookup({ inode, version, mode, gid }: Attributes): void {
     const known = this.#known.get(inode);
     if (known) known.lookups += 1;
-    else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode) });
+    else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode), mode, gid });
   }
 
   /** FORGET */

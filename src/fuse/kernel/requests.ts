@@ -2,11 +2,12 @@
 import { assert, DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
-import type { Attributes, TimeOrNow } from '../../protocol/types.js';
+import type { Attributes, PrivilegeLoss, TimeOrNow } from '../../protocol/types.js';
 import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
 import { encodeAttr, encodeEntry, encodeNoEntry, readTime, writeEntry } from './attributes.js';
 import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
 import type { KernelCache } from './kernel-cache.js';
+import { supplementaryGroups } from './caller-groups.js';
 import { encodeLock, readLock, readOwner } from './locks.js';
 import {
   DIRENT_NAME_OFFSET,
@@ -15,11 +16,14 @@ import {
   OPEN_OUT_BYTES,
   Opcode,
   OpenFlag,
+  OPEN_KILL_PRIVILEGES,
   readNames,
   readU64,
   RELEASE_FLOCK_UNLOCK,
   SetattrValid,
+  SETXATTR_ACL_KILL_SETGID,
   WRITE_DATA_OFFSET,
+  WRITE_KILL_PRIVILEGES,
   writeU64,
   type EntryTimes,
   type RequestHeader,
@@ -37,7 +41,12 @@ const BODY = IN_HEADER_BYTES;
 const TYPE_SHIFT = 12;
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
-const SYSTEM_PREFIX = Buffer.from('system.');
+const ACL_NAMES: ReadonlySet<string> = new Set(['system.posix_acl_access', 'system.posix_acl_default']);
+const TRUSTED_PREFIX = 'trusted.';
+const XATTR_NAMESPACES: readonly string[] = ['user.', 'security.', TRUSTED_PREFIX];
+/** fuse_setxattr_in as it is, and before 7.33 */
+const SETXATTR_IN_BYTES = 16;
+const SHORT_SETXATTR_IN_BYTES = 8;
 
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
@@ -47,6 +56,8 @@ export class FuseRequests {
   #nextDirectory = 1;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
+  /** FUSE_SETXATTR_EXT was negotiated. */
+  hasLongSetxattr = false;
 
   constructor(fileSystem: FileSystem, cache: KernelCache) {
     this.#fileSystem = fileSystem;
@@ -67,7 +78,7 @@ export class FuseRequests {
       [Opcode.open, async (h, b) => await this.#open(h, b)],
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.read, async (_, b) => await this.#read(b)],
-      [Opcode.write, async (_, b) => await this.#write(b)],
+      [Opcode.write, async (h, b) => await this.#write(h, b)],
       [Opcode.lseek, async (_, b) => await this.#lseek(b)],
       [Opcode.fallocate, async (_, b) => await this.#fallocate(b)],
       [Opcode.copyFileRange, async (_, b) => await this.#copyFileRange(b)],
@@ -112,7 +123,8 @@ export class FuseRequests {
     return [encodeAttr(attributes, this.#cache.attributesMs(ticket, attributes))];
   }
 
-  async #setattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #setattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const { inode } = header;
     const valid = bytes.readUInt32LE(BODY);
     const has = (bit: number): boolean => (valid & bit) !== 0;
     const time = (set: number, now: number, at: number, nsecAt: number): TimeOrNow | undefined => {
@@ -121,6 +133,7 @@ export class FuseRequests {
     };
     const atime = time(SetattrValid.atime, SetattrValid.atimeNow, BODY + 32, BODY + 56);
     const mtime = time(SetattrValid.mtime, SetattrValid.mtimeNow, BODY + 40, BODY + 60);
+    const privilegeLoss = await this.#privilegeLoss(header, has(SetattrValid.killPrivileges));
     const changes: AttributeChanges = {
       ...(has(SetattrValid.mode) ? { mode: bytes.readUInt32LE(BODY + 68) & PERMISSION_BITS } : {}),
       ...(has(SetattrValid.uid) ? { uid: bytes.readUInt32LE(BODY + 76) } : {}),
@@ -128,6 +141,7 @@ export class FuseRequests {
       ...(has(SetattrValid.size) ? { size: sizeOf(readU64(bytes, BODY + 16)) } : {}),
       ...(atime === undefined ? {} : { atime }),
       ...(mtime === undefined ? {} : { mtime }),
+      ...(privilegeLoss ? { privilegeLoss } : {}),
     };
     // Never kept, and the kernel asks again when it wants to know (see KernelCache).
     return [encodeAttr(await this.#fileSystem.setattr(inode, changes), 0)];
@@ -144,7 +158,7 @@ export class FuseRequests {
     const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & (S_IFMT | PERMISSION_BITS);
     const [name] = readNames(bytes, BODY + 16, 1);
-    const creation = { mode, uid, gid };
+    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
     const rdev = bytes.readUInt32LE(BODY + 4);
     const attributes = await this.#fileSystem.mknod(inode, nameOf(name), creation, rdev);
     return [this.#entry(ticket, inode, attributes)];
@@ -153,8 +167,9 @@ export class FuseRequests {
   async #mkdir({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & PERMISSION_BITS;
+    const umask = bytes.readUInt32LE(BODY + 4);
     const [name] = readNames(bytes, BODY + 8, 1);
-    const attributes = await this.#fileSystem.mkdir(inode, nameOf(name), { mode, uid, gid });
+    const attributes = await this.#fileSystem.mkdir(inode, nameOf(name), { mode, umask, uid, gid });
     return [this.#entry(ticket, inode, attributes)];
   }
 
@@ -182,19 +197,27 @@ export class FuseRequests {
     return [encodeEntry(attributes, { entryTimeoutMs: this.#cache.nameMs(ticket, inode), attrTimeoutMs: 0 })];
   }
 
-  async #create({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #create(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
+    const { inode, uid, gid } = header;
     const flags = bytes.readUInt32LE(BODY);
-    const creation = { mode: bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS, uid, gid };
+    const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
+    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
+    // Which file is there already is not known here, so what the caller's groups are is not asked.
+    const loss = (bytes.readUInt32LE(BODY + 12) & OPEN_KILL_PRIVILEGES) === 0 ? undefined : 'ordinary';
     const [name] = readNames(bytes, BODY + 16, 1);
     const isExclusive = (flags & O_EXCL) !== 0;
-    const created = await this.#fileSystem.create(inode, nameOf(name), creation, isExclusive, flags);
+    const created = await this.#fileSystem.create(inode, nameOf(name), creation, isExclusive, flags, loss);
     return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
   }
 
-  async #open({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #open(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const { inode } = header;
     const ticket = this.#cache.ticket();
-    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY));
+    const kills = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
+    const loss = await this.#privilegeLoss(header, kills);
+    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY), loss);
+    if (loss) await this.#cache.dropPrivileges(inode);
     return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
   }
 
@@ -203,13 +226,17 @@ export class FuseRequests {
     return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16));
   }
 
-  async #write(bytes: Buffer): Promise<Payload> {
+  async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const size = bytes.readUInt32LE(BODY + 16);
     const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
     const offset = sizeOf(readU64(bytes, BODY + 8));
     // A page that is written back late has its place; its request has no flags of open(2).
     const isAppend = (bytes.readUInt32LE(BODY + 32) & O_APPEND) !== 0;
-    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, isAppend);
+    const kills = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
+    const privilegeLoss = kills ? await this.#privilegeLoss(header, kills) : undefined;
+    const options = { isAppend, privilegeLoss };
+    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, options);
+    if (privilegeLoss) await this.#cache.dropPrivileges(header.inode);
     return [sizeOut(written)];
   }
 
@@ -252,7 +279,8 @@ export class FuseRequests {
   /** As CREATE; the name that comes along means nothing. */
   async #tmpfile({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const flags = bytes.readUInt32LE(BODY);
-    const creation = { mode: bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS, uid, gid };
+    const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
+    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
     const { handle, attributes } = await this.#fileSystem.tmpfile(inode, creation, flags);
     this.#cache.noteLookup(attributes);
     // Under no name: there is none to be found by.
@@ -284,6 +312,18 @@ export class FuseRequests {
     return NOTHING;
   }
 
+  /**
+   * What the caller's change takes away. Setgid without execution by the group stays only for the group's members and
+   * for root (setattr_should_drop_sgid() in Linux), and who is one the kernel leaves to us to find out.
+   */
+  async #privilegeLoss(header: RequestHeader, kills: boolean): Promise<PrivilegeLoss | undefined> {
+    if (!kills) return undefined;
+    const group = this.#cache.lockingGroup(header.inode);
+    if (group === undefined || header.uid === 0 || header.gid === group) return 'ordinary';
+    const groups = await supplementaryGroups(header.pid);
+    return groups.includes(group) ? 'ordinary' : 'all';
+  }
+
   async #statfs(): Promise<Payload> {
     const { totalBytes, freeBytes, inodes } = await this.#fileSystem.statfs();
     const bytes = Buffer.alloc(80);
@@ -301,28 +341,32 @@ export class FuseRequests {
 
   async #getxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY + 8, 1);
-    refuseAcl(nameOf(name));
-    return sized(await this.#fileSystem.getxattr(inode, nameOf(name)), bytes.readUInt32LE(BODY));
+    return sized(await this.#fileSystem.getxattr(inode, xattrName(name)), bytes.readUInt32LE(BODY));
   }
 
-  async #listxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #listxattr({ inode, uid }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const names = await this.#fileSystem.listxattr(inode);
-    const list = Buffer.concat(names.flatMap(name => [name, Buffer.alloc(1)]));
+    // xattr(7): the trusted ones are for processes with CAP_SYS_ADMIN.
+    const seen = names.filter(name => uid === 0 || !name.toString('latin1').startsWith(TRUSTED_PREFIX));
+    const list = Buffer.concat(seen.flatMap(name => [name, Buffer.alloc(1)]));
     return sized(list, bytes.readUInt32LE(BODY));
   }
 
   async #setxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const size = bytes.readUInt32LE(BODY);
-    const [name] = readNames(bytes, BODY + 8, 1);
-    refuseAcl(nameOf(name));
-    const at = BODY + 8 + nameOf(name).length + 1;
+    const nameAt = BODY + (this.hasLongSetxattr ? SETXATTR_IN_BYTES : SHORT_SETXATTR_IN_BYTES);
+    const [given] = readNames(bytes, nameAt, 1);
+    const name = xattrName(given);
+    const at = nameAt + name.length + 1;
     const value = Buffer.from(bytes.subarray(at, at + size));
-    return await done(this.#fileSystem.setxattr(inode, nameOf(name), value, bytes.readUInt32LE(BODY + 4)));
+    const flags = this.hasLongSetxattr ? bytes.readUInt32LE(BODY + 8) : 0;
+    const strips = (flags & SETXATTR_ACL_KILL_SETGID) !== 0;
+    return await done(this.#fileSystem.setxattr(inode, name, value, bytes.readUInt32LE(BODY + 4), strips));
   }
 
   async #removexattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY, 1);
-    return await done(this.#fileSystem.removexattr(inode, nameOf(name)));
+    return await done(this.#fileSystem.removexattr(inode, xattrName(name)));
   }
 
   async #opendir({ inode }: RequestHeader): Promise<Payload> {
@@ -392,13 +436,18 @@ function nameOf(name: Buffer | undefined): Buffer {
 }
 
 /**
- * ACLs travel as attributes of this name. One that was kept but not obeyed would be worse than none: `cp -a` leaves
- * the mode of a directory to it.
+ * EOPNOTSUPP for a name outside the namespaces of xattr(7), EINVAL for one that is only a namespace, as local file
+ * systems answer.
  */
-function refuseAcl(name: Buffer): void {
-  if (name.subarray(0, SYSTEM_PREFIX.length).equals(SYSTEM_PREFIX)) {
-    throw new DfsError('EOPNOTSUPP', 'POSIX ACLs are not known here');
+function xattrName(name: Buffer | undefined): Buffer {
+  const text = nameOf(name).toString('latin1');
+  if (ACL_NAMES.has(text)) return nameOf(name);
+  const namespace = XATTR_NAMESPACES.find(prefix => text.startsWith(prefix));
+  if (namespace === undefined) {
+    throw new DfsError('EOPNOTSUPP', 'attributes are user.*, trusted.*, security.* or POSIX ACLs');
   }
+  if (text === namespace) throw new DfsError('EINVAL', `the attribute's name ends after "${namespace}"`);
+  return nameOf(name);
 }
 
 function handleOf(bytes: Buffer): number {

@@ -177,7 +177,12 @@ export class FuseSession {
       InitFlag.readdirplusAuto |
       InitFlag.asyncDirectIo |
       InitFlag.parallelDirectoryOperations |
-      InitFlag.maxPages;
+      InitFlag.maxPages |
+      InitFlag.dontMask |
+      InitFlag.posixAcl |
+      InitFlag.handleKillPrivileges |
+      InitFlag.setxattrExtended;
+    this.#requests.hasLongSetxattr = (offered & InitFlag.setxattrExtended) !== 0;
     const out = Buffer.alloc(INIT_OUT_BYTES);
     out.writeUInt32LE(FUSE_KERNEL_VERSION, 0);
     out.writeUInt32LE(FUSE_KERNEL_MINOR_VERSION, 4);

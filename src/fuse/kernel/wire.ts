@@ -62,13 +62,20 @@ export const InitFlag = {
   posixLocks: 1 << 1,
   atomicTruncate: 1 << 3,
   bigWrites: 1 << 5,
+  /** The umask comes with each creation, for a default ACL may take its place. */
+  dontMask: 1 << 6,
   flockLocks: 1 << 10,
   autoInvalidateData: 1 << 12,
   readdirplus: 1 << 13,
   readdirplusAuto: 1 << 14,
   asyncDirectIo: 1 << 15,
   parallelDirectoryOperations: 1 << 18,
+  /** ACLs are kept here, and obeyed by the kernel. */
+  posixAcl: 1 << 20,
   maxPages: 1 << 22,
+  /** Setuid, setgid and capabilities are taken away here when a file is written, truncated or given away. */
+  handleKillPrivileges: 1 << 28,
+  setxattrExtended: 1 << 29,
 } as const;
 
 /** fuse_setattr_in.valid */
@@ -81,7 +88,13 @@ export const SetattrValid = {
   mtime: 1 << 5,
   atimeNow: 1 << 7,
   mtimeNow: 1 << 8,
+  killPrivileges: 1 << 11,
 } as const;
+
+/** fuse_write_in.write_flags, fuse_open_in.open_flags and fuse_create_in.open_flags, fuse_setxattr_in.setxattr_flags */
+export const WRITE_KILL_PRIVILEGES = 1 << 2;
+export const OPEN_KILL_PRIVILEGES = 1 << 0;
+export const SETXATTR_ACL_KILL_SETGID = 1 << 0;
 
 /** fuse_release_in.release_flags: the file had a flock. */
 export const RELEASE_FLOCK_UNLOCK = 1 << 1;

@@ -210,10 +210,12 @@ export function pathOperations(fileSystem: FileSystem, log: Logger) {
     listxattr: (path: string, done: Done) =>
       answer(done, async () => {
         const names = await fileSystem.listxattr(await inodeAt(path));
-        return [0, Buffer.concat(names.flatMap(name => [name, NUL]))];
+        const known = names.filter(name => !name.toString('latin1').startsWith(SYSTEM_PREFIX));
+        return [0, Buffer.concat(known.flatMap(name => [name, NUL]))];
       }),
     removexattr: (path: string, name: string, done: Done) =>
       answer(done, async () => {
+        refuseUnsupported(name, 'ENODATA');
         await fileSystem.removexattr(await inodeAt(path), Buffer.from(name));
         return [0];
       }),

@@ -1,15 +1,18 @@
 /** Creating an inode together with its first name. */
 import { DfsError } from '../../protocol/errors.js';
-import { isDirectory, S_ISGID } from '../../protocol/file-mode.js';
+import { isDirectory, isSymlink, PERMISSION_BITS, S_ISGID } from '../../protocol/file-mode.js';
 import { MAX_LINKS } from '../../protocol/limits.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 import { requireLinkedDirectory } from './inodes.js';
 import { checkNewName, quoted } from './names.js';
+import { ACCESS_ACL, decodeAcl, DEFAULT_ACL, encodeAcl, inheritAcl } from './posix-acl.js';
 
 export interface NewInode {
   /** Type and permission bits. */
   readonly mode: number;
+  /** Permissions that are not given unless the directory has a default ACL; none when left out. */
+  readonly umask?: number | undefined;
   readonly uid: number;
   readonly gid: number;
   readonly rdev: number;
@@ -38,7 +41,8 @@ export function checkSubdirectoryRoom(directory: InodeRecord): void {
 
 /**
  * Creates an inode and its name; marks the directory's mtime and ctime (POSIX mkdir(), mknod(), open(), symlink()). In
- * a directory with the setgid bit the group is the directory's, and a new directory has the bit too (inode(7)).
+ * a directory with the setgid bit the group is the directory's, and a new directory has the bit too (inode(7)). The
+ * permissions are those of inheritance().
  * @param directory where requireFreeName() found the name free
  */
 export async function createInode(
@@ -48,27 +52,32 @@ export async function createInode(
   created: NewInode,
   context: OperationContext,
 ): Promise<InodeRecord> {
-  const inode = newInode(directory, created, context);
-  await tx.inodes.insert(inode);
+  const inode = await insertInode(tx, directory, created, context);
   await tx.dentries.insert(directory.inode, name, inode.inode);
   await touchDirectory(tx, directory, isDirectory(created.mode) ? 1 : 0, context);
   return inode;
 }
 
-/** The record of an inode that is created in a directory; nothing is written yet. */
-export function newInode(
+/**
+ * Creates an inode with what it inherits from a directory, in which it has no name yet.
+ * @param links to begin with, other than what its type has
+ */
+export async function insertInode(
+  tx: StoreTransaction,
   directory: InodeRecord,
   created: NewInode,
   { now, state }: OperationContext,
-): InodeRecord {
+  links?: number,
+): Promise<InodeRecord> {
   const isSubdirectory = isDirectory(created.mode);
   const isGroupInherited = (directory.mode & S_ISGID) !== 0;
-  return {
+  const { mode, acls } = await inheritance(tx, directory, created);
+  const inode: InodeRecord = {
     inode: state.inodeNumbers.take(),
     // Numbers are never used again, so one generation is enough.
     generation: 1,
-    mode: isGroupInherited && isSubdirectory ? created.mode | S_ISGID : created.mode,
-    nlink: isSubdirectory ? 2 : 1,
+    mode: isGroupInherited && isSubdirectory ? mode | S_ISGID : mode,
+    nlink: links ?? (isSubdirectory ? 2 : 1),
     uid: created.uid,
     gid: isGroupInherited ? directory.gid : created.gid,
     rdev: created.rdev,
@@ -80,6 +89,37 @@ export function newInode(
     version: 1,
     goal: created.goal ?? directory.goal,
     parent: isSubdirectory ? directory.inode : 0,
+  };
+  await tx.inodes.insert(inode);
+  for (const { name: aclName, value } of acls) await tx.xattrs.put(inode.inode, aclName, value);
+  return inode;
+}
+
+interface Inheritance {
+  readonly mode: number;
+  readonly acls: readonly { readonly name: Uint8Array; readonly value: Uint8Array }[];
+}
+
+/**
+ * acl(5), "object creation and default ACLs": the directory's default ACL takes the umask's place, and goes on to new
+ * directories. A symbolic link has no permissions of its own.
+ */
+async function inheritance(
+  tx: StoreTransaction,
+  directory: InodeRecord,
+  { mode, umask = 0 }: NewInode,
+): Promise<Inheritance> {
+  if (isSymlink(mode)) return { mode, acls: [] };
+  const value = await tx.xattrs.get(directory.inode, DEFAULT_ACL);
+  const acl = value && decodeAcl(value);
+  if (!acl) return { mode: mode & ~(umask & PERMISSION_BITS), acls: [] };
+  const inherited = inheritAcl(acl, mode);
+  return {
+    mode: inherited.mode,
+    acls: [
+      ...(inherited.access ? [{ name: ACCESS_ACL, value: encodeAcl(inherited.access) }] : []),
+      ...(isDirectory(mode) ? [{ name: DEFAULT_ACL, value }] : []),
+    ],
   };
 }
 

@@ -3,6 +3,7 @@
  * changes (DESIGN decision 1).
  */
 import { DfsError } from '../../protocol/errors.js';
+import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { blocks as command } from '../../protocol/metadata-commands.js';
 import type { Extent } from '../../protocol/types.js';
@@ -10,6 +11,7 @@ import { ChunkReferences } from '../content/chunk-references.js';
 import { checkStoredChunks, recordNewChunks, type CommittedChunks } from '../content/chunk-commit.js';
 import { punch } from '../content/extent-map.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
+import { dropCapability } from '../namespace/capabilities.js';
 import { operation } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 
@@ -39,6 +41,7 @@ export const blocks = operation(
     const size = Math.max(inode.size, asked, last ? last.offset + last.length : 0);
     const changed = {
       ...inode,
+      mode: request.privilegeLoss ? withoutPrivileges(inode.mode, request.privilegeLoss) : inode.mode,
       size,
       allocated,
       mtime: request.mtime,
@@ -46,6 +49,7 @@ export const blocks = operation(
       version: inode.version + 1,
     };
     await tx.inodes.update(changed);
+    if (request.privilegeLoss) await dropCapability(tx, inode.inode);
     if (request.durable) context.control.requireDurable();
     return { attributes: attributesOf(changed), ...(moved === 0 ? {} : { moved }) };
   },

@@ -14,6 +14,7 @@ export const mkdir = operation(command, async (tx, request, context) => {
     request.name,
     {
       mode: S_IFDIR | (request.mode & PERMISSION_BITS),
+      umask: request.umask,
       uid: request.uid,
       gid: request.gid,
       rdev: 0,

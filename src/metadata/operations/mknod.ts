@@ -38,6 +38,7 @@ export const mknod = operation(
         exclusive: request.exclusive || !isRegularFile(type),
         created: {
           mode: type | (request.mode & PERMISSION_BITS),
+          umask: request.umask,
           uid: request.uid,
           gid: request.gid,
           // mknod(2): "otherwise it is ignored".

@@ -10,14 +10,22 @@ import { markOpen, openOrCreate } from './open-or-create.js';
 export const put = operation(
   command,
   async (tx, request, context) => {
-    const { parent, name, uid, gid, goal, exclusive } = request;
+    const { parent, name, uid, gid, goal, exclusive, umask } = request;
     const opened = await openOrCreate(
       tx,
       {
         parent,
         name,
         exclusive,
-        created: { mode: S_IFREG | (request.mode & PERMISSION_BITS), uid, gid, rdev: 0, size: 0, goal },
+        created: {
+          mode: S_IFREG | (request.mode & PERMISSION_BITS),
+          umask,
+          uid,
+          gid,
+          rdev: 0,
+          size: 0,
+          goal,
+        },
         session: request.once.session,
       },
       context,

@@ -5,22 +5,22 @@ import {
   isRegularFile,
   isSymlink,
   PERMISSION_BITS,
-  S_ISGID,
-  S_ISUID,
+  withoutPrivileges,
 } from '../../protocol/file-mode.js';
 import type { RequestOf } from '../../protocol/command.js';
 import { setattr as command } from '../../protocol/metadata-commands.js';
-import type { TimeOrNow } from '../../protocol/types.js';
+import type { PrivilegeLoss, TimeOrNow } from '../../protocol/types.js';
 import type { Timespec } from '../../platform/clock.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { cutTail } from '../content/extent-map.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
+import { ACCESS_ACL, aclWithMode, decodeAcl, encodeAcl } from '../namespace/posix-acl.js';
+import { dropCapability } from '../namespace/capabilities.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
 /** Extents cut off in one transaction. A file of a million is truncated in a few hundred, with others in between. */
 const CUT_EXTENTS = 2048;
-const S_IXGRP = 0o010;
 
 export const setattr = operation(command, async (begun, request, context) => {
   let tx = begun;
@@ -38,6 +38,8 @@ export const setattr = operation(command, async (begun, request, context) => {
   }
   const changed = change(inode, request, context.now);
   await tx.inodes.update(changed);
+  if (request.mode !== undefined) await changeAcl(tx, changed);
+  if (privilegeLoss(inode, request)) await dropCapability(tx, inode.inode);
   return { attributes: attributesOf(changed) };
 });
 
@@ -78,7 +80,7 @@ function change(inode: InodeRecord, request: RequestOf<typeof command>, now: Tim
   const mtime = request.mtime ?? (request.size === undefined ? undefined : 'now');
   return {
     ...inode,
-    mode: newMode(inode.mode, request),
+    mode: newMode(inode, request),
     uid: request.uid ?? inode.uid,
     gid: request.gid ?? inode.gid,
     atime: newTime(request.atime, inode.atime, now),
@@ -89,16 +91,28 @@ function change(inode: InodeRecord, request: RequestOf<typeof command>, now: Tim
 
 /**
  * chown(2): "When the owner or group of an executable file is changed … the S_ISUID and S_ISGID mode bits are cleared",
- * S_ISGID only where it does not mean mandatory locking. Linux does so for root too. Truncating and writing clear them
- * as well, for those without privilege; who that is the kernel knows, and sends the new mode.
+ * which Linux does for root too. Truncating does it for those without CAP_FSETID; who that is the kernel knows.
  */
-function newMode(mode: number, request: RequestOf<typeof command>): number {
-  if (request.mode !== undefined) {
-    return (mode & ~PERMISSION_BITS) | (request.mode & PERMISSION_BITS);
-  }
+function privilegeLoss({ mode }: InodeRecord, request: RequestOf<typeof command>): PrivilegeLoss | undefined {
+  if (isDirectory(mode)) return undefined;
   const isOwnerChanged = request.uid !== undefined || request.gid !== undefined;
-  if (!isOwnerChanged || isDirectory(mode)) return mode;
-  return mode & ~(S_ISUID | ((mode & S_IXGRP) !== 0 ? S_ISGID : 0));
+  return request.privilegeLoss ?? (isOwnerChanged ? 'ordinary' : undefined);
+}
+
+/** A mode that is given holds, whatever else is changed. */
+function newMode(inode: InodeRecord, request: RequestOf<typeof command>): number {
+  if (request.mode !== undefined) {
+    return (inode.mode & ~PERMISSION_BITS) | (request.mode & PERMISSION_BITS);
+  }
+  const loss = privilegeLoss(inode, request);
+  return loss ? withoutPrivileges(inode.mode, loss) : inode.mode;
+}
+
+/** acl(5): chmod(2) changes the ACL entries that the permission bits stand for. */
+async function changeAcl(tx: StoreTransaction, { inode, mode }: InodeRecord): Promise<void> {
+  const value = await tx.xattrs.get(inode, ACCESS_ACL);
+  const acl = value && decodeAcl(value);
+  if (acl) await tx.xattrs.put(inode, ACCESS_ACL, encodeAcl(aclWithMode(acl, mode)));
 }
 
 function newTime(wanted: TimeOrNow | undefined, old: Timespec, now: Timespec): Timespec {

@@ -1,19 +1,19 @@
 /** open(2) with O_TMPFILE: a regular file without a name, which lives while somebody has it open, or until link(2). */
 import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
 import { tmpfile as command } from '../../protocol/metadata-commands.js';
-import { newInode } from '../namespace/creation.js';
+import { insertInode } from '../namespace/creation.js';
 import { attributesOf, requireLinkedDirectory } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 import { markOpen } from './open-or-create.js';
 
 export const tmpfile = operation(
   command,
-  async (tx, { parent, mode, uid, gid, goal, once }, context) => {
+  async (tx, { parent, mode, umask, uid, gid, goal, once }, context) => {
     context.state.opens.checkRoom(once.session);
     const directory = await requireLinkedDirectory(tx, parent);
-    const created = { mode: S_IFREG | (mode & PERMISSION_BITS), uid, gid, rdev: 0, size: 0, goal };
-    const inode = { ...newInode(directory, created, context), nlink: 0 };
-    await tx.inodes.insert(inode);
+    const permissions = mode & PERMISSION_BITS;
+    const created = { mode: S_IFREG | permissions, umask, uid, gid, rdev: 0, size: 0, goal };
+    const inode = await insertInode(tx, directory, created, context, 0);
     await tx.orphans.insert(inode.inode);
     markOpen(once.session, inode.inode, context);
     return { attributes: attributesOf(inode) };

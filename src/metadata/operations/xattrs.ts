@@ -1,5 +1,6 @@
 /** getxattr(2), listxattr(2), setxattr(2) and removexattr(2). */
 import { DfsError } from '../../protocol/errors.js';
+import type { RequestOf } from '../../protocol/command.js';
 import { MAX_XATTR_LIST_BYTES, MAX_XATTR_NAME_BYTES, MAX_XATTR_VALUE_BYTES } from '../../protocol/limits.js';
 import {
   getxattr as getCommand,
@@ -8,10 +9,22 @@ import {
   setxattr as setCommand,
   XattrFlag,
 } from '../../protocol/metadata-commands.js';
+import { isDirectory, isSymlink, S_ISGID } from '../../protocol/file-mode.js';
 import { requireInode } from '../namespace/inodes.js';
 import { quoted } from '../namespace/names.js';
+import {
+  ACCESS_ACL,
+  decodeAcl,
+  DEFAULT_ACL,
+  encodeAcl,
+  isMinimal,
+  modeWithAcl,
+  type Acl,
+} from '../namespace/posix-acl.js';
 import { operation } from '../operation.js';
-import type { StoreTransaction } from '../store/store.js';
+import type { InodeRecord, StoreTransaction } from '../store/store.js';
+
+type SetRequest = RequestOf<typeof setCommand>;
 
 /** Each name in a list ends with a NUL. */
 const NAME_END_BYTES = 1;
@@ -50,15 +63,17 @@ export const setxattr = operation(setCommand, async (tx, request, { now }) => {
     throw new DfsError('E2BIG', `an attribute's value has at most ${MAX_XATTR_VALUE_BYTES} bytes`);
   }
   const inode = await requireInode(tx, request.inode);
+  const change = aclChange(inode, request);
   const existing = await tx.xattrs.get(inode.inode, name);
   // setxattr(2): EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE.
   if (existing && (flags & XattrFlag.create) !== 0) {
     throw new DfsError('EEXIST', `the attribute ${quoted(name)} exists already`);
   }
   if (!existing && (flags & XattrFlag.replace) !== 0) throw noSuchAttribute(name);
-  if (!existing) await checkListRoom(tx, inode.inode, name);
-  await tx.xattrs.put(inode.inode, name, value);
-  await tx.inodes.update({ ...inode, ctime: now });
+  if (!existing && change.value) await checkListRoom(tx, inode.inode, name);
+  if (change.value) await tx.xattrs.put(inode.inode, name, change.value);
+  else await tx.xattrs.delete(inode.inode, name);
+  await tx.inodes.update({ ...inode, mode: change.mode, ctime: now });
   return {};
 });
 
@@ -67,11 +82,47 @@ export const removexattr = operation(removeCommand, async (tx, request, { now })
   checkXattrName(name);
   const inode = await requireInode(tx, request.inode);
   // removexattr(2): ENODATA, "the named attribute does not exist".
-  if (!(await tx.xattrs.get(inode.inode, name))) throw noSuchAttribute(name);
+  if (!(await tx.xattrs.get(inode.inode, name))) {
+    // Every file has an ACL, if only that of its mode: there is nothing left to remove, as local file systems see it.
+    if (ACCESS_ACL.equals(name) || DEFAULT_ACL.equals(name)) return {};
+    throw noSuchAttribute(name);
+  }
   await tx.xattrs.delete(inode.inode, name);
   await tx.inodes.update({ ...inode, ctime: now });
   return {};
 });
+
+/** What setting an attribute makes of it, and of the mode. */
+interface XattrChange {
+  /** Undefined: the attribute is not kept. */
+  readonly value: Uint8Array | undefined;
+  readonly mode: number;
+}
+
+/**
+ * An access ACL changes the mode, and is kept only where the mode cannot say it all (acl(5)). EINVAL for a malformed
+ * ACL, EOPNOTSUPP for one on a symbolic link, EACCES for a default ACL on what is no directory (acl_set_file(3)).
+ */
+function aclChange(inode: InodeRecord, { name, value, stripSetgid }: SetRequest): XattrChange {
+  const isAccess = ACCESS_ACL.equals(name);
+  if (!isAccess && !DEFAULT_ACL.equals(name)) return { value, mode: inode.mode };
+  if (isSymlink(inode.mode)) throw new DfsError('EOPNOTSUPP', 'symbolic links have no ACLs');
+  const acl = decodeAcl(value);
+  if (!isAccess) {
+    if (acl && !isDirectory(inode.mode)) throw new DfsError('EACCES', 'only directories have default ACLs');
+    return { value: acl && encodeAcl(acl), mode: inode.mode };
+  }
+  return accessChange(inode.mode, acl, stripSetgid === true);
+}
+
+function accessChange(before: number, acl: Acl | undefined, stripsSetgid: boolean): XattrChange {
+  if (!acl) return { value: undefined, mode: before };
+  const mode = modeWithAcl(before, acl);
+  return {
+    value: isMinimal(acl) ? undefined : encodeAcl(acl),
+    mode: stripsSetgid ? mode & ~S_ISGID : mode,
+  };
+}
 
 /** setxattr(2): ENOSPC, "there is insufficient space remaining"; a longer list could not be returned. */
 async function checkListRoom(tx: StoreTransaction, inode: number, name: Uint8Array): Promise<void> {
