@@ -83,7 +83,9 @@ export function encodeAcl(acl: Acl): Buffer {
 
 /** An ACL of three entries says what the permission bits say, and is not kept besides them. */
 export function isMinimal(acl: Acl): boolean {
-  return acl.every(({ tag }) => tag === AclTag.userObject || tag === AclTag.groupObject || tag === AclTag.other);
+  return acl.every(
+    ({ tag }) => tag === AclTag.userObject || tag === AclTag.groupObject || tag === AclTag.other,
+  );
 }
 
 /**
@@ -144,7 +146,8 @@ function check(acl: Acl): void {
   for (const { tag, permissions, id } of acl) {
     const allowed = MAY_FOLLOW.get(before) ?? 0;
     // The tag is one bit, so that a made-up combination of allowed ones does not pass.
-    if ((allowed & tag) === 0 || !MAY_FOLLOW.has(tag)) throw malformed('an entry is missing, twice there or misplaced');
+    if ((allowed & tag) === 0 || !MAY_FOLLOW.has(tag))
+      throw malformed('an entry is missing, twice there or misplaced');
     if ((permissions & ~RWX) !== 0) throw malformed('it has permissions other than r, w and x');
     const isNamed = tag === AclTag.user || tag === AclTag.group;
     if (isNamed && id === NO_ID) throw malformed('an entry names nobody');
