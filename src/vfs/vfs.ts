@@ -256,7 +256,10 @@ export class Vfs implements FileSystem {
     const { inode } = reply.attributes;
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
-      const handle = await this.open(inode, openFlags);
+      const handle = await this.open(inode, openFlags).catch((error: unknown) => {
+        // Gone since `put` found it; with ESTALE whoever asked looks again.
+        throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
+      });
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);
@@ -270,7 +273,8 @@ export class Vfs implements FileSystem {
       throw new DfsError('EINVAL', 'only regular files are opened through DFS');
     }
     const handle = this.#addHandle(attributes, openFlags);
-    if ((openFlags & constants.O_TRUNC) !== 0 && attributes.size > 0) await this.setattr(inode, { size: 0 });
+    // POSIX open(): O_TRUNC moves mtime and ctime, also of an empty file.
+    if ((openFlags & constants.O_TRUNC) !== 0) await this.setattr(inode, { size: 0 });
     return handle;
   }
 

@@ -56,6 +56,8 @@ interface KnownInode {
   /** The content's version when its attributes were told last. */
   version: number;
   readonly isRegular: boolean;
+  /** As they were told last. */
+  attributes?: Attributes;
 }
 
 export interface KernelCacheOptions {
@@ -123,7 +125,10 @@ export class KernelCache implements CacheKeeper {
   /** How long the kernel may believe attributes. Notes which it was told. */
   attributesMs(ticket: number, attributes: Attributes): number {
     const known = this.#known.get(attributes.inode);
-    if (known) known.version = attributes.version;
+    if (known) {
+      known.version = attributes.version;
+      known.attributes = attributes;
+    }
     const isLeased = this.#lease?.mayKeepAttributes(ticket, attributes.inode);
     return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
   }
@@ -139,10 +144,18 @@ export class KernelCache implements CacheKeeper {
   }
 
   /** An answer that tells the inode as an entry is about to be written. */
-  noteLookup({ inode, version, mode }: Attributes): void {
+  noteLookup(attributes: Attributes): void {
+    const { inode, version, mode } = attributes;
     const known = this.#known.get(inode);
-    if (known) known.lookups += 1;
-    else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode) });
+    if (known) {
+      known.lookups += 1;
+      known.attributes = attributes;
+    } else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode), attributes });
+  }
+
+  /** What the kernel was told last of an inode that it has not forgotten. */
+  lastAttributes(inode: number): Attributes | undefined {
+    return this.#known.get(inode)?.attributes;
   }
 
   /** FORGET */
