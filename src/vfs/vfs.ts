@@ -294,7 +294,10 @@ export class Vfs implements FileSystem {
     session.names.linked(parent, name, inode);
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
-      const handle = await this.open(inode, openFlags, privilegeLoss);
+      const handle = await this.open(inode, openFlags, privilegeLoss).catch((error: unknown) => {
+        // Gone since `put` found it; with ESTALE whoever asked looks again.
+        throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
+      });
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);

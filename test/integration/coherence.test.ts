@@ -43,8 +43,8 @@ t.test(
     await writeFile(join(here, 'file'), 'before');
     t.equal(await readFile(join(away, 'file'), 'utf8'), 'before');
 
-    proxy.cut();
     const late = await open(join(away, 'file'), 'r+');
+    proxy.cut();
     await late.write('LATE', 0);
     const beganMs = performance.now();
     t.equal(

@@ -56,9 +56,8 @@ interface KnownInode {
   /** The content's version when its attributes were told last. */
   version: number;
   readonly isRegular: boolean;
-  /** Among the attributes told last. */
-  mode: number;
-  gid: number;
+  /** As they were told last. */
+  attributes?: Attributes;
 }
 
 export interface KernelCacheOptions {
@@ -134,8 +133,7 @@ export class KernelCache implements CacheKeeper {
     const known = this.#known.get(attributes.inode);
     if (known) {
       known.version = attributes.version;
-      known.mode = attributes.mode;
-      known.gid = attributes.gid;
+      known.attributes = attributes;
     }
     const isLeased = this.#lease?.mayKeepAttributes(ticket, attributes.inode);
     return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
@@ -156,21 +154,29 @@ export class KernelCache implements CacheKeeper {
    * go on to believe in them, and execute the file with them.
    */
   async dropPrivileges(inode: number): Promise<void> {
-    const mode = this.#known.get(inode)?.mode ?? 0;
+    const mode = this.#known.get(inode)?.attributes?.mode ?? 0;
     if ((mode & (S_ISUID | S_ISGID)) !== 0) await this.#dropAttributes([inode]);
   }
 
   /** The group of a file with setgid that its group may not execute. */
   lockingGroup(inode: number): number | undefined {
-    const known = this.#known.get(inode);
-    return known && (known.mode & (S_ISGID | S_IXGRP)) === S_ISGID ? known.gid : undefined;
+    const told = this.#known.get(inode)?.attributes;
+    return told && (told.mode & (S_ISGID | S_IXGRP)) === S_ISGID ? told.gid : undefined;
   }
 
   /** An answer that tells the inode as an entry is about to be written. */
-  noteLookup({ inode, version, mode, gid }: Attributes): void {
+  noteLookup(attributes: Attributes): void {
+    const { inode, version, mode } = attributes;
     const known = this.#known.get(inode);
-    if (known) known.lookups += 1;
-    else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode), mode, gid });
+    if (known) {
+      known.lookups += 1;
+      known.attributes = attributes;
+    } else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode), attributes });
+  }
+
+  /** What the kernel was told last of an inode that it has not forgotten. */
+  lastAttributes(inode: number): Attributes | undefined {
+    return this.#known.get(inode)?.attributes;
   }
 
   /** FORGET */

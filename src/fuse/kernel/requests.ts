@@ -119,8 +119,15 @@ export class FuseRequests {
 
   async #getattr({ inode }: RequestHeader): Promise<Payload> {
     const ticket = this.#cache.ticket();
-    const attributes = await this.#fileSystem.getattr(inode);
-    return [encodeAttr(attributes, this.#cache.attributesMs(ticket, attributes))];
+    try {
+      const attributes = await this.#fileSystem.getattr(inode);
+      return [encodeAttr(attributes, this.#cache.attributesMs(ticket, attributes))];
+    } catch (error) {
+      // Removed while it was open without a handle of ours (a directory, a FIFO, O_PATH), which fstat(2) still answers.
+      const last = hasCode(error, 'ENOENT') ? this.#cache.lastAttributes(inode) : undefined;
+      if (last) return [encodeAttr({ ...last, nlink: 0 }, 0)];
+      throw error;
+    }
   }
 
   async #setattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -216,7 +223,12 @@ export class FuseRequests {
     const ticket = this.#cache.ticket();
     const kills = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
     const loss = await this.#privilegeLoss(header, kills);
-    const handle = await this.#fileSystem.open(inode, bytes.readUInt32LE(BODY), loss);
+    const opening = this.#fileSystem.open(inode, bytes.readUInt32LE(BODY), loss);
+    const handle = await opening.catch((error: unknown) => {
+      // Removed or renamed over since it was looked up. On ESTALE the kernel walks the path once more, and so finds the
+      // new file; POSIX rename(): a link named new remains visible throughout.
+      throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
+    });
     if (loss) await this.#cache.dropPrivileges(inode);
     return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
   }

@@ -1,0 +1,13 @@
+import t from 'tap';
+import { startCluster } from '../support/cluster.js';
+import { runAreas } from './areas.js';
+
+t.test('bytes, holes, mappings and locks are as POSIX has it', async t => {
+  const cluster = await startCluster(t, {
+    dataNodes: 1,
+    mounts: 2,
+    goal: 1,
+    mountOptions: ['--driver', 'kernel'],
+  });
+  await runAreas(t, cluster, ['truncate', 'holes', 'mmap', 'locks']);
+});
