@@ -1,17 +1,31 @@
 /** The directory on which DFS is mounted: made fit before, and let go after. */
 import { execFile } from 'node:child_process';
-import { opendir } from 'node:fs/promises';
+import { opendir, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { findMount } from './mount-table.js';
+import { findMount, isSameMount, type MountEntry } from './mount-table.js';
 
 const run = promisify(execFile);
 /** A command that touches a hung mount hangs with it. */
 const COMMAND_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 3000;
 const WATCH_MS = 250;
+
+/**
+ * The path under which the kernel's table shows what is mounted at `path`: without symbolic links. What is mounted
+ * there already is not touched, since it may hang.
+ */
+export async function canonicalMountPoint(path: string): Promise<string> {
+  try {
+    const canonical = join(await realpath(dirname(path)), basename(path));
+    return (await findMount(canonical)) ? canonical : await realpath(canonical);
+  } catch (error) {
+    throw toDfsError(error).within(`cannot mount at ${path}`);
+  }
+}
 
 /**
  * Checks that DFS can be mounted at `mountPoint`, and takes away what a mount daemon that was killed left there.
@@ -75,6 +89,19 @@ export async function unmountOrDetach(mountPoint: string, log: Logger): Promise<
     if (!(await findMount(mountPoint))) return;
     log.warn({ mountPoint, reason: toDfsError(error).message }, 'the mount is in use; detaching it');
     await detach(mountPoint);
+  }
+}
+
+/** Detaches `mount`, whose connection has ended, if it is still the one that is seen there. Never rejects. */
+export async function detachDead(mount: MountEntry, log: Logger): Promise<void> {
+  const { mountPoint } = mount;
+  try {
+    const top = await findMount(mountPoint);
+    if (!top || !isSameMount(top, mount)) return;
+    log.warn({ mountPoint }, 'the connection was ended, but not the mount; detaching it');
+    await detach(mountPoint);
+  } catch (error) {
+    log.error({ mountPoint, reason: toDfsError(error).message }, 'a dead mount is left; unmount it');
   }
 }
 
