@@ -21,10 +21,7 @@ function unescape(field: string): string {
 
 /** A path as the table shows it. */
 export function escapeMountPoint(path: string): string {
-  return path.replace(
-    /[ \t\n\\]/g,
-    character => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
-  );
+  return path.replace(/[ \t\n\\]/g, character => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
 /** The entries of a mountinfo file's text, oldest first. */

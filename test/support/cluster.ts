@@ -1,5 +1,5 @@
 /** A whole DFS on this machine for a test: real processes of this clone, free ports, a temporary directory. */
-import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -73,12 +73,16 @@ export class Cluster {
     for (let index = 0; index < (this.#options.mounts ?? 0); index += 1) await this.addMount();
   }
 
-  /** A further client, mounted at a directory of its own. */
-  async addMount(options: readonly string[] = []): Promise<MountProcess> {
+  /** A further client, mounted at a directory of its own; `userId` mounts, by default who runs the tests. */
+  async addMount(options: readonly string[] = [], userId?: number): Promise<MountProcess> {
     const { goal, mountOptions = [] } = this.#options;
     const name = `mount${this.mounts.length + 1}`;
     const directory = join(this.directory, name);
     await mkdir(directory);
+    if (userId !== undefined) {
+      await chmod(this.directory, 0o755);
+      await chown(directory, userId, userId);
+    }
     const goalOptions = goal === undefined ? [] : ['--goal', String(goal)];
     const mount = new MountProcess({
       name,
@@ -94,6 +98,7 @@ export class Cluster {
       directory,
       logPath: this.#logPath(name),
       env: this.#env,
+      userId,
     });
     this.mounts.push(mount);
     await mount.start();

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FuseMountOptions } from '../driver.js';
@@ -83,8 +83,22 @@ async function runFusermount(parameters: readonly string[], socket: number): Pro
     );
   }
   if (code === 0) return;
+  if (!(await mayOpenDevice())) {
+    throw new DfsError(
+      'EACCES',
+      'you may not open /dev/fuse; as root, let everybody do so, as is usual: chmod 666 /dev/fuse',
+    );
+  }
   const reason = Buffer.concat(said).toString().trim();
   throw new DfsError('EPERM', reason === '' ? `${PROGRAM} failed` : `cannot mount: ${reason}`);
+}
+
+/** fusermount3 opens it as the user that called it. */
+async function mayOpenDevice(): Promise<boolean> {
+  return await access('/dev/fuse', constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function mayAllowOther(): Promise<boolean> {

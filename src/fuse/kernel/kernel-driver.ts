@@ -71,7 +71,7 @@ export const kernelDriver: FuseDriver = {
   },
 };
 
-/** Whether this driver can mount here: FUSE is there, and somebody who may mount. */
+/** Whether this driver can mount here: there is FUSE, and somebody who may mount. */
 export function kernelDriverCanRun(): boolean {
   return process.platform === 'linux' && existsSync(DEVICE) && (isRoot() || hasFusermount());
 }
@@ -104,8 +104,15 @@ async function abortConnection(connection: number): Promise<void> {
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw toDfsError(error).within('cannot cut off a mount that is in use');
     // The control file system is not mounted everywhere, for instance in containers.
-    await promisify(execFile)('mount', ['-t', 'fusectl', 'fusectl', CONNECTIONS]);
-    await writeFile(path, '1');
+    try {
+      await promisify(execFile)('mount', ['-t', 'fusectl', 'fusectl', CONNECTIONS]);
+      await writeFile(path, '1');
+    } catch (cause) {
+      throw toDfsError(cause).within(
+        'somebody still uses the mount, and it cannot be cut off; end what uses it, or as root: ' +
+          `mount -t fusectl fusectl ${CONNECTIONS}`,
+      );
+    }
   }
 }
 
