@@ -81,15 +81,10 @@ async function isAlive(mountPoint: string): Promise<boolean> {
  * Unmounts, or detaches a mount that is in use: then it is gone from the tree at once and ends with its last user.
  * Nothing mounted there is no error.
  */
-export async function unmountOrDetach(mountPoint: string, log: Logger): Promise<void> {
-  if (!(await findMount(mountPoint))) return;
-  try {
-    await unmountCommand(mountPoint, false);
-  } catch (error) {
-    if (!(await findMount(mountPoint))) return;
-    log.warn({ mountPoint, reason: toDfsError(error).message }, 'the mount is in use; detaching it');
-    await detach(mountPoint);
-  }
+export async function unmountOrDetach(mountPoint: string): Promise<void> {
+  // Detaching is unmounting where nobody uses the mount. Without -l umount(8) asks the file system what it is, which
+  // never ends while a server is away.
+  if (await findMount(mountPoint)) await detach(mountPoint);
 }
 
 /** Detaches `mount`, whose connection has ended, if it is still the one that is seen there. Never rejects. */
@@ -107,20 +102,20 @@ export async function detachDead(mount: MountEntry, log: Logger): Promise<void> 
 
 async function detach(mountPoint: string): Promise<void> {
   try {
-    await unmountCommand(mountPoint, true);
+    await detachCommand(mountPoint);
   } catch (error) {
     if (await findMount(mountPoint)) throw toDfsError(error).within(`cannot unmount ${mountPoint}`);
   }
 }
 
 /** umount(8) is for root; everybody else has fusermount, in fuse3 or in fuse. */
-async function unmountCommand(mountPoint: string, isLazy: boolean): Promise<void> {
+async function detachCommand(mountPoint: string): Promise<void> {
   const options = { timeout: COMMAND_TIMEOUT_MS };
   if (process.getuid?.() === 0) {
-    await run('umount', [...(isLazy ? ['-l'] : []), '--', mountPoint], options);
+    await run('umount', ['-l', '--', mountPoint], options);
     return;
   }
-  const parameters = [isLazy ? '-uz' : '-u', '--', mountPoint];
+  const parameters = ['-uz', '--', mountPoint];
   try {
     await run('fusermount3', parameters, options);
   } catch (error) {

@@ -10,6 +10,7 @@ import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 
 /** nobody: fusermount3 asks that the user has a name. */
 const USER = 65_534;
+const LONG = { timeout: 120_000 };
 /** What a program gets told when it must not be left waiting. */
 const PATIENCE_MS = 15_000;
 
@@ -72,7 +73,7 @@ function defineTests(): void {
     ['root', undefined],
     ['another user', USER],
   ] as const) {
-    t.test(`kill -9 of the daemon of ${who} during writes`, async t => {
+    t.test(`kill -9 of the daemon of ${who} during writes`, LONG, async t => {
       const { mount } = await started(t, user);
       const { mountPoint } = mount;
       t.equal(await guardsOf(mountPoint), 1, 'a guard watches');
@@ -101,7 +102,7 @@ function defineTests(): void {
     });
   }
 
-  t.test('umount -f ends requests that hang, and the daemon', async t => {
+  t.test('umount -f ends requests that hang, and the daemon', LONG, async t => {
     const { cluster, mount } = await started(t);
     const { pid } = cluster.metadata;
     process.kill(pid, 'SIGSTOP');
@@ -122,7 +123,7 @@ function defineTests(): void {
     await mount.exited(PATIENCE_MS * 2);
   });
 
-  t.test('SIGTERM while every server is away', async t => {
+  t.test('SIGTERM while every server is away', LONG, async t => {
     const { cluster, mount } = await started(t);
     const writer = await startWriter(t, mount);
     await waitUntil(async () => (await readdir(mount.mountPoint)).length > 1, { what: 'the writer writes' });

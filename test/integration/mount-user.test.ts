@@ -9,13 +9,14 @@ import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 
 /** nobody: fusermount3 asks that the user has a name. */
 const USER = 65_534;
+const LONG = { timeout: 120_000 };
 const AS_USER = `setpriv --reuid=${USER} --regid=${USER} --clear-groups --`;
 const tree = new URL('../../../src', import.meta.url).pathname;
 
 if (withOpenFuseDevice(fileURLToPath(import.meta.url))) defineTests();
 
 function defineTests(): void {
-  t.test('a user other than root mounts, works there and unmounts', async t => {
+  t.test('a user other than root mounts, works there and unmounts', LONG, async t => {
     const cluster = await startCluster(t, { dataNodes: 1, mounts: 1 });
     const [rootMount] = cluster.mounts;
     if (!rootMount) throw new Error('a mount was asked for');

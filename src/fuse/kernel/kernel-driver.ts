@@ -56,7 +56,7 @@ export const kernelDriver: FuseDriver = {
       mountPoint,
       unmounted,
       async unmount() {
-        await unmountOrDetach(mountPoint, log);
+        await unmountOrDetach(mountPoint);
         // A detached mount ends with its last user, for whom nobody who shuts down can wait.
         const deadline = new Promise<void>(resolve => {
           clock.setTimer(BUSY_MOUNT_MS, resolve, true);
