@@ -1,10 +1,12 @@
 /** Users who are not root mount by fusermount3 and the kernel driver. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { findMount } from '../../src/fuse/mount-table.js';
-import { shell, startCluster, waitUntil } from '../support/cluster.js';
+import { shell, startCluster } from '../support/cluster.js';
 import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 
 /** nobody: fusermount3 asks that the user has a name. */
@@ -56,16 +58,16 @@ function defineTests(): void {
 
     await t.test('SIGTERM ends it too, even while somebody stands in the mount', async t => {
       await mount.start();
-      const stand = await shell(
-        `cd / && ${AS_USER} sh -c 'cd ${mountPoint} && exec sleep 60' >/dev/null 2>&1 & echo $!`,
-      );
-      await waitUntil(async () => (await shell(`readlink /proc/${stand}/cwd || true`)) === mountPoint, {
-        what: 'somebody stands in the mount',
-        deadlineMs: 10_000,
+      const standing = spawn('sh', ['-c', 'cd "$1" && echo here && exec sleep 60', 'sh', mountPoint], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+        cwd: '/',
+        uid: USER,
+        gid: USER,
       });
+      t.teardown(() => standing.kill('SIGKILL'));
+      await once(standing.stdout, 'data');
       t.equal(await mount.stop(), 0);
       t.equal(await findMount(mountPoint), undefined);
-      await shell(`kill ${stand}`);
     });
 
     await t.test('--allow-other without leave in /etc/fuse.conf is refused with a sentence', async t => {
