@@ -184,8 +184,8 @@ has_library() { ldconfig -p 2>/dev/null | grep -F -- "$1" >/dev/null; }
 require_system() {
   local packages=()
   has_library libfuse.so.2 || packages+=(libfuse2)
-  command -v fusermount3 >/dev/null || command -v fusermount >/dev/null || packages+=(fuse3)
-  require_packages 'mounting needs libfuse 2 and fusermount' "${packages[@]}"
+  command -v fusermount3 >/dev/null || packages+=(fuse3)
+  require_packages 'mounting needs libfuse 2 and fusermount3' "${packages[@]}"
   [[ -e /dev/fuse ]] || modprobe fuse 2>/dev/null || true
   [[ -e /dev/fuse ]] ||
     fail 'there is no /dev/fuse; load the module (modprobe fuse, as root), or give the container --device /dev/fuse' \

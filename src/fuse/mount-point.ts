@@ -1,17 +1,31 @@
 /** The directory on which DFS is mounted: made fit before, and let go after. */
 import { execFile } from 'node:child_process';
-import { opendir } from 'node:fs/promises';
+import { opendir, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { findMount } from './mount-table.js';
+import { findMount, isSameMount, type MountEntry } from './mount-table.js';
 
 const run = promisify(execFile);
 /** A command that touches a hung mount hangs with it. */
 const COMMAND_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 3000;
 const WATCH_MS = 250;
+
+/**
+ * The path under which the kernel's table shows what is mounted at `path`: without symbolic links. What is mounted
+ * there already is not touched, since it may hang.
+ */
+export async function canonicalMountPoint(path: string): Promise<string> {
+  try {
+    const canonical = join(await realpath(dirname(path)), basename(path));
+    return (await findMount(canonical)) ? canonical : await realpath(canonical);
+  } catch (error) {
+    throw toDfsError(error).within(`cannot mount at ${path}`);
+  }
+}
 
 /**
  * Checks that DFS can be mounted at `mountPoint`, and takes away what a mount daemon that was killed left there.
@@ -67,33 +81,41 @@ async function isAlive(mountPoint: string): Promise<boolean> {
  * Unmounts, or detaches a mount that is in use: then it is gone from the tree at once and ends with its last user.
  * Nothing mounted there is no error.
  */
-export async function unmountOrDetach(mountPoint: string, log: Logger): Promise<void> {
-  if (!(await findMount(mountPoint))) return;
+export async function unmountOrDetach(mountPoint: string): Promise<void> {
+  // Detaching is unmounting where nobody uses the mount. Without -l umount(8) asks the file system what it is, which
+  // never ends while a server is away.
+  if (await findMount(mountPoint)) await detach(mountPoint);
+}
+
+/** Detaches `mount`, whose connection has ended, if it is still the one that is seen there. Never rejects. */
+export async function detachDead(mount: MountEntry, log: Logger): Promise<void> {
+  const { mountPoint } = mount;
   try {
-    await unmountCommand(mountPoint, false);
-  } catch (error) {
-    if (!(await findMount(mountPoint))) return;
-    log.warn({ mountPoint, reason: toDfsError(error).message }, 'the mount is in use; detaching it');
+    const top = await findMount(mountPoint);
+    if (!top || !isSameMount(top, mount)) return;
+    log.warn({ mountPoint }, 'the connection was ended, but not the mount; detaching it');
     await detach(mountPoint);
+  } catch (error) {
+    log.error({ mountPoint, reason: toDfsError(error).message }, 'a dead mount is left; unmount it');
   }
 }
 
 async function detach(mountPoint: string): Promise<void> {
   try {
-    await unmountCommand(mountPoint, true);
+    await detachCommand(mountPoint);
   } catch (error) {
     if (await findMount(mountPoint)) throw toDfsError(error).within(`cannot unmount ${mountPoint}`);
   }
 }
 
 /** umount(8) is for root; everybody else has fusermount, in fuse3 or in fuse. */
-async function unmountCommand(mountPoint: string, isLazy: boolean): Promise<void> {
+async function detachCommand(mountPoint: string): Promise<void> {
   const options = { timeout: COMMAND_TIMEOUT_MS };
   if (process.getuid?.() === 0) {
-    await run('umount', [...(isLazy ? ['-l'] : []), '--', mountPoint], options);
+    await run('umount', ['-l', '--', mountPoint], options);
     return;
   }
-  const parameters = [isLazy ? '-uz' : '-u', '--', mountPoint];
+  const parameters = ['-uz', '--', mountPoint];
   try {
     await run('fusermount3', parameters, options);
   } catch (error) {

@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 
 export interface MountEntry {
+  /** Names the mount while it lasts; given again afterwards. */
+  readonly id: number;
   readonly mountPoint: string;
   /** The file system's type with its subtype, e.g. `fuse.dfs`. */
   readonly type: string;
@@ -17,17 +19,23 @@ function unescape(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
+/** A path as the table shows it. */
+export function escapeMountPoint(path: string): string {
+  return path.replace(/[ \t\n\\]/g, character => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
+}
+
 /** The entries of a mountinfo file's text, oldest first. */
 export function parseMountTable(text: string): MountEntry[] {
   const entries: MountEntry[] = [];
   for (const line of text.split('\n')) {
     const separator = line.indexOf(SEPARATOR);
     if (separator < 0) continue;
-    const [, , device, , mountPoint] = line.slice(0, separator).split(' ');
+    const [id, , device, , mountPoint] = line.slice(0, separator).split(' ');
     const [type, source] = line.slice(separator + SEPARATOR.length).split(' ');
     if (mountPoint === undefined || type === undefined || source === undefined) continue;
     const deviceMinor = Number(device?.split(':')[1] ?? -1);
     entries.push({
+      id: Number(id),
       mountPoint: unescape(mountPoint),
       type: unescape(type),
       source: unescape(source),
@@ -35,6 +43,11 @@ export function parseMountTable(text: string): MountEntry[] {
     });
   }
   return entries;
+}
+
+/** Whether two entries are one mount. */
+export function isSameMount(one: MountEntry, other: MountEntry): boolean {
+  return one.id === other.id && one.deviceMinor === other.deviceMinor;
 }
 
 /** What is mounted at `mountPoint`, the topmost if there are several; undefined for nothing. */

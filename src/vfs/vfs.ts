@@ -556,18 +556,17 @@ export class Vfs implements FileSystem {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#dirtyTimer?.cancel();
-    let failure: DfsError | undefined;
-    for (const [number, open] of this.#handles) {
-      try {
+    // All at once, so that a server that is away is waited for once.
+    const released = await Promise.allSettled(
+      [...this.#handles].map(async ([number, open]) => {
         await this.release(number);
         this.#tellFailure(open);
-      } catch (error) {
-        failure ??= toDfsError(error);
-      }
-    }
+      }),
+    );
     await Promise.allSettled(this.#releasing);
     await this.#client.close();
-    if (failure) throw failure;
+    const failure = released.find(result => result.status === 'rejected');
+    if (failure) throw toDfsError(failure.reason);
   }
 
   /** A change of names in these directories: when it fails, nobody knows which are there. */

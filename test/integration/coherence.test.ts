@@ -39,7 +39,7 @@ t.test(
     const cluster = await startCluster(t, { dataNodes: 1, mounts: 1, ...KERNEL });
     const proxy = await startProxy(t, cluster.endpoint);
     const here = cluster.mounts[0]?.mountPoint ?? '';
-    const away = (await cluster.addMount(['--timeout', '3'], proxy.address)).mountPoint;
+    const away = (await cluster.addMount(['--timeout', '3'], undefined, proxy.address)).mountPoint;
     await writeFile(join(here, 'file'), 'before');
     t.equal(await readFile(join(away, 'file'), 'utf8'), 'before');
 

@@ -1,5 +1,5 @@
 /** A whole DFS on this machine for a test: real processes of this clone, free ports, a temporary directory. */
-import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -75,13 +75,22 @@ export class Cluster {
 
   /**
    * A further client, mounted at a directory of its own.
+   * @param userId who mounts; by default who runs the tests
    * @param address by which it reaches the metadata server
    */
-  async addMount(options: readonly string[] = [], address = this.metadata.address): Promise<MountProcess> {
+  async addMount(
+    options: readonly string[] = [],
+    userId?: number,
+    address = this.metadata.address,
+  ): Promise<MountProcess> {
     const { goal, mountOptions = [] } = this.#options;
     const name = `mount${this.mounts.length + 1}`;
     const directory = join(this.directory, name);
     await mkdir(directory);
+    if (userId !== undefined) {
+      await chmod(this.directory, 0o755);
+      await chown(directory, userId, userId);
+    }
     const goalOptions = goal === undefined ? [] : ['--goal', String(goal)];
     const mount = new MountProcess({
       name,
@@ -90,6 +99,7 @@ export class Cluster {
       directory,
       logPath: this.#logPath(name),
       env: this.#env,
+      userId,
     });
     this.mounts.push(mount);
     await mount.start();

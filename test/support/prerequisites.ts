@@ -20,9 +20,9 @@ const PREREQUISITES: readonly Prerequisite[] = [
     isThere: () => output(findProgram('ldconfig') ?? 'ldconfig', ['-p']).includes('libfuse.so.2'),
   },
   {
-    what: 'fusermount, by which users mount and unmount',
+    what: 'fusermount3, by which users mount and unmount',
     debianPackage: 'fuse3',
-    isThere: () => hasProgram('fusermount3') || hasProgram('fusermount'),
+    isThere: () => hasProgram('fusermount3'),
   },
   {
     what: 'python3, which does what shell scripts cannot do to a mount',

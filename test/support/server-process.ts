@@ -21,6 +21,8 @@ export interface ServerProcessOptions {
   readonly directory: string;
   readonly logPath: string;
   readonly env: NodeJS.ProcessEnv;
+  /** The user and group, both of this number, that it runs as; default this process's own. */
+  readonly userId?: number | undefined;
 }
 
 /** What of the log line `ready` says where a process listens. */
@@ -53,13 +55,15 @@ export class ServerProcess {
   /** Starts it, and waits until it says that it is ready. Throws with the end of its log if it does not. */
   async start(): Promise<void> {
     if (this.isRunning) throw new Error(`${this.name} runs already`);
-    const { program, parameters, logPath, env } = this.#options;
+    const { program, parameters, logPath, env, userId } = this.#options;
     const log = openSync(logPath, 'a');
     this.#logStart = statSync(logPath).size;
     const command = [process.execPath, inClone(`bin/${program}`), ...parameters(this.#endpoint?.port ?? 0)];
+    const user =
+      userId === undefined ? [] : [`--reuid=${userId}`, `--regid=${userId}`, '--clear-groups', '--'];
     try {
       // setpriv: should this process be killed, by tap's own deadline for one, its servers end too.
-      const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...command], {
+      const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...user, ...command], {
         stdio: ['ignore', log, log],
         env,
       });

@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import type { FuseDriver } from '../../fuse/driver.js';
-import { kernelDriver } from '../../fuse/kernel/kernel-driver.js';
+import { kernelDriver, kernelDriverCanRun } from '../../fuse/kernel/kernel-driver.js';
 import { nativeDriver } from '../../fuse/native/native-driver.js';
 import { createLogger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
@@ -63,7 +63,7 @@ export const mount = defineCommand({
         choices: ['auto', ...DRIVERS.map(driver => driver.name)],
         requiresArg: true,
         default: 'auto',
-        describe: 'how the kernel is spoken to; auto is kernel for root and fuse-native for others',
+        describe: 'how the kernel is spoken to; auto is kernel wherever that can be, else fuse-native',
       })
       .option('allow-other', {
         type: 'boolean',
@@ -179,9 +179,8 @@ function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
-/** Only root can mount without a helper, which the kernel driver does not have yet. */
 function driverNamed(name: string): FuseDriver {
-  if (name === 'auto') return isRoot() ? kernelDriver : nativeDriver;
+  if (name === 'auto') return kernelDriverCanRun() ? kernelDriver : nativeDriver;
   const driver = DRIVERS.find(each => each.name === name);
   if (!driver) throw new UsageError(`there is no driver ${name}`);
   return driver;

@@ -92,8 +92,6 @@ export class KernelCache implements CacheKeeper {
       lookups: Number.POSITIVE_INFINITY,
       version: 0,
       isRegular: false,
-      mode: 0,
-      gid: 0,
     });
   }
 

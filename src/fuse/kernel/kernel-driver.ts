@@ -1,14 +1,16 @@
 /** Mounts by speaking the FUSE kernel protocol straight to /dev/fuse. */
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { FuseDriver, FuseMount, FuseMountOptions } from '../driver.js';
-import { prepareMountPoint, unmountOrDetach } from '../mount-point.js';
+import { canonicalMountPoint, detachDead, prepareMountPoint, unmountOrDetach } from '../mount-point.js';
 import { findMount } from '../mount-table.js';
+import { hasFusermount, mountByFusermount } from './fusermount.js';
+import { MountGuard } from './mount-guard.js';
 import { FuseSession } from './session.js';
 
 const DEVICE = '/dev/fuse';
@@ -23,44 +25,60 @@ export const kernelDriver: FuseDriver = {
   name: 'kernel',
   limitations: [],
 
-  async mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount> {
-    const { mountPoint, log, clock, entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs } = options;
-    if (process.getuid?.() !== 0) {
-      throw new DfsError('EPERM', 'only root can mount through the kernel driver; use --driver fuse-native');
-    }
+  async mount(fileSystem: FileSystem, given: FuseMountOptions): Promise<FuseMount> {
+    const { log, clock, entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs } = given;
+    const mountPoint = await canonicalMountPoint(given.mountPoint);
+    const options = { ...given, mountPoint };
     await prepareMountPoint(mountPoint, log);
-    const fd = openDevice();
+    const fd = isRoot() ? await mountAsRoot(options) : await mountByFusermount(options);
+    const entry = await findMount(mountPoint);
+    const guard = entry && MountGuard.start(entry, log);
     const times = { entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs };
-    let session: FuseSession | undefined;
+    let session: FuseSession;
     try {
+      // The kernel's first requests wait until the session runs.
       session = await FuseSession.open({ fd, fileSystem, times, clock, log });
-      await mountDevice(fd, options);
     } catch (error) {
-      await session?.abandon();
       closeSync(fd);
+      if (entry) await detachDead(entry, log);
+      guard?.end();
       throw error;
     }
-    const unmounted = session.run();
-    const connection = (await findMount(mountPoint))?.deviceMinor;
-    if (connection !== undefined) await widenReadAhead(connection, log);
+    const serve = async (): Promise<void> => {
+      await session.run();
+      // umount -f ends the connection, and leaves the mount where it is while somebody uses it.
+      if (entry) await detachDead(entry, log);
+      guard?.end();
+    };
+    const unmounted = serve();
+    if (entry) await widenReadAhead(entry.deviceMinor, log);
     return {
       mountPoint,
       unmounted,
       async unmount() {
-        await unmountOrDetach(mountPoint, log);
+        await unmountOrDetach(mountPoint);
         // A detached mount ends with its last user, for whom nobody who shuts down can wait.
         const deadline = new Promise<void>(resolve => {
           clock.setTimer(BUSY_MOUNT_MS, resolve, true);
         });
         const isBusy = await Promise.race([unmounted.then(() => false), deadline.then(() => true)]);
-        if (!isBusy || connection === undefined) return;
+        if (!isBusy || !entry) return;
         log.warn({ mountPoint }, 'somebody still uses the mount; cutting it off');
-        await abortConnection(connection);
+        await abortConnection(entry.deviceMinor);
         await unmounted;
       },
     };
   },
 };
+
+/** Whether this driver can mount here: there is FUSE, and somebody who may mount. */
+export function kernelDriverCanRun(): boolean {
+  return process.platform === 'linux' && existsSync(DEVICE) && (isRoot() || hasFusermount());
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
 
 /**
  * The kernel reads 128 KiB ahead unless told otherwise, and takes no more than that from INIT (process_init_reply in
@@ -86,8 +104,15 @@ async function abortConnection(connection: number): Promise<void> {
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw toDfsError(error).within('cannot cut off a mount that is in use');
     // The control file system is not mounted everywhere, for instance in containers.
-    await promisify(execFile)('mount', ['-t', 'fusectl', 'fusectl', CONNECTIONS]);
-    await writeFile(path, '1');
+    try {
+      await promisify(execFile)('mount', ['-t', 'fusectl', 'fusectl', CONNECTIONS]);
+      await writeFile(path, '1');
+    } catch (cause) {
+      throw toDfsError(cause).within(
+        'somebody still uses the mount, and it cannot be cut off; end what uses it, or as root: ' +
+          `mount -t fusectl fusectl ${CONNECTIONS}`,
+      );
+    }
   }
 }
 
@@ -97,6 +122,18 @@ function openDevice(): number {
   } catch (error) {
     const reason = toDfsError(error);
     throw new DfsError(reason.code, `cannot open ${DEVICE}: ${reason.message}; is the fuse module loaded?`);
+  }
+}
+
+/** Returns the descriptor of /dev/fuse that serves the mount. */
+async function mountAsRoot(options: FuseMountOptions): Promise<number> {
+  const fd = openDevice();
+  try {
+    await mountDevice(fd, options);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
 }
 

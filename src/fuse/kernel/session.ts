@@ -68,11 +68,6 @@ export class FuseSession {
     return new FuseSession(options, cache);
   }
 
-  /** For a mount that did not come about. */
-  async abandon(): Promise<void> {
-    await this.#cache.close();
-  }
-
   /** Answers the kernel until the mount ends, then gives the descriptor back. */
   async run(): Promise<void> {
     await this.#device.run();

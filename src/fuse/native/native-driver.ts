@@ -30,7 +30,7 @@ export const nativeDriver: FuseDriver = {
       mountPoint,
       unmounted,
       async unmount() {
-        await unmountOrDetach(mountPoint, log);
+        await unmountOrDetach(mountPoint);
         await unmounted;
       },
     };

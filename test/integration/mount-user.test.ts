@@ -1,0 +1,93 @@
+/** Users who are not root mount by fusermount3 and the kernel driver. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { findMount } from '../../src/fuse/mount-table.js';
+import { shell, startCluster } from '../support/cluster.js';
+import { withOpenFuseDevice } from '../support/open-fuse-device.js';
+
+/** nobody: fusermount3 asks that the user has a name. */
+const USER = 65_534;
+const LONG = { timeout: 120_000 };
+const AS_USER = `setpriv --reuid=${USER} --regid=${USER} --clear-groups --`;
+const tree = new URL('../../../src', import.meta.url).pathname;
+
+if (withOpenFuseDevice(fileURLToPath(import.meta.url))) defineTests();
+
+function defineTests(): void {
+  t.test('a user other than root mounts, works there and unmounts', LONG, async t => {
+    const cluster = await startCluster(t, { dataNodes: 1, mounts: 1 });
+    const [rootMount] = cluster.mounts;
+    if (!rootMount) throw new Error('a mount was asked for');
+    await shell(`mkdir -m 777 ${rootMount.mountPoint}/home && chmod 755 ${cluster.directory}`);
+    const scratch = join(cluster.directory, 'scratch');
+    await mkdir(scratch, { mode: 0o777 });
+    await shell(`chmod 777 ${scratch}`);
+    const mount = await cluster.addMount([], USER);
+    const { mountPoint } = mount;
+
+    await t.test('auto takes the kernel driver', async t => {
+      t.match(await readFile(mount.logPath, 'utf8'), /"driver":"kernel"/);
+      const entry = await findMount(mountPoint);
+      t.equal(entry?.type, 'fuse.dfs');
+      t.equal(entry?.source, `dfs@${cluster.metadata.address}`);
+      t.match(await shell(`grep ' ${mountPoint} ' /proc/mounts`), /nosuid,nodev.*default_permissions/);
+    });
+
+    await t.test('files go in and out as the user, and others are kept out', async t => {
+      await shell(`
+      ${AS_USER} cp -r ${tree} ${mountPoint}/home/tree
+      ${AS_USER} cp -r ${mountPoint}/home/tree ${scratch}/tree
+      diff -r ${tree} ${scratch}/tree
+      diff -r ${tree} ${rootMount.mountPoint}/home/tree`);
+      t.equal(await shell(`stat -c '%u %g' ${rootMount.mountPoint}/home/tree`), `${USER} ${USER}`);
+      await t.rejects(shell(`${AS_USER} touch ${mountPoint}/forbidden`), /Permission denied/);
+      await t.rejects(readdir(mountPoint), { code: 'EACCES' }, 'no allow_other: not even root looks in');
+    });
+
+    await t.test('the user unmounts, and the daemon ends with everything stored', async t => {
+      await shell(
+        `${AS_USER} sh -c 'echo last > ${mountPoint}/home/last' && ${AS_USER} fusermount3 -u ${mountPoint}`,
+      );
+      t.equal(await mount.exited(), 0);
+      t.equal(await shell(`cat ${rootMount.mountPoint}/home/last`), 'last');
+    });
+
+    await t.test('SIGTERM ends it too, even while somebody stands in the mount', async t => {
+      await mount.start();
+      const standing = spawn('sh', ['-c', 'cd "$1" && echo here && exec sleep 60', 'sh', mountPoint], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+        cwd: '/',
+        uid: USER,
+        gid: USER,
+      });
+      t.teardown(() => standing.kill('SIGKILL'));
+      await once(standing.stdout, 'data');
+      t.equal(await mount.stop(), 0);
+      t.equal(await findMount(mountPoint), undefined);
+    });
+
+    await t.test('--allow-other without leave in /etc/fuse.conf is refused with a sentence', async t => {
+      if (/^user_allow_other/m.test(await shell('cat /etc/fuse.conf || true'))) {
+        t.pass('this machine gives leave');
+        return;
+      }
+      const failure = await cluster.addMount(['--allow-other'], USER).catch((error: unknown) => error);
+      t.match(String(failure), /user_allow_other/);
+    });
+
+    await t.test('without fusermount3 the sentence names the package', async t => {
+      const program = new URL('../../../bin/dfs', import.meta.url).pathname;
+      const place = join(scratch, 'place');
+      await shell(`${AS_USER} mkdir ${place}`);
+      const command = `${process.execPath} ${program} mount ${cluster.metadata.address} ${place} --driver kernel`;
+      const said = await shell(
+        `PATH=${scratch} $(command -v setpriv) ${AS_USER.slice(8)} ${command} 2>&1 || true`,
+      );
+      t.match(said, /no fusermount3.*install the package fuse3/);
+    });
+  });
+}
