@@ -160,7 +160,13 @@ export interface FileSystem {
    * @param mode FallocateFlag bits; EOPNOTSUPP for other ones. Nothing is reserved: ENOSPC only when the cluster has not
    *   as much room at this moment
    */
-  fallocate(handle: FileHandle, mode: number, offset: number, length: number): Promise<void>;
+  fallocate(
+    handle: FileHandle,
+    mode: number,
+    offset: number,
+    length: number,
+    privilegeLoss?: PrivilegeLoss,
+  ): Promise<void>;
   /**
    * copy_file_range(2), without moving a byte. Returns how many bytes were copied; fewer than `length` where the source
    * ends.
@@ -171,6 +177,7 @@ export interface FileSystem {
     target: FileHandle,
     targetOffset: number,
     length: number,
+    privilegeLoss?: PrivilegeLoss,
   ): Promise<number>;
   /**
    * Writes `data`, whose memory the caller may use again afterwards. Returns the bytes taken: always all. An error of

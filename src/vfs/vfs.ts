@@ -359,7 +359,13 @@ export class Vfs implements FileSystem {
     return await this.#usableHandle(handle).file.seek(offset, wanted);
   }
 
-  async fallocate(handle: FileHandle, mode: number, offset: number, length: number): Promise<void> {
+  async fallocate(
+    handle: FileHandle,
+    mode: number,
+    offset: number,
+    length: number,
+    privilegeLoss?: PrivilegeLoss,
+  ): Promise<void> {
     const { file, flags } = this.#usableHandle(handle);
     if (accessMode(flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
     const { keepSize, punchHole, zeroRange } = FallocateFlag;
@@ -374,7 +380,14 @@ export class Vfs implements FileSystem {
       throw new DfsError('ENOSPC', `the data nodes do not have ${length} bytes`);
     }
     await file.flush();
-    const request = { inode: file.inode, offset, length, zero, keepSize: (mode & keepSize) !== 0 };
+    const request = {
+      inode: file.inode,
+      offset,
+      length,
+      zero,
+      keepSize: (mode & keepSize) !== 0,
+      ...(privilegeLoss ? { privilegeLoss } : {}),
+    };
     const { attributes } = await this.#client.session.execute(fallocate, request);
     file.note(attributes);
   }
@@ -385,13 +398,21 @@ export class Vfs implements FileSystem {
     target: FileHandle,
     targetOffset: number,
     length: number,
+    privilegeLoss?: PrivilegeLoss,
   ): Promise<number> {
     const from = this.#usableHandle(source);
     const to = this.#usableHandle(target);
     if (accessMode(from.flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
     if (accessMode(to.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
     await Promise.all([from.file.flush(), to.file.flush()]);
-    const request = { source: from.file.inode, offset, length, target: to.file.inode, targetOffset };
+    const request = {
+      source: from.file.inode,
+      offset,
+      length,
+      target: to.file.inode,
+      targetOffset,
+      ...(privilegeLoss ? { privilegeLoss } : {}),
+    };
     const { attributes, copied } = await this.#client.session.execute(clone, request);
     to.file.note(attributes);
     return copied;

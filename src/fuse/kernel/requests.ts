@@ -80,8 +80,8 @@ export class FuseRequests {
       [Opcode.read, async (_, b) => await this.#read(b)],
       [Opcode.write, async (h, b) => await this.#write(h, b)],
       [Opcode.lseek, async (_, b) => await this.#lseek(b)],
-      [Opcode.fallocate, async (_, b) => await this.#fallocate(b)],
-      [Opcode.copyFileRange, async (_, b) => await this.#copyFileRange(b)],
+      [Opcode.fallocate, async (h, b) => await this.#fallocate(h, b)],
+      [Opcode.copyFileRange, async (h, b) => await this.#copyFileRange(h, b)],
       [Opcode.tmpfile, async (h, b) => await this.#tmpfile(h, b)],
       [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
       [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
@@ -266,15 +266,19 @@ export class FuseRequests {
   }
 
   /** fuse_fallocate_in */
-  async #fallocate(bytes: Buffer): Promise<Payload> {
+  async #fallocate(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const offset = sizeOf(readU64(bytes, BODY + 8));
     const length = sizeOf(readU64(bytes, BODY + 16));
     const mode = bytes.readUInt32LE(BODY + 24);
-    return await done(this.#fileSystem.fallocate(handleOf(bytes), mode, offset, length));
+    // No flag tells here what the kernel leaves to us (fuse_file_fallocate, FUSE_HANDLE_KILLPRIV_V2).
+    const loss = await this.#privilegeLoss(header, header.uid !== 0);
+    await this.#fileSystem.fallocate(handleOf(bytes), mode, offset, length, loss);
+    if (loss) await this.#cache.dropPrivileges(header.inode);
+    return NOTHING;
   }
 
   /** fuse_copy_file_range_in */
-  async #copyFileRange(bytes: Buffer): Promise<Payload> {
+  async #copyFileRange(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [offset, target, targetOffset, length] = [8, 24, 32, 40].map(at =>
       sizeOf(readU64(bytes, BODY + at)),
     );
@@ -284,7 +288,11 @@ export class FuseRequests {
     );
     // The answer has 32 bits for the count.
     const wanted = Math.min(length, MAX_COPY_BYTES);
-    const copied = await this.#fileSystem.copyRange(handleOf(bytes), offset, target, targetOffset, wanted);
+    const targetInode = readU64(bytes, BODY + 16);
+    const loss = await this.#privilegeLoss({ ...header, inode: targetInode }, header.uid !== 0);
+    const source = handleOf(bytes);
+    const copied = await this.#fileSystem.copyRange(source, offset, target, targetOffset, wanted, loss);
+    if (loss) await this.#cache.dropPrivileges(targetInode);
     return [sizeOut(copied)];
   }
 

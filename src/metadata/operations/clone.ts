@@ -1,9 +1,11 @@
 /** copy_file_range(2) by reference: chunks never change, so a copy is a second reference to them. */
 import { DfsError } from '../../protocol/errors.js';
+import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { clone as command } from '../../protocol/metadata-commands.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
+import { dropCapability } from '../namespace/capabilities.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
@@ -45,6 +47,7 @@ export const clone = operation(command, async (tx, request, context) => {
   await references.apply(tx, context.nowMs);
   const changed = {
     ...target,
+    mode: request.privilegeLoss ? withoutPrivileges(target.mode, request.privilegeLoss) : target.mode,
     size: Math.max(target.size, targetOffset + length),
     allocated,
     mtime: context.now,
@@ -52,5 +55,6 @@ export const clone = operation(command, async (tx, request, context) => {
     version: target.version + 1,
   };
   await tx.inodes.update(changed);
+  if (request.privilegeLoss) await dropCapability(tx, targetNumber);
   return { attributes: attributesOf(changed), copied: length };
 });

@@ -1,9 +1,11 @@
 /** fallocate(2): holes, zeros, and a size that is reached before anything is written there. */
 import { DfsError } from '../../protocol/errors.js';
+import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { fallocate as command } from '../../protocol/metadata-commands.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { punch } from '../content/extent-map.js';
+import { dropCapability } from '../namespace/capabilities.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
@@ -31,6 +33,7 @@ export const fallocate = operation(command, async (begun, request, context) => {
     const isChanged = zero || size !== inode.size;
     const changed = {
       ...inode,
+      mode: request.privilegeLoss ? withoutPrivileges(inode.mode, request.privilegeLoss) : inode.mode,
       size,
       allocated: inode.allocated - freed,
       mtime: isChanged ? context.now : inode.mtime,
@@ -38,6 +41,7 @@ export const fallocate = operation(command, async (begun, request, context) => {
       version: inode.version + (isChanged ? 1 : 0),
     };
     await tx.inodes.update(changed);
+    if (request.privilegeLoss) await dropCapability(tx, inode.inode);
     if (until === end) return { attributes: attributesOf(changed) };
     from = until;
     tx = await context.control.pause();
