@@ -26,9 +26,12 @@ export function inClone(path: string): string {
   return `${CLONE}${path}`;
 }
 
+/** tap loads itself into every child process, to write down in the clone what it ran; not everybody may write there. */
+const OF_TAP = /^(NODE_OPTIONS|_?TAP.*)$/;
+
 /** The environment for DFS's programs: state goes to `home`, and nothing of the user's settings is taken over. */
 export function environmentFor(home: string): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('DFS_'));
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('DFS_') && !OF_TAP.test(name));
   return { ...Object.fromEntries(own), DFS_HOME: home };
 }
 
