@@ -110,7 +110,7 @@ async function detach(mountPoint: string): Promise<void> {
 
 /** umount(8) is for root; everybody else has fusermount, in fuse3 or in fuse. */
 async function detachCommand(mountPoint: string): Promise<void> {
-  const options = { timeout: COMMAND_TIMEOUT_MS };
+  const options = { timeout: COMMAND_TIMEOUT_MS, killSignal: 'SIGKILL' } as const;
   if (process.getuid?.() === 0) {
     await run('umount', ['-l', '--', mountPoint], options);
     return;
