@@ -1,7 +1,7 @@
 /**
  * What takes a mount away whose daemon was killed, which would otherwise answer ENOTCONN until somebody unmounts it: a
- * shell, since it is small, at the other end of a pipe that closes with the daemon. fusermount3's auto_unmount does not
- * do: it does not detach, so a program that stands in the mount, or has a file open, would keep it there.
+ * shell, since it is small, at the other end of a pipe that closes with the daemon. It serves root, who need not have
+ * fusermount3 and its auto_unmount, and everybody else alike.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';

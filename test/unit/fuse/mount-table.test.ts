@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseMountTable } from '../../../src/fuse/mount-table.js';
+import { escapeMountPoint, parseMountTable } from '../../../src/fuse/mount-table.js';
 
 t.test('mount points with odd names and optional fields are read as the kernel writes them', async t => {
   const text = [
@@ -8,7 +8,8 @@ t.test('mount points with odd names and optional fields are read as the kernel w
     '',
   ].join('\n');
   t.same(parseMountTable(text), [
-    { mountPoint: '/proc', type: 'proc', source: 'proc', deviceMinor: 20 },
-    { mountPoint: '/mnt/a b\\c', type: 'fuse.dfs', source: 'dfs@127.0.0.1:8000', deviceMinor: 39 },
+    { id: 22, mountPoint: '/proc', type: 'proc', source: 'proc', deviceMinor: 20 },
+    { id: 40, mountPoint: '/mnt/a b\\c', type: 'fuse.dfs', source: 'dfs@127.0.0.1:8000', deviceMinor: 39 },
   ]);
+  t.equal(escapeMountPoint('/mnt/a b\\c\n\t'), '/mnt/a\\040b\\134c\\012\\011');
 });
