@@ -4,6 +4,7 @@
  * before he creates it.
  */
 import { LRUCache } from 'lru-cache';
+import { MAX_NAME_BYTES } from '../protocol/limits.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 
 /** Names kept in all directories together. */
@@ -26,7 +27,8 @@ export class NameCache implements CacheKeeper {
 
   /** The inode that the name leads to; 0 when there is none; undefined when that is not known here. */
   find(directory: number, name: Uint8Array): number | undefined {
-    if (!this.#lease.isAlive) return undefined;
+    // A name that no directory can have is for the server to refuse.
+    if (!this.#lease.isAlive || name.length > MAX_NAME_BYTES) return undefined;
     const names = this.#directories.get(directory);
     return names && (names.get(keyOf(name)) ?? 0);
   }

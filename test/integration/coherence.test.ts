@@ -45,13 +45,13 @@ t.test(
 
     const late = await open(join(away, 'file'), 'r+');
     proxy.cut();
-    await late.write('LATE', 0);
     const beganMs = performance.now();
     t.equal(
       (await stat(join(away, 'file'))).size,
       6,
       'under its lease the client answers from what it knows',
     );
+    await late.write('LATE', 0);
     // Waits for the other client to answer, which it does not, so for its lease to run out.
     await writeFile(join(here, 'file'), 'afterwards');
     t.ok(

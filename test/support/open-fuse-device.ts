@@ -1,13 +1,14 @@
-/** Lets users open /dev/fuse, as is usual, where this machine does not: for one test alone. */
+/** Lets users open /dev/fuse, as is usual, and reach the clone, where this machine does not: for one test alone. */
 import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { IN_NAMESPACE, inClone, SHARED_CLONE } from './programs.js';
 
-const DEVICE = '/dev/fuse';
-const EVERYBODY = 0o006;
-const INNER = 'DFS_TEST_IN_NAMESPACE';
-/** The device again with another mode, over the one that is there, in a mount namespace that ends with the test. */
+/**
+ * The clone once more where everybody can reach it, should it lie in somebody's private directory; and the device again
+ * with another mode, over the one that is there. In a mount namespace that ends with the test.
+ */
 const SCRIPT = `
 set -e
+mount --bind "$CLONE" ${SHARED_CLONE}
 mount -t tmpfs -o mode=755,size=64k tmpfs /mnt
 mknod -m 666 /mnt/fuse c 10 229
 mount --bind /mnt/fuse /dev/fuse
@@ -15,15 +16,15 @@ umount -l /mnt
 exec "$@"`;
 
 /**
- * Whether the test `path` is to go on in this process. If users may not open /dev/fuse it has run by now, in a process
- * of its own that wrote to this one's output and whose exit code this one has.
+ * Whether the test `path` is to go on in this process, which is in such a namespace. If not it has run by now, in a
+ * process of its own that wrote to this one's output and whose exit code this one has.
  */
 export function withOpenFuseDevice(path: string): boolean {
-  if ((statSync(DEVICE).mode & EVERYBODY) === EVERYBODY || process.env[INNER] !== undefined) return true;
+  if (process.env[IN_NAMESPACE] !== undefined) return true;
   const test = [process.execPath, ...process.execArgv, path];
   const { status } = spawnSync('unshare', ['-m', '--', 'sh', '-c', SCRIPT, 'sh', ...test], {
     stdio: 'inherit',
-    env: { ...process.env, [INNER]: '1' },
+    env: { ...process.env, [IN_NAMESPACE]: '1', CLONE: inClone('') },
   });
   process.exitCode = status ?? 1;
   return false;

@@ -21,17 +21,23 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Set where the clone stands at SHARED_CLONE as well (open-fuse-device.ts). */
+export const IN_NAMESPACE = 'DFS_TEST_IN_NAMESPACE';
+export const SHARED_CLONE = '/media';
+
+/** The same file by a path on which nothing is private, where there is one. */
+export function inSharedClone(path: string): string {
+  return process.env[IN_NAMESPACE] === undefined ? inClone(path) : `${SHARED_CLONE}/${path}`;
+}
+
 /** The absolute path of a file of this clone. */
 export function inClone(path: string): string {
   return `${CLONE}${path}`;
 }
 
-/** tap loads itself into every child process, to write down in the clone what it ran; not everybody may write there. */
-const OF_TAP = /^(NODE_OPTIONS|_?TAP.*)$/;
-
 /** The environment for DFS's programs: state goes to `home`, and nothing of the user's settings is taken over. */
 export function environmentFor(home: string): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('DFS_') && !OF_TAP.test(name));
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('DFS_'));
   return { ...Object.fromEntries(own), DFS_HOME: home };
 }
 

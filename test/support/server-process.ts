@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { Endpoint } from '../../src/platform/network.js';
-import { inClone } from './programs.js';
+import { inClone, inSharedClone } from './programs.js';
 import { waitUntil } from './wait-until.js';
 
 const READY_DEADLINE_MS = 60_000;
@@ -33,6 +33,12 @@ interface ReadyLine {
   readonly port?: number;
 }
 
+/**
+ * tap loads itself into every child process, to write down in the clone what it ran: that slows servers down, and not
+ * every user may write there. It sets the environment as late as it can, so it is taken out later still.
+ */
+const WITHOUT_TAP = ['env', '--unset=NODE_OPTIONS'];
+
 export class ServerProcess {
   readonly name: string;
   readonly directory: string;
@@ -58,7 +64,8 @@ export class ServerProcess {
     const { program, parameters, logPath, env, userId } = this.#options;
     const log = openSync(logPath, 'a');
     this.#logStart = statSync(logPath).size;
-    const command = [process.execPath, inClone(`bin/${program}`), ...parameters(this.#endpoint?.port ?? 0)];
+    const path = userId === undefined ? inClone(`bin/${program}`) : inSharedClone(`bin/${program}`);
+    const command = [...WITHOUT_TAP, process.execPath, path, ...parameters(this.#endpoint?.port ?? 0)];
     const user =
       userId === undefined ? [] : [`--reuid=${userId}`, `--regid=${userId}`, '--clear-groups', '--'];
     try {

@@ -258,7 +258,9 @@ export class FuseRequests {
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) {
       throw new DfsError('EINVAL', 'lseek(2) asks for data or for holes');
     }
-    const offset = sizeOf(readU64(bytes, BODY + 8));
+    const offset = readU64(bytes, BODY + 8);
+    // A negative one arrives as a very large one.
+    if (!Number.isSafeInteger(offset)) throw new DfsError('ENXIO', 'the offset is beyond every file');
     const wanted = whence === SEEK_DATA ? 'data' : 'hole';
     const found = Buffer.alloc(8);
     writeU64(found, await this.#fileSystem.seek(handleOf(bytes), offset, wanted), 0);
