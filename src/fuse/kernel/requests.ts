@@ -38,6 +38,7 @@ const TYPE_SHIFT = 12;
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
 const SYSTEM_PREFIX = Buffer.from('system.');
+const TRUSTED_PREFIX = Buffer.from('trusted.');
 
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
@@ -264,8 +265,11 @@ export class FuseRequests {
     return sized(await this.#fileSystem.getxattr(inode, nameOf(name)), bytes.readUInt32LE(BODY));
   }
 
-  async #listxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const names = await this.#fileSystem.listxattr(inode);
+  async #listxattr({ inode, uid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const all = await this.#fileSystem.listxattr(inode);
+    // xattr(7): trusted attributes are visible to CAP_SYS_ADMIN only. The protocol tells the user, not the capabilities.
+    const names =
+      uid === 0 ? all : all.filter(name => !TRUSTED_PREFIX.equals(name.subarray(0, TRUSTED_PREFIX.length)));
     const list = Buffer.concat(names.flatMap(name => [name, Buffer.alloc(1)]));
     return sized(list, bytes.readUInt32LE(BODY));
   }

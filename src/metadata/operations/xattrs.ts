@@ -16,12 +16,23 @@ import type { StoreTransaction } from '../store/store.js';
 /** Each name in a list ends with a NUL. */
 const NAME_END_BYTES = 1;
 
-/** setxattr(2): ERANGE for a name that is empty or too long. A NUL cannot be in a C string. */
+/** xattr(7): the name spaces that there are. */
+const NAME_SPACES = ['user.', 'trusted.', 'security.', 'system.'].map(each => Buffer.from(each));
+
+/**
+ * setxattr(2): ERANGE for a name that is empty or too long, EOPNOTSUPP for one outside of the name spaces; EINVAL for a
+ * name space alone, as ext4 has it. A NUL cannot be in a C string.
+ */
 function checkXattrName(name: Uint8Array): void {
   if (name.length === 0 || name.length > MAX_XATTR_NAME_BYTES) {
     throw new DfsError('ERANGE', `an attribute's name has 1 to ${MAX_XATTR_NAME_BYTES} bytes`);
   }
   if (name.includes(0)) throw new DfsError('EINVAL', "an attribute's name must not hold a NUL");
+  const space = NAME_SPACES.find(each => each.equals(name.subarray(0, each.length)));
+  if (!space) {
+    throw new DfsError('EOPNOTSUPP', `${quoted(name)} begins with none of ${NAME_SPACES.join(', ')}`);
+  }
+  if (name.length === space.length) throw new DfsError('EINVAL', `${quoted(name)} is a name space only`);
 }
 
 function noSuchAttribute(name: Uint8Array): DfsError {
