@@ -16,7 +16,7 @@ t.test('what one mount changes, the other sees at once, however warm its caches 
   const local = await mkdtemp(join(tmpdir(), 'dfs-coherence-'));
   t.teardown(async () => await rm(local, { recursive: true, force: true }));
   t.comment(`DFS_TEST_SEED=${seed}`);
-  const command = `python3 ${program} ${first} ${second} ${local} ${seed} 1500`;
+  const command = `python3 ${program} ${first} ${second} ${local} ${seed} 500`;
   t.equal(await shell(command, { timeoutMs: 240_000 }), 'ok');
 });
 

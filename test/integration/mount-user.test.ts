@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { findMount } from '../../src/fuse/mount-table.js';
+import { inSharedClone } from '../support/programs.js';
 import { shell, startCluster } from '../support/cluster.js';
 import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 
@@ -13,7 +14,7 @@ import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 const USER = 65_534;
 const LONG = { timeout: 120_000 };
 const AS_USER = `setpriv --reuid=${USER} --regid=${USER} --clear-groups --`;
-const tree = new URL('../../../src', import.meta.url).pathname;
+const tree = inSharedClone('src');
 
 if (withOpenFuseDevice(fileURLToPath(import.meta.url))) defineTests();
 

@@ -5,9 +5,9 @@ import { startCluster } from '../support/cluster.js';
 import { inClone, runFile } from '../support/programs.js';
 
 const FIXED_SEED = 20260801;
-const FILE_OPERATIONS = 2000;
+const FILE_OPERATIONS = 1000;
 /** For each of four processes. */
-const NAME_OPERATIONS = 600;
+const NAME_OPERATIONS = 300;
 const TIMEOUT_MS = 120_000;
 
 t.test('random operations answer as a model of a local file system does', async t => {

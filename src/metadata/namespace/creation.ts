@@ -88,7 +88,8 @@ export async function insertInode(
     ctime: now,
     version: 1,
     goal: created.goal ?? directory.goal,
-    parent: isSubdirectory ? directory.inode : 0,
+    // A file has one as long as it never had a name (O_TMPFILE), which is how `link` knows it.
+    parent: isSubdirectory || links === 0 ? directory.inode : 0,
   };
   await tx.inodes.insert(inode);
   for (const { name: aclName, value } of acls) await tx.xattrs.put(inode.inode, aclName, value);
