@@ -3,16 +3,19 @@ import { execFile } from 'node:child_process';
 import { opendir, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Clock } from '../platform/clock.js';
+import { sleep, type Clock } from '../platform/clock.js';
+import { umount2 } from '../platform/umount.js';
 import type { Logger } from '../platform/log.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { findMount, isSameMount, type MountEntry } from './mount-table.js';
 
 const run = promisify(execFile);
 /** A command that touches a hung mount hangs with it. */
-const COMMAND_TIMEOUT_MS = 10_000;
+const COMMAND_OPTIONS = { timeout: 10_000, killSignal: 'SIGKILL' } as const;
 const PROBE_TIMEOUT_MS = 3000;
 const WATCH_MS = 250;
+/** How long a shutdown waits for those who use the mount. */
+const BUSY_MOUNT_MS = 2000;
 
 /**
  * The path under which the kernel's table shows what is mounted at `path`: without symbolic links. What is mounted
@@ -87,6 +90,20 @@ export async function unmountOrDetach(mountPoint: string): Promise<void> {
   if (await findMount(mountPoint)) await detach(mountPoint);
 }
 
+/**
+ * Unmounts, waiting a little for whoever uses the mount to be done with it. Returns whether it is gone; what is in use
+ * for longer stays mounted.
+ */
+export async function unmountUnlessBusy(mountPoint: string, clock: Clock): Promise<boolean> {
+  const deadlineMs = clock.monotonicMs() + BUSY_MOUNT_MS;
+  while (await findMount(mountPoint)) {
+    await unmountCommand(mountPoint);
+    if (clock.monotonicMs() > deadlineMs) return !(await findMount(mountPoint));
+    await sleep(clock, WATCH_MS);
+  }
+  return true;
+}
+
 /** Detaches `mount`, whose connection has ended, if it is still the one that is seen there. Never rejects. */
 export async function detachDead(mount: MountEntry, log: Logger): Promise<void> {
   const { mountPoint } = mount;
@@ -110,18 +127,32 @@ async function detach(mountPoint: string): Promise<void> {
 
 /** umount(8) is for root; everybody else has fusermount, in fuse3 or in fuse. */
 async function detachCommand(mountPoint: string): Promise<void> {
-  const options = { timeout: COMMAND_TIMEOUT_MS, killSignal: 'SIGKILL' } as const;
-  if (process.getuid?.() === 0) {
-    await run('umount', ['-l', '--', mountPoint], options);
-    return;
-  }
-  const parameters = ['-uz', '--', mountPoint];
+  if (isRoot()) await run('umount', ['-l', '--', mountPoint], COMMAND_OPTIONS);
+  else await fusermount('-uz', mountPoint);
+}
+
+/** Unmounts what nobody uses. Never rejects: whether it was done the mount table tells. */
+async function unmountCommand(mountPoint: string): Promise<void> {
   try {
-    await run('fusermount3', parameters, options);
+    if (isRoot()) await umount2(mountPoint);
+    else await fusermount('-u', mountPoint);
+  } catch {
+    // In use, or gone already.
+  }
+}
+
+async function fusermount(how: '-u' | '-uz', mountPoint: string): Promise<void> {
+  const parameters = [how, '--', mountPoint];
+  try {
+    await run('fusermount3', parameters, COMMAND_OPTIONS);
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
-    await run('fusermount', parameters, options);
+    await run('fusermount', parameters, COMMAND_OPTIONS);
   }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
 }
 
 /** Resolves when nothing of type `type` is mounted at `mountPoint` any more, whoever unmounted it. */

@@ -2,7 +2,7 @@
  * The descriptor of /dev/fuse: several reads wait in the kernel at once, so that requests that come together are
  * taken together; answers are written at once, since writing to the device only copies and never waits.
  */
-import { closeSync, read as readCallback, writevSync } from 'node:fs';
+import { closeSync, read as readCallback, statfs as statfsCallback, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Logger } from '../../platform/log.js';
 import { hasCode } from '../../protocol/errors.js';
@@ -10,6 +10,7 @@ import type { Payload } from '../../protocol/frame.js';
 import { OUT_HEADER_BYTES } from './wire.js';
 
 const readDevice = promisify(readCallback);
+const statfs = promisify(statfsCallback);
 const MAX_FREE_BUFFERS = 16;
 
 /** A request in memory that belongs to its handler until `release` is called. */
@@ -33,6 +34,7 @@ export class FuseDevice {
   /** Request buffers that nobody uses. */
   readonly #free: Buffer[] = [];
   #ended: Promise<unknown> = Promise.resolve();
+  #isStopping = false;
   #isClosed = false;
 
   constructor(options: DeviceOptions) {
@@ -46,8 +48,23 @@ export class FuseDevice {
     await this.#ended;
   }
 
+  /**
+   * Takes no more requests, though the connection lives: with `close` it ends, and whoever waits for an answer gets
+   * ECONNABORTED. The control file system could do this too, but it is for root, and not mounted everywhere.
+   * @param root a descriptor of the mount's root
+   */
+  stop(root: number): void {
+    this.#isStopping = true;
+    // Nothing but a request wakes a read that waits, so one is made for each; its answer is the end of the connection.
+    for (let reader = 0; reader < this.#options.readers; reader += 1) {
+      statfs(`/proc/self/fd/${root}`).catch(() => undefined);
+    }
+  }
+
   /** Answers a request. ENOENT from the kernel means that the request was interrupted and nobody waits any more. */
   reply(unique: bigint, errno: number, payload: Payload): void {
+    // The descriptor's number may be another file's by now.
+    if (this.#isClosed) return;
     let length = OUT_HEADER_BYTES;
     for (const piece of payload) length += piece.length;
     const header = Buffer.allocUnsafe(OUT_HEADER_BYTES);
@@ -82,6 +99,7 @@ export class FuseDevice {
       const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
       try {
         const { bytesRead } = await readDevice(fd, buffer, 0, buffer.length, null);
+        if (this.#isStopping) return;
         onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#giveBack(buffer) });
       } catch (error) {
         this.#giveBack(buffer);

@@ -1,13 +1,18 @@
 /** Mounts by speaking the FUSE kernel protocol straight to /dev/fuse. */
-import { execFile, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import type { Logger } from '../../platform/log.js';
-import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
+import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { FuseDriver, FuseMount, FuseMountOptions } from '../driver.js';
-import { canonicalMountPoint, detachDead, prepareMountPoint, unmountOrDetach } from '../mount-point.js';
+import {
+  canonicalMountPoint,
+  detachDead,
+  prepareMountPoint,
+  unmountOrDetach,
+  unmountUnlessBusy,
+} from '../mount-point.js';
 import { findMount } from '../mount-table.js';
 import { hasFusermount, mountByFusermount } from './fusermount.js';
 import { MountGuard } from './mount-guard.js';
@@ -17,9 +22,9 @@ const DEVICE = '/dev/fuse';
 /** The descriptor as the mount command sees it: the first after the standard three. */
 const CHILD_FD = 3;
 const ROOT_MODE = '40000';
-const BUSY_MOUNT_MS = 2000;
+/** <asm-generic/fcntl.h>, which Node leaves out. Opens without asking the file system. */
+const O_PATH = 0o10000000;
 const READ_AHEAD_KIB = 4096;
-const CONNECTIONS = '/sys/fs/fuse/connections';
 
 export const kernelDriver: FuseDriver = {
   name: 'kernel',
@@ -56,16 +61,19 @@ export const kernelDriver: FuseDriver = {
       mountPoint,
       unmounted,
       async unmount() {
-        await unmountOrDetach(mountPoint);
-        // A detached mount ends with its last user, for whom nobody who shuts down can wait.
-        const deadline = new Promise<void>(resolve => {
-          clock.setTimer(BUSY_MOUNT_MS, resolve, true);
-        });
-        const isBusy = await Promise.race([unmounted.then(() => false), deadline.then(() => true)]);
-        if (!isBusy || !entry) return;
+        if (await unmountUnlessBusy(mountPoint, clock)) {
+          await unmounted;
+          return;
+        }
         log.warn({ mountPoint }, 'somebody still uses the mount; cutting it off');
-        await abortConnection(entry.deviceMinor);
-        await unmounted;
+        const root = openSync(mountPoint, O_PATH | constants.O_DIRECTORY);
+        try {
+          await unmountOrDetach(mountPoint);
+          await session.cutOff(root);
+          await unmounted;
+        } finally {
+          closeSync(root);
+        }
       },
     };
   },
@@ -90,29 +98,6 @@ async function widenReadAhead(deviceMinor: number, log: Logger): Promise<void> {
   } catch (error) {
     // Without sysfs, as in some containers, reading is slower and right all the same.
     log.info({ reason: toDfsError(error).message }, "the kernel's read-ahead stays as it is");
-  }
-}
-
-/**
- * Ends a FUSE connection, whoever uses it (Documentation/filesystems/fuse.rst, "Aborting a filesystem connection").
- * Without this the reads that wait in the kernel would keep the process from ending.
- */
-async function abortConnection(connection: number): Promise<void> {
-  const path = `${CONNECTIONS}/${connection}/abort`;
-  try {
-    await writeFile(path, '1');
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw toDfsError(error).within('cannot cut off a mount that is in use');
-    // The control file system is not mounted everywhere, for instance in containers.
-    try {
-      await promisify(execFile)('mount', ['-t', 'fusectl', 'fusectl', CONNECTIONS]);
-      await writeFile(path, '1');
-    } catch (cause) {
-      throw toDfsError(cause).within(
-        'somebody still uses the mount, and it cannot be cut off; end what uses it, or as root: ' +
-          `mount -t fusectl fusectl ${CONNECTIONS}`,
-      );
-    }
   }
 }
 

@@ -43,6 +43,7 @@ export class FuseSession {
   readonly #cache: KernelCache;
   readonly #requests: FuseRequests;
   readonly #log: Logger;
+  #isCutOff = false;
   /** Number of a request under way → what stops it, if it can be stopped */
   readonly #underWay = new Map<bigint, AbortController | undefined>();
 
@@ -73,6 +74,17 @@ export class FuseSession {
     await this.#device.run();
     await this.#cache.close();
     await this.#device.close();
+  }
+
+  /**
+   * Ends the connection whoever still uses the mount, so that `run` resolves. Requests fail from now on.
+   * @param root a descriptor of the mount's root
+   */
+  async cutOff(root: number): Promise<void> {
+    this.#isCutOff = true;
+    // Notifications may wait for requests, so these are answered until there are none of those.
+    await this.#cache.close();
+    this.#device.stop(root);
   }
 
   /** Never rejects: every request gets an answer, if only an errno. */
@@ -116,6 +128,7 @@ export class FuseSession {
   }
 
   async #answer(header: RequestHeader, bytes: Buffer, stop?: AbortController): Promise<void> {
+    if (this.#isCutOff) throw new DfsError('EIO', 'the mount is being taken away');
     const handler = this.#requests.handlers.get(header.opcode);
     if (!handler) throw new DfsError('ENOSYS', `FUSE request ${header.opcode} is not known here`);
     this.#underWay.set(header.unique, stop);
