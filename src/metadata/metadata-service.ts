@@ -22,6 +22,7 @@ import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
+import { UnlinkedInodes } from './unlinked-inodes.js';
 
 export interface MetadataServiceOptions {
   readonly durability: Durability;
@@ -57,6 +58,7 @@ export class MetadataService {
       cluster: store.cluster,
       sessions,
       opens: new OpenTable(),
+      unlinked: new UnlinkedInodes(),
       locks: new LockService(clock, sessions),
       leases: new LeaseTable(clock, log, async session => await this.#fence(session)),
       nodes: new NodeTable(clock.monotonicMs()),

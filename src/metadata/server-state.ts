@@ -8,11 +8,13 @@ import type { NodeTable } from './node-table.js';
 import type { OpenTable } from './open-table.js';
 import type { SessionTable } from './session-table.js';
 import type { ClusterRecord } from './store/store.js';
+import type { UnlinkedInodes } from './unlinked-inodes.js';
 
 export interface ServerState {
   readonly cluster: ClusterRecord;
   readonly sessions: SessionTable;
   readonly opens: OpenTable;
+  readonly unlinked: UnlinkedInodes;
   readonly locks: LockService;
   readonly leases: LeaseTable;
   readonly nodes: NodeTable;

@@ -11,7 +11,7 @@ import type { OperationContext } from '../operation.js';
 import type { ServerState } from '../server-state.js';
 import type { StoreTransaction } from '../store/store.js';
 import { collectDoomedChunks, collectExpiredGrants, forgetRetiredChunks } from './chunk-collector.js';
-import { collectGarbage, collectOrphans } from './inode-collector.js';
+import { collectGarbage, collectOrphans, collectUnlinked } from './inode-collector.js';
 
 /** How often is looked whether there is something to do. */
 const ROUND_MS = 1000;
@@ -72,6 +72,7 @@ export class BackgroundWork {
     try {
       await this.#endSilentSessions();
       await this.#releaseAbandonedLocks();
+      await this.#repeat(collectUnlinked);
       await this.#repeat(async (tx, context) => await this.#collectOrphansOnce(tx, context));
       await this.#repeat(collectGarbage);
       await this.#repeat(collectDoomedChunks);

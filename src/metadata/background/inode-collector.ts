@@ -19,6 +19,17 @@ export async function collectOrphans(
   return orphans.length < ORPHANS_AT_ONCE ? undefined : orphans.at(-1);
 }
 
+/** Destroys inodes without a name that nobody opened in time. Returns whether there may be more. */
+export async function collectUnlinked(tx: StoreTransaction, context: OperationContext): Promise<boolean> {
+  const { unlinked, clock } = context.state;
+  const due = unlinked.takeDue(clock.monotonicMs(), ORPHANS_AT_ONCE);
+  for (const inode of due) {
+    // One that is open goes with its last opener; what fails here is found with the orphans.
+    if (!mayBeOpen(inode, context)) await destroyOrphan(tx, inode, context);
+  }
+  return due.length === ORPHANS_AT_ONCE;
+}
+
 /** Deletes some extents of one large file that is gone. Returns whether there may be more to do. */
 export async function collectGarbage(tx: StoreTransaction, context: OperationContext): Promise<boolean> {
   const [inode] = await tx.garbage.after(0, 1);

@@ -7,9 +7,10 @@ import type { InodeRecord, StoreTransaction } from '../store/store.js';
 /** A file with at most this many extents is deleted at once, a larger one's extents are left to the collector. */
 const INLINE_EXTENTS = 64;
 
-/** Whether somebody has the inode open, as far as can be known yet. */
+/** Whether somebody has the inode open or is about to open it, as far as can be known yet. */
 export function mayBeOpen(inode: number, { state }: OperationContext): boolean {
-  return state.opens.isOpen(inode) || !state.sessions.isSettled(state.clock.monotonicMs());
+  const { opens, unlinked } = state;
+  return opens.isOpen(inode) || unlinked.has(inode) || !state.sessions.isSettled(state.clock.monotonicMs());
 }
 
 /**
@@ -25,6 +26,12 @@ export async function dropLink(
   const remaining = { ...inode, nlink, ctime: context.now };
   if (nlink > 0) {
     await tx.inodes.update(remaining);
+  } else if (!isDirectory(inode.mode)) {
+    const { unlinked, clock } = context.state;
+    await tx.inodes.update(remaining);
+    await tx.orphans.insert(inode.inode);
+    unlinked.add(inode.inode, clock.monotonicMs());
+    context.control.onRollback(() => unlinked.delete(inode.inode));
   } else if (mayBeOpen(inode.inode, context)) {
     await tx.inodes.update(remaining);
     await tx.orphans.insert(inode.inode);

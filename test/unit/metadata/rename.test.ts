@@ -39,6 +39,7 @@ t.test('a file moves, and takes the place of another', async t => {
   t.same(await names(client, ROOT_INODE), ['d']);
   t.same(await names(client, directory.inode), ['b']);
   t.equal((await client.lookup('b', directory.inode)).inode, file.inode);
+  await harness.pass(5000);
   t.equal(await refusal(client.stat(other.inode)), 'ENOENT', 'the replaced file had no other name');
   const moved = await client.stat(file.inode);
   t.not(moved.ctime.nsec, file.ctime.nsec);
