@@ -41,9 +41,7 @@ const BODY = IN_HEADER_BYTES;
 const TYPE_SHIFT = 12;
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
-const ACL_NAMES: ReadonlySet<string> = new Set(['system.posix_acl_access', 'system.posix_acl_default']);
 const TRUSTED_PREFIX = 'trusted.';
-const XATTR_NAMESPACES: readonly string[] = ['user.', 'security.', TRUSTED_PREFIX];
 /** fuse_setxattr_in as it is, and before 7.33 */
 const SETXATTR_IN_BYTES = 16;
 const SHORT_SETXATTR_IN_BYTES = 8;
@@ -363,7 +361,7 @@ export class FuseRequests {
 
   async #getxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY + 8, 1);
-    return sized(await this.#fileSystem.getxattr(inode, xattrName(name)), bytes.readUInt32LE(BODY));
+    return sized(await this.#fileSystem.getxattr(inode, nameOf(name)), bytes.readUInt32LE(BODY));
   }
 
   async #listxattr({ inode, uid }: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -378,7 +376,7 @@ export class FuseRequests {
     const size = bytes.readUInt32LE(BODY);
     const nameAt = BODY + (this.hasLongSetxattr ? SETXATTR_IN_BYTES : SHORT_SETXATTR_IN_BYTES);
     const [given] = readNames(bytes, nameAt, 1);
-    const name = xattrName(given);
+    const name = nameOf(given);
     const at = nameAt + name.length + 1;
     const value = Buffer.from(bytes.subarray(at, at + size));
     const flags = this.hasLongSetxattr ? bytes.readUInt32LE(BODY + 8) : 0;
@@ -388,7 +386,7 @@ export class FuseRequests {
 
   async #removexattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY, 1);
-    return await done(this.#fileSystem.removexattr(inode, xattrName(name)));
+    return await done(this.#fileSystem.removexattr(inode, nameOf(name)));
   }
 
   async #opendir({ inode }: RequestHeader): Promise<Payload> {
@@ -455,21 +453,6 @@ const MAX_COPY_BYTES = 0x7fff_f000;
 function nameOf(name: Buffer | undefined): Buffer {
   if (!name) throw new DfsError('EINVAL', 'the kernel sent a request without a name');
   return name;
-}
-
-/**
- * EOPNOTSUPP for a name outside the namespaces of xattr(7), EINVAL for one that is only a namespace, as local file
- * systems answer.
- */
-function xattrName(name: Buffer | undefined): Buffer {
-  const text = nameOf(name).toString('latin1');
-  if (ACL_NAMES.has(text)) return nameOf(name);
-  const namespace = XATTR_NAMESPACES.find(prefix => text.startsWith(prefix));
-  if (namespace === undefined) {
-    throw new DfsError('EOPNOTSUPP', 'attributes are user.*, trusted.*, security.* or POSIX ACLs');
-  }
-  if (text === namespace) throw new DfsError('EINVAL', `the attribute's name ends after "${namespace}"`);
-  return nameOf(name);
 }
 
 function handleOf(bytes: Buffer): number {

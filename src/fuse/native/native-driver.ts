@@ -12,7 +12,7 @@ const MAX_REQUEST_BYTES = 128 << 10;
 
 export const nativeDriver: FuseDriver = {
   name: 'fuse-native',
-  limitations: NATIVE_LIMITATIONS,
+  limitations: NATIVE_LIMITATIONS.map(({ sentence }) => sentence),
 
   async mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount> {
     const { mountPoint, clock, log } = options;

@@ -29,12 +29,24 @@ type SetRequest = RequestOf<typeof setCommand>;
 /** Each name in a list ends with a NUL. */
 const NAME_END_BYTES = 1;
 
-/** setxattr(2): ERANGE for a name that is empty or too long. A NUL cannot be in a C string. */
+const NAMESPACES = ['user.', 'trusted.', 'security.'];
+
+/**
+ * setxattr(2): ERANGE for a name that is empty or too long. A NUL cannot be in a C string. As local file systems have
+ * it, EOPNOTSUPP for a name outside the namespaces of xattr(7), EINVAL for one that is only a namespace.
+ */
 function checkXattrName(name: Uint8Array): void {
   if (name.length === 0 || name.length > MAX_XATTR_NAME_BYTES) {
     throw new DfsError('ERANGE', `an attribute's name has 1 to ${MAX_XATTR_NAME_BYTES} bytes`);
   }
   if (name.includes(0)) throw new DfsError('EINVAL', "an attribute's name must not hold a NUL");
+  const text = Buffer.from(name).toString('latin1');
+  if (ACCESS_ACL.equals(name) || DEFAULT_ACL.equals(name)) return;
+  const namespace = NAMESPACES.find(prefix => text.startsWith(prefix));
+  if (namespace === undefined) {
+    throw new DfsError('EOPNOTSUPP', 'attributes are user.*, trusted.*, security.* or POSIX ACLs');
+  }
+  if (text === namespace) throw new DfsError('EINVAL', `the attribute's name ends after "${namespace}"`);
 }
 
 function noSuchAttribute(name: Uint8Array): DfsError {
