@@ -6,7 +6,8 @@ import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../platfor
 import { tcpNetwork, type Endpoint } from '../platform/network.js';
 import { systemRandom } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { DEFAULT_CHUNK_BYTES, MAX_GOAL } from '../protocol/limits.js';
+import { DEFAULT_CHUNK_BYTES, MAX_CALLER_GROUPS, MAX_GOAL } from '../protocol/limits.js';
+import type { Caller } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { FileSystem } from '../vfs/file-system.js';
 import {
@@ -69,6 +70,13 @@ export interface ClientSettings extends ClientParameters {
   readonly readAheadBytes?: number;
 }
 
+/** Who runs this, to whom the metadata server may refuse what it likes; undefined for root. */
+function processCaller(): Caller | undefined {
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  const groups = (process.getgroups?.() ?? []).slice(0, MAX_CALLER_GROUPS);
+  return uid === 0 ? undefined : { uid, gid, groups };
+}
+
 /**
  * Connects to the metadata server; one attempt, so that a wrong address is told at once. ECONNREFUSED, EHOSTUNREACH,
  * ETIMEDOUT, EACCES. The caller closes it.
@@ -88,6 +96,7 @@ export async function openFileSystem(
     cacheBytes: settings.cacheBytes ?? DEFAULT_CACHE_BYTES,
     readAheadBytes: settings.readAheadBytes ?? DEFAULT_READ_AHEAD_BYTES,
     chunkBytes: DEFAULT_CHUNK_BYTES,
+    caller: processCaller(),
     clientName: `${program} on ${hostname()}, process ${process.pid}`,
     network: tcpNetwork,
     clock: systemClock,

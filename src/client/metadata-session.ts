@@ -26,7 +26,7 @@ import {
   revoke,
   session,
 } from '../protocol/metadata-commands.js';
-import { Attributes, type Once } from '../protocol/types.js';
+import { Attributes, type Caller, type Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
 import { Routes, type RpcConnection } from '../rpc/connection.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
@@ -203,12 +203,16 @@ export class MetadataSession {
     return attributes;
   }
 
-  /** Opens an inode for one more handle: unlinked by anybody, it lives until the last `release`. ENFILE, ENOENT, … */
-  async open(inode: number): Promise<Attributes> {
+  /**
+   * Opens an inode for one more handle: unlinked by anybody, it lives until the last `release`. ENFILE, ENOENT, EACCES, …
+   * @param access what `caller` must be allowed: 4 to read, 2 to write, 1 to execute, or several together
+   */
+  async open(inode: number, access: number, caller: Caller | undefined): Promise<Attributes> {
     this.noteOpen(inode);
     try {
       const { attributes } = await this.#untilAnswered(open.name, async (connection, timeoutMs) => {
-        const { reply } = await connection.call(open, { inode, session: this.#session }, { timeoutMs });
+        const request = { inode, session: this.#session, ...(caller ? { access, caller } : {}) };
+        const { reply } = await connection.call(open, request, { timeoutMs });
         return reply;
       });
       return attributes;

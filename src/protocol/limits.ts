@@ -15,6 +15,8 @@ export const MAX_XATTR_VALUE_BYTES = 65_536;
 export const MAX_XATTR_LIST_BYTES = 65_536;
 /** Sizes and offsets above this cannot be told apart in a JavaScript number, so they are refused with EFBIG. */
 export const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER;
+/** Supplementary groups that a request tells of its caller; of more (NGROUPS_MAX is 65 536) the first ones. */
+export const MAX_CALLER_GROUPS = 1024;
 /** Hard links to one inode (ext4 has 65 000; nothing here depends on it but the column's width). */
 export const MAX_LINKS = 0x7fff_ffff;
 

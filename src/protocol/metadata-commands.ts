@@ -14,6 +14,7 @@ import {
 } from './limits.js';
 import {
   Attributes,
+  Caller,
   ChunkId,
   ChunkLength,
   ChunkLocation,
@@ -41,6 +42,8 @@ import {
 const Nothing = Type.Object({});
 const Dentry = { parent: InodeNumber, name: NameBytes };
 const Owner = { uid: U32, gid: U32 };
+/** Who may be refused; left out for root, and for what the client does of itself. */
+const By = { caller: Type.Optional(Caller) };
 /** Permissions that `mode` does not give, unless the directory has a default ACL (umask(2), acl(5)); none left out. */
 const Umask = { umask: Type.Optional(U32) };
 /** Whoever changes the file lacks CAP_FSETID: setuid, setgid and capabilities go (write(2), truncate(2)). */
@@ -193,14 +196,21 @@ export const sync = command('sync', 13, { request: Nothing, reply: Nothing });
 
 // ---- the namespace, reading
 
-export const lookup = command('lookup', 20, { request: Type.Object(Dentry), reply: WithAttributes });
+export const lookup = command('lookup', 20, {
+  request: Type.Object({ ...Dentry, ...By }),
+  reply: WithAttributes,
+});
 
 /**
  * Walks several names in one round trip. Stops early at a symbolic link that is not the last name; `walked` tells how
  * many names were taken. ENOENT and ENOTDIR as for lookup.
  */
 export const resolve = command('resolve', 21, {
-  request: Type.Object({ start: InodeNumber, names: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }) }),
+  request: Type.Object({
+    start: InodeNumber,
+    names: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }),
+    ...By,
+  }),
   reply: Type.Object({ attributes: Attributes, walked: SafeInteger }),
 });
 
@@ -216,7 +226,7 @@ export const readlink = command('readlink', 23, {
 
 /** One page of a directory in name order, attributes included; `after` is the last name of the page before. */
 export const readdir = command('readdir', 24, {
-  request: Type.Object({ inode: InodeNumber, after: NameBytes, limit: Page }),
+  request: Type.Object({ inode: InodeNumber, after: NameBytes, limit: Page, ...By }),
   reply: Type.Object({
     entries: Type.Array(Type.Object({ name: NameBytes, attributes: Attributes })),
     /** The directory's parent, for `..`. */
@@ -233,6 +243,7 @@ export const list = command('list', 25, {
     limit: Page,
     /** False: only what stands in the directory itself. */
     recursive: Type.Boolean(),
+    ...By,
   }),
   reply: Type.Object({
     /** Paths as lists of names below `root`. */
@@ -265,33 +276,34 @@ export const mknod = command('mknod', 40, {
     open: Type.Boolean(),
     /** With false an existing regular file is returned instead of EEXIST (open with O_CREAT but not O_EXCL). */
     exclusive: Type.Boolean(),
+    ...By,
     once: Once,
   }),
   reply: Type.Object({ attributes: Attributes, created: Type.Boolean() }),
 });
 
 export const mkdir = command('mkdir', 41, {
-  request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, once: Once }),
+  request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, ...By, once: Once }),
   reply: WithAttributes,
 });
 
 export const symlink = command('symlink', 42, {
-  request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, once: Once }),
+  request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, ...By, once: Once }),
   reply: WithAttributes,
 });
 
 export const link = command('link', 43, {
-  request: Type.Object({ ...Dentry, inode: InodeNumber, once: Once }),
+  request: Type.Object({ ...Dentry, inode: InodeNumber, ...By, once: Once }),
   reply: WithAttributes,
 });
 
 export const unlink = command('unlink', 44, {
-  request: Type.Object({ ...Dentry, once: Once }),
+  request: Type.Object({ ...Dentry, ...By, once: Once }),
   reply: Type.Object({ inode: InodeNumber, nlink: SafeInteger }),
 });
 
 export const rmdir = command('rmdir', 45, {
-  request: Type.Object({ ...Dentry, once: Once }),
+  request: Type.Object({ ...Dentry, ...By, once: Once }),
   reply: Type.Object({ inode: InodeNumber }),
 });
 
@@ -304,6 +316,7 @@ export const rename = command('rename', 46, {
     newParent: InodeNumber,
     newName: NameBytes,
     flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    ...By,
     once: Once,
   }),
   reply: Type.Object({
@@ -324,6 +337,7 @@ export const setattr = command('setattr', 47, {
     atime: Type.Optional(TimeOrNow),
     mtime: Type.Optional(TimeOrNow),
     ...WithPrivilegeLoss,
+    ...By,
     once: Once,
   }),
   reply: WithAttributes,
@@ -331,19 +345,27 @@ export const setattr = command('setattr', 47, {
 
 /** A regular file without a name, open in this session (O_TMPFILE of open(2)); `link` may give it one. */
 export const tmpfile = command('tmpfile', 48, {
-  request: Type.Object({ parent: InodeNumber, ...Owner, ...Umask, mode: U32, goal: Goal, once: Once }),
+  request: Type.Object({
+    parent: InodeNumber,
+    ...Owner,
+    ...Umask,
+    mode: U32,
+    goal: Goal,
+    ...By,
+    once: Once,
+  }),
   reply: WithAttributes,
 });
 
 // ---- extended attributes
 
 export const getxattr = command('getxattr', 60, {
-  request: Type.Object({ inode: InodeNumber, name: NameBytes }),
+  request: Type.Object({ inode: InodeNumber, name: NameBytes, ...By }),
   reply: Type.Object({ value: Type.Uint8Array({ maxByteLength: MAX_XATTR_VALUE_BYTES }) }),
 });
 
 export const listxattr = command('listxattr', 61, {
-  request: Type.Object({ inode: InodeNumber }),
+  request: Type.Object({ inode: InodeNumber, ...By }),
   reply: Type.Object({ names: Type.Array(NameBytes) }),
 });
 
@@ -358,13 +380,14 @@ export const setxattr = command('setxattr', 62, {
     flags: Type.Integer({ minimum: 0, maximum: 3 }),
     /** Whoever sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
     stripSetgid: Type.Optional(Type.Boolean()),
+    ...By,
     once: Once,
   }),
   reply: Nothing,
 });
 
 export const removexattr = command('removexattr', 63, {
-  request: Type.Object({ inode: InodeNumber, name: NameBytes, once: Once }),
+  request: Type.Object({ inode: InodeNumber, name: NameBytes, ...By, once: Once }),
   reply: Nothing,
 });
 
@@ -372,7 +395,13 @@ export const removexattr = command('removexattr', 63, {
 
 /** The session has the inode open: unlinked, it lives until the last session's `release`. */
 export const open = command('open', 70, {
-  request: Type.Object({ inode: InodeNumber, session: SafeInteger }),
+  request: Type.Object({
+    inode: InodeNumber,
+    session: SafeInteger,
+    ...By,
+    /** What the caller wants to do with it: r = 4, w = 2, x = 1. */
+    access: Type.Optional(Type.Integer({ minimum: 0, maximum: 7 })),
+  }),
   reply: WithAttributes,
 });
 
@@ -410,6 +439,7 @@ export const put = command('put', 81, {
     mode: U32,
     ...Umask,
     exclusive: Type.Boolean(),
+    ...By,
     ...GrantRequest,
     once: Once,
   }),

@@ -1,6 +1,6 @@
 /** The shapes that several commands share. */
 import { Type, type Static } from '@sinclair/typebox';
-import { MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_GOAL, MAX_SYMLINK_BYTES } from './limits.js';
+import { MAX_CALLER_GROUPS, MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_GOAL, MAX_SYMLINK_BYTES } from './limits.js';
 
 const U32_MAX = 0xffff_ffff;
 
@@ -28,6 +28,14 @@ export const WireTimespec = Type.Object({
 /** A given time, or the moment at which the metadata server executes the request (UTIME_NOW). */
 export const TimeOrNow = Type.Union([WireTimespec, Type.Literal('now')]);
 export type TimeOrNow = Static<typeof TimeOrNow>;
+
+/** Who asks, as credentials(7) has it: the file system user, group, and supplementary groups. */
+export const Caller = Type.Object({
+  uid: U32,
+  gid: U32,
+  groups: Type.Array(U32, { maxItems: MAX_CALLER_GROUPS }),
+});
+export type Caller = Static<typeof Caller>;
 
 /** What stat(2) tells of an inode. */
 export const Attributes = Type.Object({

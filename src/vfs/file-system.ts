@@ -5,7 +5,7 @@
 import type { CacheKeeper } from '../client/cache-lease.js';
 import type { Payload } from '../protocol/frame.js';
 import type { NodeStatus } from '../protocol/metadata-commands.js';
-import type { Attributes, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
+import type { Attributes, Caller, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
 
 /** The fields of setattr that are given are changed; the others stay. */
 export interface AttributeChanges {
@@ -85,6 +85,12 @@ export interface WriteOptions {
 export const FallocateFlag = { keepSize: 1, punchHole: 2, zeroRange: 16 } as const;
 
 export interface FileSystem {
+  /**
+   * The same file system, its handles included, as somebody sees it who may be refused (EACCES, EPERM); root, to whom
+   * nothing is refused, when undefined. What is done by handle is not asked about again, as POSIX has it.
+   */
+  as(caller: Caller | undefined): FileSystem;
+
   /**
    * Lets `keeper` keep what it is told: every change by another client is told to it, and waits for it. Changes made
    * through this file system are not told to it, for it sees them pass. Rejects as any request does.
@@ -207,6 +213,8 @@ export interface FileSystem {
   unlock(handle: FileHandle, lock: Omit<FileLock, 'type' | 'pid'>): Promise<void>;
   /** fcntl(2) F_GETLK: a lock that stands in the way of `lock`; the pid is 0 for a process of another client. */
   testLock(handle: FileHandle, lock: FileLock): Promise<FileLock | undefined>;
+  /** syncfs(2): everything written through this client, by anybody, is on stable storage. */
+  syncfs(): Promise<void>;
   /** fsync(2) of a directory: every change that was acknowledged is on stable storage. */
   fsyncDirectory(inode: number): Promise<void>;
 

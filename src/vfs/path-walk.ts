@@ -1,9 +1,10 @@
 /** Walks paths for those who have no kernel to do it: commands, and the path-based FUSE driver. */
 import type { MetadataSession } from '../client/metadata-session.js';
+import type { RequestOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import { isDirectory, isSymlink } from '../protocol/file-mode.js';
 import { getattr, readlink, resolve } from '../protocol/metadata-commands.js';
-import type { Attributes } from '../protocol/types.js';
+import type { Attributes, Caller } from '../protocol/types.js';
 
 /** Symbolic links followed before a path is taken for a loop (Linux MAXSYMLINKS). */
 const MAX_SYMLINKS = 40;
@@ -24,6 +25,14 @@ export function namesOf(path: Uint8Array): Buffer[] {
   return names;
 }
 
+export interface Walk {
+  /** The inode where it starts. */
+  readonly from: number;
+  /** Through symbolic links, the last name's too. */
+  readonly isFollowing: boolean;
+  readonly caller?: Caller;
+}
+
 /**
  * As FileSystem.resolve.
  *
@@ -33,8 +42,7 @@ export function namesOf(path: Uint8Array): Buffer[] {
 export async function walk(
   session: MetadataSession,
   names: readonly Uint8Array[],
-  from: number,
-  isFollowing: boolean,
+  { from, isFollowing, caller }: Walk,
 ): Promise<Attributes> {
   let real: Uint8Array[] = [];
   let left = [...names];
@@ -42,7 +50,11 @@ export async function walk(
     const upwards = left.findIndex(name => PARENT.equals(name));
     const segment = upwards < 0 ? left : left.slice(0, upwards);
     const path = [...real, ...segment];
-    const { attributes, walked } = await resolveNames(session, from, path);
+    const { attributes, walked } = await resolveNames(session, {
+      start: from,
+      names: path,
+      ...(caller ? { caller } : {}),
+    });
     const isEnd = upwards < 0 && walked === path.length;
     if (isSymlink(attributes.mode) && !(isEnd && !isFollowing)) {
       if (!isFollowing) throw new DfsError('ENOTDIR', 'a name in the middle of the path is a symbolic link');
@@ -63,10 +75,9 @@ export async function walk(
 
 async function resolveNames(
   session: MetadataSession,
-  start: number,
-  names: Uint8Array[],
+  request: RequestOf<typeof resolve>,
 ): Promise<{ attributes: Attributes; walked: number }> {
-  if (names.length > 0) return await session.ask(resolve, { start, names });
-  const { attributes } = await session.ask(getattr, { inode: start });
+  if (request.names.length > 0) return await session.ask(resolve, request);
+  const { attributes } = await session.ask(getattr, { inode: request.start });
   return { attributes, walked: 0 };
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
+import type { Caller } from '../protocol/types.js';
 
 export interface VfsOptions {
   readonly metadata: Endpoint;
@@ -19,6 +20,8 @@ export interface VfsOptions {
   /** How far ahead of a sequential reader is read; 0 turns read-ahead off. */
   readonly readAheadBytes: number;
   readonly chunkBytes: number;
+  /** For whom requests are made unless FileSystem.as says otherwise; root when left out. */
+  readonly caller?: Caller | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
   readonly network: Network;

@@ -49,6 +49,25 @@ function defineTests(): void {
       await t.rejects(readdir(mountPoint), { code: 'EACCES' }, 'no allow_other: not even root looks in');
     });
 
+    await t.test('without a mount the servers refuse what a kernel would refuse', async t => {
+      const { address } = cluster.metadata;
+      const [ls, copy] = [inSharedClone('bin/ls'), inSharedClone('bin/copy')];
+      await shell(`
+      mkdir -m 700 ${rootMount.mountPoint}/private
+      echo secret > ${rootMount.mountPoint}/private/file
+      echo open > ${rootMount.mountPoint}/readable && chmod 644 ${rootMount.mountPoint}/readable`);
+      const refused = async (command: string): Promise<void> =>
+        void (await t.rejects(shell(`${AS_USER} ${command}`), /EACCES/, command));
+      await refused(`${ls} ${address}:/private`);
+      await refused(`${ls} -R ${address}:/`);
+      await refused(`${copy} ${address}:/private/file -`);
+      await refused(`${copy} ${tree}/cli/main.ts ${address}:/forbidden`);
+      await refused(`${copy} ${tree}/cli/main.ts ${address}:/readable`);
+      t.equal(await shell(`${AS_USER} ${copy} ${address}:/readable -`), 'open');
+      await shell(`${AS_USER} ${copy} ${tree}/cli/main.ts ${address}:/home/main.ts`);
+      t.equal(await shell(`stat -c '%u' ${rootMount.mountPoint}/home/main.ts`), String(USER));
+    });
+
     await t.test('the user unmounts, and the daemon ends with everything stored', async t => {
       await shell(
         `${AS_USER} sh -c 'echo last > ${mountPoint}/home/last' && ${AS_USER} fusermount3 -u ${mountPoint}`,

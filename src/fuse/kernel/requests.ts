@@ -1,47 +1,42 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
-import { assert, DfsError, hasCode } from '../../protocol/errors.js';
-import { PERMISSION_BITS, S_IFMT } from '../../protocol/file-mode.js';
+import { DfsError, hasCode } from '../../protocol/errors.js';
+import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
-import type { Attributes, PrivilegeLoss, TimeOrNow } from '../../protocol/types.js';
-import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
+import type { Attributes, TimeOrNow } from '../../protocol/types.js';
+import type { AttributeChanges, DirectoryPage, FileSystem } from '../../vfs/file-system.js';
 import { encodeAttr, encodeEntry, encodeNoEntry, readTime, writeEntry } from './attributes.js';
-import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
+import { Callers, type Requester } from './callers.js';
+import { DirectoryStream } from './directory-stream.js';
+import { FileRequests } from './file-requests.js';
 import type { KernelCache } from './kernel-cache.js';
-import { supplementaryGroups } from './caller-groups.js';
-import { encodeLock, readLock, readOwner } from './locks.js';
+import {
+  BODY,
+  dirent,
+  done,
+  handleOf,
+  nameOf,
+  NOTHING,
+  openOut,
+  sized,
+  sizeOf,
+  type RequestHandler,
+} from './replies.js';
 import {
   DIRENT_NAME_OFFSET,
   ENTRY_OUT_BYTES,
-  IN_HEADER_BYTES,
-  OPEN_OUT_BYTES,
   Opcode,
-  OpenFlag,
   OPEN_KILL_PRIVILEGES,
   readNames,
   readU64,
-  RELEASE_FLOCK_UNLOCK,
   SetattrValid,
   SETXATTR_ACL_KILL_SETGID,
-  WRITE_DATA_OFFSET,
-  WRITE_KILL_PRIVILEGES,
   writeU64,
   type EntryTimes,
   type RequestHeader,
 } from './wire.js';
 
-/**
- * Answers one kind of request; `bytes` is the whole request and may be looked at until the promise settles.
- * @param signal aborted when a signal came for the process that waits for the answer
- */
-type RequestHandler = (header: RequestHeader, bytes: Buffer, signal?: AbortSignal) => Promise<Payload>;
-
-const NOTHING: Payload = [];
-const BODY = IN_HEADER_BYTES;
-/** st_mode's type, as a directory entry has it (IFTODT in <dirent.h>). */
-const TYPE_SHIFT = 12;
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
-const TRUSTED_PREFIX = 'trusted.';
 /** fuse_setxattr_in as it is, and before 7.33 */
 const SETXATTR_IN_BYTES = 16;
 const SHORT_SETXATTR_IN_BYTES = 8;
@@ -49,6 +44,7 @@ const SHORT_SETXATTR_IN_BYTES = 8;
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
   readonly #cache: KernelCache;
+  readonly #callers: Callers;
   /** handle → the directory it reads */
   readonly #directories = new Map<number, DirectoryStream>();
   #nextDirectory = 1;
@@ -60,7 +56,9 @@ export class FuseRequests {
   constructor(fileSystem: FileSystem, cache: KernelCache) {
     this.#fileSystem = fileSystem;
     this.#cache = cache;
+    this.#callers = new Callers(fileSystem, cache);
     this.handlers = new Map<number, RequestHandler>([
+      ...new FileRequests(fileSystem, cache, this.#callers).handlers,
       [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
       [Opcode.getattr, async h => await this.#getattr(h)],
       [Opcode.setattr, async (h, b) => await this.#setattr(h, b)],
@@ -73,20 +71,8 @@ export class FuseRequests {
       [Opcode.rename, async (h, b) => await this.#rename(h, b, BODY + 8, 0)],
       [Opcode.rename2, async (h, b) => await this.#rename(h, b, BODY + 16, b.readUInt32LE(BODY + 8))],
       [Opcode.link, async (h, b) => await this.#link(h, b)],
-      [Opcode.open, async (h, b) => await this.#open(h, b)],
       [Opcode.create, async (h, b) => await this.#create(h, b)],
-      [Opcode.read, async (_, b) => await this.#read(b)],
-      [Opcode.write, async (h, b) => await this.#write(h, b)],
-      [Opcode.lseek, async (_, b) => await this.#lseek(b)],
-      [Opcode.fallocate, async (h, b) => await this.#fallocate(h, b)],
-      [Opcode.copyFileRange, async (h, b) => await this.#copyFileRange(h, b)],
       [Opcode.tmpfile, async (h, b) => await this.#tmpfile(h, b)],
-      [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
-      [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
-      [Opcode.release, async (_, b) => await this.#release(b)],
-      [Opcode.getlk, async (_, b) => await this.#getlk(b)],
-      [Opcode.setlk, async (h, b, signal) => await this.#setlk(h, b, false, signal)],
-      [Opcode.setlkw, async (h, b, signal) => await this.#setlk(h, b, true, signal)],
       [Opcode.statfs, async () => await this.#statfs()],
       [Opcode.getxattr, async (h, b) => await this.#getxattr(h, b)],
       [Opcode.listxattr, async (h, b) => await this.#listxattr(h, b)],
@@ -97,16 +83,17 @@ export class FuseRequests {
       [Opcode.readdirplus, async (h, b) => await this.#readdir(h, b, true)],
       [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
       [Opcode.fsyncdir, async h => await done(fileSystem.fsyncDirectory(h.inode))],
-      [Opcode.syncfs, async h => await done(fileSystem.fsyncDirectory(h.inode))],
+      [Opcode.syncfs, async () => await done(fileSystem.syncfs())],
       [Opcode.ioctl, async () => await refuse('ENOTTY')],
     ]);
   }
 
-  async #lookup({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #lookup(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
-    const [name] = readNames(bytes, BODY, 1);
+    const { inode } = header;
+    const name = nameOf(readNames(bytes, BODY, 1)[0]);
     try {
-      const attributes = await this.#fileSystem.lookup(inode, nameOf(name));
+      const attributes = await this.#callers.act(header, async files => await files.lookup(inode, name));
       return [this.#entry(ticket, inode, attributes)];
     } catch (error) {
       const keptMs = hasCode(error, 'ENOENT') ? this.#cache.nameMs(ticket, inode, true) : 0;
@@ -138,7 +125,8 @@ export class FuseRequests {
     };
     const atime = time(SetattrValid.atime, SetattrValid.atimeNow, BODY + 32, BODY + 56);
     const mtime = time(SetattrValid.mtime, SetattrValid.mtimeNow, BODY + 40, BODY + 60);
-    const privilegeLoss = await this.#privilegeLoss(header, has(SetattrValid.killPrivileges));
+    const kills = has(SetattrValid.killPrivileges);
+    const privilegeLoss = await this.#callers.privilegeLoss(header, inode, kills);
     const changes: AttributeChanges = {
       ...(has(SetattrValid.mode) ? { mode: bytes.readUInt32LE(BODY + 68) & PERMISSION_BITS } : {}),
       ...(has(SetattrValid.uid) ? { uid: bytes.readUInt32LE(BODY + 76) } : {}),
@@ -149,55 +137,94 @@ export class FuseRequests {
       ...(privilegeLoss ? { privilegeLoss } : {}),
     };
     // Never kept, and the kernel asks again when it wants to know (see KernelCache).
-    return [encodeAttr(await this.#fileSystem.setattr(inode, changes), 0)];
+    return [encodeAttr(await this.#changeAttributes(header, changes, has(SetattrValid.handle)), 0)];
   }
 
-  async #symlink({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #changeAttributes(
+    header: RequestHeader,
+    changes: AttributeChanges,
+    isByHandle: boolean,
+  ): Promise<Attributes> {
+    const { inode } = header;
+    // ftruncate(2) and O_TRUNC: whoever has the file open for writing may.
+    if (isByHandle) return await this.#fileSystem.setattr(inode, changes);
+    const change = async (files: FileSystem): Promise<Attributes> => await files.setattr(inode, changes);
+    const isSetgidGiven = ((changes.mode ?? 0) & S_ISGID) !== 0;
+    return await (isSetgidGiven
+      ? this.#callers.actKnowing(header, change)
+      : this.#callers.act(header, change));
+  }
+
+  async #symlink(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const [name, target] = readNames(bytes, BODY, 2);
-    const attributes = await this.#fileSystem.symlink(inode, nameOf(name), nameOf(target), { uid, gid });
+    const { inode, uid, gid } = header;
+    const attributes = await this.#callers.act(
+      header,
+      async files => await files.symlink(inode, nameOf(name), nameOf(target), { uid, gid }),
+    );
     return [this.#entry(ticket, inode, attributes)];
   }
 
-  async #mknod({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #mknod(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & (S_IFMT | PERMISSION_BITS);
     const [name] = readNames(bytes, BODY + 16, 1);
+    const { inode, uid, gid } = header;
     const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
     const rdev = bytes.readUInt32LE(BODY + 4);
-    const attributes = await this.#fileSystem.mknod(inode, nameOf(name), creation, rdev);
+    const attributes = await this.#callers.act(
+      header,
+      async files => await files.mknod(inode, nameOf(name), creation, rdev),
+    );
     return [this.#entry(ticket, inode, attributes)];
   }
 
-  async #mkdir({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #mkdir(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const mode = bytes.readUInt32LE(BODY) & PERMISSION_BITS;
     const umask = bytes.readUInt32LE(BODY + 4);
     const [name] = readNames(bytes, BODY + 8, 1);
-    const attributes = await this.#fileSystem.mkdir(inode, nameOf(name), { mode, umask, uid, gid });
+    const { inode, uid, gid } = header;
+    const creation = { mode, umask, uid, gid };
+    const attributes = await this.#callers.act(
+      header,
+      async files => await files.mkdir(inode, nameOf(name), creation),
+    );
     return [this.#entry(ticket, inode, attributes)];
   }
 
-  async #unlink({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #unlink(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY, 1);
-    return await done(this.#fileSystem.unlink(inode, nameOf(name)));
+    const removing = this.#callers.act(header, async files => await files.unlink(header.inode, nameOf(name)));
+    return await done(removing);
   }
 
-  async #rmdir({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #rmdir(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY, 1);
-    return await done(this.#fileSystem.rmdir(inode, nameOf(name)));
+    const removing = this.#callers.act(header, async files => await files.rmdir(header.inode, nameOf(name)));
+    return await done(removing);
   }
 
-  async #rename({ inode }: RequestHeader, bytes: Buffer, namesAt: number, flags: number): Promise<Payload> {
+  async #rename(header: RequestHeader, bytes: Buffer, namesAt: number, flags: number): Promise<Payload> {
     const newParent = readU64(bytes, BODY);
     const [name, newName] = readNames(bytes, namesAt, 2);
-    return await done(this.#fileSystem.rename(inode, nameOf(name), newParent, nameOf(newName), flags));
+    const renaming = this.#callers.act(
+      header,
+      async files => await files.rename(header.inode, nameOf(name), newParent, nameOf(newName), flags),
+    );
+    return await done(renaming);
   }
 
-  async #link({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #link(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const [name] = readNames(bytes, BODY + 8, 1);
-    const attributes = await this.#fileSystem.link(readU64(bytes, BODY), inode, nameOf(name));
+    const linked = readU64(bytes, BODY);
+    const { inode } = header;
+    const attributes = await this.#callers.act(
+      header,
+      async files => await files.link(linked, inode, nameOf(name)),
+    );
     this.#cache.noteLookup(attributes);
     return [encodeEntry(attributes, { entryTimeoutMs: this.#cache.nameMs(ticket, inode), attrTimeoutMs: 0 })];
   }
@@ -212,136 +239,26 @@ export class FuseRequests {
     const loss = (bytes.readUInt32LE(BODY + 12) & OPEN_KILL_PRIVILEGES) === 0 ? undefined : 'ordinary';
     const [name] = readNames(bytes, BODY + 16, 1);
     const isExclusive = (flags & O_EXCL) !== 0;
-    const created = await this.#fileSystem.create(inode, nameOf(name), creation, isExclusive, flags, loss);
+    const created = await this.#callers.act(
+      header,
+      async files => await files.create(inode, nameOf(name), creation, isExclusive, flags, loss),
+    );
     return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
   }
 
-  async #open(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const { inode } = header;
-    const ticket = this.#cache.ticket();
-    const kills = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
-    const loss = await this.#privilegeLoss(header, kills);
-    const opening = this.#fileSystem.open(inode, bytes.readUInt32LE(BODY), loss);
-    const handle = await opening.catch((error: unknown) => {
-      // Removed or renamed over since it was looked up. On ESTALE the kernel walks the path once more, and so finds the
-      // new file; POSIX rename(): a link named new remains visible throughout.
-      throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
-    });
-    if (loss) await this.#cache.dropPrivileges(inode);
-    return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
-  }
-
-  async #read(bytes: Buffer): Promise<Payload> {
-    const offset = readU64(bytes, BODY + 8);
-    return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16));
-  }
-
-  async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const size = bytes.readUInt32LE(BODY + 16);
-    const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
-    const offset = sizeOf(readU64(bytes, BODY + 8));
-    // A page that is written back late has its place; its request has no flags of open(2).
-    const isAppend = (bytes.readUInt32LE(BODY + 32) & O_APPEND) !== 0;
-    const kills = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
-    const privilegeLoss = kills ? await this.#privilegeLoss(header, kills) : undefined;
-    const options = { isAppend, privilegeLoss };
-    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, options);
-    if (privilegeLoss) await this.#cache.dropPrivileges(header.inode);
-    return [sizeOut(written)];
-  }
-
-  /** fuse_lseek_in; the other kinds of lseek(2) the kernel answers itself. */
-  async #lseek(bytes: Buffer): Promise<Payload> {
-    const whence = bytes.readUInt32LE(BODY + 16);
-    if (whence !== SEEK_DATA && whence !== SEEK_HOLE) {
-      throw new DfsError('EINVAL', 'lseek(2) asks for data or for holes');
-    }
-    const offset = readU64(bytes, BODY + 8);
-    // A negative one arrives as a very large one.
-    if (!Number.isSafeInteger(offset)) throw new DfsError('ENXIO', 'the offset is beyond every file');
-    const wanted = whence === SEEK_DATA ? 'data' : 'hole';
-    const found = Buffer.alloc(8);
-    writeU64(found, await this.#fileSystem.seek(handleOf(bytes), offset, wanted), 0);
-    return [found];
-  }
-
-  /** fuse_fallocate_in */
-  async #fallocate(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const offset = sizeOf(readU64(bytes, BODY + 8));
-    const length = sizeOf(readU64(bytes, BODY + 16));
-    const mode = bytes.readUInt32LE(BODY + 24);
-    // No flag tells here what the kernel leaves to us (fuse_file_fallocate, FUSE_HANDLE_KILLPRIV_V2).
-    const loss = await this.#privilegeLoss(header, header.uid !== 0);
-    await this.#fileSystem.fallocate(handleOf(bytes), mode, offset, length, loss);
-    if (loss) await this.#cache.dropPrivileges(header.inode);
-    return NOTHING;
-  }
-
-  /** fuse_copy_file_range_in */
-  async #copyFileRange(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const [offset, target, targetOffset, length] = [8, 24, 32, 40].map(at =>
-      sizeOf(readU64(bytes, BODY + at)),
-    );
-    assert(
-      offset !== undefined && target !== undefined && targetOffset !== undefined && length !== undefined,
-      'four fields were read',
-    );
-    // The answer has 32 bits for the count.
-    const wanted = Math.min(length, MAX_COPY_BYTES);
-    const targetInode = readU64(bytes, BODY + 16);
-    const loss = await this.#privilegeLoss({ ...header, inode: targetInode }, header.uid !== 0);
-    const source = handleOf(bytes);
-    const copied = await this.#fileSystem.copyRange(source, offset, target, targetOffset, wanted, loss);
-    if (loss) await this.#cache.dropPrivileges(targetInode);
-    return [sizeOut(copied)];
-  }
-
   /** As CREATE; the name that comes along means nothing. */
-  async #tmpfile({ inode, uid, gid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #tmpfile(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const { inode, uid, gid } = header;
     const flags = bytes.readUInt32LE(BODY);
     const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
     const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
-    const { handle, attributes } = await this.#fileSystem.tmpfile(inode, creation, flags);
+    const { handle, attributes } = await this.#callers.act(
+      header,
+      async files => await files.tmpfile(inode, creation, flags),
+    );
     this.#cache.noteLookup(attributes);
     // Under no name: there is none to be found by.
     return [encodeEntry(attributes, { entryTimeoutMs: 0, attrTimeoutMs: 0 }), openOut(handle, 0)];
-  }
-
-  async #release(bytes: Buffer): Promise<Payload> {
-    const hasFlock = (bytes.readUInt32LE(BODY + 12) & RELEASE_FLOCK_UNLOCK) !== 0;
-    const owner = hasFlock ? readOwner(bytes, BODY + 16) : undefined;
-    return await done(this.#fileSystem.release(handleOf(bytes), owner));
-  }
-
-  async #getlk(bytes: Buffer): Promise<Payload> {
-    const { handle, lock } = readLock(bytes);
-    return [encodeLock(await this.#fileSystem.testLock(handle, lock))];
-  }
-
-  async #setlk(
-    { inode }: RequestHeader,
-    bytes: Buffer,
-    wait: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<Payload> {
-    const { handle, isUnlock, lock } = readLock(bytes);
-    if (isUnlock) return await done(this.#fileSystem.unlock(handle, lock));
-    await this.#fileSystem.lock(handle, lock, wait, signal);
-    // Size and times tell the kernel whether the pages that it keeps are those that the last holder left.
-    this.#cache.doubt(inode);
-    return NOTHING;
-  }
-
-  /**
-   * What the caller's change takes away. Setgid without execution by the group stays only for the group's members and
-   * for root (setattr_should_drop_sgid() in Linux), and who is one the kernel leaves to us to find out.
-   */
-  async #privilegeLoss(header: RequestHeader, kills: boolean): Promise<PrivilegeLoss | undefined> {
-    if (!kills) return undefined;
-    const group = this.#cache.lockingGroup(header.inode);
-    if (group === undefined || header.uid === 0 || header.gid === group) return 'ordinary';
-    const groups = await supplementaryGroups(header.pid);
-    return groups.includes(group) ? 'ordinary' : 'all';
   }
 
   async #statfs(): Promise<Payload> {
@@ -359,20 +276,22 @@ export class FuseRequests {
     return [bytes];
   }
 
-  async #getxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #getxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY + 8, 1);
-    return sized(await this.#fileSystem.getxattr(inode, nameOf(name)), bytes.readUInt32LE(BODY));
+    const value = await this.#callers.act(
+      header,
+      async files => await files.getxattr(header.inode, nameOf(name)),
+    );
+    return sized(value, bytes.readUInt32LE(BODY));
   }
 
-  async #listxattr({ inode, uid }: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const names = await this.#fileSystem.listxattr(inode);
-    // xattr(7): the trusted ones are for processes with CAP_SYS_ADMIN.
-    const seen = names.filter(name => uid === 0 || !name.toString('latin1').startsWith(TRUSTED_PREFIX));
-    const list = Buffer.concat(seen.flatMap(name => [name, Buffer.alloc(1)]));
+  async #listxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const names = await this.#callers.act(header, async files => await files.listxattr(header.inode));
+    const list = Buffer.concat(names.flatMap(name => [name, Buffer.alloc(1)]));
     return sized(list, bytes.readUInt32LE(BODY));
   }
 
-  async #setxattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #setxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const size = bytes.readUInt32LE(BODY);
     const nameAt = BODY + (this.hasLongSetxattr ? SETXATTR_IN_BYTES : SHORT_SETXATTR_IN_BYTES);
     const [given] = readNames(bytes, nameAt, 1);
@@ -381,19 +300,40 @@ export class FuseRequests {
     const value = Buffer.from(bytes.subarray(at, at + size));
     const flags = this.hasLongSetxattr ? bytes.readUInt32LE(BODY + 8) : 0;
     const strips = (flags & SETXATTR_ACL_KILL_SETGID) !== 0;
-    return await done(this.#fileSystem.setxattr(inode, name, value, bytes.readUInt32LE(BODY + 4), strips));
+    const how = bytes.readUInt32LE(BODY + 4);
+    const setting = this.#callers.act(
+      header,
+      async files => await files.setxattr(header.inode, name, value, how, strips),
+    );
+    return await done(setting);
   }
 
-  async #removexattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  async #removexattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const [name] = readNames(bytes, BODY, 1);
-    return await done(this.#fileSystem.removexattr(inode, nameOf(name)));
+    const removing = this.#callers.act(
+      header,
+      async files => await files.removexattr(header.inode, nameOf(name)),
+    );
+    return await done(removing);
   }
 
-  async #opendir({ inode }: RequestHeader): Promise<Payload> {
+  async #opendir({ inode, uid, gid, pid }: RequestHeader): Promise<Payload> {
     const handle = this.#nextDirectory;
     this.#nextDirectory += 1;
-    this.#directories.set(handle, new DirectoryStream(this.#fileSystem, inode));
+    this.#directories.set(handle, this.#directoryOf(inode, { uid, gid, pid }));
     return [openOut(handle, 0)];
+  }
+
+  /** Whoever opened the directory must be allowed to read it; who reads on by the handle is not asked (open(2)). */
+  #directoryOf(inode: number, opener: Requester): DirectoryStream {
+    let isAllowed = false;
+    const readdirPage = async (...page: Parameters<FileSystem['readdirPage']>): Promise<DirectoryPage> => {
+      if (isAllowed) return await this.#fileSystem.readdirPage(...page);
+      const first = await this.#callers.act(opener, async files => await files.readdirPage(...page));
+      isAllowed = true;
+      return first;
+    };
+    return new DirectoryStream({ readdirPage }, inode);
   }
 
   async #readdir({ inode }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
@@ -444,64 +384,8 @@ export class FuseRequests {
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
-const O_APPEND = 0o2000;
-/** lseek(2)'s whence. */
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
-const MAX_COPY_BYTES = 0x7fff_f000;
-
-function nameOf(name: Buffer | undefined): Buffer {
-  if (!name) throw new DfsError('EINVAL', 'the kernel sent a request without a name');
-  return name;
-}
-
-function handleOf(bytes: Buffer): number {
-  return readU64(bytes, BODY);
-}
-
-function sizeOf(value: number): number {
-  if (!Number.isSafeInteger(value)) throw new DfsError('EFBIG', 'files end below 2^53 bytes');
-  return value;
-}
-
-async function done(work: Promise<void>): Promise<Payload> {
-  await work;
-  return NOTHING;
-}
 
 async function refuse(code: 'ENOTTY' | 'EBADF'): Promise<Payload> {
   if (code === 'ENOTTY') throw new DfsError('ENOTTY', 'no ioctl is known here');
   throw new DfsError('EBADF', 'no such directory handle');
-}
-
-function openOut(handle: number, flags: number): Buffer {
-  const bytes = Buffer.alloc(OPEN_OUT_BYTES);
-  writeU64(bytes, handle, 0);
-  bytes.writeUInt32LE(flags, 8);
-  return bytes;
-}
-
-function sizeOut(size: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt32LE(size, 0);
-  return bytes;
-}
-
-/** getxattr(2), listxattr(2): size 0 asks how large the value is; one that does not fit is ERANGE. */
-function sized(value: Buffer, room: number): Payload {
-  if (room === 0) return [sizeOut(value.length)];
-  if (value.length > room) throw new DfsError('ERANGE', 'the buffer is too small for the value');
-  return [value];
-}
-
-/** fuse_dirent, padded to 8 bytes, with room for `before` bytes in front of it. */
-function dirent({ name, inode, mode, next }: PlacedEntry, before: number): Buffer {
-  const length = before + DIRENT_NAME_OFFSET + name.length;
-  const bytes = Buffer.alloc(Math.ceil(length / 8) * 8);
-  writeU64(bytes, inode, before);
-  writeU64(bytes, next, before + 8);
-  bytes.writeUInt32LE(name.length, before + 16);
-  bytes.writeUInt32LE((mode & S_IFMT) >>> TYPE_SHIFT, before + 20);
-  name.copy(bytes, before + DIRENT_NAME_OFFSET);
-  return bytes;
 }

@@ -86,6 +86,8 @@ export const SetattrValid = {
   size: 1 << 3,
   atime: 1 << 4,
   mtime: 1 << 5,
+  /** By an open file. */
+  handle: 1 << 6,
   atimeNow: 1 << 7,
   mtimeNow: 1 << 8,
   killPrivileges: 1 << 11,

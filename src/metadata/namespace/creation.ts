@@ -2,10 +2,12 @@
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isSymlink, PERMISSION_BITS, S_ISGID } from '../../protocol/file-mode.js';
 import { MAX_LINKS } from '../../protocol/limits.js';
+import type { Caller } from '../../protocol/types.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 import { requireLinkedDirectory } from './inodes.js';
 import { checkNewName, quoted } from './names.js';
+import { checkCreate, checkSearch } from './permissions.js';
 import { ACCESS_ACL, decodeAcl, DEFAULT_ACL, encodeAcl, inheritAcl } from './posix-acl.js';
 
 export interface NewInode {
@@ -21,15 +23,18 @@ export interface NewInode {
   readonly goal?: number;
 }
 
-/** The directory in which `name` is free. ENOENT, ENOTDIR, EEXIST, ENAMETOOLONG, EINVAL. */
+/** The directory in which `name` is free, and may be made. EACCES, ENOENT, ENOTDIR, EEXIST, ENAMETOOLONG, EINVAL. */
 export async function requireFreeName(
   tx: StoreTransaction,
   parent: number,
   name: Uint8Array,
+  caller: Caller | undefined,
 ): Promise<InodeRecord> {
   checkNewName(name);
   const directory = await requireLinkedDirectory(tx, parent);
+  await checkSearch(tx, directory, caller);
   if (await tx.dentries.get(parent, name)) throw new DfsError('EEXIST', `${quoted(name)} exists already`);
+  await checkCreate(tx, directory, caller);
   return directory;
 }
 

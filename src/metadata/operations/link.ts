@@ -7,7 +7,7 @@ import { requireFreeName, touchDirectory } from '../namespace/creation.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
-export const link = operation(command, async (tx, { parent, name, inode: number }, context) => {
+export const link = operation(command, async (tx, { parent, name, inode: number, caller }, context) => {
   const inode = await requireInode(tx, number);
   // POSIX link(): EPERM for a directory; EMLINK when there are LINK_MAX links.
   if (isDirectory(inode.mode)) throw new DfsError('EPERM', 'a directory cannot have a second name');
@@ -16,7 +16,7 @@ export const link = operation(command, async (tx, { parent, name, inode: number 
     throw new DfsError('ENOENT', `inode ${number} has been deleted`);
   if (inode.nlink >= MAX_LINKS)
     throw new DfsError('EMLINK', `inode ${number} has ${MAX_LINKS} names already`);
-  const directory = await requireFreeName(tx, parent, name);
+  const directory = await requireFreeName(tx, parent, name, caller);
   if (inode.nlink === 0) await tx.orphans.delete(number);
   const linked = { ...inode, nlink: inode.nlink + 1, parent: 0, ctime: context.now };
   await tx.dentries.insert(parent, name, number);

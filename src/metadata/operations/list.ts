@@ -4,6 +4,7 @@ import { MAX_FRAME_HEADER_BYTES, MAX_PATH_NAMES } from '../../protocol/limits.js
 import { list as command } from '../../protocol/metadata-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import { attributesOf, requireDirectory } from '../namespace/inodes.js';
+import { Access, checkAccess } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import type { DirectoryEntryRecord, StoreTransaction } from '../store/store.js';
 
@@ -59,8 +60,8 @@ class Level {
  */
 export const list = operation(command, async (begun, request, context) => {
   let tx = begun;
-  const { root, after, limit, recursive } = request;
-  await requireDirectory(tx, root);
+  const { root, after, limit, recursive, caller } = request;
+  await checkAccess(tx, await requireDirectory(tx, root), caller, Access.read | Access.execute);
   const entries: { path: Uint8Array[]; attributes: Attributes }[] = [];
   const levels = await levelsTo(tx, root, after);
   /** The names of all levels but the first, which is the root. */
@@ -93,6 +94,7 @@ export const list = operation(command, async (begun, request, context) => {
       entries.push({ path, attributes: attributesOf(inode) });
     } else if (names.length + 1 < MAX_PATH_NAMES) {
       // Deeper down no path could name what is there.
+      await checkAccess(tx, inode, caller, Access.read | Access.execute);
       levels.push(new Level(inode.inode, NO_NAME));
       names.push(name);
     }

@@ -2,6 +2,7 @@
 import { lookup as command } from '../../protocol/metadata-commands.js';
 import { checkName, isDot, isDotDot } from '../namespace/names.js';
 import { attributesOf, requireDirectory, requireEntry, requireInode } from '../namespace/inodes.js';
+import { checkSearch } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
@@ -17,7 +18,8 @@ export async function step(
   return await requireEntry(tx, directory.inode, name);
 }
 
-export const lookup = operation(command, async (tx, { parent, name }) => {
+export const lookup = operation(command, async (tx, { parent, name, caller }) => {
   const directory = await requireDirectory(tx, parent);
+  await checkSearch(tx, directory, caller);
   return { attributes: attributesOf(await step(tx, directory, name)) };
 });

@@ -6,7 +6,7 @@ import { attributesOf } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
 export const mkdir = operation(command, async (tx, request, context) => {
-  const directory = await requireFreeName(tx, request.parent, request.name);
+  const directory = await requireFreeName(tx, request.parent, request.name, request.caller);
   checkSubdirectoryRoom(directory);
   const inode = await createInode(
     tx,

@@ -11,6 +11,7 @@ import {
   S_IFSOCK,
 } from '../../protocol/file-mode.js';
 import { mknod as command } from '../../protocol/metadata-commands.js';
+import { checkRoot } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import { markOpen, openOrCreate } from './open-or-create.js';
 
@@ -30,11 +31,14 @@ export const mknod = operation(
       );
     }
     const isDevice = type === S_IFCHR || type === S_IFBLK;
+    // mknod(2): EPERM, "the process is not privileged (Linux: does not have the CAP_MKNOD capability)".
+    if (isDevice) checkRoot(request.caller, 'make devices');
     return await openOrCreate(
       tx,
       {
         parent: request.parent,
         name: request.name,
+        caller: request.caller,
         exclusive: request.exclusive || !isRegularFile(type),
         created: {
           mode: type | (request.mode & PERMISSION_BITS),

@@ -1,10 +1,11 @@
 /** What `mknod` and `put` have in common: open(2) with O_CREAT. */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isRegularFile, isSymlink } from '../../protocol/file-mode.js';
-import type { Attributes } from '../../protocol/types.js';
+import type { Attributes, Caller } from '../../protocol/types.js';
 import { createInode, requireFreeName, type NewInode } from '../namespace/creation.js';
 import { attributesOf, requireLinkedDirectory } from '../namespace/inodes.js';
 import { checkNewName, quoted } from '../namespace/names.js';
+import { checkCreate, checkSearch } from '../namespace/permissions.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
@@ -13,6 +14,7 @@ export interface OpenOrCreate {
   readonly name: Uint8Array;
   /** EEXIST for a name that is there. */
   readonly exclusive: boolean;
+  readonly caller?: Caller | undefined;
   readonly created: NewInode;
   /** The session that has it open at once. */
   readonly session?: number | undefined;
@@ -29,20 +31,22 @@ export async function openOrCreate(
   request: OpenOrCreate,
   context: OperationContext,
 ): Promise<OpenedOrCreated> {
-  const { parent, name, session } = request;
+  const { parent, name, session, caller } = request;
   if (session !== undefined) context.state.opens.checkRoom(session);
   if (!request.exclusive) {
     checkNewName(name);
     const directory = await requireLinkedDirectory(tx, parent);
+    await checkSearch(tx, directory, caller);
     const existing = await tx.dentries.get(parent, name);
     if (existing) {
       checkOpenable(existing, name);
       markOpen(session, existing.inode, context);
       return { attributes: attributesOf(existing), created: false };
     }
+    await checkCreate(tx, directory, caller);
     return await create(tx, directory, request, context);
   }
-  return await create(tx, await requireFreeName(tx, parent, name), request, context);
+  return await create(tx, await requireFreeName(tx, parent, name, caller), request, context);
 }
 
 /** The session has the inode open. */

@@ -10,13 +10,14 @@ import { markOpen, openOrCreate } from './open-or-create.js';
 export const put = operation(
   command,
   async (tx, request, context) => {
-    const { parent, name, uid, gid, goal, exclusive, umask } = request;
+    const { parent, name, uid, gid, goal, exclusive, umask, caller } = request;
     const opened = await openOrCreate(
       tx,
       {
         parent,
         name,
         exclusive,
+        caller,
         created: {
           mode: S_IFREG | (request.mode & PERMISSION_BITS),
           umask,

@@ -2,9 +2,11 @@
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, ROOT_INODE } from '../../protocol/file-mode.js';
 import { rename as command, RenameFlag } from '../../protocol/metadata-commands.js';
+import type { Caller } from '../../protocol/types.js';
 import { checkSubdirectoryRoom, touchDirectory } from '../namespace/creation.js';
 import { requireDirectory, requireEntry, requireInode, requireLinkedDirectory } from '../namespace/inodes.js';
 import { checkEntryName, quoted } from '../namespace/names.js';
+import { Access, checkAccess, checkCreate, checkDelete, checkSearch } from '../namespace/permissions.js';
 import { dropLink } from '../namespace/removal.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
@@ -16,7 +18,7 @@ interface Place {
 }
 
 export const rename = operation(command, async (tx, request, context) => {
-  const { parent, name, newParent, newName, flags } = request;
+  const { parent, name, newParent, newName, flags, caller } = request;
   const isExchange = (flags & RenameFlag.exchange) !== 0;
   const isNoReplace = (flags & RenameFlag.noreplace) !== 0;
   // renameat2(2): EINVAL, "both RENAME_NOREPLACE and RENAME_EXCHANGE were specified".
@@ -28,6 +30,8 @@ export const rename = operation(command, async (tx, request, context) => {
   checkEntryName(newName);
   const from: Place = { directory: await requireDirectory(tx, parent), name };
   const to: Place = { directory: await requireLinkedDirectory(tx, newParent), name: newName };
+  await checkSearch(tx, from.directory, caller);
+  await checkSearch(tx, to.directory, caller);
   const moved = await requireEntry(tx, parent, name);
   const target = await tx.dentries.get(newParent, newName);
   // renameat2(2): EEXIST with RENAME_NOREPLACE; ENOENT with RENAME_EXCHANGE when newpath does not exist.
@@ -37,6 +41,13 @@ export const rename = operation(command, async (tx, request, context) => {
   if (isExchange && target && isDirectory(target.mode)) await checkNotBelow(tx, from.directory, target);
   // POSIX rename(): for two names of the same file it does "no other action" and succeeds.
   if (target?.inode === moved.inode) return { inode: moved.inode, replaced: 0 };
+  await checkDelete(tx, from.directory, moved, caller);
+  if (target) await checkDelete(tx, to.directory, target, caller);
+  else await checkCreate(tx, to.directory, caller);
+  if (parent !== newParent) {
+    await checkParentChange(tx, moved, caller);
+    if (target && isExchange) await checkParentChange(tx, target, caller);
+  }
   if (target && isExchange) {
     await exchange(tx, from, moved, to, target, context);
     return { inode: moved.inode, replaced: 0 };
@@ -46,6 +57,15 @@ export const rename = operation(command, async (tx, request, context) => {
   await move(tx, from, moved, to, target, context);
   return { inode: moved.inode, replaced: target?.inode ?? 0 };
 });
+
+/** rename(2): EACCES, "oldpath is a directory and does not allow write permission (needed to update the .. entry)". */
+async function checkParentChange(
+  tx: StoreTransaction,
+  moved: InodeRecord,
+  caller: Caller | undefined,
+): Promise<void> {
+  if (isDirectory(moved.mode)) await checkAccess(tx, moved, caller, Access.write);
+}
 
 /** POSIX rename(): EINVAL when the new directory lies below the directory that is moved, or is it. */
 async function checkNotBelow(

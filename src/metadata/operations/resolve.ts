@@ -4,10 +4,11 @@ import { isDirectory, isSymlink } from '../../protocol/file-mode.js';
 import { resolve as command } from '../../protocol/metadata-commands.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { quoted } from '../namespace/names.js';
+import { checkSearch } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import { step } from './lookup.js';
 
-export const resolve = operation(command, async (tx, { start, names }) => {
+export const resolve = operation(command, async (tx, { start, names, caller }) => {
   let inode = await requireInode(tx, start);
   for (const [walked, name] of names.entries()) {
     // Whether and where a link leads is for the caller to say, who knows its own root.
@@ -16,6 +17,7 @@ export const resolve = operation(command, async (tx, { start, names }) => {
       const what = walked === 0 ? `inode ${start}` : quoted(names[walked - 1] ?? name);
       throw new DfsError('ENOTDIR', `${what} is not a directory`);
     }
+    await checkSearch(tx, inode, caller);
     inode = await step(tx, inode, name);
   }
   return { attributes: attributesOf(inode), walked: names.length };

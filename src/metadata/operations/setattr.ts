@@ -5,6 +5,7 @@ import {
   isRegularFile,
   isSymlink,
   PERMISSION_BITS,
+  S_ISGID,
   withoutPrivileges,
 } from '../../protocol/file-mode.js';
 import type { RequestOf } from '../../protocol/command.js';
@@ -14,6 +15,7 @@ import type { Timespec } from '../../platform/clock.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { cutTail } from '../content/extent-map.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
+import { Access, checkAccess, checkOwner, isInGroup, isPrivileged } from '../namespace/permissions.js';
 import { ACCESS_ACL, aclWithMode, decodeAcl, encodeAcl } from '../namespace/posix-acl.js';
 import { dropCapability } from '../namespace/capabilities.js';
 import { operation, type OperationContext } from '../operation.js';
@@ -26,6 +28,7 @@ export const setattr = operation(command, async (begun, request, context) => {
   let tx = begun;
   let inode = await requireInode(tx, request.inode);
   check(inode, request);
+  await checkPermission(tx, inode, request);
   if (request.size !== undefined) {
     for (;;) {
       inode = await resize(tx, inode, request.size, context);
@@ -52,6 +55,32 @@ function check({ mode, inode }: InodeRecord, request: RequestOf<typeof command>)
   // truncate(2): EISDIR for a directory, EINVAL for what is not a regular file.
   if (isDirectory(mode)) throw new DfsError('EISDIR', `inode ${inode} is a directory`);
   throw new DfsError('EINVAL', `inode ${inode} is not a regular file`);
+}
+
+/**
+ * chmod(2), chown(2), utimensat(2) and truncate(2): the mode and given times are for the owner; the owner may be changed
+ * by root alone, the group by the owner to one of his own; the time of now and the size are for who may write, too.
+ */
+async function checkPermission(
+  tx: StoreTransaction,
+  inode: InodeRecord,
+  { caller, mode, uid, gid, size, atime, mtime }: RequestOf<typeof command>,
+): Promise<void> {
+  if (isPrivileged(caller)) return;
+  if (mode !== undefined) checkOwner(inode, caller);
+  if (uid !== undefined && (uid !== inode.uid || caller.uid !== inode.uid)) {
+    throw new DfsError('EPERM', 'only root may give a file to another user');
+  }
+  if (gid !== undefined) {
+    checkOwner(inode, caller);
+    if (gid !== inode.gid && !isInGroup(caller, gid)) {
+      throw new DfsError('EPERM', `user ${caller.uid} is not in group ${gid}`);
+    }
+  }
+  if (size !== undefined) await checkAccess(tx, inode, caller, Access.write);
+  if (atime === 'now' && mtime === 'now') {
+    if (caller.uid !== inode.uid) await checkAccess(tx, inode, caller, Access.write);
+  } else if (atime !== undefined || (mtime !== undefined && size === undefined)) checkOwner(inode, caller);
 }
 
 /** Towards the new size; a file with many extents beyond it gets there in several calls. */
@@ -101,8 +130,11 @@ function privilegeLoss({ mode }: InodeRecord, request: RequestOf<typeof command>
 
 /** A mode that is given holds, whatever else is changed. */
 function newMode(inode: InodeRecord, request: RequestOf<typeof command>): number {
-  if (request.mode !== undefined) {
-    return (inode.mode & ~PERMISSION_BITS) | (request.mode & PERMISSION_BITS);
+  const { mode, caller } = request;
+  if (mode !== undefined) {
+    // POSIX chmod(): S_ISGID is cleared when the caller is not in the file's group.
+    const isMember = isPrivileged(caller) || isInGroup(caller, request.gid ?? inode.gid);
+    return (inode.mode & ~PERMISSION_BITS) | (mode & PERMISSION_BITS & (isMember ? ~0 : ~S_ISGID));
   }
   const loss = privilegeLoss(inode, request);
   return loss ? withoutPrivileges(inode.mode, loss) : inode.mode;

@@ -15,7 +15,7 @@ export const symlink = operation(command, async (tx, request, context) => {
     throw new DfsError('ENAMETOOLONG', `a symbolic link's target has at most ${MAX_SYMLINK_BYTES} bytes`);
   }
   if (target.includes(0)) throw new DfsError('EINVAL', "a symbolic link's target must not hold a NUL");
-  const directory = await requireFreeName(tx, parent, name);
+  const directory = await requireFreeName(tx, parent, name, request.caller);
   const inode = await createInode(
     tx,
     directory,

@@ -3,14 +3,16 @@ import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
 import { tmpfile as command } from '../../protocol/metadata-commands.js';
 import { insertInode } from '../namespace/creation.js';
 import { attributesOf, requireLinkedDirectory } from '../namespace/inodes.js';
+import { checkCreate } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import { markOpen } from './open-or-create.js';
 
 export const tmpfile = operation(
   command,
-  async (tx, { parent, mode, umask, uid, gid, goal, once }, context) => {
+  async (tx, { parent, mode, umask, uid, gid, goal, caller, once }, context) => {
     context.state.opens.checkRoom(once.session);
     const directory = await requireLinkedDirectory(tx, parent);
+    await checkCreate(tx, directory, caller);
     const permissions = mode & PERMISSION_BITS;
     const created = { mode: S_IFREG | permissions, umask, uid, gid, rdev: 0, size: 0, goal };
     const inode = await insertInode(tx, directory, created, context, 0);

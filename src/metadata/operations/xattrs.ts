@@ -9,9 +9,11 @@ import {
   setxattr as setCommand,
   XattrFlag,
 } from '../../protocol/metadata-commands.js';
-import { isDirectory, isSymlink, S_ISGID } from '../../protocol/file-mode.js';
+import { isDirectory, isSymlink, S_ISGID, S_ISVTX } from '../../protocol/file-mode.js';
+import type { Caller } from '../../protocol/types.js';
 import { requireInode } from '../namespace/inodes.js';
 import { quoted } from '../namespace/names.js';
+import { Access, checkAccess, checkOwner, checkRoot, isPrivileged } from '../namespace/permissions.js';
 import {
   ACCESS_ACL,
   decodeAcl,
@@ -29,7 +31,10 @@ type SetRequest = RequestOf<typeof setCommand>;
 /** Each name in a list ends with a NUL. */
 const NAME_END_BYTES = 1;
 
-const NAMESPACES = ['user.', 'trusted.', 'security.'];
+const USER = 'user.';
+const TRUSTED = 'trusted.';
+const SECURITY = 'security.';
+const NAMESPACES = [USER, TRUSTED, SECURITY];
 
 /**
  * setxattr(2): ERANGE for a name that is empty or too long. A NUL cannot be in a C string. As local file systems have
@@ -53,18 +58,20 @@ function noSuchAttribute(name: Uint8Array): DfsError {
   return new DfsError('ENODATA', `there is no attribute ${quoted(name)}`);
 }
 
-export const getxattr = operation(getCommand, async (tx, { inode, name }) => {
+export const getxattr = operation(getCommand, async (tx, { inode, name, caller }) => {
   checkXattrName(name);
-  await requireInode(tx, inode);
+  await checkReading(tx, await requireInode(tx, inode), name, caller);
   const value = await tx.xattrs.get(inode, name);
   // getxattr(2): ENODATA, "the named attribute does not exist".
   if (!value) throw noSuchAttribute(name);
   return { value };
 });
 
-export const listxattr = operation(listCommand, async (tx, { inode }) => {
+export const listxattr = operation(listCommand, async (tx, { inode, caller }) => {
   await requireInode(tx, inode);
-  return { names: await tx.xattrs.names(inode) };
+  const names = await tx.xattrs.names(inode);
+  // xattr(7): the trusted ones are for processes with CAP_SYS_ADMIN.
+  return { names: isPrivileged(caller) ? names : names.filter(name => !isIn(TRUSTED, name)) };
 });
 
 export const setxattr = operation(setCommand, async (tx, request, { now }) => {
@@ -75,6 +82,7 @@ export const setxattr = operation(setCommand, async (tx, request, { now }) => {
     throw new DfsError('E2BIG', `an attribute's value has at most ${MAX_XATTR_VALUE_BYTES} bytes`);
   }
   const inode = await requireInode(tx, request.inode);
+  await checkWriting(tx, inode, name, request.caller);
   const change = aclChange(inode, request);
   const existing = await tx.xattrs.get(inode.inode, name);
   // setxattr(2): EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE.
@@ -93,6 +101,7 @@ export const removexattr = operation(removeCommand, async (tx, request, { now })
   const { name } = request;
   checkXattrName(name);
   const inode = await requireInode(tx, request.inode);
+  await checkWriting(tx, inode, name, request.caller);
   // removexattr(2): ENODATA, "the named attribute does not exist".
   if (!(await tx.xattrs.get(inode.inode, name))) {
     // Every file has an ACL, if only that of its mode: there is nothing left to remove, as local file systems see it.
@@ -103,6 +112,38 @@ export const removexattr = operation(removeCommand, async (tx, request, { now })
   await tx.inodes.update({ ...inode, ctime: now });
   return {};
 });
+
+function isIn(namespace: string, name: Uint8Array): boolean {
+  return Buffer.from(name.subarray(0, namespace.length)).toString('latin1') === namespace;
+}
+
+/** xattr(7), "Extended attribute namespaces": EACCES, and ENODATA for what the caller is not to know of. */
+async function checkReading(
+  tx: StoreTransaction,
+  inode: InodeRecord,
+  name: Uint8Array,
+  caller: Caller | undefined,
+): Promise<void> {
+  if (isPrivileged(caller)) return;
+  if (isIn(TRUSTED, name)) throw noSuchAttribute(name);
+  if (isIn(USER, name)) await checkAccess(tx, inode, caller, Access.read);
+}
+
+/**
+ * The same of changing one: user attributes for who may write, in a sticky directory for its owner; ACLs for the
+ * owner; the rest for root. EACCES, EPERM.
+ */
+async function checkWriting(
+  tx: StoreTransaction,
+  inode: InodeRecord,
+  name: Uint8Array,
+  caller: Caller | undefined,
+): Promise<void> {
+  if (isPrivileged(caller)) return;
+  if (isIn(TRUSTED, name) || isIn(SECURITY, name)) checkRoot(caller, 'change this attribute');
+  else if (!isIn(USER, name) || (inode.mode & S_ISVTX) !== 0) checkOwner(inode, caller);
+  if (isIn(USER, name)) await checkAccess(tx, inode, caller, Access.write);
+}
 
 /** What setting an attribute makes of it, and of the mode. */
 interface XattrChange {

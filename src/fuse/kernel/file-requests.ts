@@ -1,0 +1,159 @@
+/** The requests that are made by file handle, and those that open one. */
+import { assert, DfsError, hasCode } from '../../protocol/errors.js';
+import type { Payload } from '../../protocol/frame.js';
+import type { FileSystem } from '../../vfs/file-system.js';
+import type { Callers } from './callers.js';
+import type { KernelCache } from './kernel-cache.js';
+import { encodeLock, readLock, readOwner } from './locks.js';
+import { BODY, done, handleOf, NOTHING, openOut, sizeOf, sizeOut, type RequestHandler } from './replies.js';
+import {
+  Opcode,
+  OpenFlag,
+  OPEN_KILL_PRIVILEGES,
+  readU64,
+  RELEASE_FLOCK_UNLOCK,
+  WRITE_DATA_OFFSET,
+  WRITE_KILL_PRIVILEGES,
+  writeU64,
+  type RequestHeader,
+} from './wire.js';
+
+const O_APPEND = 0o2000;
+/** lseek(2)'s whence. */
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const MAX_COPY_BYTES = 0x7fff_f000;
+
+export class FileRequests {
+  readonly #fileSystem: FileSystem;
+  readonly #cache: KernelCache;
+  readonly #callers: Callers;
+  /** opcode → what answers it */
+  readonly handlers: ReadonlyMap<number, RequestHandler>;
+
+  constructor(fileSystem: FileSystem, cache: KernelCache, callers: Callers) {
+    this.#fileSystem = fileSystem;
+    this.#cache = cache;
+    this.#callers = callers;
+    this.handlers = new Map<number, RequestHandler>([
+      [Opcode.open, async (h, b) => await this.#open(h, b)],
+      [Opcode.read, async (_, b) => await this.#read(b)],
+      [Opcode.write, async (h, b) => await this.#write(h, b)],
+      [Opcode.lseek, async (_, b) => await this.#lseek(b)],
+      [Opcode.fallocate, async (h, b) => await this.#fallocate(h, b)],
+      [Opcode.copyFileRange, async (h, b) => await this.#copyFileRange(h, b)],
+      [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
+      [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
+      [Opcode.release, async (_, b) => await this.#release(b)],
+      [Opcode.getlk, async (_, b) => await this.#getlk(b)],
+      [Opcode.setlk, async (h, b, signal) => await this.#setlk(h, b, false, signal)],
+      [Opcode.setlkw, async (h, b, signal) => await this.#setlk(h, b, true, signal)],
+    ]);
+  }
+
+  async #open(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const { inode } = header;
+    const ticket = this.#cache.ticket();
+    const kills = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
+    const loss = await this.#callers.privilegeLoss(header, inode, kills);
+    const flags = bytes.readUInt32LE(BODY);
+    const opening = this.#callers.act(header, async files => await files.open(inode, flags, loss));
+    const handle = await opening.catch((error: unknown) => {
+      // Removed or renamed over since it was looked up. On ESTALE the kernel walks the path once more, and so finds the
+      // new file; POSIX rename(): a link named new remains visible throughout.
+      throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
+    });
+    if (loss) await this.#cache.dropPrivileges(inode);
+    return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
+  }
+
+  async #read(bytes: Buffer): Promise<Payload> {
+    const offset = readU64(bytes, BODY + 8);
+    return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16));
+  }
+
+  async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const size = bytes.readUInt32LE(BODY + 16);
+    const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
+    const offset = sizeOf(readU64(bytes, BODY + 8));
+    // A page that is written back late has its place; its request has no flags of open(2).
+    const isAppend = (bytes.readUInt32LE(BODY + 32) & O_APPEND) !== 0;
+    const kills = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
+    const privilegeLoss = kills ? await this.#callers.privilegeLoss(header, header.inode, kills) : undefined;
+    const options = { isAppend, privilegeLoss };
+    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, options);
+    if (privilegeLoss) await this.#cache.dropPrivileges(header.inode);
+    return [sizeOut(written)];
+  }
+
+  /** fuse_lseek_in; the other kinds of lseek(2) the kernel answers itself. */
+  async #lseek(bytes: Buffer): Promise<Payload> {
+    const whence = bytes.readUInt32LE(BODY + 16);
+    if (whence !== SEEK_DATA && whence !== SEEK_HOLE) {
+      throw new DfsError('EINVAL', 'lseek(2) asks for data or for holes');
+    }
+    const offset = readU64(bytes, BODY + 8);
+    // A negative one arrives as a very large one.
+    if (!Number.isSafeInteger(offset)) throw new DfsError('ENXIO', 'the offset is beyond every file');
+    const wanted = whence === SEEK_DATA ? 'data' : 'hole';
+    const found = Buffer.alloc(8);
+    writeU64(found, await this.#fileSystem.seek(handleOf(bytes), offset, wanted), 0);
+    return [found];
+  }
+
+  /** fuse_fallocate_in */
+  async #fallocate(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const offset = sizeOf(readU64(bytes, BODY + 8));
+    const length = sizeOf(readU64(bytes, BODY + 16));
+    const mode = bytes.readUInt32LE(BODY + 24);
+    // No flag tells here what the kernel leaves to us (fuse_file_fallocate, FUSE_HANDLE_KILLPRIV_V2).
+    const loss = await this.#callers.privilegeLoss(header, header.inode, header.uid !== 0);
+    await this.#fileSystem.fallocate(handleOf(bytes), mode, offset, length, loss);
+    if (loss) await this.#cache.dropPrivileges(header.inode);
+    return NOTHING;
+  }
+
+  /** fuse_copy_file_range_in */
+  async #copyFileRange(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const [offset, target, targetOffset, length] = [8, 24, 32, 40].map(at =>
+      sizeOf(readU64(bytes, BODY + at)),
+    );
+    assert(
+      offset !== undefined && target !== undefined && targetOffset !== undefined && length !== undefined,
+      'four fields were read',
+    );
+    // The answer has 32 bits for the count.
+    const wanted = Math.min(length, MAX_COPY_BYTES);
+    const targetInode = readU64(bytes, BODY + 16);
+    const loss = await this.#callers.privilegeLoss(header, targetInode, header.uid !== 0);
+    const source = handleOf(bytes);
+    const copied = await this.#fileSystem.copyRange(source, offset, target, targetOffset, wanted, loss);
+    if (loss) await this.#cache.dropPrivileges(targetInode);
+    return [sizeOut(copied)];
+  }
+
+  async #release(bytes: Buffer): Promise<Payload> {
+    const hasFlock = (bytes.readUInt32LE(BODY + 12) & RELEASE_FLOCK_UNLOCK) !== 0;
+    const owner = hasFlock ? readOwner(bytes, BODY + 16) : undefined;
+    return await done(this.#fileSystem.release(handleOf(bytes), owner));
+  }
+
+  async #getlk(bytes: Buffer): Promise<Payload> {
+    const { handle, lock } = readLock(bytes);
+    return [encodeLock(await this.#fileSystem.testLock(handle, lock))];
+  }
+
+  async #setlk(
+    { inode }: RequestHeader,
+    bytes: Buffer,
+    wait: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Payload> {
+    const { handle, isUnlock, lock } = readLock(bytes);
+    if (isUnlock) return await done(this.#fileSystem.unlock(handle, lock));
+    await this.#fileSystem.lock(handle, lock, wait, signal);
+    // Size and times tell the kernel whether the pages that it keeps are those that the last holder left.
+    this.#cache.doubt(inode);
+    return NOTHING;
+  }
+}

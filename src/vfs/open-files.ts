@@ -1,0 +1,404 @@
+/** What is open through one client: the handles, the files behind them, and what is done by handle (see FileSystem). */
+import { constants } from 'node:fs';
+import { LRUCache } from 'lru-cache';
+import pLimit from 'p-limit';
+import type { Revocation } from '../client/cache-lease.js';
+import type { Client } from '../client/client.js';
+import { ExtentMap } from '../client/extent-map.js';
+import type { Timer } from '../platform/clock.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import type { Payload } from '../protocol/frame.js';
+import { clone, fallocate, statfs } from '../protocol/metadata-commands.js';
+import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
+import { BlockPool } from './block-pool.js';
+import { DirtyBudget } from './dirty-budget.js';
+import { FallocateFlag, type FileHandle, type FileLock, type WriteOptions } from './file-system.js';
+import type { WriterSurroundings } from './file-writer.js';
+import { OpenFile } from './open-file.js';
+import { ReadAhead } from './read-ahead.js';
+import type { VfsOptions } from './vfs-options.js';
+
+/** Chunks being stored at once: enough to keep every node and both directions of the network busy. */
+const STORES_AT_ONCE = 8;
+/** Written data does not wait longer than this before it is sent, whether or not a chunk is full. */
+const MAX_DIRTY_AGE_MS = 500;
+const DIRTY_CHECK_MS = 250;
+/** Files whose extents are remembered after they are closed. */
+const REMEMBERED_FILES = 4096;
+
+interface Handle {
+  readonly file: OpenFile;
+  readonly flags: number;
+  readonly readAhead: ReadAhead;
+  /** Failures of the file that this handle has been told of, or that are older than it. */
+  toldFailures: number;
+  /** Others may have had a lock of this client on the file: what the handle's user believes of it may be false. */
+  hasLostLock: boolean;
+}
+
+export class OpenFiles {
+  readonly #client: Client;
+  readonly #options: VfsOptions;
+  readonly #shared: WriterSurroundings;
+  /** handle → the open file behind it */
+  readonly #handles = new Map<FileHandle, Handle>();
+  /** inode → the file, while any handle has it open */
+  readonly #files = new Map<number, OpenFile>();
+  /** inode → its extents, as far as known */
+  readonly #extents = new LRUCache<number, ExtentMap>({ max: REMEMBERED_FILES });
+  /** Files that are being given back. */
+  readonly #releasing = new Set<Promise<void>>();
+  /** inode → flocks on it that are being released, which close(2) does not wait for */
+  readonly #flocksGoing = new Map<number, Promise<unknown>>();
+  #nextHandle = 1;
+  #dirtyTimer: Timer | undefined;
+  #isClosed = false;
+
+  /** @param onDisplaced told of an inode when written bytes are not where they were shown */
+  constructor(client: Client, options: VfsOptions, onDisplaced: (inode: number) => void) {
+    this.#client = client;
+    this.#options = options;
+    this.#shared = {
+      client,
+      budget: new DirtyBudget(options.dirtyBytes, () => this.#sealAll(0)),
+      pool: new BlockPool(options.dirtyBytes),
+      clock: options.clock,
+      goal: options.goal,
+      chunkBytes: options.chunkBytes,
+      storeLimit: pLimit(STORES_AT_ONCE),
+      onDisplaced,
+    };
+    client.session.lease.addKeeper({
+      drop: async revocation => this.#drop(revocation),
+      dropAll: async () => {
+        for (const file of this.#files.values()) file.mayBeStale();
+        this.#extents.forEach(extents => extents.clear());
+      },
+    });
+    client.session.onLocksLost = inodes => this.#loseLocks(inodes);
+    client.session.onSessionLost = () => this.#loseSession();
+    this.#scheduleDirtyCheck();
+  }
+
+  /** The file, while any handle has it open. */
+  get(inode: number): OpenFile | undefined {
+    return this.#files.get(inode);
+  }
+
+  /** What was written through this client, and nobody else knows yet, shown in the attributes. */
+  present(attributes: Attributes): Attributes {
+    return this.#files.get(attributes.inode)?.present(attributes) ?? attributes;
+  }
+
+  /** The inode has no name left: unless it is open, nobody will want its extents. */
+  forget(inode: number): void {
+    if (!this.#files.has(inode)) this.#extents.delete(inode);
+  }
+
+  /**
+   * A handle on a file that the session has open.
+   * @param flags those of open(2)
+   * @param isNew the file was made just now, and so has no content
+   */
+  add(attributes: Attributes, flags: number, isNew = false): FileHandle {
+    const { inode } = attributes;
+    let file = this.#files.get(inode);
+    if (!file) {
+      const extents = this.#extents.get(inode) ?? new ExtentMap();
+      this.#extents.set(inode, extents);
+      file = new OpenFile(attributes, isNew, extents, this.#shared);
+      this.#files.set(inode, file);
+    }
+    file.note(attributes);
+    file.handles += 1;
+    const handle = this.#takeNumber();
+    this.#handles.set(handle, {
+      file,
+      flags,
+      readAhead: new ReadAhead(this.#options.readAheadBytes),
+      toldFailures: file.failures,
+      hasLostLock: false,
+    });
+    return handle;
+  }
+
+  inodeOf(handle: FileHandle): number {
+    return this.#handle(handle).file.inode;
+  }
+
+  async read(handle: FileHandle, offset: number, length: number): Promise<Payload> {
+    const { file, readAhead, flags } = this.#usableHandle(handle);
+    if (accessMode(flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
+    return await file.read(readAhead, offset, length);
+  }
+
+  async write(
+    handle: FileHandle,
+    offset: number,
+    data: Uint8Array,
+    { isAppend, privilegeLoss }: WriteOptions = {},
+  ): Promise<number> {
+    const open = this.#usableHandle(handle);
+    if (accessMode(open.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
+    this.#tellFailure(open);
+    const isAtEnd = isAppend ?? (open.flags & constants.O_APPEND) !== 0;
+    if (isAtEnd) await open.file.append(offset, data, privilegeLoss);
+    else await open.file.write(offset, data, privilegeLoss);
+    return data.length;
+  }
+
+  async seek(handle: FileHandle, offset: number, wanted: 'data' | 'hole'): Promise<number> {
+    return await this.#usableHandle(handle).file.seek(offset, wanted);
+  }
+
+  async fallocate(
+    handle: FileHandle,
+    mode: number,
+    offset: number,
+    length: number,
+    privilegeLoss?: PrivilegeLoss,
+  ): Promise<void> {
+    const { file, flags } = this.#usableHandle(handle);
+    if (accessMode(flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
+    const { keepSize, punchHole, zeroRange } = FallocateFlag;
+    const zero = (mode & (punchHole | zeroRange)) !== 0;
+    const isHole = (mode & punchHole) !== 0;
+    const isKnown = (mode & ~(keepSize | punchHole | zeroRange)) === 0;
+    // fallocate(2): FALLOC_FL_PUNCH_HOLE goes with FALLOC_FL_KEEP_SIZE, and with nothing else.
+    if (!isKnown || (isHole && mode !== (punchHole | keepSize))) {
+      throw new DfsError('EOPNOTSUPP', `fallocate(2) with mode ${mode} is not known here`);
+    }
+    if (!zero && length > (await this.#client.session.ask(statfs, {})).freeBytes) {
+      throw new DfsError('ENOSPC', `the data nodes do not have ${length} bytes`);
+    }
+    await file.flush();
+    const request = {
+      inode: file.inode,
+      offset,
+      length,
+      zero,
+      keepSize: (mode & keepSize) !== 0,
+      ...(privilegeLoss ? { privilegeLoss } : {}),
+    };
+    const { attributes } = await this.#client.session.execute(fallocate, request);
+    file.note(attributes);
+  }
+
+  async copyRange(
+    source: FileHandle,
+    offset: number,
+    target: FileHandle,
+    targetOffset: number,
+    length: number,
+    privilegeLoss?: PrivilegeLoss,
+  ): Promise<number> {
+    const from = this.#usableHandle(source);
+    const to = this.#usableHandle(target);
+    if (accessMode(from.flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
+    if (accessMode(to.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
+    await Promise.all([from.file.flush(), to.file.flush()]);
+    const request = {
+      source: from.file.inode,
+      offset,
+      length,
+      target: to.file.inode,
+      targetOffset,
+      ...(privilegeLoss ? { privilegeLoss } : {}),
+    };
+    const { attributes, copied } = await this.#client.session.execute(clone, request);
+    to.file.note(attributes);
+    return copied;
+  }
+
+  async flush(handle: FileHandle, lockOwner?: string): Promise<void> {
+    const open = this.#handle(handle);
+    await open.file.flush();
+    if (lockOwner !== undefined) await this.#client.locks.unlock(open.file.inode, 'posix', lockOwner);
+    this.#tellFailure(open);
+  }
+
+  async fsync(handle: FileHandle): Promise<void> {
+    const open = this.#usableHandle(handle);
+    await open.file.fsync();
+    this.#tellFailure(open);
+  }
+
+  async release(handle: FileHandle, flockOwner?: string): Promise<void> {
+    const { file } = this.#handle(handle);
+    this.#handles.delete(handle);
+    const releasing = this.#release(file, flockOwner);
+    this.#releasing.add(releasing);
+    try {
+      await releasing;
+    } finally {
+      this.#releasing.delete(releasing);
+    }
+  }
+
+  async lock(handle: FileHandle, lock: FileLock, wait: boolean, signal?: AbortSignal): Promise<void> {
+    const { file } = this.#usableHandle(handle);
+    const { inode } = file;
+    // A write lock that becomes a read lock lets others read.
+    if (lock.type === 'read') await file.flush();
+    await this.#flocksGoing.get(inode);
+    await this.#client.locks.lock({ inode, ...lock }, wait, signal);
+    try {
+      // What others wrote while they had the lock is to be seen from here on.
+      await this.#client.session.getattr(inode);
+    } catch (error) {
+      await this.#client.locks.unlock(inode, lock.kind, lock.owner, lock.start, lock.end);
+      throw error;
+    }
+  }
+
+  async unlock(
+    handle: FileHandle,
+    { kind, owner, start, end }: Omit<FileLock, 'type' | 'pid'>,
+  ): Promise<void> {
+    const { file } = this.#handle(handle);
+    await file.flush();
+    await this.#client.locks.unlock(file.inode, kind, owner, start, end);
+  }
+
+  async testLock(handle: FileHandle, lock: FileLock): Promise<FileLock | undefined> {
+    const { inode } = this.#handle(handle).file;
+    await this.#flocksGoing.get(inode);
+    return await this.#client.locks.test({ inode, ...lock });
+  }
+
+  /**
+   * As fsync on every file, but all at once.
+   * @throws the first failure, after all were tried
+   */
+  async syncAll(): Promise<void> {
+    const synced = await Promise.allSettled([...this.#files.values()].map(async file => await file.fsync()));
+    const failure = synced.find(result => result.status === 'rejected');
+    if (failure) throw toDfsError(failure.reason);
+  }
+
+  /** Gives every handle back, whose data are committed. Rejects with the first failure, but leaves none out. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#dirtyTimer?.cancel();
+    // All at once, so that a server that is away is waited for once.
+    const released = await Promise.allSettled(
+      [...this.#handles].map(async ([number, open]) => {
+        await this.release(number);
+        this.#tellFailure(open);
+      }),
+    );
+    await Promise.allSettled(this.#releasing);
+    const failure = released.find(result => result.status === 'rejected');
+    if (failure) throw toDfsError(failure.reason);
+  }
+
+  async #release(file: OpenFile, flockOwner: string | undefined): Promise<void> {
+    if (flockOwner === undefined) await file.flush();
+    else await this.#releaseFlock(file, flockOwner);
+    file.handles -= 1;
+    if (file.handles === 0) {
+      this.#files.delete(file.inode);
+      // Of a lock that was granted while another thread closed the file, nobody else would hear again.
+      await this.#client.locks.unlockAll(file.inode);
+    }
+    await this.#client.session.release(file.inode);
+  }
+
+  async #releaseFlock(file: OpenFile, owner: string): Promise<void> {
+    const { inode } = file;
+    const earlier = this.#flocksGoing.get(inode);
+    const going = (async () => {
+      await earlier;
+      await file.flush();
+      await this.#client.locks.unlock(inode, 'flock', owner);
+    })();
+    // Who locks next only wants it to be over; whoever gives the file back hears what went wrong.
+    const over = going.catch(() => undefined);
+    this.#flocksGoing.set(inode, over);
+    try {
+      await going;
+    } finally {
+      if (this.#flocksGoing.get(inode) === over) this.#flocksGoing.delete(inode);
+    }
+  }
+
+  /** Handles fit 31 bits, which is what libfuse's callers keep them in. */
+  #takeNumber(): FileHandle {
+    do {
+      this.#nextHandle = this.#nextHandle >= 0x7fff_ffff ? 1 : this.#nextHandle + 1;
+    } while (this.#handles.has(this.#nextHandle));
+    return this.#nextHandle;
+  }
+
+  #handle(handle: FileHandle): Handle {
+    const open = this.#handles.get(handle);
+    if (!open) throw new DfsError('EBADF', `no file is open as ${handle}`);
+    return open;
+  }
+
+  /** EIO when the handle is from before a lock was lost. */
+  #usableHandle(handle: FileHandle): Handle {
+    const open = this.#handle(handle);
+    if (open.hasLostLock) throw lostLock();
+    return open;
+  }
+
+  /** Another client changed these. */
+  #drop(revocation: Revocation): void {
+    for (const { inode, version } of revocation.inodes) {
+      this.#files.get(inode)?.mayBeStale();
+      // A reply that tells an older version is not taken over any more.
+      this.#extents.get(inode)?.overtake(version);
+    }
+  }
+
+  /** Others have gone on without this client: what it has not committed must not be put on top of what they did. */
+  #loseSession(): void {
+    const reason = new DfsError(
+      'EIO',
+      'the metadata server gave this client up, which was away for too long',
+    );
+    for (const file of this.#files.values()) file.abandonWrites(reason);
+  }
+
+  #loseLocks(inodes: readonly number[]): void {
+    const lost = new Set(inodes);
+    for (const open of this.#handles.values()) {
+      if (!lost.has(open.file.inode)) continue;
+      open.hasLostLock = true;
+      open.file.abandonWrites(lostLock());
+    }
+  }
+
+  /** An error of a write that was already taken is told once to each handle, as fsync(2) has it. */
+  #tellFailure(open: Handle): void {
+    if (open.toldFailures === open.file.failures) return;
+    open.toldFailures = open.file.failures;
+    throw open.file.lastFailure ?? new DfsError('EIO', 'an earlier write failed');
+  }
+
+  #sealAll(ageMs: number): void {
+    for (const file of this.#files.values()) file.sealOlderThan(ageMs);
+  }
+
+  #scheduleDirtyCheck(): void {
+    const check = (): void => {
+      this.#sealAll(MAX_DIRTY_AGE_MS);
+      if (!this.#isClosed) this.#scheduleDirtyCheck();
+    };
+    this.#dirtyTimer = this.#options.clock.setTimer(DIRTY_CHECK_MS, check, true);
+  }
+}
+
+/** O_RDONLY, O_WRONLY or O_RDWR of the flags of open(2). */
+export function accessMode(flags: number): number {
+  return flags & (constants.O_RDONLY | constants.O_WRONLY | constants.O_RDWR);
+}
+
+function lostLock(): DfsError {
+  return new DfsError(
+    'EIO',
+    'this client was away for so long that its lock on the file was given to others; open the file anew',
+  );
+}
