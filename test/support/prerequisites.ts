@@ -1,5 +1,6 @@
 /**
- * What the tests need of the system besides Node and npm. Run before them (package.json, "pretest"): as root on Debian
+ * What the tests need of the system besides Node and npm; with the argument `programs`, also what those in test/programs
+ * need. Run before them (package.json): as root on Debian
  * and its kin it installs what is missing; otherwise it says what to install, and exits with 1.
  */
 import { execFileSync } from 'node:child_process';
@@ -40,6 +41,17 @@ const PREREQUISITES: readonly Prerequisite[] = [
     isThere: () => hasProgram('setfacl') && hasProgram('getfacl'),
   },
 ];
+/** What only the real programs (test/programs) need: themselves. */
+const PROGRAMS: readonly Prerequisite[] = [
+  { what: 'git', debianPackage: 'git', isThere: () => hasProgram('git') },
+  { what: 'rsync', debianPackage: 'rsync', isThere: () => hasProgram('rsync') },
+  { what: 'setfattr and getfattr', debianPackage: 'attr', isThere: () => hasProgram('setfattr') },
+  {
+    what: 'PostgreSQL with pgbench',
+    debianPackage: 'postgresql',
+    isThere: () => existsSync('/usr/lib/postgresql'),
+  },
+];
 const FUSE_DEVICE = '/dev/fuse';
 /** Not in everybody's PATH. */
 const SYSTEM_DIRECTORIES = ['/usr/sbin', '/sbin'];
@@ -67,7 +79,8 @@ function output(program: string, parameters: readonly string[]): string {
 }
 
 function missing(): Prerequisite[] {
-  return PREREQUISITES.filter(({ isThere }) => !isThere());
+  const wanted = process.argv.includes('programs') ? [...PREREQUISITES, ...PROGRAMS] : PREREQUISITES;
+  return wanted.filter(({ isThere }) => !isThere());
 }
 
 function say(text: string): void {

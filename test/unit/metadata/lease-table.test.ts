@@ -1,0 +1,157 @@
+/** DESIGN decision 5, the server's side: who may have cached what changed is told, and waited for. */
+import t from 'tap';
+import { ChangeTrace } from '../../../src/metadata/leases/change-trace.js';
+import type { Revocation } from '../../../src/metadata/leases/lease-holder.js';
+import { LeaseTable } from '../../../src/metadata/leases/lease-table.js';
+import { LEASE_MARGIN_MS, LEASE_MS } from '../../../src/protocol/limits.js';
+import { LOG } from './support/harness.js';
+import { ManualClock } from './support/manual-clock.js';
+
+const WRITER = 1;
+const READER = 2;
+const FILE = 10;
+const DIRECTORY = 11;
+
+/** A lease table, what its sessions were told, and who was fenced. */
+class Fixture {
+  readonly clock = new ManualClock();
+  readonly fenced: number[] = [];
+  readonly table = new LeaseTable(this.clock, LOG, async session => {
+    this.fenced.push(session);
+    this.table.end(session);
+  });
+  readonly told: Revocation[] = [];
+  /** Lets the reader answer what it was told. */
+  answer: () => void = () => undefined;
+
+  /** The reader caches, and read these. */
+  read(...inodes: number[]): void {
+    this.table.renew(READER);
+    this.table.connect(
+      READER,
+      async revocation => {
+        this.told.push(revocation);
+        await new Promise<void>(resolve => (this.answer = resolve));
+      },
+      false,
+    );
+    for (const inode of inodes) this.table.reader(READER)?.(inode);
+  }
+
+  /** A change by the writer. */
+  change(inode: number, names: string[] = []): Promise<unknown> | undefined {
+    const trace = new ChangeTrace();
+    if (names.length === 0) trace.gone(inode);
+    for (const name of names) trace.name(inode, Buffer.from(name));
+    return this.table.revoke(WRITER, trace);
+  }
+}
+
+async function turn(): Promise<void> {
+  await new Promise(resolve => {
+    setImmediate(resolve);
+  });
+}
+
+/** Whether the promise has resolved. */
+async function isOver(promise: Promise<unknown> | undefined): Promise<boolean> {
+  let over = false;
+  void promise?.then(() => (over = true));
+  await turn();
+  return over;
+}
+
+t.test('a change waits until who read it has dropped it, and for nobody else', async t => {
+  const fixture = new Fixture();
+  fixture.read(FILE);
+  t.equal(fixture.change(DIRECTORY, ['other']), undefined, 'nobody read the directory');
+  const waiting = fixture.change(FILE);
+  await turn();
+  t.same(
+    fixture.told.map(({ inodes }) => inodes.map(({ inode }) => inode)),
+    [[FILE]],
+  );
+  t.notOk(await isOver(waiting), 'it waits');
+  t.ok(fixture.change(FILE), 'the next change of the same inode waits for the same answer');
+  fixture.answer();
+  t.ok(await isOver(waiting));
+  t.equal(fixture.change(FILE), undefined, 'who dropped it is not told again');
+});
+
+t.test('a session is not told of what it changed itself', async t => {
+  const fixture = new Fixture();
+  fixture.read(FILE);
+  const trace = new ChangeTrace();
+  trace.gone(FILE);
+  t.equal(fixture.table.revoke(READER, trace), undefined);
+});
+
+t.test('names are told one by one, and who goes on reading is told again', async t => {
+  const fixture = new Fixture();
+  fixture.read(DIRECTORY);
+  void fixture.change(DIRECTORY, ['a', 'b']);
+  await turn();
+  const [told] = fixture.told;
+  t.same(
+    told?.names.map(({ name }) => Buffer.from(name).toString()),
+    ['a', 'b'],
+  );
+  fixture.answer();
+  await turn();
+  fixture.table.reader(READER)?.(DIRECTORY);
+  t.ok(fixture.change(DIRECTORY, ['c']));
+});
+
+t.test('who does not answer is waited for until its lease has run out, and then fenced', async t => {
+  const fixture = new Fixture();
+  fixture.read(FILE);
+  const waiting = fixture.change(FILE);
+  await turn();
+  fixture.clock.advance(LEASE_MS);
+  t.equal(fixture.table.renew(READER), 0, 'its lease is not renewed while it owes an answer');
+  t.notOk(await isOver(waiting), 'by its own clock the lease may still be alive');
+  fixture.clock.advance(LEASE_MARGIN_MS + 1);
+  t.ok(await isOver(waiting));
+  t.same(fixture.fenced, [READER]);
+  t.notOk(fixture.table.isHolder(READER));
+});
+
+t.test('after a restart whoever cached before counts as caching everything, until it is back', async t => {
+  const fixture = new Fixture();
+  fixture.table.presume(READER);
+  const waiting = fixture.change(FILE);
+  t.ok(waiting, 'nobody knows what it cached');
+  t.notOk(await isOver(waiting));
+  fixture.table.connect(
+    READER,
+    async revocation => {
+      fixture.told.push(revocation);
+    },
+    true,
+  );
+  t.ok(await isOver(waiting));
+  t.ok(fixture.told.some(({ everything }) => everything));
+});
+
+t.test('a request that is answered from memory waits for every message under way', async t => {
+  const fixture = new Fixture();
+  fixture.read(FILE);
+  void fixture.change(FILE);
+  const repeated = new ChangeTrace();
+  repeated.isRepeated = true;
+  const waiting = fixture.table.revoke(WRITER, repeated);
+  await turn();
+  t.notOk(await isOver(waiting));
+  fixture.answer();
+  t.ok(await isOver(waiting));
+});
+
+t.test('a session that reads more than may be noted drops everything', async t => {
+  const fixture = new Fixture();
+  fixture.read();
+  const read = fixture.table.reader(READER);
+  for (let inode = 100; inode < 100 + 1_100_000; inode += 1) read?.(inode);
+  await turn();
+  t.ok(fixture.told.some(({ everything }) => everything));
+  t.ok(fixture.change(100), 'and until it has, every change waits for it');
+});
