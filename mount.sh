@@ -450,11 +450,12 @@ detach() {
 
 # Takes away what killed mount daemons left at PATH.
 detach_dead_mounts() {
-  local round
+  local round answer
   for round in 1 2 3 4 5; do
     is_dead_mount "$1" || return 0
     ((round > 1)) || say "Detaching $1, whose mount daemon is gone"
-    detach "$1"
+    # The guard that the daemon left may be quicker.
+    answer=$(detach "$1" 2>&1) || is_unmounted "$1" || fail "cannot detach $1: $answer"
   done
 }
 
