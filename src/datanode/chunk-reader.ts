@@ -70,6 +70,16 @@ export class ChunkReader {
     return this.#tables.get(chunk) ?? this.#checkHead(chunk, at, await this.#bytes(chunk, at, 0, headBytes));
   }
 
+  /** Whose bytes these were, and where in the file the first one stood, when they were written. */
+  async hints(
+    chunk: number,
+    at: ChunkLocation,
+  ): Promise<{ readonly inode: number; readonly fileOffset: number }> {
+    const header = decodeRecordHeader(await this.#bytes(chunk, at, 0, RECORD_HEADER_BYTES), at);
+    if (!header || header.chunk !== chunk) throw damaged(chunk, at, 'its header is not as it was written');
+    return { inode: header.inode, fileOffset: header.fileOffset };
+  }
+
   /** Forgets a chunk that is gone, so that one of the same id is not read with its checksums. */
   forget(chunk: number): void {
     this.#tables.delete(chunk);

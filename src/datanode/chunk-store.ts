@@ -173,6 +173,25 @@ export class ChunkStore {
     });
   }
 
+  /** Whether the chunk is here. */
+  has(chunk: number): boolean {
+    return this.#index.find(chunk) !== undefined;
+  }
+
+  /** The ids of all chunks that are here, ascending. */
+  chunkIds(): Float64Array {
+    return this.#index.chunkIds();
+  }
+
+  /** A chunk with what belongs to it, as it was stored. ENOENT, EIO as for `read`. */
+  async readWhole(chunk: number): Promise<Omit<NewChunk, 'chunk'>> {
+    const at = this.#index.find(chunk);
+    if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
+    const { bytes, checksums } = await this.read(chunk, 0, at.length);
+    const { inode, fileOffset } = await this.#reader.hints(chunk, this.#index.find(chunk) ?? at);
+    return { inode, fileOffset, length: bytes.length, table: checksums, payload: [bytes] };
+  }
+
   /** What was stored or dropped before this call is on stable storage when it returns; EIO if that cannot be had. */
   async sync(): Promise<void> {
     await this.#log.sync();

@@ -7,9 +7,10 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { matchesChecksums } from '../protocol/checksum.js';
-import { info, read, syncChunks, write, type NodeInfo } from '../protocol/datanode-commands.js';
+import { info, read, replicate, syncChunks, write, type NodeInfo } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
+import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/connection.js';
 import { RpcServer } from '../rpc/server.js';
 import { ChunkStore } from './chunk-store.js';
@@ -29,6 +30,8 @@ export interface DataNodeOptions {
   readonly port: number;
   /** The host that others are told; default: the one it listens on. */
   readonly advertise?: string | undefined;
+  /** What fails together with this node, e.g. its rack; default: its host. */
+  readonly domain?: string | undefined;
   /** The cluster's shared key. */
   readonly key?: Uint8Array | undefined;
   readonly network: Network;
@@ -133,10 +136,17 @@ export class DataNode {
       key,
       metadata,
       id: identity.id,
+      domain: this.#options.domain ?? '',
       cluster: () => this.#identity?.cluster ?? '',
       report: async () => ({ ...(await store.space()), chunks: store.chunkCount }),
       onRegistered: async registration => await this.#takeRegistration(registration),
       drop: async chunks => await store.drop(chunks),
+      chunkIds: () => store.chunkIds(),
+      has: chunk => store.has(chunk),
+      routes: new Routes().on(replicate, async ({ grant, to }) => {
+        await this.#answer(this.#replicate(grant, to));
+        return {};
+      }),
     });
     this.#link = link;
     const localHost = await link.connect();
@@ -240,6 +250,17 @@ export class DataNode {
     if (durable) await store.sync();
     const { stored, failed } = await forwarded;
     return { stored: [node, ...stored], failed };
+  }
+
+  /** Copies a chunk of this node to another one, as its writer would have done. */
+  async #replicate(grant: Grant, to: NodeAddress): Promise<void> {
+    const store = this.#openStore();
+    if (!this.#pipeline) throw new DfsError('EAGAIN', 'this data node has not started yet');
+    const { payload, table, inode, fileOffset } = await store.readWhole(grant.chunk);
+    const request = { grant, checksums: table, inode, fileOffset, forward: [to], durable: true };
+    const { failed } = await this.#pipeline.forward(request, payload);
+    const [failure] = failed;
+    if (failure) throw new DfsError('EIO', `data node ${failure.node} did not take it: ${failure.reason}`);
   }
 
   async #info(): Promise<NodeInfo> {

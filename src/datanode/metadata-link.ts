@@ -15,12 +15,15 @@ import { DfsError, toDfsError } from '../protocol/errors.js';
 import { HEARTBEAT_MS, MAX_DROPS } from '../protocol/limits.js';
 import { heartbeat, reg } from '../protocol/metadata-commands.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
-import type { RpcConnection } from '../rpc/connection.js';
+import type { Routes, RpcConnection } from '../rpc/connection.js';
 import type { NodeSpace } from './free-space.js';
+import { reportInventory } from './inventory-report.js';
 
 /** How long a start waits for the metadata server. */
 const START_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 5000;
+/** How often everything is reported, besides at each registration. */
+const INVENTORY_MS = 86_400_000;
 
 /** What the node tells about itself. */
 export interface NodeReport extends NodeSpace {
@@ -46,8 +49,15 @@ export interface MetadataLinkOptions {
   readonly id: string;
   /** The cluster it belongs to now; empty for none yet. */
   readonly cluster: () => string;
+  /** What fails together with this node; empty for its host. */
+  readonly domain: string;
   readonly report: () => Promise<NodeReport>;
   readonly onRegistered: (registration: Registration) => Promise<void>;
+  /** Every chunk on this node, ascending, and whether one is here. */
+  readonly chunkIds: () => Float64Array;
+  readonly has: (chunk: number) => boolean;
+  /** What the metadata server may order on the node's own connection. */
+  readonly routes: Routes;
   /** Drops chunks; resolves when they are gone for good. */
   readonly drop: (chunks: readonly number[]) => Promise<void>;
 }
@@ -64,6 +74,9 @@ export class MetadataLink {
   /** Chunks that are gone, which the metadata server does not know yet. */
   readonly #dropped = new Set<number>();
   #beating: Promise<void> | undefined;
+  #inventory: Promise<void> = Promise.resolve();
+  /** Monotonic ms at which the last inventory began. */
+  #inventoryMs = 0;
   #pause: { readonly timer: Timer; readonly end: () => void } | undefined;
   #isClosed = false;
   /** The last trouble that was logged, so that an hour without the server is not 3600 lines. */
@@ -108,15 +121,16 @@ export class MetadataLink {
     this.#pause?.timer.cancel();
     this.#pause?.end();
     await this.#beating;
+    await this.#inventory;
   }
 
   async #register(connection: RpcConnection): Promise<void> {
-    const { id, report, cluster, onRegistered, log } = this.#options;
+    const { id, domain, report, cluster, onRegistered, log } = this.#options;
     const advertised = this.#advertised;
     if (!advertised) throw new DfsError('EINVAL', 'the node does not listen yet');
     const { reply } = await connection.call(
       reg,
-      { id, cluster: cluster(), ...advertised, ...(await report()) },
+      { id, cluster: cluster(), domain, ...advertised, ...(await report()) },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     if (reply.result === 'NAK') {
@@ -127,6 +141,28 @@ export class MetadataLink {
     this.#node = node;
     this.#registeredOn = connection;
     log.info({ node, result: reply.result, cluster: reply.cluster }, 'registered');
+    this.#takeInventory(connection);
+  }
+
+  /** At registration and once a day; never two at once. */
+  #takeInventory(connection: RpcConnection): void {
+    this.#inventoryMs = this.#options.clock.monotonicMs();
+    this.#inventory = this.#runInventory(this.#inventory, connection);
+  }
+
+  /** Never rejects. */
+  async #runInventory(earlier: Promise<void>, connection: RpcConnection): Promise<void> {
+    const { id, chunkIds, has, log } = this.#options;
+    await earlier;
+    if (this.#isClosed || connection !== this.#registeredOn) return;
+    try {
+      const chunks = chunkIds();
+      await reportInventory({ connection, node: this.#node, id, chunks, has });
+      log.info({ chunks: chunks.length }, 'the metadata server knows what is here');
+    } catch (error) {
+      // The next registration, at the latest, brings the next one.
+      if (!this.#isClosed) log.warn({ reason: toDfsError(error).message }, 'the inventory was not reported');
+    }
   }
 
   /** Never rejects. */
@@ -164,6 +200,7 @@ export class MetadataLink {
       return;
     }
     for (const chunk of dropped) this.#dropped.delete(chunk);
+    if (this.#options.clock.monotonicMs() - this.#inventoryMs > INVENTORY_MS) this.#takeInventory(connection);
     // The order may have been given again before the server knew that it was carried out.
     const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));
     if (drop.length > 0) void this.#drop(drop);

@@ -49,6 +49,12 @@ export const dataNode = defineCommand({
         coerce: parseHost,
         describe: 'host by which others reach it [default: the address it listens on]',
       })
+      .option('domain', {
+        type: 'string',
+        requiresArg: true,
+        describe:
+          'what fails together with it, e.g. rack1; replicas are spread over domains [default: its host]',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -57,7 +63,7 @@ export const dataNode = defineCommand({
         [`${call} 10.0.0.1 9000 /srv/dfs --host 0.0.0.0 --advertise node1.example.org`, 'behind a name'],
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it serves.'),
-  async run({ server, port, datapath, metadataPort, host, advertise, keyFile, logLevel }) {
+  async run({ server, port, datapath, metadataPort, host, advertise, domain, keyFile, logLevel }) {
     const log = createLogger('data-node', logLevel);
     const { DataNode } = await import('../../datanode/data-node.js');
     const node = new DataNode({
@@ -66,6 +72,7 @@ export const dataNode = defineCommand({
       host,
       port,
       advertise,
+      domain,
       key: keyOf(keyFile),
       network: tcpNetwork,
       clock: systemClock,
