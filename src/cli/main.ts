@@ -5,6 +5,7 @@ import { dataNode } from './commands/data-node.js';
 import { ls } from './commands/ls.js';
 import { metaData } from './commands/meta-data.js';
 import { mount } from './commands/mount.js';
+import { fsck } from './commands/fsck.js';
 import { goal } from './commands/goal.js';
 import { node } from './commands/node.js';
 import { nodes } from './commands/nodes.js';
@@ -20,6 +21,7 @@ const COMMANDS: readonly Command[] = [
   copy,
   ls,
   mount,
+  fsck,
   goal,
   status,
   nodes,

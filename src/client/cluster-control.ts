@@ -1,10 +1,13 @@
 /** What a person asks of the cluster as a whole. Every method rejects as a request does: EIO when the server stays away. */
 import {
   drain,
+  fsck,
+  fsckStatus,
   nodes,
   rebalance,
   removenode,
   repairStatus,
+  type FsckStatus,
   type NodeStatus,
   type RepairStatus,
 } from '../protocol/metadata-commands.js';
@@ -35,6 +38,16 @@ export class ClusterControl {
   /** Forgets a lost or drained node; returns how many chunks had a replica there. ENOENT, EBUSY. */
   async removeNode(node: number, force: boolean): Promise<number> {
     return (await this.#session.ask(removenode, { node, force })).chunks;
+  }
+
+  /** Begins a check of everything. EBUSY. */
+  async startFsck(deep: boolean, repair: boolean): Promise<void> {
+    await this.#session.ask(fsck, { deep, repair });
+  }
+
+  /** How far it is, and what it found, from finding number `from` on. */
+  async fsckStatus(from: number): Promise<FsckStatus> {
+    return await this.#session.ask(fsckStatus, { from });
   }
 
   /** Has nodes made equally full, or no more. */

@@ -198,6 +198,11 @@ export class ChunkStore {
     return at.length;
   }
 
+  /** Bytes of all chunks that are here. */
+  payloadBytes(): number {
+    return this.#index.payloadBytes();
+  }
+
   /** Puts a chunk aside for inspection, as it is on the disk, and drops it. */
   async quarantine(chunk: number): Promise<void> {
     const at = this.#index.find(chunk);

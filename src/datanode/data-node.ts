@@ -7,7 +7,15 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { matchesChecksums } from '../protocol/checksum.js';
-import { info, read, replicate, syncChunks, write, type NodeInfo } from '../protocol/datanode-commands.js';
+import {
+  info,
+  read,
+  replicate,
+  syncChunks,
+  verify,
+  write,
+  type NodeInfo,
+} from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
@@ -17,6 +25,7 @@ import { ChunkStore } from './chunk-store.js';
 import { checkGrant } from './grant-check.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
 
@@ -57,6 +66,7 @@ export class DataNode {
   #server: RpcServer | undefined;
   #link: MetadataLink | undefined;
   #scrubber: Scrubber | undefined;
+  #verification: Verification | undefined;
   #advertised = '';
   #grantKey: Uint8Array | undefined;
   /** Requests that are being answered. */
@@ -116,6 +126,7 @@ export class DataNode {
     });
     await this.#server?.close();
     await this.#scrubber?.close();
+    await this.#verification?.close();
     this.#pipeline?.close();
     await this.#store?.close();
     this.#lock?.release();
@@ -151,12 +162,24 @@ export class DataNode {
       has: chunk => store.has(chunk),
       troubles: store.troubles,
       quarantine: async chunk => await store.quarantine(chunk),
-      routes: new Routes().on(replicate, async ({ grant, to }) => {
-        await this.#answer(this.#replicate(grant, to));
-        return {};
-      }),
+      routes: new Routes()
+        .on(replicate, async ({ grant, to }) => {
+          await this.#answer(this.#replicate(grant, to));
+          return {};
+        })
+        .on(
+          verify,
+          async order =>
+            this.#verification?.order(order) ?? { isRunning: false, doneBytes: 0, totalBytes: 0 },
+        ),
     });
     this.#link = link;
+    this.#verification = new Verification({
+      reportInventory: async () => await link.reportInventory(),
+      chunkIds: () => store.chunkIds(),
+      totalBytes: () => store.payloadBytes(),
+      verify: async chunk => await store.verify(chunk),
+    });
     const localHost = await link.connect();
     this.#refuseIfClosing();
     const listenHost = host ?? localHost;

@@ -149,6 +149,12 @@ export class MetadataLink {
     this.#takeInventory(connection);
   }
 
+  /** Tells what is here, now. Resolves when the metadata server knows, or cannot be told. */
+  async reportInventory(): Promise<void> {
+    if (this.#registeredOn) this.#takeInventory(this.#registeredOn);
+    await this.#inventory;
+  }
+
   /** At registration and once a day; never two at once. */
   #takeInventory(connection: RpcConnection): void {
     this.#inventoryMs = this.#options.clock.monotonicMs();

@@ -66,6 +66,16 @@ export class SegmentIndex {
     return Float64Array.from(this.#chunks.ids(({ length }) => length > 0)).sort();
   }
 
+  /** Payload bytes of all chunks that can be read. */
+  payloadBytes(): number {
+    let bytes = 0;
+    this.#chunks.ids(({ length }) => {
+      bytes += length;
+      return false;
+    });
+    return bytes;
+  }
+
   usageOf(segment: number): Readonly<Usage> {
     return this.#usage.get(segment) ?? NO_USAGE;
   }

@@ -3,13 +3,15 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
-import type { RequestOf } from '../protocol/command.js';
-import type { replicate } from '../protocol/datanode-commands.js';
+import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import type { replicate, verify } from '../protocol/datanode-commands.js';
 import { DfsError } from '../protocol/errors.js';
-import type { Changed, RepairStatus } from '../protocol/metadata-commands.js';
+import type { Changed, FsckStatus, RepairStatus } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
+import { DamageLog } from './fsck/damage-log.js';
+import { FsckJob } from './fsck/fsck-job.js';
 import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
 import { LockService } from './locks/lock-service.js';
@@ -29,8 +31,12 @@ import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
 
-/** Sends an order to copy a chunk; resolves when that is done. */
-export type SendCopyOrder = (order: CopyOrder) => Promise<void>;
+/** How a data node is told what to do. */
+export interface NodeOrders {
+  /** Resolves when the chunk is copied. */
+  readonly copy: (order: CopyOrder) => Promise<void>;
+  readonly verify: (order: RequestOf<typeof verify>) => Promise<ReplyOf<typeof verify>>;
+}
 type CopyOrder = RequestOf<typeof replicate>;
 
 export interface MetadataServiceOptions {
@@ -57,7 +63,9 @@ export class MetadataService {
   readonly #background: BackgroundWork;
   readonly #repair: RepairWork;
   /** node → how it is told what to do */
-  readonly #nodeOrders = new Map<number, SendCopyOrder>();
+  readonly #nodeOrders = new Map<number, NodeOrders>();
+  #fsck: FsckJob | undefined;
+  #fsckRunning: Promise<void> | undefined;
   /** connection → the session that was begun or resumed on it */
   readonly #sessions = new WeakMap<Peer, number>();
   #closing: Promise<void> | undefined;
@@ -81,6 +89,7 @@ export class MetadataService {
       leases: new LeaseTable(clock, log, async session => await this.#fence(session)),
       nodes: new NodeTable(clock.monotonicMs(), options.nodePatience),
       repair: new RepairNotes(),
+      damage: new DamageLog(),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
       clock,
@@ -91,7 +100,7 @@ export class MetadataService {
       log,
       state: this.#state,
       run: async piece => await this.#run(piece),
-      orderCopy: async (node, order) => await this.#orderCopy(node, order),
+      orderCopy: async (node, order) => await this.#ordersOf(node).copy(order),
       bytesPerSecond: options.repairBytesPerSecond ?? DEFAULT_REPAIR_BYTES_PER_SECOND,
     });
     this.#background = new BackgroundWork({
@@ -168,9 +177,32 @@ export class MetadataService {
     this.#state.leases.connect(session, send, isResumed);
   }
 
-  /** The data node takes orders by `send` from now on. */
-  bindNode(node: number, send: SendCopyOrder): void {
-    this.#nodeOrders.set(node, send);
+  /** The data node takes these orders from now on. */
+  bindNode(node: number, orders: NodeOrders): void {
+    this.#nodeOrders.set(node, orders);
+  }
+
+  /** Begins a check of everything. EBUSY while one is under way. */
+  startFsck(isDeep: boolean, isRepairing: boolean): void {
+    if (this.#fsck?.isRunning === true) throw new DfsError('EBUSY', 'a check is under way already');
+    const { clock, log } = this.#options;
+    this.#fsck = new FsckJob({
+      clock,
+      log,
+      state: this.#state,
+      run: async piece => await this.#run(piece),
+      check: this.#store.check(),
+      orderVerify: async (node, order) => await this.#ordersOf(node).verify(order),
+      isDeep,
+      isRepairing,
+    });
+    this.#fsckRunning = this.#fsck.execute();
+  }
+
+  /** How far the last check is. ENOENT when there was none; what it failed of. */
+  fsckStatus(from: number): FsckStatus {
+    if (!this.#fsck) throw new DfsError('ENOENT', 'no check was begun since the metadata server started');
+    return this.#fsck.status(from);
   }
 
   /** How the replicas are. */
@@ -186,8 +218,10 @@ export class MetadataService {
 
   async #close(): Promise<void> {
     this.#state.locks.close();
+    this.#fsck?.stop();
     await this.#background.close();
     await this.#repair.close();
+    await this.#fsckRunning;
     this.#state.leases.close();
     await this.#commits.close();
     await this.#store.close();
@@ -257,10 +291,10 @@ export class MetadataService {
     });
   }
 
-  async #orderCopy(node: number, order: CopyOrder): Promise<void> {
-    const send = this.#nodeOrders.get(node);
-    if (!send) throw new DfsError('EHOSTUNREACH', `data node ${node} has not registered`);
-    await send(order);
+  #ordersOf(node: number): NodeOrders {
+    const orders = this.#nodeOrders.get(node);
+    if (!orders) throw new DfsError('EHOSTUNREACH', `data node ${node} has not registered`);
+    return orders;
   }
 
   #noteHeard(peer: Peer): void {

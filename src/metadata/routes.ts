@@ -2,8 +2,17 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
-import { replicate } from '../protocol/datanode-commands.js';
-import { cancellock, lock, repairStatus, revoke, testlock, unlock } from '../protocol/metadata-commands.js';
+import { replicate, verify } from '../protocol/datanode-commands.js';
+import {
+  cancellock,
+  fsck,
+  fsckStatus,
+  lock,
+  repairStatus,
+  revoke,
+  testlock,
+  unlock,
+} from '../protocol/metadata-commands.js';
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
@@ -42,6 +51,7 @@ import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.
 
 /** A node that has not copied a chunk in this time is not about to. */
 const COPY_TIMEOUT_MS = 60_000;
+const ORDER_TIMEOUT_MS = 10_000;
 
 /** Every command of src/protocol/metadata-commands.ts, answered by `service`. */
 export function metadataRoutes(service: MetadataService): Routes {
@@ -59,8 +69,11 @@ export function metadataRoutes(service: MetadataService): Routes {
   routes.on(reg.command, async (request, { connection }) => {
     const reply = await service.execute(reg, request, connection);
     if (reply.result !== 'NAK') {
-      service.bindNode(reply.node, async order => {
-        await connection.call(replicate, order, { timeoutMs: COPY_TIMEOUT_MS });
+      service.bindNode(reply.node, {
+        copy: async order => {
+          await connection.call(replicate, order, { timeoutMs: COPY_TIMEOUT_MS });
+        },
+        verify: async order => (await connection.call(verify, order, { timeoutMs: ORDER_TIMEOUT_MS })).reply,
       });
     }
     return reply;
@@ -69,6 +82,11 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(drain);
   answer(removenode);
   answer(rebalance);
+  routes.on(fsck, async ({ deep, repair }) => {
+    service.startFsck(deep, repair);
+    return {};
+  });
+  routes.on(fsckStatus, async ({ from }) => service.fsckStatus(from));
   routes.on(repairStatus, async () => service.repairStatus());
   answer(heartbeat);
   answer(nodes);

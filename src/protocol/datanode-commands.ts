@@ -60,6 +60,15 @@ export const replicate = command('replicate', 1005, {
   reply: Type.Object({}),
 });
 
+/**
+ * Sent by the metadata server on the node's own connection: report what is here, after reading all of it with `deep`.
+ * Asked again with `start` false, it tells how far that is.
+ */
+export const verify = command('verify', 1006, {
+  request: Type.Object({ start: Type.Boolean(), deep: Type.Boolean() }),
+  reply: Type.Object({ isRunning: Type.Boolean(), doneBytes: SafeInteger, totalBytes: SafeInteger }),
+});
+
 /** How a data node is. */
 export const NodeInfo = Type.Object({
   id: Type.String(),

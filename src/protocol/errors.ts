@@ -37,6 +37,8 @@ export const ERRNO = {
   ENOTEMPTY: errno.ENOTEMPTY,
   ELOOP: errno.ELOOP,
   ENODATA: errno.ENODATA,
+  /** "Structure needs cleaning": what a check found is not right. Not among Node's. */
+  EUCLEAN: 117,
   EPROTO: errno.EPROTO,
   EBADMSG: errno.EBADMSG,
   EOPNOTSUPP: errno.EOPNOTSUPP,

@@ -91,5 +91,7 @@ export const NODE_SUSPECT_MS = 3000;
 export const NODE_LOST_MS = 30_000;
 /** Damaged or missing chunks that one heartbeat tells of. */
 export const MAX_TROUBLES = 256;
+/** Findings in one reply about a check of the file system. */
+export const MAX_FINDINGS_PAGE = 512;
 /** Chunk ids in one page of a node's inventory. */
 export const MAX_INVENTORY = 4096;

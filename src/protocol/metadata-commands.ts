@@ -6,6 +6,7 @@ import {
   MAX_DIRECTORY_PAGE,
   MAX_DROPS,
   MAX_EXTENTS,
+  MAX_FINDINGS_PAGE,
   MAX_GRANTS,
   MAX_INVENTORY,
   MAX_OPEN_INODES,
@@ -205,6 +206,40 @@ export const removenode = command('removenode', 7, {
 export const rebalance = command('rebalance', 8, {
   request: Type.Object({ isWanted: Type.Boolean() }),
   reply: Nothing,
+});
+
+export const FsckStatus = Type.Object({
+  isRunning: Type.Boolean(),
+  /** What it does at the moment, for people. */
+  stage: Type.String(),
+  doneBytes: SafeInteger,
+  totalBytes: SafeInteger,
+  /** How many problems were found, and how many of them are named. */
+  count: SafeInteger,
+  named: SafeInteger,
+  /** One page of them. */
+  findings: Type.Array(
+    Type.Object({
+      kind: Type.String(),
+      path: Type.Uint8Array(),
+      what: Type.String(),
+      isRepaired: Type.Boolean(),
+    }),
+    { maxItems: MAX_FINDINGS_PAGE },
+  ),
+});
+export type FsckStatus = Static<typeof FsckStatus>;
+
+/** Begins a check of everything. EBUSY while one is under way. */
+export const fsck = command('fsck', 9, {
+  request: Type.Object({ deep: Type.Boolean(), repair: Type.Boolean() }),
+  reply: Nothing,
+});
+
+/** How far the last check is, and its findings from number `from` on. ENOENT when there was none; what it failed of. */
+export const fsckStatus = command('fsckstatus', 16, {
+  request: Type.Object({ from: SafeInteger }),
+  reply: FsckStatus,
 });
 
 // ---- sessions

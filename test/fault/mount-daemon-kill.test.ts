@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { findMount } from '../../src/fuse/mount-table.js';
 import { shell, startCluster, waitUntil, type Cluster, type MountProcess } from '../support/cluster.js';
-import { withOpenFuseDevice } from '../support/open-fuse-device.js';
+import { LET_GO_OF_OTHERS, withOpenFuseDevice } from '../support/open-fuse-device.js';
 
 /** nobody: fusermount3 asks that the user has a name. */
 const USER = 65_534;
@@ -131,7 +131,9 @@ function defineTests(): void {
   t.test('SIGTERM ends a mount of which another mount namespace has a copy', LONG, async t => {
     const { cluster, mount } = await started(t);
     const { mountPoint } = mount;
-    const script = 'echo here && exec sleep 60';
+    // Of this mount alone.
+    const others = LET_GO_OF_OTHERS.replace('/tmp/dfs-*)', `${mountPoint}) ;; /tmp/dfs-*)`);
+    const script = `${others}\necho here && exec sleep 60`;
     const elsewhere = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script], {
       stdio: ['ignore', 'pipe', 'ignore'],
       cwd: '/',

@@ -3,11 +3,21 @@ import { spawnSync } from 'node:child_process';
 import { IN_NAMESPACE, inClone, SHARED_CLONE } from './programs.js';
 
 /**
+ * A new mount namespace has a copy of every mount, and no file system ends while there is one: the mounts of the tests
+ * that run at the same time are let go.
+ */
+export const LET_GO_OF_OTHERS = `
+while read -r _ _ _ _ point _; do
+  case "$point" in /tmp/dfs-*) umount -l "$point" 2>/dev/null || true ;; esac
+done </proc/self/mountinfo`;
+
+/**
  * The clone once more where everybody can reach it, should it lie in somebody's private directory; and the device again
  * with another mode, over the one that is there. In a mount namespace that ends with the test.
  */
 const SCRIPT = `
 set -e
+${LET_GO_OF_OTHERS}
 mount --bind "$CLONE" ${SHARED_CLONE}
 mount -t tmpfs -o mode=755,size=64k tmpfs /mnt
 mknod -m 666 /mnt/fuse c 10 229

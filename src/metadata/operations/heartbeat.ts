@@ -55,6 +55,7 @@ async function isDispensable(
     const known = other === node ? undefined : nodes.get(other);
     return known !== undefined && nodes.isLive(known, monotonicMs);
   });
+  context.state.damage.note({ chunk, node, isLast: !hasOther });
   if (hasOther) await removeReplica(tx, record, node, context);
   return hasOther;
 }

@@ -8,6 +8,7 @@
  */
 import type { DfsError } from '../../protocol/errors.js';
 import type { Attributes, Extent } from '../../protocol/types.js';
+import type { Finding } from '../fsck/finding.js';
 
 /** A value now, or a promise of it. */
 export type Awaitable<T> = T | Promise<T>;
@@ -248,12 +249,29 @@ export interface OwnedTransaction extends StoreTransaction {
   rollback(): Awaitable<void>;
 }
 
+/** What a check found, and how much it found in all. */
+export interface StoreFindings {
+  readonly findings: readonly Finding[];
+  readonly count: number;
+}
+
+/** A look at the whole database as it was at one moment. Rejects with EIO. */
+export interface StoreCheck {
+  /** What breaks an invariant. */
+  findings(): Promise<StoreFindings>;
+  /** chunk → some paths of files that refer to it, bytes as latin1. */
+  pathsOf(chunks: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>>;
+  close(): Promise<void>;
+}
+
 /** A database that is open. One transaction at a time. */
 export interface Store {
   readonly cluster: ClusterRecord;
   /** Resolves when a transaction may begin; undefined when one may begin at once. */
   ready(): Promise<void> | undefined;
   begin(): Awaitable<OwnedTransaction>;
+  /** Looks at everything as it is now, without stopping anybody. */
+  check(): StoreCheck;
   /** Whether something committed is not yet on stable storage. */
   readonly isFlushNeeded: boolean;
   /** Everything committed before the call is on stable storage when it resolves. EIO when that cannot be said. */

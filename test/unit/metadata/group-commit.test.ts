@@ -28,6 +28,10 @@ class WatchedStore implements Store {
     return this.inner.cluster;
   }
 
+  check() {
+    return this.inner.check();
+  }
+
   get isFlushNeeded(): boolean {
     return this.inner.isFlushNeeded;
   }
@@ -177,6 +181,9 @@ t.test('a full disk of the real database is ENOSPC, and space makes it work agai
       return transaction;
     },
     flush: async () => undefined,
+    check: () => {
+      throw new Error('not asked for here');
+    },
     explain: error => fromSqliteError(error, path),
     close: async () => undefined,
   };

@@ -23,6 +23,7 @@ import {
 } from './namespace-tables.js';
 import { SqliteCounters, SqliteNodes, SqliteReplies, SqliteSessions } from './server-tables.js';
 import { fromSqliteError } from './sqlite-errors.js';
+import { SqliteCheck } from './sqlite-check.js';
 import { WalFlusher } from './wal-flusher.js';
 
 /** The tables of a connection; there is one transaction at a time, so one object serves them all. */
@@ -145,6 +146,10 @@ export class SqliteStore implements Store {
     if (this.#wal.failure) throw this.#wal.failure;
     this.#transaction.begin();
     return this.#transaction;
+  }
+
+  check(): SqliteCheck {
+    return new SqliteCheck(this.#path);
   }
 
   get isFlushNeeded(): boolean {

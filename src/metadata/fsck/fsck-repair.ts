@@ -1,0 +1,119 @@
+/**
+ * Puts right what a check found. The check saw an earlier moment: so what is wrong by some amount is changed by that
+ * amount, to which whatever happened in between has added nothing, and everything else is looked at once more.
+ */
+import { isDirectory, ROOT_INODE, S_IFDIR } from '../../protocol/file-mode.js';
+import { ChunkReferences } from '../content/chunk-references.js';
+import { createInode, touchDirectory } from '../namespace/creation.js';
+import { attributesOf } from '../namespace/inodes.js';
+import type { OperationContext } from '../operation.js';
+import type { InodeRecord, StoreTransaction } from '../store/store.js';
+import type { Finding } from './finding.js';
+
+const LOST_AND_FOUND = Buffer.from('lost+found');
+const LOST_AND_FOUND_MODE = S_IFDIR | 0o700;
+const ROOT_USER = 0;
+
+/** Returns whether it is right now; what cannot be put right without losing something is left to a person. */
+export async function repairFinding(
+  tx: StoreTransaction,
+  finding: Finding,
+  context: OperationContext,
+): Promise<boolean> {
+  const { inode: number = 0, delta = 0 } = finding;
+  const inode = await tx.inodes.get(number);
+  switch (finding.kind) {
+    case 'links':
+      if (inode) await tx.inodes.update({ ...inode, nlink: inode.nlink + delta, ctime: context.now });
+      return true;
+    case 'allocated':
+      if (inode) await tx.inodes.update({ ...inode, allocated: Math.max(0, inode.allocated + delta) });
+      return true;
+    case 'references':
+      return await correctReferences(tx, finding.chunk ?? 0, delta, context);
+    case 'collection':
+      return await correctCollection(tx, finding.chunk ?? 0, context);
+    case 'orphan':
+      if (inode?.nlink === 0) await tx.orphans.insert(number);
+      return true;
+    case 'unreachable':
+      if (inode) await giveName(tx, inode, context);
+      return true;
+    case 'dangling':
+      return await removeDangling(tx, finding, context);
+    case 'stray':
+      if (inode && inode.nlink > 0) await tx.orphans.delete(number);
+      if (!inode) await tx.xattrs.deleteAll(number);
+      return inode === undefined || isDirectory(inode.mode) || inode.nlink > 0;
+    default:
+      // Replicas are made again by the repair of replicas; extents name bytes that only a person can judge.
+      return false;
+  }
+}
+
+async function correctReferences(
+  tx: StoreTransaction,
+  chunk: number,
+  delta: number,
+  { nowMs }: OperationContext,
+): Promise<boolean> {
+  if (!(await tx.chunks.get(chunk))) return true;
+  const references = new ChunkReferences();
+  for (let left = Math.abs(delta); left > 0; left -= 1) {
+    if (delta > 0) references.add(chunk);
+    else references.drop(chunk);
+  }
+  await references.apply(tx, nowMs);
+  return true;
+}
+
+async function correctCollection(
+  tx: StoreTransaction,
+  chunk: number,
+  { nowMs }: OperationContext,
+): Promise<boolean> {
+  const record = await tx.chunks.get(chunk);
+  if (record?.references === 0) await tx.doomed.insert(chunk, nowMs);
+  else if (record) await tx.doomed.delete(chunk);
+  return true;
+}
+
+async function removeDangling(
+  tx: StoreTransaction,
+  { parent = 0, name }: Finding,
+  context: OperationContext,
+): Promise<boolean> {
+  if (!name) return false;
+  const directory = await tx.inodes.get(parent);
+  const leadsSomewhere = (await tx.dentries.get(parent, name)) !== undefined;
+  if (directory && isDirectory(directory.mode) && leadsSomewhere) return true;
+  await tx.dentries.delete(parent, name);
+  if (directory) await touchDirectory(tx, directory, 0, context);
+  return true;
+}
+
+/** An inode that nothing leads to is found in /lost+found. */
+async function giveName(tx: StoreTransaction, inode: InodeRecord, context: OperationContext): Promise<void> {
+  const directory = await lostAndFound(tx, context);
+  const name = Buffer.from(`inode-${inode.inode}`);
+  if (await tx.dentries.get(directory.inode, name)) return;
+  const isSubdirectory = isDirectory(inode.mode);
+  await tx.dentries.insert(directory.inode, name, inode.inode);
+  await touchDirectory(tx, directory, isSubdirectory ? 1 : 0, context);
+  await tx.inodes.update({
+    ...inode,
+    nlink: isSubdirectory ? inode.nlink : 1,
+    parent: isSubdirectory ? directory.inode : 0,
+    ctime: context.now,
+  });
+}
+
+async function lostAndFound(tx: StoreTransaction, context: OperationContext): Promise<InodeRecord> {
+  const existing = await tx.dentries.get(ROOT_INODE, LOST_AND_FOUND);
+  if (existing && isDirectory(existing.mode)) return existing;
+  const root = await tx.inodes.get(ROOT_INODE);
+  if (!root) throw new Error('the root is not there');
+  const created = { mode: LOST_AND_FOUND_MODE, uid: ROOT_USER, gid: ROOT_USER, rdev: 0, size: 0 };
+  const made = await createInode(tx, root, LOST_AND_FOUND, created, context);
+  return { ...made, ...attributesOf(made) };
+}
