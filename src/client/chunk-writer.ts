@@ -8,6 +8,7 @@
  * A node that fails is left out, and only the replica that is missing is stored elsewhere, under the same chunk id.
  */
 import { sleep, type Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
 import { chunkChecksum, computeChecksums } from '../protocol/checksum.js';
 import { syncChunks, write } from '../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
@@ -32,6 +33,7 @@ export interface ChunkWriterOptions {
   readonly nodes: DataNodePool;
   readonly grants: GrantPool;
   readonly clock: Clock;
+  readonly log: Logger;
   /** How long a chunk that too few nodes take is tried again. */
   readonly timeoutMs: number;
   /**
@@ -184,7 +186,7 @@ export class ChunkWriter {
     for (const node of nodes) {
       const address = this.#options.nodes.addressOf(node);
       if (address) way.push(address);
-      else this.#leaveOut(node, new DfsError('EHOSTUNREACH', 'its address is not known'), failed);
+      else this.#leaveOut(attempt, node, new DfsError('EHOSTUNREACH', 'its address is not known'));
     }
     for (const [index, { node: first }] of way.entries()) {
       try {
@@ -199,18 +201,19 @@ export class ChunkWriter {
           failed.delete(node);
         }
         for (const { node, reason } of reply.failed)
-          this.#leaveOut(node, new DfsError('EIO', reason), failed);
+          this.#leaveOut(attempt, node, new DfsError('EIO', reason));
         return;
       } catch (error) {
         const reason = toDfsError(error);
         if (!isNodeFailure(reason) && !isGrantFailure(reason)) throw reason;
-        this.#leaveOut(first, reason, failed);
+        this.#leaveOut(attempt, first, reason);
       }
     }
   }
 
-  #leaveOut(node: number, reason: DfsError, failed: Map<number, DfsError>): void {
-    const { nodes, grants } = this.#options;
+  #leaveOut({ grant, failed }: Attempt, node: number, reason: DfsError): void {
+    const { nodes, grants, log } = this.#options;
+    log.warn({ chunk: grant.chunk, node, reason: reason.message }, 'a data node did not take a chunk');
     failed.set(node, reason);
     nodes.distrust(node);
     grants.dropNode(node);
