@@ -116,7 +116,7 @@ export class ChunkWriter {
       // None is left but those that have just failed.
       if (mayBeFewer) {
         const nowMs = clock.monotonicMs();
-        patienceEndMs = Math.min(patienceEndMs, nowMs + GOAL_PATIENCE_MS);
+        patienceEndMs = Math.min(patienceEndMs, nowMs + GOAL_PATIENCE_MS, pauses.endMs);
         if (nowMs >= patienceEndMs) break;
       }
       await pauses.next(failure);
@@ -229,6 +229,11 @@ class Pauses {
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
     this.#deadlineMs = clock.monotonicMs() + timeoutMs;
+  }
+
+  /** The deadline, in monotonic ms. */
+  get endMs(): number {
+    return this.#deadlineMs;
   }
 
   /** Waits for a while; after the deadline throws what `failure` says. */
