@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly goal?: number;
   /** Done with each data node's directory, which is empty, before the node is started. */
   readonly prepareDirectory?: (directory: string) => Promise<void>;
+  /** More options of `meta-data`, e.g. `--lost-after=4`. */
+  readonly metadataOptions?: readonly string[];
   /** More options of `dfs mount`, e.g. `--timeout=5`. */
   readonly mountOptions?: readonly string[];
 }
@@ -53,7 +55,7 @@ export class Cluster {
     this.metadata = new ServerProcess({
       name: 'metadata',
       program: 'meta-data',
-      parameters: port => [String(port), '--db', database],
+      parameters: port => [String(port), '--db', database, ...(options.metadataOptions ?? [])],
       directory: join(directory, 'metadata'),
       logPath: this.#logPath('metadata'),
       env: this.#env,
@@ -71,7 +73,7 @@ export class Cluster {
     if (code !== 0) throw new Error(`createdb failed: ${stderr}`);
     await this.metadata.start();
     // One after the other, so that the node's number is the one in its name.
-    for (let index = 0; index < this.#options.dataNodes; index += 1) await this.#addNode();
+    for (let index = 0; index < this.#options.dataNodes; index += 1) await this.addNode();
     for (let index = 0; index < (this.#options.mounts ?? 0); index += 1) await this.addMount();
   }
 
@@ -157,13 +159,14 @@ export class Cluster {
     return join(this.directory, 'log', `${name}.log`);
   }
 
-  async #addNode(): Promise<void> {
+  /** A further data node, with a directory of its own. */
+  async addNode(options: readonly string[] = []): Promise<ServerProcess> {
     const name = `node${this.nodes.length + 1}`;
     const directory = join(this.directory, name);
     const node = new ServerProcess({
       name,
       program: 'data-node',
-      parameters: port => [HOST, String(port), directory, String(this.endpoint.port)],
+      parameters: port => [HOST, String(port), directory, String(this.endpoint.port), ...options],
       directory,
       logPath: this.#logPath(name),
       env: this.#env,
@@ -174,6 +177,7 @@ export class Cluster {
       await this.#options.prepareDirectory(directory);
     }
     await node.start();
+    return node;
   }
 
   /** What is still mounted in the directory, innermost first. */
