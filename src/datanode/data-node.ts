@@ -17,6 +17,7 @@ import { ChunkStore } from './chunk-store.js';
 import { checkGrant } from './grant-check.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import { Scrubber } from './scrubber.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
 
 export interface DataNodeOptions {
@@ -32,6 +33,8 @@ export interface DataNodeOptions {
   readonly advertise?: string | undefined;
   /** What fails together with this node, e.g. its rack; default: its host. */
   readonly domain?: string | undefined;
+  /** Milliseconds in which everything is read once, to find what rots; 0: never; default: 14 days. */
+  readonly scrubPeriodMs?: number | undefined;
   /** The cluster's shared key. */
   readonly key?: Uint8Array | undefined;
   readonly network: Network;
@@ -41,6 +44,7 @@ export interface DataNodeOptions {
   readonly log: Logger;
 }
 
+const DEFAULT_SCRUB_PERIOD_MS = 14 * 86_400_000;
 /** Addresses to listen on that are no addresses to connect to. */
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
 
@@ -52,6 +56,7 @@ export class DataNode {
   #pipeline: Pipeline | undefined;
   #server: RpcServer | undefined;
   #link: MetadataLink | undefined;
+  #scrubber: Scrubber | undefined;
   #advertised = '';
   #grantKey: Uint8Array | undefined;
   /** Requests that are being answered. */
@@ -110,6 +115,7 @@ export class DataNode {
       setImmediate(resolve);
     });
     await this.#server?.close();
+    await this.#scrubber?.close();
     this.#pipeline?.close();
     await this.#store?.close();
     this.#lock?.release();
@@ -143,6 +149,8 @@ export class DataNode {
       drop: async chunks => await store.drop(chunks),
       chunkIds: () => store.chunkIds(),
       has: chunk => store.has(chunk),
+      troubles: store.troubles,
+      quarantine: async chunk => await store.quarantine(chunk),
       routes: new Routes().on(replicate, async ({ grant, to }) => {
         await this.#answer(this.#replicate(grant, to));
         return {};
@@ -165,6 +173,17 @@ export class DataNode {
     await server.start();
     this.#server = server;
     this.#advertised = this.#options.advertise ?? (WILDCARDS.has(listenHost) ? localHost : listenHost);
+    const scrubber = new Scrubber({
+      disk,
+      clock,
+      log,
+      directory,
+      periodMs: this.#options.scrubPeriodMs ?? DEFAULT_SCRUB_PERIOD_MS,
+      chunkIds: () => store.chunkIds(),
+      verify: async chunk => await store.verify(chunk),
+    });
+    this.#scrubber = scrubber;
+    await scrubber.start();
     await link.start({ host: this.#advertised, port: server.endpoint.port });
     log.info(
       { node: this.nodeNumber, endpoint: server.endpoint, advertised: this.#advertised, directory },
