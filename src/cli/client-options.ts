@@ -70,8 +70,20 @@ export const GOAL_OPTION = {
     'on how many data nodes new files are kept, or on all if there are fewer; a directory may say otherwise (dfs goal)',
 } as const;
 
+/** --min-replicas, for the same. */
+export const MIN_REPLICAS_OPTION = {
+  type: 'string',
+  requiresArg: true,
+  coerce: (text: string | undefined): number | undefined =>
+    text === undefined ? undefined : parseCount(text, 'number of replicas', 1, MAX_GOAL),
+  describe:
+    'a write counts when so many data nodes have it, or as many as the goal says if that is fewer; until then it ' +
+    'waits, and fails after the timeout [default: the goal, or all live nodes if there are fewer]',
+} as const;
+
 export interface ClientSettings extends ClientParameters {
   readonly goal?: number;
+  readonly minReplicas?: number | undefined;
   readonly dirtyBytes?: number;
   readonly cacheBytes?: number;
   readonly readAheadBytes?: number;
@@ -98,6 +110,7 @@ export async function openFileSystem(
     metadata,
     key: keyOf(settings.keyFile),
     goal: settings.goal ?? DEFAULT_GOAL,
+    minReplicas: settings.minReplicas,
     timeoutMs: settings.timeout,
     dirtyBytes: settings.dirtyBytes ?? DEFAULT_DIRTY_BYTES,
     cacheBytes: settings.cacheBytes ?? DEFAULT_CACHE_BYTES,

@@ -1,8 +1,17 @@
-/** Stores chunks on data nodes: one request to the first node of a grant, which passes the chunk on (DESIGN decision 7). */
+/**
+ * Stores chunks on data nodes: one request to the first node of a grant, which passes the chunk on (DESIGN decision 7).
+ *
+ *     granted ──► sent along the nodes ──► enough hold it ──► stored
+ *                   ▲                          │ no
+ *                   └── to further nodes ◄── the grant is amended ──► no other node is to be had: as it is, or EIO
+ *
+ * A node that fails is left out, and only the replica that is missing is stored elsewhere, under the same chunk id.
+ */
 import { sleep, type Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
 import { chunkChecksum, computeChecksums } from '../protocol/checksum.js';
 import { syncChunks, write } from '../protocol/datanode-commands.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import type { StoredChunk } from '../protocol/metadata-commands.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
@@ -20,126 +29,239 @@ export interface ChunkToStore {
   readonly durable: boolean;
 }
 
-/** A node that does not take a chunk within this time is left out. */
+export interface ChunkWriterOptions {
+  readonly nodes: DataNodePool;
+  readonly grants: GrantPool;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long a chunk that too few nodes take is tried again. */
+  readonly timeoutMs: number;
+  /**
+   * A chunk counts as stored when so many nodes hold it, or as many as its goal says if that is fewer. Left out: when
+   * its goal is reached, or every live node with room holds it.
+   */
+  readonly minReplicas?: number | undefined;
+}
+
+/** A node that does not take a chunk within this time is left out, even if it shows signs of life. */
 const WRITE_TIMEOUT_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
-/** With every node answering, more attempts than this to reach the goal only delay the writer. */
-const ATTEMPTS_FOR_GOAL = 3;
+/**
+ * A node that failed this client, and is alive by the metadata server's word, is tried so long again when no other is
+ * left; then the chunk stays with those that have it. Longer than the server takes to see that a node is gone.
+ */
+const GOAL_PATIENCE_MS = 5000;
+
+/** One chunk on its way. */
+interface Attempt {
+  readonly chunk: ChunkToStore;
+  readonly checksums: Buffer;
+  grant: Grant;
+  readonly stored: Set<number>;
+  /** node → why it did not take the chunk */
+  readonly failed: Map<number, DfsError>;
+}
+
+interface MoreNodes {
+  /** Those that have failed before come last. */
+  readonly nodes: readonly number[];
+  /** False: the metadata server does not know yet which nodes live. */
+  readonly isAll: boolean;
+}
 
 export class ChunkWriter {
-  readonly #nodes: DataNodePool;
-  readonly #grants: GrantPool;
-  readonly #clock: Clock;
-  readonly #timeoutMs: number;
+  readonly #options: ChunkWriterOptions;
 
-  constructor(nodes: DataNodePool, grants: GrantPool, clock: Clock, timeoutMs: number) {
-    this.#nodes = nodes;
-    this.#grants = grants;
-    this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
+  constructor(options: ChunkWriterOptions) {
+    this.#options = options;
   }
 
   /**
    * Stores one chunk on as many nodes as its goal says, or as there are. A node that fails is left out and another
-   * one taken. EIO when no node took it within the client's timeout, ENOSPC when none has room.
+   * one taken. EIO when too few nodes took it within the client's timeout, ENOSPC when none has room.
    */
   async store(chunk: ChunkToStore): Promise<StoredChunk> {
-    const checksums = computeChecksums(chunk.payload);
-    const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs;
-    const failed = new Set<number>();
-    let pauseMs = FIRST_PAUSE_MS;
-    /** What was reached so far, when it is fewer replicas than granted. */
-    let partly: StoredChunk | undefined;
-    for (let attempt = 1; ; attempt += 1) {
-      let isGranted = false;
-      try {
-        const grant = await this.#takeGrant(chunk.goal, failed);
-        isGranted = true;
-        if (partly && grant.nodes.length <= partly.nodes.length) return partly;
-        const stored = await this.#storeUnder(grant, chunk, checksums, failed);
-        if (stored.nodes.length >= grant.nodes.length || attempt >= ATTEMPTS_FOR_GOAL) return stored;
-        if (!partly || stored.nodes.length > partly.nodes.length) partly = stored;
-      } catch (error) {
-        if (partly) return partly;
-        const reason = toDfsError(error);
-        const leftMs = deadlineMs - this.#clock.monotonicMs();
-        // One node may be full while others have room; that none has is for the metadata server to say.
-        const isFullNode = reason.code === 'ENOSPC' && isGranted && attempt <= ATTEMPTS_FOR_GOAL;
-        if (!isFullNode && !isWorthAnotherTry(reason)) throw reason;
-        if (leftMs <= 0) throw new DfsError('EIO', `no data node took a chunk: ${reason.message}`);
-        // Every node failed once: give them all another chance, later.
-        if (reason.code === 'EAGAIN' || attempt > ATTEMPTS_FOR_GOAL) {
-          failed.clear();
-          await sleep(this.#clock, Math.min(leftMs, pauseMs));
-          pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2);
-        }
+    const { clock, timeoutMs, minReplicas } = this.#options;
+    const pauses = new Pauses(clock, timeoutMs);
+    const attempt: Attempt = {
+      chunk,
+      checksums: computeChecksums(chunk.payload),
+      grant: await this.#firstGrant(chunk.goal, new Map(), pauses),
+      stored: new Set(),
+      failed: new Map(),
+    };
+    const { stored, failed } = attempt;
+    const wanted = Math.min(chunk.goal, minReplicas ?? chunk.goal);
+    const failure = (): DfsError => tooFew(attempt, wanted, timeoutMs);
+    let next: readonly number[] = attempt.grant.nodes;
+    let patienceEndMs = Infinity;
+    for (;;) {
+      await this.#send(attempt, next);
+      if (stored.size >= wanted) break;
+      const mayBeFewer = minReplicas === undefined && stored.size > 0;
+      // The grant named every node that could take it.
+      if (mayBeFewer && failed.size === 0) break;
+      const more = await this.#moreNodes(attempt);
+      if (more === 'grant is void') {
+        await pauses.next(failure);
+        stored.clear();
+        attempt.grant = await this.#firstGrant(chunk.goal, failed, pauses);
+        next = attempt.grant.nodes;
+        continue;
       }
+      if (mayBeFewer && more.isAll && more.nodes.length === 0) break;
+      next = more.nodes.filter(node => !failed.has(node));
+      if (next.length > 0) continue;
+      // None is left but those that have just failed.
+      if (mayBeFewer) {
+        const nowMs = clock.monotonicMs();
+        patienceEndMs = Math.min(patienceEndMs, nowMs + GOAL_PATIENCE_MS, pauses.endMs);
+        if (nowMs >= patienceEndMs) break;
+      }
+      await pauses.next(failure);
+      next = await this.#thoseThatAnswer(more.nodes);
     }
+    return {
+      chunk: attempt.grant.chunk,
+      length: payloadBytes(chunk.payload),
+      checksum: chunkChecksum(attempt.checksums),
+      nodes: [...stored],
+      grant: attempt.grant,
+    };
   }
 
   /** What was stored on this node before this call is on stable storage when it returns. */
   async sync(node: number): Promise<void> {
-    await this.#nodes.call(node, syncChunks, {}, { timeoutMs: WRITE_TIMEOUT_MS });
+    await this.#options.nodes.call(node, syncChunks, {}, { timeoutMs: WRITE_TIMEOUT_MS });
   }
 
-  async #takeGrant(goal: number, failed: ReadonlySet<number>): Promise<Grant> {
-    return failed.size === 0 ? await this.#grants.take(goal) : await this.#grants.takeElsewhere(goal, failed);
+  /** Waits while no data node lives. */
+  async #firstGrant(goal: number, failed: ReadonlyMap<number, DfsError>, pauses: Pauses): Promise<Grant> {
+    const { grants } = this.#options;
+    for (;;) {
+      try {
+        if (failed.size === 0) return await grants.take(goal);
+        return await grants.takeElsewhere(goal, new Set(failed.keys()));
+      } catch (error) {
+        const reason = toDfsError(error);
+        if (reason.code !== 'EAGAIN') throw reason;
+        await pauses.next(() => new DfsError('EIO', `no data node took a chunk: ${reason.message}`));
+      }
+    }
   }
 
-  async #storeUnder(
-    grant: Grant,
-    chunk: ChunkToStore,
-    checksums: Buffer,
-    failed: Set<number>,
-  ): Promise<StoredChunk> {
-    const [first, ...rest] = grant.nodes;
-    if (first === undefined) throw new DfsError('EIO', 'a grant names no data node');
-    const forward = rest.map(node => this.#addressOf(node));
+  /** Where else the chunk may go. */
+  async #moreNodes(attempt: Attempt): Promise<MoreNodes | 'grant is void'> {
+    const { grant, chunk, stored, failed } = attempt;
+    if (stored.size === 0 && [...failed.values()].some(isGrantFailure)) return 'grant is void';
     try {
-      const { reply } = await this.#nodes.call(
-        first,
-        write,
-        {
-          grant,
-          checksums,
-          inode: chunk.inode,
-          fileOffset: chunk.fileOffset,
-          forward,
-          durable: chunk.durable,
-        },
-        { payload: chunk.payload, timeoutMs: WRITE_TIMEOUT_MS },
-      );
-      for (const each of reply.failed) this.#leaveOut(each.node, failed);
-      return {
-        chunk: grant.chunk,
-        length: payloadBytes(chunk.payload),
-        checksum: chunkChecksum(checksums),
-        nodes: reply.stored,
-        grant,
-      };
+      const failedNodes = new Set(failed.keys());
+      const amended = await this.#options.grants.amend(grant, chunk.goal, stored, failedNodes);
+      attempt.grant = amended.grant;
+      return { nodes: amended.add, isAll: true };
     } catch (error) {
-      this.#leaveOut(first, failed);
+      if (hasCode(error, 'EAGAIN')) return { nodes: [], isAll: false };
+      if (hasCode(error, 'ESTALE')) return 'grant is void';
       throw error;
     }
   }
 
-  #addressOf(node: number): NodeAddress {
-    const address = this.#nodes.addressOf(node);
-    if (!address) throw new DfsError('EHOSTUNREACH', `the address of data node ${node} is not known`);
-    return address;
+  /** A node that is down would only cost another attempt with all the data. */
+  async #thoseThatAnswer(nodes: readonly number[]): Promise<readonly number[]> {
+    const answers = await Promise.all(
+      nodes.map(async node => ({ node, isUp: await this.#options.nodes.answers(node) })),
+    );
+    return answers.filter(({ isUp }) => isUp).map(({ node }) => node);
   }
 
-  #leaveOut(node: number, failed: Set<number>): void {
-    failed.add(node);
-    this.#nodes.distrust(node);
-    this.#grants.dropNode(node);
+  /**
+   * Sends the chunk along `nodes`; when the first one fails, the others are asked without it. What came of it is in
+   * `attempt` afterwards.
+   */
+  async #send(attempt: Attempt, nodes: readonly number[]): Promise<void> {
+    const { chunk, checksums, grant, stored, failed } = attempt;
+    const { inode, fileOffset, durable, payload } = chunk;
+    const way: NodeAddress[] = [];
+    for (const node of nodes) {
+      const address = this.#options.nodes.addressOf(node);
+      if (address) way.push(address);
+      else this.#leaveOut(attempt, node, new DfsError('EHOSTUNREACH', 'its address is not known'));
+    }
+    for (const [index, { node: first }] of way.entries()) {
+      try {
+        const { reply } = await this.#options.nodes.call(
+          first,
+          write,
+          { grant, checksums, inode, fileOffset, forward: way.slice(index + 1), durable },
+          { payload, timeoutMs: WRITE_TIMEOUT_MS },
+        );
+        for (const node of reply.stored) {
+          stored.add(node);
+          failed.delete(node);
+        }
+        for (const { node, reason } of reply.failed)
+          this.#leaveOut(attempt, node, new DfsError('EIO', reason));
+        return;
+      } catch (error) {
+        const reason = toDfsError(error);
+        if (!isNodeFailure(reason) && !isGrantFailure(reason)) throw reason;
+        this.#leaveOut(attempt, first, reason);
+      }
+    }
+  }
+
+  #leaveOut({ grant, failed }: Attempt, node: number, reason: DfsError): void {
+    const { nodes, grants, log } = this.#options;
+    log.warn({ chunk: grant.chunk, node, reason: reason.message }, 'a data node did not take a chunk');
+    failed.set(node, reason);
+    nodes.distrust(node);
+    grants.dropNode(node);
   }
 }
 
-/** Whether another node, or the same one later, may take what this one did not. */
-function isWorthAnotherTry(error: DfsError): boolean {
-  return (
-    isConnectionError(error) || ['EAGAIN', 'EIO', 'EROFS', 'EBADMSG', 'EACCES', 'EPROTO'].includes(error.code)
+/** Growing pauses until a deadline. */
+class Pauses {
+  readonly #clock: Clock;
+  readonly #deadlineMs: number;
+  #pauseMs = FIRST_PAUSE_MS;
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock;
+    this.#deadlineMs = clock.monotonicMs() + timeoutMs;
+  }
+
+  /** The deadline, in monotonic ms. */
+  get endMs(): number {
+    return this.#deadlineMs;
+  }
+
+  /** Waits for a while; after the deadline throws what `failure` says. */
+  async next(failure: () => DfsError): Promise<void> {
+    const leftMs = this.#deadlineMs - this.#clock.monotonicMs();
+    if (leftMs <= 0) throw failure();
+    await sleep(this.#clock, Math.min(leftMs, this.#pauseMs));
+    this.#pauseMs = Math.min(MAX_PAUSE_MS, this.#pauseMs * 2);
+  }
+}
+
+function tooFew({ stored, failed }: Attempt, wanted: number, timeoutMs: number): DfsError {
+  const reasons = [...failed].map(([node, reason]) => `node ${node}: ${reason.message}`).join('; ');
+  const because = reasons === '' ? '' : ` (${reasons})`;
+  if (stored.size === 0) return new DfsError('EIO', `no data node took a chunk${because}`);
+  return new DfsError(
+    'EIO',
+    `only ${stored.size} of the ${wanted} data nodes that --min-replicas asks for took what was written within ` +
+      `${timeoutMs / 1000} s${because}; start more data nodes ('dfs nodes' lists them), or ask for fewer`,
   );
+}
+
+/** Whether another node, or the same one later, may take what this one did not. */
+function isNodeFailure(error: DfsError): boolean {
+  return isConnectionError(error) || hasCode(error, 'EAGAIN', 'EIO', 'EROFS', 'ENOSPC', 'EBADMSG', 'EPROTO');
+}
+
+/** Whether it is the grant, or its chunk id, that the node does not take. */
+function isGrantFailure(error: DfsError): boolean {
+  return hasCode(error, 'EACCES', 'EEXIST');
 }

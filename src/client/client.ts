@@ -19,6 +19,8 @@ export interface ClientOptions {
   readonly key?: Uint8Array | undefined;
   /** How long an operation waits for absent servers before it fails with EIO. */
   readonly timeoutMs: number;
+  /** On how many nodes a chunk must be to count as stored; see ChunkWriterOptions. */
+  readonly minReplicas?: number | undefined;
   /** The most chunk data kept for reading it again. */
   readonly cacheBytes: number;
   /** The most bytes of a chunk that this client writes. */
@@ -47,7 +49,7 @@ export class Client {
     this.locks = new LockClient(this.session, clock, timeoutMs);
     this.nodes = new DataNodePool(options);
     this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes);
-    this.writer = new ChunkWriter(this.nodes, this.grants, clock, timeoutMs);
+    this.writer = new ChunkWriter({ ...options, nodes: this.nodes, grants: this.grants });
     const reader = new ChunkReader(this.nodes, log);
     const cache = new ChunkCache(reader, options.cacheBytes);
     this.content = new ContentReader(this.session, this.nodes, reader, cache, clock, timeoutMs);

@@ -7,8 +7,9 @@ import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import type { NodeAddress } from '../protocol/types.js';
-import { isConnectionError, RpcClient } from '../rpc/client.js';
+import { isConnectionError } from '../rpc/client.js';
 import type { Answer, CallOptions } from '../rpc/connection.js';
+import { WatchedClient } from '../rpc/watched-client.js';
 
 export interface DataNodePoolOptions {
   readonly network: Network;
@@ -23,7 +24,7 @@ const DISTRUST_MS = 3000;
 
 interface KnownNode {
   readonly address: NodeAddress;
-  readonly rpc: RpcClient;
+  readonly rpc: WatchedClient;
   /** Monotonic ms until which the node is asked last. */
   distrustedUntilMs: number;
   /** Requests under way, to spread reads over replicas. */
@@ -49,7 +50,7 @@ export class DataNodePool {
       const { host, port, node } = address;
       this.#nodes.set(node, {
         address: { node, host, port },
-        rpc: new RpcClient({ ...this.#options, endpoint: { host, port } }),
+        rpc: new WatchedClient({ ...this.#options, endpoint: { host, port } }),
         distrustedUntilMs: 0,
         load: 0,
       });
@@ -84,7 +85,15 @@ export class DataNodePool {
     if (known) known.distrustedUntilMs = this.#options.clock.monotonicMs() + DISTRUST_MS;
   }
 
-  /** One request to one node, one attempt. A node that cannot be reached is distrusted for a while. */
+  /** Whether a node shows a sign of life in about two seconds. */
+  async answers(node: number): Promise<boolean> {
+    return (await this.#nodes.get(node)?.rpc.answers()) === true;
+  }
+
+  /**
+   * One request to one node, one attempt. A node that cannot be reached, or shows no sign of life for about three
+   * seconds, is distrusted for a while.
+   */
   async call<Request extends TSchema, Reply extends TSchema>(
     node: number,
     command: Command<Request, Reply>,
@@ -96,8 +105,7 @@ export class DataNodePool {
       throw new DfsError('EHOSTUNREACH', `the address of data node ${node} is not known`);
     known.load += 1;
     try {
-      const connection = await known.rpc.connect(this.#options.clock.monotonicMs());
-      const answer = await connection.call(command, request, options);
+      const answer = await known.rpc.call(command, request, options);
       known.distrustedUntilMs = 0;
       return answer;
     } catch (error) {

@@ -2,7 +2,7 @@
 import type { Clock } from '../platform/clock.js';
 import type { ReplyOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
-import { grant } from '../protocol/metadata-commands.js';
+import { amend, grant } from '../protocol/metadata-commands.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { MetadataSession } from './metadata-session.js';
@@ -13,6 +13,8 @@ const BATCH = 16;
 const LOW = 4;
 /** Old grants name nodes that may be gone or full by now. */
 const MAX_AGE_MS = 30_000;
+/** Those that name fewer nodes than their goal says are good for less: others may be back by now. */
+const MAX_SHORT_AGE_MS = 2000;
 
 interface Kept {
   readonly grant: Grant;
@@ -46,7 +48,10 @@ export class GrantPool {
     this.#nodes.learn(addresses);
     const sinceMs = this.#clock.monotonicMs();
     const kept = this.#usable(goal);
-    for (const each of grants) kept.push({ grant: each, sinceMs });
+    // A node may have failed while the request was under way.
+    const distrusted = new Set(this.#nodes.distrusted());
+    const good = grants.filter(each => !each.nodes.some(node => distrusted.has(node)));
+    for (const each of good.length > 0 ? good : grants) kept.push({ grant: each, sinceMs });
   }
 
   /** A grant for one chunk of at most the client's chunk size. EAGAIN: no node lives; ENOSPC: none has room. */
@@ -61,6 +66,28 @@ export class GrantPool {
       }
       await this.#askForMore(goal);
     }
+  }
+
+  /**
+   * The grant of a chunk that too few nodes took, with further ones.
+   * @param stored nodes that hold the chunk
+   * @param failed nodes to be taken only if there are no others
+   * ESTALE when the grant has expired, ENOSPC when no node has room, EAGAIN when none lives.
+   */
+  async amend(
+    old: Grant,
+    goal: number,
+    stored: ReadonlySet<number>,
+    failed: ReadonlySet<number>,
+  ): Promise<ReplyOf<typeof amend>> {
+    const reply = await this.#session.ask(amend, {
+      grant: old,
+      goal,
+      stored: [...stored],
+      failed: [...failed].slice(0, 64),
+    });
+    this.#nodes.learn(reply.nodes);
+    return reply;
   }
 
   /** A grant that leaves out nodes which just failed, if there are others. */
@@ -82,10 +109,14 @@ export class GrantPool {
   }
 
   #usable(goal: number): Kept[] {
-    const oldestMs = this.#clock.monotonicMs() - MAX_AGE_MS;
+    const nowMs = this.#clock.monotonicMs();
     const kept = this.#kept.get(goal) ?? [];
     let stale = 0;
-    while ((kept[stale]?.sinceMs ?? Infinity) < oldestMs) stale += 1;
+    for (let oldest = kept[stale]; oldest; oldest = kept[stale]) {
+      const maxAgeMs = oldest.grant.nodes.length < goal ? MAX_SHORT_AGE_MS : MAX_AGE_MS;
+      if (nowMs - oldest.sinceMs <= maxAgeMs) break;
+      stale += 1;
+    }
     kept.splice(0, stale);
     this.#kept.set(goal, kept);
     return kept;

@@ -288,8 +288,14 @@ export class DataNode {
       );
     }
     const forwarded = this.#pipeline.forward(request, payload);
-    await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload });
-    if (durable) await store.sync();
+    try {
+      await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload });
+      if (durable) await store.sync();
+    } catch (error) {
+      const { stored, failed } = await forwarded;
+      if (stored.length === 0) throw error;
+      return { stored, failed: [{ node, reason: toDfsError(error).message }, ...failed] };
+    }
     const { stored, failed } = await forwarded;
     return { stored: [node, ...stored], failed };
   }

@@ -8,14 +8,15 @@ import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import type { NodeAddress } from '../protocol/types.js';
-import { RpcClient } from '../rpc/client.js';
+import { WatchedClient } from '../rpc/watched-client.js';
 
 export type WriteRequest = RequestOf<typeof write>;
 export type WriteResult = ReplyOf<typeof write>;
 
 /**
  * How long the last node of a chain may take, and how much longer each node before it: the one before must still be
- * able to say who failed. The whole stays below the 30 s that a client waits.
+ * able to say who failed. The whole stays below the 30 s that a client waits. A node that shows no sign of life at all is
+ * given up much sooner (WatchedClient).
  */
 const LAST_NODE_MS = 10_000;
 const MORE_PER_NODE_MS = 4000;
@@ -30,7 +31,7 @@ export interface PipelineOptions {
 
 interface Peer {
   readonly endpoint: Endpoint;
-  readonly rpc: RpcClient;
+  readonly rpc: WatchedClient;
 }
 
 export class Pipeline {
@@ -57,12 +58,8 @@ export class Pipeline {
       const timeoutMs = Math.min(allowanceMs(rest.length), deadlineMs - this.#options.clock.monotonicMs());
       try {
         if (timeoutMs <= 0) throw new DfsError('ETIMEDOUT', 'the nodes before it took all the time');
-        const connection = await this.#rpcTo(next, behind.length).connect(0);
-        const { reply } = await connection.call(
-          write,
-          { ...request, forward: behind },
-          { payload, timeoutMs },
-        );
+        const rpc = this.#rpcTo(next, behind.length);
+        const { reply } = await rpc.call(write, { ...request, forward: behind }, { payload, timeoutMs });
         return { stored: reply.stored, failed: [...failed, ...reply.failed] };
       } catch (error) {
         const { message } = toDfsError(error);
@@ -88,7 +85,7 @@ export class Pipeline {
    * stops being read; if nodes that pass chunks on to each other all waited for requests stuck behind such ones, none
    * would go on. This way a request waits only for ones that have a shorter way.
    */
-  #rpcTo(address: NodeAddress, nodesBehind: number): RpcClient {
+  #rpcTo(address: NodeAddress, nodesBehind: number): WatchedClient {
     if (this.#isClosed) throw new DfsError('ECONNRESET', 'the data node is being shut down');
     const key = `${address.node}/${nodesBehind}`;
     const { host, port } = address;
@@ -96,7 +93,7 @@ export class Pipeline {
     if (known && known.endpoint.host === host && known.endpoint.port === port) return known.rpc;
     known?.rpc.close();
     const endpoint = { host, port };
-    const rpc = new RpcClient({ ...this.#options, endpoint });
+    const rpc = new WatchedClient({ ...this.#options, endpoint });
     this.#peers.set(key, { endpoint, rpc });
     return rpc;
   }

@@ -12,8 +12,15 @@ export interface PlacementRequest {
   readonly goal: number;
   /** The most that the chunk may take. */
   readonly maxBytes: number;
-  /** Nodes to be left out if there are others. */
+  /** Nodes to be left out as far as there are others. */
   readonly exclude: ReadonlySet<number>;
+}
+
+/** Nodes that may get chunks now. At least one of the two lists has some. */
+export interface EligibleNodes {
+  readonly wanted: readonly DataNode[];
+  /** Those to be left out, which are taken when there are too few others. */
+  readonly unwanted: readonly DataNode[];
 }
 
 /** Space that a node keeps for itself: segment heads, its index, chunks already on their way. */
@@ -23,33 +30,52 @@ const RESERVED_BYTES = 64 << 20;
  * The nodes that may get chunks now. EAGAIN when no node lives (they may come back), ENOSPC when none has room.
  * @param live the nodes that live
  */
-export function eligibleNodes(live: readonly DataNode[], request: PlacementRequest): readonly DataNode[] {
+export function eligibleNodes(live: readonly DataNode[], request: PlacementRequest): EligibleNodes {
   if (live.length === 0) {
     throw new DfsError('EAGAIN', 'no data node is alive; start one, or wait until one is back');
   }
-  const wanted = live.filter(node => !request.exclude.has(node.record.node));
-  const candidates = wanted.length > 0 ? wanted : live;
-  const roomy = candidates.filter(node => hasRoom(node, request.maxBytes));
-  if (roomy.length > 0) return roomy;
-  // The nodes to be left out are better than none.
-  const others = live.filter(node => hasRoom(node, request.maxBytes));
-  if (others.length > 0) return others;
-  throw new DfsError(
-    'ENOSPC',
-    `none of the ${live.length} live data nodes has room left; delete files or add a node`,
-  );
+  const roomy = live.filter(node => hasRoom(node, request.maxBytes));
+  if (roomy.length === 0) {
+    throw new DfsError(
+      'ENOSPC',
+      `none of the ${live.length} live data nodes has room left; delete files or add a node`,
+    );
+  }
+  const { exclude } = request;
+  if (exclude.size === 0) return { wanted: roomy, unwanted: [] };
+  return {
+    wanted: roomy.filter(node => !exclude.has(node.record.node)),
+    unwanted: roomy.filter(node => exclude.has(node.record.node)),
+  };
 }
 
 /**
  * The nodes for one chunk: as many as the goal says or as there are, in as many failure domains as there are. Among
  * those chosen each is first for an equal share of the chunks, since the first is the one that the client sends to.
- * @param nodes what eligibleNodes() returned, not empty
+ * Unwanted ones come last.
  */
-export function placeChunk(chunk: number, nodes: readonly DataNode[], goal: number): number[] {
-  const chosen = bestNodes(chunk, nodes, goal, []).map(node => node.record.node);
-  chosen.sort((a, b) => a - b);
-  const first = Math.floor(hashFraction(chunk, 0) * chosen.length);
-  return [...chosen.slice(first), ...chosen.slice(0, first)];
+export function placeChunk(chunk: number, nodes: EligibleNodes, goal: number): number[] {
+  const chosen = bestNodes(chunk, nodes.wanted, goal, []);
+  const others = bestNodes(chunk, nodes.unwanted, goal - chosen.length, chosen);
+  return [...inTurn(chunk, chosen), ...inTurn(chunk, others)];
+}
+
+/** The nodes for `count` further replicas, best first, unwanted ones last; `holders` have the chunk already. */
+export function furtherNodes(
+  chunk: number,
+  nodes: EligibleNodes,
+  count: number,
+  holders: readonly DataNode[],
+): number[] {
+  const chosen = bestNodes(chunk, nodes.wanted, count, holders);
+  const others = bestNodes(chunk, nodes.unwanted, count - chosen.length, [...holders, ...chosen]);
+  return [...chosen, ...others].map(node => node.record.node);
+}
+
+function inTurn(chunk: number, nodes: readonly DataNode[]): number[] {
+  const numbers = nodes.map(node => node.record.node).sort((a, b) => a - b);
+  const first = Math.floor(hashFraction(chunk, 0) * numbers.length);
+  return [...numbers.slice(first), ...numbers.slice(0, first)];
 }
 
 /**

@@ -21,6 +21,7 @@ import { clone } from './operations/clone.js';
 import { fallocate } from './operations/fallocate.js';
 import { get } from './operations/get.js';
 import { getattr } from './operations/getattr.js';
+import { amend } from './operations/amend.js';
 import { grant } from './operations/grant.js';
 import { drain, rebalance, removenode } from './operations/node-control.js';
 import { heartbeat } from './operations/heartbeat.js';
@@ -139,6 +140,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   routes.on(testlock, async request => await locks.test(request));
 
   answer(grant);
+  answer(amend);
   answer(put);
   answer(get);
   answer(blocks);

@@ -8,8 +8,8 @@ const MAX_CHECKSUM_TABLE_BYTES = (MAX_CHUNK_BYTES / CHECKSUM_BLOCK_BYTES) * CHEC
 const ChecksumTable = Type.Uint8Array({ maxByteLength: MAX_CHECKSUM_TABLE_BYTES + CHECKSUM_BYTES });
 
 /**
- * Stores a chunk (the payload) and passes it on along `forward`. The reply names the nodes that hold it, this one
- * first, and those that failed; an error means that not even this one does.
+ * Stores a chunk (the payload) and passes it on along `forward`. The reply names the nodes that hold it and
+ * those that failed, which may be this one; an error means that no node took it.
  */
 export const write = command('write', 1001, {
   request: Type.Object({

@@ -561,6 +561,27 @@ export const grant = command('grant', 80, {
   reply: Type.Object(Granted),
 });
 
+/**
+ * Further nodes for a chunk of which too few of the granted ones hold a replica. ESTALE when the grant has expired, ENOSPC
+ * when nobody holds the chunk and no live node has room.
+ */
+export const amend = command('amend', 64, {
+  request: Type.Object({
+    grant: Grant,
+    goal: Goal,
+    stored: Type.Array(NodeNumber, { maxItems: 64 }),
+    /** Nodes to be taken only as far as there are no others. */
+    failed: Type.Array(NodeNumber, { maxItems: 64 }),
+  }),
+  reply: Type.Object({
+    /** The same chunk; names the old and the further nodes. */
+    grant: Grant,
+    /** Where to store it now: other nodes than `stored`, as many as are missing or as live and have room. */
+    add: Type.Array(NodeNumber),
+    nodes: Type.Array(NodeAddress),
+  }),
+});
+
 /** Creates a regular file, open in this session, with the grants for its first chunks: `mknod` and `grant` in one. */
 export const put = command('put', 81, {
   request: Type.Object({

@@ -8,6 +8,7 @@ import { DfsError, toDfsError } from '../protocol/errors.js';
 import { CHALLENGE_BYTES, hello, isLoopback, isSameProof, proofOf, prove } from './authentication.js';
 import { RpcConnection, Routes } from './connection.js';
 import { PayloadMemory } from './payload-memory.js';
+import { ping } from './watched-client.js';
 
 export interface RpcServerOptions {
   readonly network: Network;
@@ -75,7 +76,8 @@ export class RpcServer {
   }
 
   #accept(bytes: ByteStream): void {
-    const { key, clock, log, routes } = this.#options;
+    const { key, clock, log } = this.#options;
+    const routes = new Routes(this.#options.routes).on(ping, async () => ({}));
     const gate = key ? new Gate(key, this.#options.random, routes) : undefined;
     const connection = new RpcConnection(bytes, {
       clock,

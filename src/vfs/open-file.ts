@@ -60,6 +60,10 @@ export class OpenFile {
       failed: error => {
         this.#failures += 1;
         this.#lastFailure = error;
+        shared.client.log.error(
+          { inode: this.inode, reason: error.message },
+          'what was written is not stored',
+        );
         shared.onDisplaced(attributes.inode);
       },
     });

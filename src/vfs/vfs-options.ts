@@ -11,6 +11,11 @@ export interface VfsOptions {
   readonly key?: Uint8Array | undefined;
   /** Replicas of new files in directories that do not say how many. */
   readonly goal: number;
+  /**
+   * A write counts when so many data nodes have it, or as many as the file's goal says if that is fewer. Left out: when
+   * the goal is reached, or every live node with room has it.
+   */
+  readonly minReplicas?: number | undefined;
   /** How long an operation waits for absent servers before it fails with EIO. */
   readonly timeoutMs: number;
   /** The most written data that is not yet stored. */

@@ -191,6 +191,12 @@ t.test('the classic commands do what they say, and say in one sentence when they
     await refuses('dfs', ['mount', server, local('tree'), ...quiet], FAILED, /not empty/);
     await refuses('dfs', ['mount', server], WRONG_USAGE, /missing/);
     await refuses('dfs', ['mount', server, local('mnt'), '--goal', '9'], WRONG_USAGE, /goal/);
+    await refuses(
+      'dfs',
+      ['mount', server, local('mnt'), '--min-replicas', '0'],
+      WRONG_USAGE,
+      /number of replicas/,
+    );
     await refuses('dfs', ['mount', server, local('mnt'), '--driver', 'none'], WRONG_USAGE, /driver/);
     await refuses('dfs', [], WRONG_USAGE, /command/);
     await refuses('dfs', ['frobnicate'], WRONG_USAGE, /frobnicate/);

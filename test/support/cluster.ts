@@ -22,6 +22,8 @@ export interface ClusterOptions {
   readonly mounts?: number;
   /** --goal of the mounts; default what `dfs mount` has as its default. */
   readonly goal?: number;
+  /** Done with each data node's directory, which is empty, before the node is started. */
+  readonly prepareDirectory?: (directory: string) => Promise<void>;
   /** More options of `meta-data`, e.g. `--lost-after=4`. */
   readonly metadataOptions?: readonly string[];
   /** More options of `dfs mount`, e.g. `--timeout=5`. */
@@ -125,15 +127,19 @@ export class Cluster {
     for (const mount of this.mounts) {
       await mount.stop(TEARDOWN_STOP_MS).catch((error: unknown) => failures.push(error));
     }
-    for (const mountPoint of await this.#leftMounts()) {
+    const ownMounts = new Set(this.mounts.map(mount => mount.mountPoint));
+    const unmount = async (mountPoint: string): Promise<void> => {
       await shell('umount -l -- "$MOUNT_POINT" || fusermount -uz -- "$MOUNT_POINT"', {
         timeoutMs: UNMOUNT_TIMEOUT_MS,
         env: { ...process.env, MOUNT_POINT: mountPoint },
       }).catch((error: unknown) => failures.push(error));
-    }
+    };
+    for (const left of await this.#leftMounts()) if (ownMounts.has(left)) await unmount(left);
     for (const server of [...this.nodes, this.metadata]) {
       await server.stop(TEARDOWN_STOP_MS).catch((error: unknown) => failures.push(error));
     }
+    // What data nodes had their data on.
+    for (const left of await this.#leftMounts()) await unmount(left);
     const left = await this.#leftMounts();
     // Removing through a mount would remove what is in it.
     if (left.length === 0) await rm(this.directory, { recursive: true, force: true });
@@ -166,6 +172,10 @@ export class Cluster {
       env: this.#env,
     });
     this.nodes.push(node);
+    if (this.#options.prepareDirectory) {
+      await mkdir(directory);
+      await this.#options.prepareDirectory(directory);
+    }
     await node.start();
     return node;
   }

@@ -8,7 +8,7 @@ import { createLogger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
 import { DEFAULT_CACHE_BYTES, DEFAULT_DIRTY_BYTES, DEFAULT_READ_AHEAD_BYTES } from '../../vfs/vfs-options.js';
 import { formatEndpoint, parseServer } from '../address.js';
-import { clientOptions, GOAL_OPTION, type ClientParameters } from '../client-options.js';
+import { clientOptions, GOAL_OPTION, MIN_REPLICAS_OPTION, type ClientParameters } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { logDirectory } from '../dfs-home.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
@@ -23,6 +23,7 @@ interface MountParameters extends ClientParameters {
   readonly mountpoint: string;
   readonly background: boolean;
   readonly goal: number;
+  readonly minReplicas: number | undefined;
   readonly driver: string;
   readonly allowOther: boolean | undefined;
   /** Bytes. */
@@ -59,6 +60,7 @@ export const mount = defineCommand({
         describe: 'return when it is mounted; print the process id',
       })
       .option('goal', GOAL_OPTION)
+      .option('min-replicas', MIN_REPLICAS_OPTION)
       .option('driver', {
         choices: ['auto', ...DRIVERS.map(driver => driver.name)],
         requiresArg: true,
@@ -154,7 +156,7 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
 
 /** What the process in the background is started with: the same, without what is done here. */
 function foregroundArguments(parameters: MountParameters, mountPoint: string): string[] {
-  const { keyFile, allowOther } = parameters;
+  const { keyFile, allowOther, minReplicas } = parameters;
   const seconds = (ms: number): string => String(ms / 1000);
   return [
     'mount',
@@ -171,6 +173,7 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     `--timeout=${seconds(parameters.timeout)}`,
     `--log-level=${parameters.logLevel}`,
     ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),
+    ...(minReplicas === undefined ? [] : [`--min-replicas=${minReplicas}`]),
     ...(keyFile === undefined ? [] : [`--key-file=${resolve(keyFile)}`]),
   ];
 }

@@ -3,6 +3,7 @@ import { signGrant } from '../../protocol/grant-signature.js';
 import { DfsError } from '../../protocol/errors.js';
 import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
 import type { Grant, NodeAddress } from '../../protocol/types.js';
+import type { DataNode, NodeTable } from '../node-table.js';
 import type { OperationContext } from '../operation.js';
 import { eligibleNodes, placeChunk } from '../placement.js';
 import type { StoreTransaction } from '../store/store.js';
@@ -19,6 +20,18 @@ export interface Granted {
   readonly nodes: NodeAddress[];
 }
 
+/**
+ * The nodes that may get chunks. EAGAIN when there are too few just after a start: the first node to come back would get
+ * every replica.
+ */
+export function liveTakers(goal: number, nodes: NodeTable, monotonicMs: number): DataNode[] {
+  const live = nodes.takers(monotonicMs);
+  if (live.length < Math.min(goal, nodes.size) && nodes.isWaiting(monotonicMs)) {
+    throw new DfsError('EAGAIN', 'the metadata server has just started and waits for its data nodes');
+  }
+  return live;
+}
+
 /** EAGAIN when no data node lives, or those that do are still coming back; ENOSPC when none has room. */
 export async function issueGrants(
   tx: StoreTransaction,
@@ -28,12 +41,7 @@ export async function issueGrants(
   if (request.count === 0) return { grants: [], nodes: [] };
   const { state } = context;
   const monotonicMs = state.clock.monotonicMs();
-  const live = state.nodes.takers(monotonicMs);
-  const reachable = Math.min(request.goal, state.nodes.size);
-  if (live.length < reachable && state.nodes.isWaiting(monotonicMs)) {
-    // Just after a start the first node to come back would get every replica.
-    throw new DfsError('EAGAIN', 'the metadata server has just started and waits for its data nodes');
-  }
+  const live = liveTakers(request.goal, state.nodes, monotonicMs);
   const eligible = eligibleNodes(live, { ...request, exclude: new Set(request.exclude) });
   const expiresMs = context.nowMs + GRANT_LIFETIME_MS;
   const grants: Grant[] = [];

@@ -137,6 +137,24 @@ t.test('a node that is away is named as failed, and the one behind it still gets
   t.ok((await fetch(clients[2], 1, 0, chunk.length)).equals(chunk.bytes));
 });
 
+t.test('a node that is full names itself as failed when one behind it took the chunk', async t => {
+  const registry = await startRegistry(t);
+  const disk = new FailingDisk();
+  const full = await startNode(t, registry.endpoint, await temporaryDirectory(t), { disk });
+  const other = await startNode(t, registry.endpoint, await temporaryDirectory(t));
+  disk.roomBytes = 0;
+  const client = clientOf(t, full.endpoint);
+  const reply = await store(
+    client,
+    registry.grant(1, [1, 2]),
+    randomChunk(1, 1000),
+    [addressOf(other)],
+    true,
+  );
+  t.match(reply, { stored: [2], failed: [{ node: 1, reason: /ENOSPC/ }] });
+  await t.rejects(store(client, registry.grant(2, [1, 2]), randomChunk(2, 1000)), { code: 'ENOSPC' });
+});
+
 t.test('nothing is stored without a valid grant and matching checksums', async t => {
   const { registry, clients } = await setUp(t, 1);
   const client = clients[0];

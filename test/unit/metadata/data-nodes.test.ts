@@ -1,4 +1,5 @@
 import t from 'tap';
+import { amend } from '../../../src/metadata/operations/amend.js';
 import { grant } from '../../../src/metadata/operations/grant.js';
 import { heartbeat } from '../../../src/metadata/operations/heartbeat.js';
 import { nodes } from '../../../src/metadata/operations/nodes.js';
@@ -111,4 +112,44 @@ t.test('numbers of chunks are never given twice, not after a restart either', as
     await harness.restart();
   }
   t.equal(seen.size, 192);
+});
+
+t.test('a grant is amended with nodes that do not hold the chunk yet, failed ones last', async t => {
+  const harness = await startHarness(t);
+  const names = ['node-1', 'node-2', 'node-3'];
+  for (const name of names) await harness.node(name);
+  const client = await harness.client();
+  const file = await client.file('file');
+  const [stored] = await client.chunks([1000], 2);
+  if (!stored) throw new Error('a grant');
+  const [holder = 0, loser = 0] = stored.grant.nodes;
+  const third = [1, 2, 3].find(node => !stored.grant.nodes.includes(node)) ?? 0;
+  const request = { grant: stored.grant, goal: 2, stored: [holder], failed: [loser] };
+  const reply = await client.ask(amend, request);
+  t.same(reply.add, [third]);
+  t.same(reply.grant.nodes, [holder, loser, third]);
+  t.equal(reply.grant.chunk, stored.chunk);
+  t.same(
+    (await client.ask(amend, { ...request, goal: 3 })).add,
+    [third, loser],
+    'what failed is better than nothing',
+  );
+  t.same((await client.ask(amend, { ...request, goal: 1 })).add, [], 'nothing is missing');
+
+  t.equal(await refusal(client.ask(amend, { ...request, stored: [third] })), 'EINVAL', 'not granted to it');
+  const forged = { ...stored.grant, nodes: [third] };
+  t.equal(await refusal(client.ask(amend, { ...request, grant: forged })), 'EINVAL', 'forged');
+
+  harness.clock.advance(NODE_SUSPECT_MS + 1);
+  t.same((await client.ask(amend, request)).add, [], 'nobody else lives');
+  t.equal(await refusal(client.ask(amend, { ...request, stored: [] })), 'EAGAIN');
+
+  const amended = { ...stored, nodes: [holder, third], grant: reply.grant };
+  const extents = [{ offset: 0, length: 1000, chunk: stored.chunk, chunkOffset: 0 }];
+  await client.commit(file.inode, extents, [amended]);
+  t.equal(await refusal(client.ask(amend, request)), 'EINVAL', 'it is committed');
+  await harness.pass(600_000);
+  const loserName = names[loser - 1] ?? '';
+  await harness.node(loserName);
+  t.same(await harness.beat(loserName, loser), [stored.chunk], 'who failed drops what it may have');
 });

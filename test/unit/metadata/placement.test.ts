@@ -1,6 +1,12 @@
 import t from 'tap';
 import type { DataNode } from '../../../src/metadata/node-table.js';
-import { eligibleNodes, hashFraction, placeChunk } from '../../../src/metadata/placement.js';
+import {
+  eligibleNodes,
+  furtherNodes,
+  hashFraction,
+  placeChunk as place,
+  type EligibleNodes,
+} from '../../../src/metadata/placement.js';
 import { refusal } from './support/harness.js';
 
 const GIB = 2 ** 30;
@@ -22,6 +28,10 @@ function node(number: number, freeBytes = 100 * GIB, domain = ''): DataNode {
 }
 
 const request = { goal: 2, maxBytes: 4 << 20, exclude: new Set<number>() };
+
+function placeChunk(chunk: number, nodes: readonly DataNode[], goal: number): number[] {
+  return place(chunk, { wanted: nodes, unwanted: [] }, goal);
+}
 
 t.test('a chunk goes to as many different nodes as its goal says, or as there are', async t => {
   const nodes = [node(1), node(2), node(3), node(4)];
@@ -67,19 +77,33 @@ t.test('a node gets a share of its free space, and a new one takes only its shar
   t.ok(Math.abs(moved - 4000) < 400, `${moved} of 20000 moved to the node with a fifth`);
 });
 
-t.test('excluded and full nodes are left out while there are others', async t => {
-  const nodes = [node(1), node(2), node(3, 1000)];
-  const numbers = (eligible: readonly DataNode[]) => eligible.map(each => each.record.node);
-  t.same(numbers(eligibleNodes(nodes, request)), [1, 2]);
-  t.same(numbers(eligibleNodes(nodes, { ...request, exclude: new Set([1]) })), [2]);
-  t.same(numbers(eligibleNodes(nodes, { ...request, exclude: new Set([1, 2, 3]) })), [1, 2]);
-  t.same(
-    numbers(eligibleNodes(nodes, { ...request, exclude: new Set([1, 2]) })),
-    [1, 2],
-    'only a full one left',
-  );
+t.test('full nodes get nothing, and unwanted ones only as far as there are too few others', async t => {
+  const nodes = [node(1), node(2), node(3), node(4, 1000)];
+  const without = (...exclude: number[]): EligibleNodes =>
+    eligibleNodes(nodes, { ...request, exclude: new Set(exclude) });
+  for (let chunk = 1; chunk < 100; chunk += 1) {
+    t.same(place(chunk, without(), 9).toSorted(), [1, 2, 3], 'the full one is left out');
+    t.same(place(chunk, without(1), 2).toSorted(), [2, 3]);
+    const [first, ...rest] = place(chunk, without(1, 3), 2);
+    t.equal(first, 2, 'the unwanted ones come last');
+    t.equal(rest.length, 1);
+    t.same(place(chunk, without(1, 2, 3), 3).toSorted(), [1, 2, 3], 'unwanted ones are better than none');
+  }
   t.equal(await refusal((async () => eligibleNodes([], request))()), 'EAGAIN');
   t.equal(await refusal((async () => eligibleNodes([node(3, 1000)], request))()), 'ENOSPC');
+});
+
+t.test('further replicas go to other failure domains, then to unwanted nodes', async t => {
+  const rackA = [node(1, GIB, 'a'), node(2, GIB, 'a')];
+  const rackB = [node(3, GIB, 'b'), node(4, GIB, 'b')];
+  const [holder, sibling] = rackA;
+  if (!holder || !sibling) throw new Error('two nodes');
+  for (let chunk = 1; chunk < 100; chunk += 1) {
+    const [next] = furtherNodes(chunk, { wanted: [sibling, ...rackB], unwanted: [] }, 1, [holder]);
+    t.ok(next === 3 || next === 4, `${next} is in another rack`);
+    t.same(furtherNodes(chunk, { wanted: [sibling], unwanted: rackB }, 1, [holder]), [2]);
+    t.equal(furtherNodes(chunk, { wanted: [sibling], unwanted: rackB }, 2, [holder])[0], 2);
+  }
 });
 
 t.test('the hash is a fraction that depends on chunk and node', async t => {

@@ -1,0 +1,58 @@
+/** Takes further nodes into a grant, when too few of those that it names took the chunk. */
+import { DfsError, hasCode } from '../../protocol/errors.js';
+import { isGrantSigned, signGrant } from '../../protocol/grant-signature.js';
+import { amend as command } from '../../protocol/metadata-commands.js';
+import type { Grant } from '../../protocol/types.js';
+import { liveTakers } from '../content/grants.js';
+import { operation, type OperationContext } from '../operation.js';
+import { eligibleNodes, furtherNodes } from '../placement.js';
+import type { StoreTransaction } from '../store/store.js';
+
+/** Nodes that failed stay in the grant, so that what they may have got is dropped; more of them are too many. */
+const MAX_NODES = 32;
+
+export const amend = operation(command, async (tx, { grant, goal, stored, failed }, context) => {
+  const { state } = context;
+  const { chunk, maxBytes, expiresMs } = grant;
+  await checkGrant(tx, grant, stored, context);
+  const live = liveTakers(goal, state.nodes, state.clock.monotonicMs());
+  const others = live.filter(node => !stored.includes(node.record.node));
+  let add: number[] = [];
+  try {
+    const eligible = eligibleNodes(others, { goal, maxBytes, exclude: new Set(failed) });
+    const holders = stored.map(node => state.nodes.get(node)).filter(node => node !== undefined);
+    add = furtherNodes(chunk, eligible, Math.max(0, goal - stored.length), holders);
+  } catch (error) {
+    // Somebody holds it: what there is will have to do.
+    if (stored.length === 0 || !hasCode(error, 'EAGAIN', 'ENOSPC')) throw error;
+  }
+  const nodes = [...new Set([...grant.nodes, ...add])];
+  if (nodes.length > MAX_NODES) throw expired(grant);
+  const unsigned = { chunk, nodes, maxBytes, expiresMs };
+  await tx.grants.delete(chunk);
+  await tx.grants.insert({ chunk, expiresMs, nodes });
+  const signature = signGrant(state.cluster.grantKey, unsigned);
+  return { grant: { ...unsigned, signature }, add, nodes: state.nodes.addresses(nodes) };
+});
+
+/** EINVAL for a grant that was never given or was used, ESTALE for one that is good no more. */
+async function checkGrant(
+  tx: StoreTransaction,
+  grant: Grant,
+  stored: readonly number[],
+  { state, nowMs }: OperationContext,
+): Promise<void> {
+  const { chunk } = grant;
+  if (!isGrantSigned(state.cluster.grantKey, grant)) {
+    throw new DfsError('EINVAL', `the grant for chunk ${chunk} is none that this cluster gave`);
+  }
+  if (new Set(stored).size < stored.length || stored.some(node => !grant.nodes.includes(node))) {
+    throw new DfsError('EINVAL', `chunk ${chunk} is said to be on nodes that its grant does not name`);
+  }
+  if (await tx.chunks.get(chunk)) throw new DfsError('EINVAL', `chunk ${chunk} is committed already`);
+  if (grant.expiresMs < nowMs || (await tx.retired.has(chunk))) throw expired(grant);
+}
+
+function expired({ chunk }: Grant): DfsError {
+  return new DfsError('ESTALE', `the grant for chunk ${chunk} is good no more; ask for another one`);
+}
