@@ -152,12 +152,29 @@ function defineTests(): void {
   t.test('SIGTERM while every server is away', LONG, async t => {
     const { cluster, mount } = await started(t, undefined, 2);
     const writer = await startWriter(t, mount);
-    await waitUntil(async () => (await readdir(mount.mountPoint)).length > 1, { what: 'the writer writes' });
+    // Something that is written when nobody can store it.
+    const held = spawn(
+      'sh',
+      [
+        '-c',
+        'exec 3>"$1/held" && echo open && read -r _ && echo data >&3 && echo written && exec sleep 60',
+        'sh',
+        mount.mountPoint,
+      ],
+      {
+        stdio: ['pipe', 'pipe', 'ignore'],
+        cwd: '/',
+      },
+    );
+    t.teardown(() => held.kill('SIGKILL'));
+    await once(held.stdout, 'data');
     const servers = [cluster.metadata, ...cluster.nodes];
     for (const { pid } of servers) process.kill(pid, 'SIGSTOP');
     t.teardown(() => {
       for (const { pid } of servers) process.kill(pid, 'SIGCONT');
     });
+    held.stdin.write('now\n');
+    await once(held.stdout, 'data');
     const ended = mount.stop(90_000);
     await waitUntil(async () => (await findMount(mount.mountPoint)) === undefined, {
       deadlineMs: PATIENCE_MS,
