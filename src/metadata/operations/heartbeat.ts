@@ -23,8 +23,22 @@ export const heartbeat = operation(command, async (tx, request, context) => {
   for (const chunk of request.damaged ?? []) {
     if (await isDispensable(tx, node, chunk, context)) quarantine.push(chunk);
   }
-  return { known: true, quarantine, drop: await tx.drops.due(node, nowMs, MAX_DROPS) };
+  return { known: true, quarantine, drop: await dropsDue(tx, node, nowMs) };
 });
+
+/**
+ * What the node may drop now. A chunk that was unknown when its drop was noted may have been committed since (its grant
+ * was lost with the last second before a power loss): what is on record for the node is never dropped.
+ */
+async function dropsDue(tx: StoreTransaction, node: number, nowMs: number): Promise<number[]> {
+  const due: number[] = [];
+  for (const chunk of await tx.drops.due(node, nowMs, MAX_DROPS)) {
+    const record = await tx.chunks.get(chunk);
+    if (record?.nodes.includes(node) === true) await tx.drops.delete(node, chunk);
+    else due.push(chunk);
+  }
+  return due;
+}
 
 /** The node does not have the chunk. */
 export async function forgetReplica(
