@@ -8,6 +8,7 @@ import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { matchesChecksums } from '../protocol/checksum.js';
 import {
+  assemble,
   info,
   read,
   replicate,
@@ -16,11 +17,13 @@ import {
   write,
   type NodeInfo,
 } from '../protocol/datanode-commands.js';
+import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/connection.js';
 import { RpcServer } from '../rpc/server.js';
+import { assembleChunk } from './assembly.js';
 import { ChunkStore } from './chunk-store.js';
 import { checkGrant } from './grant-check.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
@@ -167,6 +170,7 @@ export class DataNode {
           await this.#answer(this.#replicate(grant, to));
           return {};
         })
+        .on(assemble, async order => await this.#answer(this.#assemble(order)))
         .on(
           verify,
           async order =>
@@ -298,6 +302,13 @@ export class DataNode {
     }
     const { stored, failed } = await forwarded;
     return { stored: [node, ...stored], failed };
+  }
+
+  /** Puts a chunk together, here and along the order's chain. */
+  async #assemble(order: RequestOf<typeof assemble>): Promise<ReplyOf<typeof assemble>> {
+    const store = this.#openStore();
+    if (!this.#pipeline) throw new DfsError('EAGAIN', 'this data node has not started yet');
+    return await assembleChunk(order, { store, pipeline: this.#pipeline, node: this.nodeNumber });
   }
 
   /** Copies a chunk of this node to another one, as its writer would have done. */

@@ -3,7 +3,8 @@ import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
-import { write } from '../protocol/datanode-commands.js';
+import { matchesChecksums } from '../protocol/checksum.js';
+import { read, write } from '../protocol/datanode-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
@@ -71,6 +72,16 @@ export class Pipeline {
         rest = behind;
       }
     }
+  }
+
+  /** Part of a chunk of another node, checked. EBADMSG when it was damaged on the way; else what the node answers. */
+  async fetch(from: NodeAddress, chunk: number, offset: number, length: number): Promise<Buffer> {
+    const rpc = this.#rpcTo(from, 0);
+    const answer = await rpc.call(read, { chunk, offset, length }, { timeoutMs: LAST_NODE_MS });
+    if (!matchesChecksums(answer.payload, answer.reply.checksums, offset)) {
+      throw new DfsError('EBADMSG', `chunk ${chunk} was damaged on its way from data node ${from.node}`);
+    }
+    return Buffer.concat(answer.payload);
   }
 
   /** Closes every connection. May be called twice. */

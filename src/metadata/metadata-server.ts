@@ -22,6 +22,8 @@ export interface MetadataServerOptions {
   readonly key?: Uint8Array | undefined;
   /** group: a change survives a power loss after at most a second; strict: before it is acknowledged. */
   readonly durability: Durability;
+  /** How long a file in many pieces must be left alone before it is rewritten. */
+  readonly defragmentAfterMs?: number | undefined;
   /** How long data nodes may be silent. */
   readonly nodePatience?: NodePatience | undefined;
   /** The most that is copied between data nodes in a second to make lost replicas again. */

@@ -4,11 +4,12 @@ import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
-import type { replicate, verify } from '../protocol/datanode-commands.js';
+import type { assemble, replicate, verify } from '../protocol/datanode-commands.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Changed, FsckStatus, RepairStatus } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
+import { Defragmenter } from './background/defragmenter.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
 import { DamageLog } from './fsck/damage-log.js';
 import { FsckJob } from './fsck/fsck-job.js';
@@ -36,6 +37,8 @@ export interface NodeOrders {
   /** Resolves when the chunk is copied. */
   readonly copy: (order: CopyOrder) => Promise<void>;
   readonly verify: (order: RequestOf<typeof verify>) => Promise<ReplyOf<typeof verify>>;
+  /** Resolves when the new chunk is stored. */
+  readonly assemble: (order: RequestOf<typeof assemble>) => Promise<ReplyOf<typeof assemble>>;
 }
 type CopyOrder = RequestOf<typeof replicate>;
 
@@ -44,12 +47,15 @@ export interface MetadataServiceOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** How long a file in many pieces must be left alone before it is rewritten; default: a minute. */
+  readonly defragmentAfterMs?: number | undefined;
   /** How long data nodes may be silent. */
   readonly nodePatience?: NodePatience | undefined;
   /** The most that is copied between data nodes in a second to make lost replicas again; default: 100 MB. */
   readonly repairBytesPerSecond?: number | undefined;
 }
 
+const DEFAULT_DEFRAGMENT_AFTER_MS = 60_000;
 const DEFAULT_REPAIR_BYTES_PER_SECOND = 100_000_000;
 
 export class MetadataService {
@@ -62,6 +68,7 @@ export class MetadataService {
   readonly #chunkIds: IdAllocator;
   readonly #background: BackgroundWork;
   readonly #repair: RepairWork;
+  readonly #defragmenter: Defragmenter;
   /** node → how it is told what to do */
   readonly #nodeOrders = new Map<number, NodeOrders>();
   #fsck: FsckJob | undefined;
@@ -103,6 +110,14 @@ export class MetadataService {
       orderCopy: async (node, order) => await this.#ordersOf(node).copy(order),
       bytesPerSecond: options.repairBytesPerSecond ?? DEFAULT_REPAIR_BYTES_PER_SECOND,
     });
+    this.#defragmenter = new Defragmenter({
+      clock,
+      log,
+      state: this.#state,
+      run: async piece => await this.#run(piece),
+      orderAssembly: async (node, order) => await this.#ordersOf(node).assemble(order),
+      quietMs: options.defragmentAfterMs ?? DEFAULT_DEFRAGMENT_AFTER_MS,
+    });
     this.#background = new BackgroundWork({
       clock,
       log,
@@ -126,6 +141,7 @@ export class MetadataService {
     await this.#chunkIds.start();
     this.#background.start();
     this.#repair.start();
+    this.#defragmenter.start();
   }
 
   /**
@@ -221,6 +237,7 @@ export class MetadataService {
     this.#fsck?.stop();
     await this.#background.close();
     await this.#repair.close();
+    await this.#defragmenter.close();
     await this.#fsckRunning;
     this.#state.leases.close();
     await this.#commits.close();

@@ -2,7 +2,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
-import { replicate, verify } from '../protocol/datanode-commands.js';
+import { assemble, replicate, verify } from '../protocol/datanode-commands.js';
 import {
   cancellock,
   fsck,
@@ -74,6 +74,8 @@ export function metadataRoutes(service: MetadataService): Routes {
         copy: async order => {
           await connection.call(replicate, order, { timeoutMs: COPY_TIMEOUT_MS });
         },
+        assemble: async order =>
+          (await connection.call(assemble, order, { timeoutMs: COPY_TIMEOUT_MS })).reply,
         verify: async order => (await connection.call(verify, order, { timeoutMs: ORDER_TIMEOUT_MS })).reply,
       });
     }

@@ -1,8 +1,8 @@
 /** The data node's commands. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
-import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES, MAX_CHUNK_BYTES } from './limits.js';
-import { ChunkId, FileOffset, Grant, HostName, NodeAddress, NodeNumber, SafeInteger } from './types.js';
+import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES, MAX_CHUNK_BYTES, MAX_PIECES } from './limits.js';
+import { ChunkId, FileOffset, Grant, HostName, NodeAddress, NodeNumber, SafeInteger, U32 } from './types.js';
 
 const MAX_CHECKSUM_TABLE_BYTES = (MAX_CHUNK_BYTES / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BYTES;
 const ChecksumTable = Type.Uint8Array({ maxByteLength: MAX_CHECKSUM_TABLE_BYTES + CHECKSUM_BYTES });
@@ -58,6 +58,35 @@ export const syncChunks = command('sync', 1003, {
 export const replicate = command('replicate', 1005, {
   request: Type.Object({ grant: Grant, to: NodeAddress }),
   reply: Type.Object({}),
+});
+
+/**
+ * Sent by the metadata server on the node's own connection: puts a new chunk together from pieces of others, one after
+ * the other, and stores it here and along `forward`, on stable storage. Rejects with what kept a piece from being read.
+ */
+export const assemble = command('assemble', 1007, {
+  request: Type.Object({
+    grant: Grant,
+    /** For salvage, as in `write`. */
+    inode: SafeInteger,
+    fileOffset: FileOffset,
+    pieces: Type.Array(
+      Type.Object({
+        chunk: ChunkId,
+        offset: Type.Integer({ minimum: 0, maximum: MAX_CHUNK_BYTES }),
+        length: Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES }),
+        /** Where the chunk is. */
+        nodes: Type.Array(NodeAddress, { maxItems: 64 }),
+      }),
+      { minItems: 1, maxItems: MAX_PIECES },
+    ),
+    forward: Type.Array(NodeAddress, { maxItems: 64 }),
+  }),
+  reply: Type.Object({
+    stored: Type.Array(NodeNumber),
+    /** The CRC-32 of the new chunk's table of checksums. */
+    checksum: U32,
+  }),
 });
 
 /**

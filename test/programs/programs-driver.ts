@@ -4,15 +4,15 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readFile } from 'node:fs/promises';
+import { chmod, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { inClone } from '../support/programs.js';
 import { shell, startCluster, type Cluster, type MountProcess } from '../support/cluster.js';
 
 const PROGRAMS = ['git', 'npm', 'sqlite', 'postgres', 'rsync', 'tar'];
 /** When something is killed: in the middle of what each does. */
-const FAULT_AFTER_MS: Readonly<Record<string, number>> = { tar: 300, git: 2000 };
+const FAULT_AFTER_MS: Readonly<Record<string, number>> = { git: 2000, sqlite: 2000, tar: 2000 };
 const DEFAULT_FAULT_AFTER_MS = 4000;
 /** How long a server is away. */
 const OUTAGE_MS = 5000;
@@ -62,6 +62,15 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
+async function begin(t: Test): Promise<{ cluster: Cluster; mount: MountProcess }> {
+  const cluster = await startCluster(t, { dataNodes: 3, mounts: 1, goal: 2 });
+  const [mount] = cluster.mounts;
+  if (!mount) throw new Error('a mount was asked for');
+  // PostgreSQL does not run as root.
+  await chmod(cluster.directory, 0o755);
+  return { cluster, mount };
+}
+
 /** The outage is part of the fault, not a wait for something. */
 async function pause(ms: number): Promise<void> {
   await new Promise(resolve => {
@@ -92,9 +101,7 @@ function start(
 }
 
 t.test('real programs work as on a local disk', LONG, async t => {
-  const cluster = await startCluster(t, { dataNodes: 3, mounts: 1, goal: 2 });
-  const [mount] = cluster.mounts;
-  if (!mount) throw new Error('a mount was asked for');
+  const { cluster, mount } = await begin(t);
   for (const program of PROGRAMS) {
     const { code, said } = await start(cluster, program, join(mount.mountPoint, program));
     t.equal(code, 0, `${program}\n${code === 0 ? '' : said}`);
@@ -105,9 +112,7 @@ for (const { what, isFatal, strike } of FAULTS) {
   t.test(`${what} in the middle: ${isFatal ? 'an error' : 'a pause'}, never a hang`, LONG, async t => {
     for (const program of PROGRAMS) {
       await t.test(program, LONG, async t => {
-        const cluster = await startCluster(t, { dataNodes: 3, mounts: 1, goal: 2 });
-        const [mount] = cluster.mounts;
-        if (!mount) throw new Error('a mount was asked for');
+        const { cluster, mount } = await begin(t);
         const running = start(cluster, program, join(mount.mountPoint, program));
         await pause(FAULT_AFTER_MS[program] ?? DEFAULT_FAULT_AFTER_MS);
         await strike(cluster, mount);

@@ -28,7 +28,7 @@ npm)
 sqlite)
   python3 - <<'PYTHON'
 import os, sqlite3, threading
-WRITERS, ROWS = 3, 150
+WRITERS, ROWS = 3, 500
 database = sqlite3.connect('test.db')
 assert database.execute('pragma journal_mode=wal').fetchone() == ('wal',)
 database.execute('create table t(k integer primary key, v blob)')
@@ -76,6 +76,7 @@ tar)
   setfacl -m u:1000:rw source/file
   setfattr -n user.key -v value source/file
   truncate -s 10M source/sparse
+  cp -r /usr/include source/include
   printf y | dd of=source/sparse bs=1 seek=5000000 conv=notrunc status=none
   touch -d '2001-02-03 04:05:06.123456789' source/file
   tar --xattrs --acls --sparse -cf tree.tar source

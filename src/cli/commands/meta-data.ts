@@ -63,6 +63,14 @@ export const metaData = defineCommand({
         coerce: parseBytes,
         describe: 'the most that is copied between data nodes in a second, so that users keep their speed',
       })
+      .option('defragment-after', {
+        type: 'string',
+        requiresArg: true,
+        default: '60',
+        coerce: parseSeconds,
+        describe:
+          'seconds after its last change in which a file in many small pieces is rewritten in large ones',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -71,7 +79,18 @@ export const metaData = defineCommand({
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
   async run(parameters) {
-    const { port, db, host, durability, keyFile, logLevel, suspectAfter, lostAfter, repairRate } = parameters;
+    const {
+      port,
+      db,
+      host,
+      durability,
+      keyFile,
+      logLevel,
+      suspectAfter,
+      lostAfter,
+      repairRate,
+      defragmentAfter,
+    } = parameters;
     if (lostAfter < suspectAfter) throw new UsageError('--lost-after must not be less than --suspect-after');
     if (suspectAfter < HEARTBEAT_MS) {
       throw new UsageError('--suspect-after must be at least a second, which is how often data nodes beat');
@@ -86,6 +105,7 @@ export const metaData = defineCommand({
       durability,
       nodePatience: { suspectAfterMs: suspectAfter, lostAfterMs: lostAfter },
       repairBytesPerSecond: repairRate,
+      defragmentAfterMs: defragmentAfter,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

@@ -45,6 +45,7 @@ export class TracedTransaction implements StoreTransaction {
   readonly replies: ReplyTable;
   readonly orphans: InodeSet;
   readonly garbage: InodeSet;
+  readonly fragmented: InodeSet;
   readonly nodes: NodeRecords;
   readonly counters: CounterTable;
   readonly #tx: StoreTransaction;
@@ -65,6 +66,7 @@ export class TracedTransaction implements StoreTransaction {
     this.replies = tx.replies;
     this.orphans = tx.orphans;
     this.garbage = tx.garbage;
+    this.fragmented = tx.fragmented;
     this.nodes = tx.nodes;
     this.counters = tx.counters;
   }

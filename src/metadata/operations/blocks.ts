@@ -15,6 +15,9 @@ import { dropCapability } from '../namespace/capabilities.js';
 import { operation } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 
+/** On average, of one commit. */
+const SMALL_EXTENT_BYTES = 256 << 10;
+
 export const blocks = operation(
   command,
   async (tx, request, context) => {
@@ -36,6 +39,7 @@ export const blocks = operation(
     }
     await recordNewChunks(tx, chunks, extents, inode.goal, context);
     await references.apply(tx, context.nowMs);
+    if (inode.size > 0 && isInPieces(extents)) await tx.fragmented.insert(inode.inode);
     const last = extents.at(-1);
     const asked = request.append === true ? 0 : request.size;
     const size = Math.max(inode.size, asked, last ? last.offset + last.length : 0);
@@ -57,6 +61,12 @@ export const blocks = operation(
     if (request.durable) control.requireDurable();
   },
 );
+
+/** A commit that leaves a file in small pieces; the defragmenter looks whether there are many. */
+function isInPieces(extents: readonly Extent[]): boolean {
+  const bytes = extents.reduce((sum, { length }) => sum + length, 0);
+  return extents.length > 0 && bytes / extents.length <= SMALL_EXTENT_BYTES;
+}
 
 interface Placed {
   readonly extents: readonly Extent[];

@@ -238,6 +238,8 @@ export interface StoreTransaction {
   readonly orphans: InodeSet;
   /** Inodes that are gone, whose extents are still to be deleted. */
   readonly garbage: InodeSet;
+  /** Files that may be in many small pieces. */
+  readonly fragmented: InodeSet;
   readonly nodes: NodeRecords;
   readonly counters: CounterTable;
 }

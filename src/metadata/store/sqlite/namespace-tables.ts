@@ -253,7 +253,7 @@ export class SqliteInodeSet implements InodeSet {
   readonly insert: (inode: number) => void;
   readonly delete: (inode: number) => void;
 
-  constructor(connection: SqliteConnection, table: 'orphans' | 'garbage') {
+  constructor(connection: SqliteConnection, table: 'orphans' | 'garbage' | 'fragmented') {
     this.#page = connection.rows<[number]>(
       `SELECT inode FROM ${table} WHERE inode > ? ORDER BY inode LIMIT ?`,
     );

@@ -115,6 +115,8 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE nodes ADD COLUMN domain TEXT NOT NULL DEFAULT '';
   ALTER TABLE nodes ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;
   `,
+  // Files that may be in many small pieces.
+  'CREATE TABLE fragmented (inode INTEGER PRIMARY KEY) STRICT;',
 ];
 
 /** The schema that this program knows. */

@@ -42,6 +42,7 @@ export class SqliteTransaction implements OwnedTransaction {
   readonly replies: SqliteReplies;
   readonly orphans: SqliteInodeSet;
   readonly garbage: SqliteInodeSet;
+  readonly fragmented: SqliteInodeSet;
   readonly nodes: SqliteNodes;
   readonly counters: SqliteCounters;
   readonly #connection: SqliteConnection;
@@ -68,6 +69,7 @@ export class SqliteTransaction implements OwnedTransaction {
     this.replies = new SqliteReplies(connection);
     this.orphans = new SqliteInodeSet(connection, 'orphans');
     this.garbage = new SqliteInodeSet(connection, 'garbage');
+    this.fragmented = new SqliteInodeSet(connection, 'fragmented');
     this.nodes = new SqliteNodes(connection);
     this.counters = new SqliteCounters(connection);
     this.#begin = connection.database.prepare('BEGIN');
