@@ -146,7 +146,8 @@ export class Faults {
         break;
       case 'flip bit':
         this.flippedBits += 1;
-        note(`flipped ${node.disk.flipBit()}`);
+        // One node's only: a chunk whose replicas are all bad is lost.
+        note(`flipped ${cluster.nodes[0]?.disk.flipBit('.seg') ?? 'nothing'}`);
         break;
     }
   }

@@ -60,10 +60,16 @@ export class History {
   readonly #registers = new Map<string, Change[]>();
   readonly #initial = new Change('nothing was written', 'nobody', 0);
   readonly #nowMs: () => number;
+  readonly #note: (line: string) => void;
   readonly #changes = new Set<Change>();
 
-  constructor(nowMs: () => number) {
+  /**
+   * @param nowMs the simulated time
+   * @param note where everything is told that is done and seen
+   */
+  constructor(nowMs: () => number, note: (line: string) => void) {
     this.#nowMs = nowMs;
+    this.#note = note;
     this.#initial.inEffectBy = 0;
     this.#initial.inEffectMs = 0;
     this.#initial.isDurable = true;
@@ -79,6 +85,7 @@ export class History {
     const change = new Change(what, client, this.now());
     for (const [register, value] of effects) this.#give(change, register, value);
     this.#changes.add(change);
+    this.#note(`${change.began}: ${client} begins to ${what}: ${[...change.effects.keys()].join(' ')}`);
     return change;
   }
 
@@ -86,6 +93,7 @@ export class History {
   acknowledge(change: Change): void {
     change.isAcknowledged = true;
     this.#takesEffect(change, this.now());
+    this.#note(`${change.inEffectBy}: ${change.client} did ${change.what}`);
   }
 
   /** It was refused: nothing was done. */
@@ -114,31 +122,35 @@ export class History {
 
   /**
    * Somebody was told a register's value between `began` and now.
+   * @param client who: what it did itself it may see before others do
    * @param own changes that this observer has to see although nobody else may: change → by when it saw them
    */
   observe(
-    what: string,
+    client: string,
+    how: string,
     register: string,
     value: Value,
     began: Moment,
     own?: ReadonlyMap<Change, Moment>,
   ): void {
     const ended = this.now();
+    const what = `${client}, ${how},`;
+    this.#note(`${began}-${ended}: ${what} was told ${value} for ${register}`);
     const candidates = this.#candidates(register, candidate => candidate === value, began, ended, own);
     const [first] = candidates;
     if (!first) throw new BrokenPromise(this.#explain(what, register, value, began, own));
     if (candidates.length > 1) return;
     if (first.effects.get(register) === UNKNOWN) first.effects.set(register, value);
-    if (!own) this.#takesEffect(first, ended);
+    if (first.client !== client) this.#takesEffect(first, ended);
   }
 
   /** As `observe`, when it was told only that the value is not 0. */
-  observePresence(what: string, register: string, began: Moment): void {
+  observePresence(client: string, how: string, register: string, began: Moment): void {
     const ended = this.now();
     const candidates = this.#candidates(register, value => value !== 0, began, ended);
     const [first] = candidates;
-    if (!first) throw new BrokenPromise(this.#explain(what, register, UNKNOWN, began));
-    if (candidates.length === 1) this.#takesEffect(first, ended);
+    if (!first) throw new BrokenPromise(this.#explain(`${client}, ${how},`, register, UNKNOWN, began));
+    if (candidates.length === 1 && first.client !== client) this.#takesEffect(first, ended);
   }
 
   /** Of those who made the same name exclusively at the same time only one can have succeeded. */

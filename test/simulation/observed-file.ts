@@ -81,13 +81,13 @@ export class ObservedFile {
         `inode ${inode} has a part of a block: ${bytes.length} bytes from block ${block}`,
       );
     }
-    const what = `${this.#client.id}, reading,`;
+    const { id } = this.#client;
     for (let at = 0; at < count; at += 1) {
       const register = blockRegister(inode, block + at);
       const part = bytes.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES);
       const value = part.length === 0 ? 0 : tagOf(part, register);
       const own = new Map(this.#unflushed);
-      if (own.size === 0) this.#history.observe(what, register, value, began);
+      if (own.size === 0) this.#history.observe(id, 'reading', register, value, began);
       else this.#read.push({ register, value, began, own });
     }
   }
@@ -103,7 +103,7 @@ export class ObservedFile {
     if (isDurable) await vfs.fsync(this.#handle);
     else await vfs.flush(this.#handle);
     for (const { register, value, began: readBegan, own } of read) {
-      this.#history.observe(`${id}, reading back,`, register, value, readBegan, own);
+      this.#history.observe(id, 'reading back', register, value, readBegan, own);
     }
     for (const change of written.keys()) {
       this.#history.acknowledge(change);

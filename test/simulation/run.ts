@@ -1,4 +1,5 @@
 /** One run of a whole cluster from a seed. */
+import { sleep } from '../../src/platform/clock.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { Cluster, type LiveClient, type Machine } from './cluster.js';
 import { FAULT_KINDS, Faults, type FaultKind } from './faults.js';
@@ -75,7 +76,10 @@ class Run {
     this.#random = random;
     this.#scheduler.onEvent = onTrace;
     this.#clock = new SimulatedClock(this.#scheduler, this.#life, 1, 0);
-    this.#history = new History(() => this.#scheduler.nowMs);
+    this.#history = new History(
+      () => this.#scheduler.nowMs,
+      line => this.#scheduler.note(line),
+    );
     const nodes = random.integer(3, random.isChance(0.2) ? 8 : 4);
     const clients = random.integer(2, random.isChance(0.2) ? 5 : 3);
     this.#cluster = new Cluster({
@@ -137,7 +141,7 @@ class Run {
     workload.isStopped = true;
     this.#scheduler.note('everything is healed');
     await this.#until('the programs end', async () => {
-      while (this.#programs.size > 0) await Promise.allSettled(this.#programs);
+      while (this.#programs.size > 0) await sleep(this.#clock, 50);
     });
     await this.#pass(SETTLE_MS);
     await this.#until('the final check', async () => await this.#checkFinally(workload, faults));

@@ -16,7 +16,19 @@ const DIRECTORY_NAMES = ['x', 'y'];
 const CREATION = { mode: 0o644, uid: 0, gid: 0 };
 const RECORD_BYTES = 16;
 /** Errors that say that nothing was done, and why. */
-const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EISDIR', 'ENOTDIR', 'EINVAL'];
+const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY'];
+/** Errors that a program has to live with when servers are away, disks are full, or a lock is not to be had. */
+const TROUBLES = [
+  'EIO',
+  'EINTR',
+  'EAGAIN',
+  'ENOSPC',
+  'ESTALE',
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+];
 
 /** The places where everything happens, made before anything goes wrong. */
 export interface Places {
@@ -86,13 +98,18 @@ export class Workload {
   async #runOne(client: LiveClient, random: SeededRandom): Promise<void> {
     const [what, act] = this.#choose(random);
     this.tried += 1;
+    const number = this.tried;
+    this.#note(`${client.id} op ${number} begins: ${what}`);
     try {
       await act(client, random);
       this.succeeded += 1;
-      this.#note(`${client.id} ${what}`);
+      this.#note(`${client.id} op ${number} is done: ${what}`);
     } catch (error) {
       if (!(error instanceof DfsError)) throw error;
-      this.#note(`${client.id} ${what}: ${error.code} ${error.message}`);
+      if (!hasCode(error, ...REFUSALS, ...TROUBLES)) {
+        throw new BrokenPromise(`${client.id} was told ${error.code} by ${what}: ${error.message}`);
+      }
+      this.#note(`${client.id} op ${number} failed: ${what}: ${error.code} ${error.message}`);
     }
   }
 
@@ -158,7 +175,7 @@ export class Workload {
         async () => await client.vfs.create(directory, Buffer.from(name), CREATION, true, constants.O_RDWR),
       );
     } catch (error) {
-      if (hasCode(error, 'EEXIST')) history.observePresence(`${client.id}, refused,`, register, began);
+      if (hasCode(error, 'EEXIST')) history.observePresence(client.id, 'refused', register, began);
       throw error;
     }
     history.learn(change, register, made.attributes.inode);
@@ -214,7 +231,7 @@ export class Workload {
       await this.#change(client, change, [directory], work);
     } catch (error) {
       if (hasCode(error, 'ENOENT')) {
-        this.history.observe(`${client.id}, refused,`, register, 0, change.began);
+        this.history.observe(client.id, 'refused', register, 0, change.began);
       }
       throw error;
     }
@@ -223,7 +240,7 @@ export class Workload {
   async #find(client: LiveClient, directory: number, name: string): Promise<number> {
     const began = this.history.now();
     const inode = await client.names.find(directory, name);
-    this.history.observe(`${client.id}, looking,`, nameRegister(directory, name), inode, began);
+    this.history.observe(client.id, 'looking', nameRegister(directory, name), inode, began);
     return inode;
   }
 
@@ -353,7 +370,7 @@ export class Workload {
       }
       for (const register of known) {
         const isThere = found.has(Number(register.slice('record:'.length)));
-        history.observe(`${client.id}, reading the journal,`, register, isThere ? 1 : 0, began);
+        history.observe(client.id, 'reading the journal', register, isThere ? 1 : 0, began);
       }
     } finally {
       await client.vfs.release(handle);
@@ -365,7 +382,12 @@ export class Workload {
     const { vfs, clock, id } = client;
     const handle = await vfs.open(this.places.counter, constants.O_RDWR);
     this.#lastTag += 1;
-    const range = { kind: 'posix', owner: `${id}-${this.#lastTag}`, start: 0, end: MAX_FILE_BYTES } as const;
+    const range = {
+      kind: 'posix',
+      owner: this.#lastTag.toString(16),
+      start: 0,
+      end: MAX_FILE_BYTES,
+    } as const;
     try {
       const countedBefore = this.#highestCounted;
       const giveUp = new AbortController();
@@ -423,7 +445,7 @@ export class Workload {
     }
     for (const name of [...NAMES, ...LINK_NAMES, ...DIRECTORY_NAMES]) {
       const register = nameRegister(directory, name);
-      this.history.observe(`${client.id}, listing,`, register, found.get(name) ?? 0, began);
+      this.history.observe(client.id, 'listing', register, found.get(name) ?? 0, began);
       found.delete(name);
     }
     const [surplus] = found.keys();

@@ -218,9 +218,9 @@ export class SimulatedDisk {
     }
   }
 
-  /** Turns one bit of a file over, on the disk itself; returns where. */
-  flipBit(): string {
-    const files = [...this.#names].filter(([, file]) => file.durable.length > 0);
+  /** Turns one bit over of a file whose name ends so, on the disk itself; returns where. */
+  flipBit(ending: string): string {
+    const files = [...this.#names].filter(([path, file]) => path.endsWith(ending) && file.durable.length > 0);
     if (files.length === 0) return 'nowhere';
     const [path, file] = this.#random.pick(files);
     const position = this.#random.integer(0, file.durable.length);
