@@ -6,6 +6,7 @@ import {
   MAX_DIRECTORY_PAGE,
   MAX_DROPS,
   MAX_EXTENTS,
+  MAX_FILE_BYTES,
   MAX_GRANTS,
   MAX_OPEN_INODES,
   MAX_PATH_NAMES,
@@ -492,7 +493,7 @@ export const blocks = command('blocks', 83, {
   reply: Type.Object({
     attributes: Attributes,
     /** By how much the extents were moved to be at the end; may be negative. */
-    moved: Type.Optional(SafeInteger),
+    moved: Type.Optional(Type.Integer({ minimum: -MAX_FILE_BYTES, maximum: MAX_FILE_BYTES })),
   }),
 });
 

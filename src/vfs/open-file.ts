@@ -118,6 +118,9 @@ export class OpenFile {
 
   /** As FileSystem.read. */
   async read(readAhead: ReadAhead, offset: number, length: number): Promise<Payload> {
+    const { lease } = this.#shared.client.session;
+    // Without a lease nobody says what changes.
+    if (lease.isWanted && !lease.isAlive) this.#isStale = true;
     while (this.#isStale || this.#refreshing) {
       this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined));
       await this.#refreshing;

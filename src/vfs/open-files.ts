@@ -98,9 +98,10 @@ export class OpenFiles {
   /**
    * A handle on a file that the session has open.
    * @param flags those of open(2)
+   * @param ticket the lease's, taken before the request that told the attributes
    * @param isNew the file was made just now, and so has no content
    */
-  add(attributes: Attributes, flags: number, isNew = false): FileHandle {
+  add(attributes: Attributes, flags: number, ticket: number, isNew = false): FileHandle {
     const { inode } = attributes;
     let file = this.#files.get(inode);
     if (!file) {
@@ -110,6 +111,9 @@ export class OpenFiles {
       this.#files.set(inode, file);
     }
     file.note(attributes);
+    const { lease } = this.#client.session;
+    // A revocation that overtook the reply did not find the file here.
+    if (lease.isWanted && !lease.mayKeep(ticket, inode)) file.mayBeStale();
     file.handles += 1;
     const handle = this.#takeNumber();
     this.#handles.set(handle, {

@@ -91,7 +91,7 @@ export class Cluster {
     for (let index = 1; index <= clients; index += 1) {
       this.clients.push(machine(`client${index}`, `127.0.2.${index}`));
     }
-    for (const each of this.servers) bug?.breakDisk?.(each.disk, each === this.metadata);
+    for (const each of this.servers) bug?.breakDisk?.(each.disk);
     this.metadata.disk.putDatabase(DATABASE, emptyDatabase());
   }
 

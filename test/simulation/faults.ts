@@ -108,6 +108,8 @@ export class Faults {
         break;
       case 'cut client':
         this.#cut(client, random.isChance(0.6) ? [cluster.metadata] : cluster.servers, 40_000);
+        // Something on the way, or the server's own system, gives the connection up.
+        if (random.isChance(0.5)) cluster.network.breakAt(cluster.metadata.host, client.host);
         break;
       case 'cut node':
         this.#cut(node, [...cluster.servers, ...cluster.clients], 10_000);

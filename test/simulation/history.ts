@@ -225,16 +225,20 @@ export class History {
     own?: ReadonlyMap<Change, Moment>,
   ): Change[] {
     const changes = this.#registers.get(register) ?? [];
-    const effectOf = (change: Change): Moment => Math.min(change.inEffectBy, own?.get(change) ?? NEVER);
     // The latest beginning of a change that was in effect when the observation began: whatever was in effect before
-    // that beginning is replaced.
+    // that beginning is replaced. What only the observer's own client sees is replaced by what it did after, but not by
+    // what others did, for it may come after theirs.
     let replacedBefore = -1;
+    let replacedByOwn = -1;
+    const ownMoment = (change: Change): Moment => own?.get(change) ?? NEVER;
     for (const change of changes) {
-      if (effectOf(change) < began && change.began > replacedBefore) replacedBefore = change.began;
+      if (change.inEffectBy < began) replacedBefore = Math.max(replacedBefore, change.began);
+      if (ownMoment(change) < began) replacedByOwn = Math.max(replacedByOwn, change.began);
     }
     const result: Change[] = [];
     for (const change of [this.#initial, ...changes]) {
-      if (change.began > ended || effectOf(change) < replacedBefore) continue;
+      if (change.began > ended || change.inEffectBy < replacedBefore) continue;
+      if (Math.min(change.inEffectBy, ownMoment(change)) < replacedByOwn) continue;
       const value = change === this.#initial ? 0 : (change.effects.get(register) ?? 0);
       if (isValue(value) || (value === UNKNOWN && !isValue(0))) result.push(change);
     }

@@ -1,5 +1,6 @@
 /** `npm run simulate -- [--seeds N] [--minutes M] [--seed S] [--trace]`: runs clusters from seeds until one fails. */
 import { parseArgs } from 'node:util';
+import { PLANTED_BUGS } from './planted-bugs.js';
 import { simulate } from './run.js';
 
 const { values } = parseArgs({
@@ -9,6 +10,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    bug: { type: 'string' },
     'keep-going': { type: 'boolean', default: false },
   },
 });
@@ -17,6 +19,7 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+const bug = PLANTED_BUGS.find(({ name }) => values.bug !== undefined && name.includes(values.bug));
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedMs = performance.now();
@@ -26,7 +29,7 @@ let failed = 0;
 let operations = 0;
 let simulatedMs = 0;
 for (let seed = from; seed < from + count && performance.now() < untilMs; seed += 1) {
-  const result = await simulate({ seed, onTrace: values.trace ? print : undefined });
+  const result = await simulate({ seed, bug, onTrace: values.trace ? print : undefined });
   ran += 1;
   operations += result.operations;
   simulatedMs += result.simulatedMs;

@@ -90,6 +90,12 @@ export class SimulatedNetwork {
     end.fail('ECONNRESET');
   }
 
+  /** The ends at `host` of its connections to `remoteHost` break; the other ends hear of it when they can. */
+  breakAt(host: string, remoteHost: string): void {
+    for (const end of this.ends)
+      if (end.host === host && end.remoteHost === remoteHost) end.fail('ETIMEDOUT');
+  }
+
   /** A process is gone, and with it its sockets. Without `isSilent` its system says so to the other ends. */
   endOf(life: Life, isSilent: boolean): void {
     for (const [address, { life: owner }] of this.listeners) {
@@ -154,8 +160,8 @@ export class SimulatedStream extends Duplex {
   readonly life: Life;
   peer: SimulatedStream | undefined;
   readonly #network: SimulatedNetwork;
-  readonly #host: string;
-  readonly #remoteHost: string;
+  readonly host: string;
+  readonly remoteHost: string;
   /** What was sent from this end and has not arrived. */
   #underWay: Segment[] = [];
   #bytesUnderWay = 0;
@@ -172,8 +178,8 @@ export class SimulatedStream extends Duplex {
     super({ allowHalfOpen: false });
     this.life = life;
     this.#network = network;
-    this.#host = host;
-    this.#remoteHost = remoteHost;
+    this.host = host;
+    this.remoteHost = remoteHost;
     // Whoever owns the stream listens too; this one is for streams that nobody owns any more.
     this.on('error', () => undefined);
   }
@@ -244,7 +250,7 @@ export class SimulatedStream extends Duplex {
     const atMs = Math.max(scheduler.nowMs + delayMs, this.#lastArrivalMs);
     this.#lastArrivalMs = atMs;
     // It arrives at the other end whatever becomes of the process at this one.
-    scheduler.after(atMs - scheduler.nowMs, `arrives ${this.#host}>${this.#remoteHost}`, undefined, () =>
+    scheduler.after(atMs - scheduler.nowMs, `arrives ${this.host}>${this.remoteHost}`, undefined, () =>
       this.#pump(),
     );
   }
@@ -256,7 +262,7 @@ export class SimulatedStream extends Duplex {
       this.#isPumping = false;
       return;
     }
-    if (this.#network.isCut(this.#host, this.#remoteHost)) {
+    if (this.#network.isCut(this.host, this.remoteHost)) {
       this.#retransmit();
       return;
     }
@@ -290,10 +296,7 @@ export class SimulatedStream extends Duplex {
   #arriveAtNobody(): void {
     this.#isPumping = false;
     if (this.#isAbandoned || this.destroyed) return;
-    if (
-      this.#network.isCut(this.#host, this.#remoteHost) ||
-      this.#network.isCut(this.#remoteHost, this.#host)
-    ) {
+    if (this.#network.isCut(this.host, this.remoteHost) || this.#network.isCut(this.remoteHost, this.host)) {
       this.#retransmit();
       return;
     }
