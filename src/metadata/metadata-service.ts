@@ -24,6 +24,8 @@ import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
 
+const RUN_BYTES = 8;
+
 export interface MetadataServiceOptions {
   readonly durability: Durability;
   readonly clock: Clock;
@@ -56,6 +58,7 @@ export class MetadataService {
     const sessions = new SessionTable();
     this.#state = {
       cluster: store.cluster,
+      run: random.bytes(RUN_BYTES).toString('hex'),
       sessions,
       opens: new OpenTable(),
       unlinked: new UnlinkedInodes(),

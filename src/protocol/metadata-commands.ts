@@ -11,6 +11,7 @@ import {
   MAX_OPEN_INODES,
   MAX_PATH_NAMES,
   MAX_REVOKED,
+  MAX_UNSYNCED_CHANGES,
   MAX_XATTR_VALUE_BYTES,
 } from './limits.js';
 import {
@@ -135,6 +136,8 @@ export const session = command('session', 10, {
     locks: Type.Optional(Type.Array(Lock, { maxItems: MAX_DECLARED_LOCKS })),
     /** It keeps what it is told, drops it at `revoke`, and wants a lease. */
     caches: Type.Optional(Type.Boolean()),
+    /** Sequences that were answered a short while ago, and that no `sync` has covered since. */
+    unsynced: Type.Optional(Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES })),
   }),
   reply: Type.Object({
     session: SafeInteger,
@@ -148,6 +151,10 @@ export const session = command('session', 10, {
     locksKept: Type.Boolean(),
     cluster: Type.String(),
     leaseMs: LeaseMs,
+    /** Another one after each start of the server: versions that were told before may be given again to other content. */
+    run: Type.String({ maxLength: 64 }),
+    /** Those of `unsynced` that a power loss took: they were done, and are undone. */
+    lost: Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES }),
   }),
 });
 

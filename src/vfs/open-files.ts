@@ -77,6 +77,7 @@ export class OpenFiles {
     });
     client.session.onLocksLost = inodes => this.#loseLocks(inodes);
     client.session.onSessionLost = () => this.#loseSession();
+    client.session.onServerStarted = lost => this.#serverStarted(lost);
     this.#scheduleDirtyCheck();
   }
 
@@ -364,6 +365,16 @@ export class OpenFiles {
       'the metadata server gave this client up, which was away for too long',
     );
     for (const file of this.#files.values()) file.abandonWrites(reason);
+  }
+
+  #serverStarted(inodes: readonly number[]): void {
+    const lost = new Set(inodes);
+    const reason = new DfsError(
+      'EIO',
+      'the metadata server lost its power before what was written was on its disk; write it again',
+    );
+    this.#extents.forEach(extents => extents.forget());
+    for (const file of this.#files.values()) file.serverStarted(lost.has(file.inode) ? reason : undefined);
   }
 
   #loseLocks(inodes: readonly number[]): void {

@@ -25,7 +25,6 @@ import {
   setxattr,
   statfs,
   symlink,
-  sync,
   tmpfile,
   unlink,
   type NodeStatus,
@@ -291,7 +290,7 @@ export class Vfs implements FileSystem {
   }
 
   async fsyncDirectory(_inode: number): Promise<void> {
-    await this.#client.session.ask(sync, {});
+    await this.#client.session.syncNames();
   }
 
   async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
@@ -457,7 +456,7 @@ export class Vfs implements FileSystem {
 
   async syncfs(): Promise<void> {
     await this.#files.syncAll();
-    await this.#client.session.ask(sync, {});
+    await this.#client.session.syncNames();
   }
 
   async close(): Promise<void> {
