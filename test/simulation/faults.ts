@@ -1,6 +1,6 @@
 /** What goes wrong, and when. A run has some of the kinds, so that each also comes alone. */
 import { sleep, type Clock } from '../../src/platform/clock.js';
-import type { Cluster, Machine } from './cluster.js';
+import type { Cluster, LiveClient, Machine } from './cluster.js';
 import type { History } from './history.js';
 import type { SeededRandom } from './world/seeded-random.js';
 
@@ -17,6 +17,7 @@ export const FAULT_KINDS = [
   'stop client',
   'stop server',
   'cut client',
+  'cut lock holder',
   'cut node',
   'break connections',
   'slow disk',
@@ -35,6 +36,8 @@ export interface FaultOptions {
   /** The mean time from one fault to the next. */
   readonly pauseMs: number;
   readonly note: (line: string) => void;
+  /** Who has a lock. */
+  readonly lockHolders: ReadonlySet<LiveClient>;
   /** A client's machine is to run again. */
   readonly restartClient: (machine: Machine) => void;
 }
@@ -111,6 +114,13 @@ export class Faults {
         // Something on the way, or the server's own system, gives the connection up.
         if (random.isChance(0.5)) cluster.network.breakAt(cluster.metadata.host, client.host);
         break;
+      case 'cut lock holder':
+        for (const { machine } of this.#options.lockHolders) {
+          // Long enough for the server to give the lock to somebody else.
+          cluster.network.breakAt(cluster.metadata.host, machine.host);
+          this.#cut(machine, [cluster.metadata], 12_000, true);
+        }
+        break;
       case 'cut node':
         this.#cut(node, [...cluster.servers, ...cluster.clients], 10_000);
         break;
@@ -172,16 +182,16 @@ export class Faults {
     if (machine.life) machine.life.stoppedUntilMs = this.#options.cluster.scheduler.nowMs + forMs;
   }
 
-  #cut(machine: Machine, others: readonly Machine[], longestMs: number): void {
+  #cut(machine: Machine, others: readonly Machine[], longestMs: number, isLong = false): void {
     const { cluster, random } = this.#options;
-    const isOneWay = random.isChance(0.3);
+    const isOneWay = !isLong && random.isChance(0.3);
     const begin = (): void => {
       for (const other of others) {
         cluster.network.cut(machine.host, other.host);
         if (!isOneWay) cluster.network.cut(other.host, machine.host);
       }
     };
-    this.#forAWhile(random.isChance(0.4) ? longestMs : 3000, begin, () => cluster.network.heal());
+    this.#forAWhile(isLong || random.isChance(0.4) ? longestMs : 3000, begin, () => cluster.network.heal());
   }
 
   #forAWhile(longestMs: number, begin: () => void, end: () => void): void {

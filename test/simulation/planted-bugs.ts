@@ -16,6 +16,8 @@ export interface PlantedBug {
   readonly name: string;
   /** The first seed that finds it. */
   readonly seed: number;
+  /** What the broken promise says. */
+  readonly isFoundAs: RegExp;
   breakDisk?(disk: SimulatedDisk): void;
   breakStore?(store: Store, clock: Clock): Store;
   makeService?(store: Store, options: MetadataServiceOptions): MetadataService;
@@ -151,29 +153,34 @@ class UnfencedService extends MetadataService {
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an fsync is skipped',
-    seed: 0,
+    seed: 23,
+    isFoundAs: /fsynced|reading|counted/,
     breakDisk: disk => {
       disk.faults.lyingSyncChance = 0.3;
     },
   },
   {
     name: 'a change is acknowledged before it is committed',
-    seed: 0,
+    seed: 10,
+    isFoundAs: /was told/,
     breakStore: (store, clock) => new LateStore(store, clock),
   },
   {
     name: 'a client that was given up is not fenced',
-    seed: 0,
+    seed: 154,
+    isFoundAs: /counted/,
     makeService: (store, options) => new UnfencedService(store, options),
   },
   {
     name: 'an invalidation is dropped',
-    seed: 0,
+    seed: 6,
+    isFoundAs: /, (looking|refused), was told/,
     ignoresRevocation: random => () => random.isChance(0.2),
   },
   {
     name: 'chunks are collected without grace',
-    seed: 0,
+    seed: 32,
+    isFoundAs: /is lost/,
     breakStore: store => new HastyStore(store),
   },
 ];

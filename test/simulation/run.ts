@@ -13,12 +13,12 @@ import { SeededRandom } from './world/seeded-random.js';
 import { SimulatedClock } from './world/simulated-clock.js';
 
 /** How long things go wrong, and how long everything may take to be well again. */
-const SHORTEST_MS = 3000;
-const LONGEST_MS = 20_000;
+const SHORTEST_MS = 1500;
+const LONGEST_MS = 8000;
 /** A few runs last so long that leases and sessions run out. */
-const LONG_CHANCE = 0.1;
-const LONG_MS = 60_000;
-const SETTLE_MS = 4000;
+const LONG_CHANCE = 0.08;
+const LONG_MS = [20_000, 60_000] as const;
+const SETTLE_MS = 1500;
 const HEAL_LIMIT_MS = 120_000;
 /** Data that nobody synced is on stable storage after this, also on a slow disk. */
 const UNSYNCED_DATA_MS = 5000;
@@ -95,8 +95,10 @@ class Run {
       onLog: onTrace && (line => onTrace(`${this.#scheduler.nowMs.toFixed(3)} LOG ${line.trim()}`)),
     });
     const chance = random.pick([0, 0.15, 0.3, 1]);
-    // Flipped bits forgive what is lost, so they are for few runs.
-    this.#kinds = FAULT_KINDS.filter(kind => random.isChance(kind === 'flip bit' ? chance / 4 : chance));
+    // Flipped bits forgive what is lost, and lock holders are cut off in long runs, so they are for few.
+    this.#kinds = FAULT_KINDS.filter(kind =>
+      random.isChance(kind === 'flip bit' || kind === 'cut lock holder' ? chance / 5 : chance),
+    );
   }
 
   result(failure: string | undefined): RunResult {
@@ -134,10 +136,12 @@ class Run {
       kinds: this.#kinds,
       pauseMs: random.between(400, 4000),
       note: line => this.#scheduler.note(line),
+      lockHolders: workload.lockHolders,
       restartClient: machine => void this.#runClient(machine, random.fork()),
     });
     for (const live of first) this.#runPrograms(live, random.fork());
-    const lastsMs = random.between(SHORTEST_MS, random.isChance(LONG_CHANCE) ? LONG_MS : LONGEST_MS);
+    const isLong = this.#kinds.includes('cut lock holder') || random.isChance(LONG_CHANCE);
+    const lastsMs = isLong ? random.between(...LONG_MS) : random.between(SHORTEST_MS, LONGEST_MS);
     void faults.run();
     await this.#pass(lastsMs);
     faults.heal();

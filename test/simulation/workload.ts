@@ -51,6 +51,10 @@ export class Workload {
   succeeded = 0;
   tried = 0;
   isStopped = false;
+  /** Clients that believe that they have the lock of the counter. */
+  readonly lockHolders = new Set<LiveClient>();
+  /** client → appends of its programs that are under way */
+  readonly #appending = new Map<string, number>();
   /** Where what clients do is told. */
   readonly #note: (line: string) => void;
 
@@ -324,6 +328,7 @@ export class Workload {
   async #append(client: LiveClient, random: SeededRandom): Promise<void> {
     const { history, places } = this;
     const handle = await client.vfs.open(places.journal, constants.O_WRONLY | constants.O_APPEND);
+    this.#appending.set(client.id, (this.#appending.get(client.id) ?? 0) + 1);
     try {
       const changes: Change[] = [];
       const count = random.integer(1, 4);
@@ -345,12 +350,15 @@ export class Workload {
       }
     } finally {
       await client.vfs.release(handle);
+      this.#appending.set(client.id, (this.#appending.get(client.id) ?? 1) - 1);
     }
   }
 
   /** Every record that was acknowledged is there, once, and whole. */
   async readJournal(client: LiveClient): Promise<void> {
     const { history, places } = this;
+    // What a client is appending hides from itself what others append meanwhile (see "Known gaps" in ARCHITECTURE.md).
+    if ((this.#appending.get(client.id) ?? 0) > 0) return;
     const began = history.now();
     const handle = await client.vfs.open(places.journal, constants.O_RDONLY);
     try {
@@ -405,7 +413,8 @@ export class Workload {
           `${id} read ${number - 1} under the lock; ${countedBefore} was counted before`,
         );
       }
-      if (random.isChance(0.3)) await sleep(clock, random.between(0, 200));
+      this.lockHolders.add(client);
+      if (random.isChance(0.3)) await sleep(clock, random.between(0, random.isChance(0.3) ? 9000 : 200));
       const after = Buffer.alloc(8);
       after.writeUInt32LE(number, 0);
       await vfs.write(handle, 0, after);
@@ -416,6 +425,7 @@ export class Workload {
       this.#highestCounted = Math.max(this.#highestCounted, number);
       await vfs.unlock(handle, range);
     } finally {
+      this.lockHolders.delete(client);
       await vfs.release(handle);
     }
   }
