@@ -180,17 +180,17 @@ export class MetadataSession {
   /**
    * Sends a request that changes something, numbered so that the server executes it once however often it is sent.
    * EIO when the server stayed away, or ended the session while the request was under way.
-   * @param isBuffered what it brings was acknowledged to a program earlier: it must not be done under a later session,
-   *   since others may have gone on without it
+   * @param refusal for what was acknowledged to a program earlier: why it must not be sent (again), if it must not. Nor
+   *   is it done under a later session, since others may have gone on without it
    */
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
-    isBuffered = false,
+    refusal?: () => DfsError | undefined,
   ): Promise<Static<Reply>> {
     this.#sequence += 1;
     const sequence = this.#sequence;
-    let executing = isBuffered ? this.#session : 0;
+    let executing = refusal ? this.#session : 0;
     this.#outstanding.add(sequence);
     const ticket = this.attributes.ticket();
     try {
@@ -201,6 +201,8 @@ export class MetadataSession {
             `the metadata server ended this session while '${command.name}' was under way`,
           );
         }
+        const refused = refusal?.();
+        if (refused) throw refused;
         executing = this.#session;
         const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
         const numbered = withOnce(request, once) as Static<Request>;
