@@ -25,13 +25,13 @@ interface Event {
 const MAX_TURNS = 100_000;
 
 const nextTurn = setImmediate;
-let turnsPending = 0;
+const pending = { turns: 0 };
 
 /** setImmediate, counted, so that the scheduler knows when nothing is left to run. */
 function countedImmediate(callback: (...values: unknown[]) => void, ...values: unknown[]): NodeJS.Immediate {
-  turnsPending += 1;
+  pending.turns += 1;
   return nextTurn(() => {
-    turnsPending -= 1;
+    pending.turns -= 1;
     callback(...values);
   });
 }
@@ -115,7 +115,7 @@ export class Scheduler {
       });
       turns += 1;
       if (turns > MAX_TURNS) throw new Error('the cluster runs without time going on');
-    } while (turnsPending > 0);
+    } while (pending.turns > 0);
   }
 
   #push(event: Event): void {
