@@ -6,7 +6,7 @@ import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../platfor
 import { tcpNetwork, type Endpoint } from '../platform/network.js';
 import { systemRandom } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { DEFAULT_CHUNK_BYTES, MAX_CALLER_GROUPS, MAX_GOAL } from '../protocol/limits.js';
+import { DEFAULT_CHUNK_BYTES, DEFAULT_GOAL, MAX_CALLER_GROUPS, MAX_GOAL } from '../protocol/limits.js';
 import type { Caller } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { FileSystem } from '../vfs/file-system.js';
@@ -18,11 +18,9 @@ import {
   type VfsOptions,
 } from '../vfs/vfs-options.js';
 import { Vfs } from '../vfs/vfs.js';
-import { formatEndpoint } from './address.js';
+import { formatEndpoint, parseServer } from './address.js';
 import { KEY_FILE_OPTION, keyOf } from './key-option.js';
 import { parseCount, parseSeconds } from './quantity.js';
-
-export const DEFAULT_GOAL = 2;
 
 export interface ClientParameters {
   readonly keyFile: string | undefined;
@@ -54,13 +52,22 @@ export function clientOptions(yargs: Argv, defaults: ClientDefaults = {}) {
     });
 }
 
+/** The metadata server, for the commands that take it last. */
+export const SERVER_POSITIONAL = {
+  type: 'string',
+  default: '127.0.0.1',
+  coerce: (text: string): Endpoint => parseServer(text),
+  describe: 'the metadata server, HOST[:PORT]; the port is 8000 unless given',
+} as const;
+
 /** --goal, for the commands that write. */
 export const GOAL_OPTION = {
   type: 'string',
   requiresArg: true,
   default: String(DEFAULT_GOAL),
   coerce: (text: string): number => parseCount(text, 'goal', 1, MAX_GOAL),
-  describe: 'on how many data nodes what is written is kept, or on all if there are fewer',
+  describe:
+    'on how many data nodes new files are kept, or on all if there are fewer; a directory may say otherwise (dfs goal)',
 } as const;
 
 export interface ClientSettings extends ClientParameters {

@@ -5,11 +5,27 @@ import { dataNode } from './commands/data-node.js';
 import { ls } from './commands/ls.js';
 import { metaData } from './commands/meta-data.js';
 import { mount } from './commands/mount.js';
+import { goal } from './commands/goal.js';
+import { node } from './commands/node.js';
 import { nodes } from './commands/nodes.js';
+import { rebalance } from './commands/rebalance.js';
+import { status } from './commands/status.js';
 import type { Command } from './command.js';
 import { runProgram } from './program.js';
 
-const COMMANDS: readonly Command[] = [createdb, metaData, dataNode, copy, ls, mount, nodes];
+const COMMANDS: readonly Command[] = [
+  createdb,
+  metaData,
+  dataNode,
+  copy,
+  ls,
+  mount,
+  goal,
+  status,
+  nodes,
+  node,
+  rebalance,
+];
 
 /** Runs the program `name`, `dfs` or one of its commands, with the process's arguments, and ends the process. */
 export async function main(name: string): Promise<void> {

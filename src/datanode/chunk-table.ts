@@ -128,6 +128,17 @@ export class ChunkTable {
   }
 
   /** Entries, dropped chunks included. */
+  /** Every chunk for whose entry `isWanted` says yes, in no order. */
+  ids(isWanted: (entry: ChunkEntry) => boolean): number[] {
+    const ids: number[] = [];
+    for (const part of this.#parts) {
+      for (const [slot, chunk] of part.keys.entries()) {
+        if (chunk !== EMPTY && isWanted(part.entryAt(slot))) ids.push(chunk);
+      }
+    }
+    return ids;
+  }
+
   get size(): number {
     return this.#parts.reduce((sum, part) => sum + part.count, 0);
   }

@@ -7,15 +7,17 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { matchesChecksums } from '../protocol/checksum.js';
-import { info, read, syncChunks, write, type NodeInfo } from '../protocol/datanode-commands.js';
+import { info, read, replicate, syncChunks, write, type NodeInfo } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
+import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/connection.js';
 import { RpcServer } from '../rpc/server.js';
 import { ChunkStore } from './chunk-store.js';
 import { checkGrant } from './grant-check.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import { Scrubber } from './scrubber.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
 
 export interface DataNodeOptions {
@@ -29,6 +31,10 @@ export interface DataNodeOptions {
   readonly port: number;
   /** The host that others are told; default: the one it listens on. */
   readonly advertise?: string | undefined;
+  /** What fails together with this node, e.g. its rack; default: its host. */
+  readonly domain?: string | undefined;
+  /** Milliseconds in which everything is read once, to find what rots; 0: never; default: 14 days. */
+  readonly scrubPeriodMs?: number | undefined;
   /** The cluster's shared key. */
   readonly key?: Uint8Array | undefined;
   readonly network: Network;
@@ -38,6 +44,7 @@ export interface DataNodeOptions {
   readonly log: Logger;
 }
 
+const DEFAULT_SCRUB_PERIOD_MS = 14 * 86_400_000;
 /** Addresses to listen on that are no addresses to connect to. */
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
 
@@ -49,6 +56,7 @@ export class DataNode {
   #pipeline: Pipeline | undefined;
   #server: RpcServer | undefined;
   #link: MetadataLink | undefined;
+  #scrubber: Scrubber | undefined;
   #advertised = '';
   #grantKey: Uint8Array | undefined;
   /** Requests that are being answered. */
@@ -107,6 +115,7 @@ export class DataNode {
       setImmediate(resolve);
     });
     await this.#server?.close();
+    await this.#scrubber?.close();
     this.#pipeline?.close();
     await this.#store?.close();
     this.#lock?.release();
@@ -133,10 +142,19 @@ export class DataNode {
       key,
       metadata,
       id: identity.id,
+      domain: this.#options.domain ?? '',
       cluster: () => this.#identity?.cluster ?? '',
       report: async () => ({ ...(await store.space()), chunks: store.chunkCount }),
       onRegistered: async registration => await this.#takeRegistration(registration),
       drop: async chunks => await store.drop(chunks),
+      chunkIds: () => store.chunkIds(),
+      has: chunk => store.has(chunk),
+      troubles: store.troubles,
+      quarantine: async chunk => await store.quarantine(chunk),
+      routes: new Routes().on(replicate, async ({ grant, to }) => {
+        await this.#answer(this.#replicate(grant, to));
+        return {};
+      }),
     });
     this.#link = link;
     const localHost = await link.connect();
@@ -155,6 +173,17 @@ export class DataNode {
     await server.start();
     this.#server = server;
     this.#advertised = this.#options.advertise ?? (WILDCARDS.has(listenHost) ? localHost : listenHost);
+    const scrubber = new Scrubber({
+      disk,
+      clock,
+      log,
+      directory,
+      periodMs: this.#options.scrubPeriodMs ?? DEFAULT_SCRUB_PERIOD_MS,
+      chunkIds: () => store.chunkIds(),
+      verify: async chunk => await store.verify(chunk),
+    });
+    this.#scrubber = scrubber;
+    await scrubber.start();
     await link.start({ host: this.#advertised, port: server.endpoint.port });
     log.info(
       { node: this.nodeNumber, endpoint: server.endpoint, advertised: this.#advertised, directory },
@@ -240,6 +269,17 @@ export class DataNode {
     if (durable) await store.sync();
     const { stored, failed } = await forwarded;
     return { stored: [node, ...stored], failed };
+  }
+
+  /** Copies a chunk of this node to another one, as its writer would have done. */
+  async #replicate(grant: Grant, to: NodeAddress): Promise<void> {
+    const store = this.#openStore();
+    if (!this.#pipeline) throw new DfsError('EAGAIN', 'this data node has not started yet');
+    const { payload, table, inode, fileOffset } = await store.readWhole(grant.chunk);
+    const request = { grant, checksums: table, inode, fileOffset, forward: [to], durable: true };
+    const { failed } = await this.#pipeline.forward(request, payload);
+    const [failure] = failed;
+    if (failure) throw new DfsError('EIO', `data node ${failure.node} did not take it: ${failure.reason}`);
   }
 
   async #info(): Promise<NodeInfo> {

@@ -15,12 +15,16 @@ import { DfsError, toDfsError } from '../protocol/errors.js';
 import { HEARTBEAT_MS, MAX_DROPS } from '../protocol/limits.js';
 import { heartbeat, reg } from '../protocol/metadata-commands.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
-import type { RpcConnection } from '../rpc/connection.js';
+import type { Routes, RpcConnection } from '../rpc/connection.js';
+import type { ReplicaTroubles } from './replica-troubles.js';
 import type { NodeSpace } from './free-space.js';
+import { reportInventory } from './inventory-report.js';
 
 /** How long a start waits for the metadata server. */
 const START_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 5000;
+/** How often everything is reported, besides at each registration. */
+const INVENTORY_MS = 86_400_000;
 
 /** What the node tells about itself. */
 export interface NodeReport extends NodeSpace {
@@ -46,8 +50,19 @@ export interface MetadataLinkOptions {
   readonly id: string;
   /** The cluster it belongs to now; empty for none yet. */
   readonly cluster: () => string;
+  /** What fails together with this node; empty for its host. */
+  readonly domain: string;
   readonly report: () => Promise<NodeReport>;
   readonly onRegistered: (registration: Registration) => Promise<void>;
+  /** Every chunk on this node, ascending, and whether one is here. */
+  readonly chunkIds: () => Float64Array;
+  readonly has: (chunk: number) => boolean;
+  /** What is wrong with chunks here. */
+  readonly troubles: ReplicaTroubles;
+  /** Puts a damaged chunk aside. */
+  readonly quarantine: (chunk: number) => Promise<void>;
+  /** What the metadata server may order on the node's own connection. */
+  readonly routes: Routes;
   /** Drops chunks; resolves when they are gone for good. */
   readonly drop: (chunks: readonly number[]) => Promise<void>;
 }
@@ -64,6 +79,9 @@ export class MetadataLink {
   /** Chunks that are gone, which the metadata server does not know yet. */
   readonly #dropped = new Set<number>();
   #beating: Promise<void> | undefined;
+  #inventory: Promise<void> = Promise.resolve();
+  /** Monotonic ms at which the last inventory began. */
+  #inventoryMs = 0;
   #pause: { readonly timer: Timer; readonly end: () => void } | undefined;
   #isClosed = false;
   /** The last trouble that was logged, so that an hour without the server is not 3600 lines. */
@@ -108,15 +126,16 @@ export class MetadataLink {
     this.#pause?.timer.cancel();
     this.#pause?.end();
     await this.#beating;
+    await this.#inventory;
   }
 
   async #register(connection: RpcConnection): Promise<void> {
-    const { id, report, cluster, onRegistered, log } = this.#options;
+    const { id, domain, report, cluster, onRegistered, log } = this.#options;
     const advertised = this.#advertised;
     if (!advertised) throw new DfsError('EINVAL', 'the node does not listen yet');
     const { reply } = await connection.call(
       reg,
-      { id, cluster: cluster(), ...advertised, ...(await report()) },
+      { id, cluster: cluster(), domain, ...advertised, ...(await report()) },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     if (reply.result === 'NAK') {
@@ -127,6 +146,28 @@ export class MetadataLink {
     this.#node = node;
     this.#registeredOn = connection;
     log.info({ node, result: reply.result, cluster: reply.cluster }, 'registered');
+    this.#takeInventory(connection);
+  }
+
+  /** At registration and once a day; never two at once. */
+  #takeInventory(connection: RpcConnection): void {
+    this.#inventoryMs = this.#options.clock.monotonicMs();
+    this.#inventory = this.#runInventory(this.#inventory, connection);
+  }
+
+  /** Never rejects. */
+  async #runInventory(earlier: Promise<void>, connection: RpcConnection): Promise<void> {
+    const { id, chunkIds, has, log } = this.#options;
+    await earlier;
+    if (this.#isClosed || connection !== this.#registeredOn) return;
+    try {
+      const chunks = chunkIds();
+      await reportInventory({ connection, node: this.#node, id, chunks, has });
+      log.info({ chunks: chunks.length }, 'the metadata server knows what is here');
+    } catch (error) {
+      // The next registration, at the latest, brings the next one.
+      if (!this.#isClosed) log.warn({ reason: toDfsError(error).message }, 'the inventory was not reported');
+    }
   }
 
   /** Never rejects. */
@@ -149,13 +190,13 @@ export class MetadataLink {
   }
 
   async #beat(): Promise<void> {
-    const { id, report } = this.#options;
+    const { id, report, troubles, has } = this.#options;
     const connection = await this.#rpc.connect(0);
     if (connection !== this.#registeredOn) await this.#register(connection);
     const dropped = [...this.#dropped].slice(0, MAX_DROPS);
     const { reply } = await connection.call(
       heartbeat,
-      { node: this.#node, id, ...(await report()), dropped },
+      { node: this.#node, id, ...(await report()), dropped, ...troubles.take(has) },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     if (!reply.known) {
@@ -164,9 +205,22 @@ export class MetadataLink {
       return;
     }
     for (const chunk of dropped) this.#dropped.delete(chunk);
+    if (this.#options.clock.monotonicMs() - this.#inventoryMs > INVENTORY_MS) this.#takeInventory(connection);
+    for (const chunk of reply.quarantine ?? []) void this.#quarantine(chunk);
     // The order may have been given again before the server knew that it was carried out.
     const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));
     if (drop.length > 0) void this.#drop(drop);
+  }
+
+  /** Never rejects; what could not be put aside is told of again. */
+  async #quarantine(chunk: number): Promise<void> {
+    const { quarantine, log } = this.#options;
+    try {
+      await quarantine(chunk);
+      log.error({ chunk }, 'a damaged chunk was put aside; there are other replicas');
+    } catch (error) {
+      log.warn({ chunk, reason: toDfsError(error).message }, 'a damaged chunk could not be put aside');
+    }
   }
 
   /** Never rejects; what could not be dropped will be ordered again. */

@@ -61,6 +61,11 @@ export class SegmentIndex {
     return entry && entry.length > 0 ? entry : undefined;
   }
 
+  /** The ids of all chunks that can be read, ascending. */
+  chunkIds(): Float64Array {
+    return Float64Array.from(this.#chunks.ids(({ length }) => length > 0)).sort();
+  }
+
   usageOf(segment: number): Readonly<Usage> {
     return this.#usage.get(segment) ?? NO_USAGE;
   }

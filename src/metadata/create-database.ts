@@ -7,14 +7,13 @@ import type { Random } from '../platform/random.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { ROOT_INODE, S_IFDIR } from '../protocol/file-mode.js';
 import type { InodeRecord } from './store/store.js';
+import { GOAL_OF_CREATOR } from '../protocol/limits.js';
 import { SqliteConnection } from './store/sqlite/connection.js';
 import { SqliteCounters } from './store/sqlite/server-tables.js';
 import { SqliteInodes } from './store/sqlite/namespace-tables.js';
 import { APPLICATION_ID, migrate } from './store/sqlite/schema.js';
 import { fromSqliteError } from './store/sqlite/sqlite-errors.js';
 
-/** Replicas of what is created without an own goal, unless its directory says otherwise. */
-const ROOT_GOAL = 2;
 const CLUSTER_ID_BYTES = 16;
 const GRANT_KEY_BYTES = 32;
 /** The file holds the key that signs grants. */
@@ -108,7 +107,7 @@ export function fillDatabase(database: Database.Database, { clock, random }: Cre
     mtime: now,
     ctime: now,
     version: 1,
-    goal: ROOT_GOAL,
+    goal: GOAL_OF_CREATOR,
     parent: ROOT_INODE,
   };
   database.transaction(() => {

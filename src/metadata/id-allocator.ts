@@ -32,6 +32,11 @@ export class IdAllocator {
     this.#next = this.#end - RANGE + 1;
   }
 
+  /** Whether the number may have been given, by this process or an earlier one. */
+  hasGiven(number: number): boolean {
+    return number < this.#next;
+  }
+
   /** A number that was never given before. */
   take(): number {
     if (this.#end - this.#next < RANGE / 2) this.#reserveMore();

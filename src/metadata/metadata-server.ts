@@ -8,6 +8,7 @@ import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { RpcServer } from '../rpc/server.js';
 import type { Durability } from './group-commit.js';
+import type { NodePatience } from './node-table.js';
 import { MetadataService } from './metadata-service.js';
 import { metadataRoutes } from './routes.js';
 import { requireDatabaseFile } from './store/sqlite/database-file.js';
@@ -22,6 +23,10 @@ export interface MetadataServerOptions {
   readonly key?: Uint8Array | undefined;
   /** group: a change survives a power loss after at most a second; strict: before it is acknowledged. */
   readonly durability: Durability;
+  /** How long data nodes may be silent. */
+  readonly nodePatience?: NodePatience | undefined;
+  /** The most that is copied between data nodes in a second to make lost replicas again. */
+  readonly repairBytesPerSecond?: number | undefined;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;

@@ -3,7 +3,10 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
-import type { Changed } from '../protocol/metadata-commands.js';
+import type { RequestOf } from '../protocol/command.js';
+import type { replicate } from '../protocol/datanode-commands.js';
+import { DfsError } from '../protocol/errors.js';
+import type { Changed, RepairStatus } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
@@ -14,24 +17,36 @@ import { ChangeTrace } from './leases/change-trace.js';
 import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
 import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
 import { attributesOf } from './namespace/inodes.js';
-import { NodeTable } from './node-table.js';
+import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
 import { endSession, forfeitRecord } from './operations/session.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
+import { RepairNotes } from './repair/repair-notes.js';
+import { RepairWork } from './repair/repair-work.js';
 import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
 
 const RUN_BYTES = 8;
 
+/** Sends an order to copy a chunk; resolves when that is done. */
+export type SendCopyOrder = (order: CopyOrder) => Promise<void>;
+type CopyOrder = RequestOf<typeof replicate>;
+
 export interface MetadataServiceOptions {
   readonly durability: Durability;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** How long data nodes may be silent. */
+  readonly nodePatience?: NodePatience | undefined;
+  /** The most that is copied between data nodes in a second to make lost replicas again; default: 100 MB. */
+  readonly repairBytesPerSecond?: number | undefined;
 }
+
+const DEFAULT_REPAIR_BYTES_PER_SECOND = 100_000_000;
 
 export class MetadataService {
   readonly #store: Store;
@@ -42,6 +57,9 @@ export class MetadataService {
   readonly #inodeNumbers: IdAllocator;
   readonly #chunkIds: IdAllocator;
   readonly #background: BackgroundWork;
+  readonly #repair: RepairWork;
+  /** node → how it is told what to do */
+  readonly #nodeOrders = new Map<number, SendCopyOrder>();
   /** connection → the session that was begun or resumed on it */
   readonly #sessions = new WeakMap<Peer, number>();
   #closing: Promise<void> | undefined;
@@ -64,12 +82,21 @@ export class MetadataService {
       unlinked: new UnlinkedInodes(),
       locks: new LockService(clock, sessions),
       leases: new LeaseTable(clock, log, async session => await this.#fence(session)),
-      nodes: new NodeTable(clock.monotonicMs()),
+      nodes: new NodeTable(clock.monotonicMs(), options.nodePatience),
+      repair: new RepairNotes(),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
       clock,
       random,
     };
+    this.#repair = new RepairWork({
+      clock,
+      log,
+      state: this.#state,
+      run: async piece => await this.#run(piece),
+      orderCopy: async (node, order) => await this.#orderCopy(node, order),
+      bytesPerSecond: options.repairBytesPerSecond ?? DEFAULT_REPAIR_BYTES_PER_SECOND,
+    });
     this.#background = new BackgroundWork({
       clock,
       log,
@@ -92,6 +119,7 @@ export class MetadataService {
     await this.#inodeNumbers.start();
     await this.#chunkIds.start();
     this.#background.start();
+    this.#repair.start();
   }
 
   /**
@@ -143,6 +171,16 @@ export class MetadataService {
     this.#state.leases.connect(session, send, isResumed);
   }
 
+  /** The data node takes orders by `send` from now on. */
+  bindNode(node: number, send: SendCopyOrder): void {
+    this.#nodeOrders.set(node, send);
+  }
+
+  /** How the replicas are. */
+  repairStatus(): RepairStatus {
+    return this.#repair.status();
+  }
+
   /** Finishes what was begun, puts everything on stable storage and closes the store. May be called twice. */
   async close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -152,6 +190,7 @@ export class MetadataService {
   async #close(): Promise<void> {
     this.#state.locks.close();
     await this.#background.close();
+    await this.#repair.close();
     this.#state.leases.close();
     await this.#commits.close();
     await this.#store.close();
@@ -219,6 +258,12 @@ export class MetadataService {
         trace,
       });
     });
+  }
+
+  async #orderCopy(node: number, order: CopyOrder): Promise<void> {
+    const send = this.#nodeOrders.get(node);
+    if (!send) throw new DfsError('EHOSTUNREACH', `data node ${node} has not registered`);
+    await send(order);
   }
 
   #noteHeard(peer: Peer): void {

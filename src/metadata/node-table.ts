@@ -1,6 +1,6 @@
 /** The data nodes: where they are (in the store too) and how they are (in memory only). */
-import { NODE_SUSPECT_MS } from '../protocol/limits.js';
-import type { NodeStatus } from '../protocol/metadata-commands.js';
+import { NODE_LOST_MS, NODE_SUSPECT_MS } from '../protocol/limits.js';
+import type { NodeState, NodeStatus } from '../protocol/metadata-commands.js';
 import type { NodeAddress } from '../protocol/types.js';
 import type { Peer } from './peer.js';
 import type { NodeRecord } from './store/store.js';
@@ -20,7 +20,22 @@ export interface DataNode {
   readonly peer: Peer | undefined;
 }
 
+/** How long a node may be silent. */
+export interface NodePatience {
+  /** Then it gets no new chunks. */
+  readonly suspectAfterMs: number;
+  /** Then its replicas are made again elsewhere. */
+  readonly lostAfterMs: number;
+}
+
+export const DEFAULT_PATIENCE: NodePatience = { suspectAfterMs: NODE_SUSPECT_MS, lostAfterMs: NODE_LOST_MS };
+
 const NO_SPACE: NodeSpace = { totalBytes: 0, freeBytes: 0, chunks: 0 };
+
+/** What fails together with the node. */
+export function domainOf({ record }: DataNode): string {
+  return record.domain || record.host;
+}
 
 export class NodeTable {
   /** node number → node */
@@ -29,9 +44,12 @@ export class NodeTable {
   readonly #numbers = new Map<string, number>();
   readonly #startedMs: number;
 
+  readonly #patience: NodePatience;
+
   /** @param startedMs the monotonic time at which this process began to listen to nodes */
-  constructor(startedMs: number) {
+  constructor(startedMs: number, patience: NodePatience = DEFAULT_PATIENCE) {
     this.#startedMs = startedMs;
+    this.#patience = patience;
   }
 
   get(node: number): DataNode | undefined {
@@ -62,17 +80,39 @@ export class NodeTable {
     return this.#nodes.size;
   }
 
+  all(): DataNode[] {
+    return [...this.#nodes.values()];
+  }
+
   isLive(node: DataNode, monotonicMs: number): boolean {
-    return node.heardMs !== undefined && monotonicMs - node.heardMs <= NODE_SUSPECT_MS;
+    return this.stateOf(node, monotonicMs) === 'live';
+  }
+
+  /** A node that was not heard of since this process started has been silent since then. */
+  stateOf(node: DataNode, monotonicMs: number): NodeState {
+    const silentMs = monotonicMs - (node.heardMs ?? this.#startedMs);
+    if (silentMs > this.#patience.lostAfterMs) return 'lost';
+    return node.heardMs === undefined || silentMs > this.#patience.suspectAfterMs ? 'suspect' : 'live';
   }
 
   live(monotonicMs: number): DataNode[] {
-    return [...this.#nodes.values()].filter(node => this.isLive(node, monotonicMs));
+    return this.all().filter(node => this.isLive(node, monotonicMs));
+  }
+
+  /** Nodes that may get chunks: live, and not being drained. */
+  takers(monotonicMs: number): DataNode[] {
+    return this.live(monotonicMs).filter(node => !node.record.isDraining);
+  }
+
+  /** How many nodes may hold replicas that last: neither lost nor drained. */
+  usable(monotonicMs: number): number {
+    const all = this.all();
+    return all.filter(node => !node.record.isDraining && this.stateOf(node, monotonicMs) !== 'lost').length;
   }
 
   /** Whether nodes that were alive when this process started may not have had the time to say so. */
   isWaiting(monotonicMs: number): boolean {
-    return monotonicMs - this.#startedMs <= NODE_SUSPECT_MS;
+    return monotonicMs - this.#startedMs <= this.#patience.suspectAfterMs;
   }
 
   /** How to reach these nodes, each once. */
@@ -88,7 +128,7 @@ export class NodeTable {
   status(monotonicMs: number): NodeStatus[] {
     const statuses: NodeStatus[] = [];
     for (const node of this.#nodes.values()) {
-      const state = this.isLive(node, monotonicMs) ? 'live' : 'suspect';
+      const state = this.stateOf(node, monotonicMs);
       statuses.push({ ...node.record, ...node.space, state });
     }
     return statuses;

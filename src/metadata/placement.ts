@@ -6,7 +6,7 @@
  * Schomaker, "Weighted distributed hash tables" (2005): the score is -weight / ln(hash).
  */
 import { DfsError } from '../protocol/errors.js';
-import type { DataNode } from './node-table.js';
+import { domainOf, type DataNode } from './node-table.js';
 
 export interface PlacementRequest {
   readonly goal: number;
@@ -41,25 +41,46 @@ export function eligibleNodes(live: readonly DataNode[], request: PlacementReque
 }
 
 /**
- * The nodes for one chunk: as many as the goal says or as there are. Among those chosen each is first for an equal
- * share of the chunks, since the first is the one that the client sends to.
+ * The nodes for one chunk: as many as the goal says or as there are, in as many failure domains as there are. Among
+ * those chosen each is first for an equal share of the chunks, since the first is the one that the client sends to.
  * @param nodes what eligibleNodes() returned, not empty
  */
 export function placeChunk(chunk: number, nodes: readonly DataNode[], goal: number): number[] {
-  const chosen =
-    nodes.length <= goal
-      ? nodes.map(node => node.record.node)
-      : nodes
-          .map(node => ({ node: node.record.node, score: score(chunk, node) }))
-          .sort((a, b) => b.score - a.score)
-          .slice(0, goal)
-          .map(each => each.node);
+  const chosen = bestNodes(chunk, nodes, goal, []).map(node => node.record.node);
   chosen.sort((a, b) => a - b);
   const first = Math.floor(hashFraction(chunk, 0) * chosen.length);
   return [...chosen.slice(first), ...chosen.slice(0, first)];
 }
 
-function hasRoom(node: DataNode, maxBytes: number): boolean {
+/**
+ * The nodes for `count` further replicas, best first: those in failure domains of their own come before those that
+ * share one with another replica.
+ * @param holders where the chunk is already, none of which is among `nodes`
+ */
+export function bestNodes(
+  chunk: number,
+  nodes: readonly DataNode[],
+  count: number,
+  holders: readonly DataNode[],
+): DataNode[] {
+  if (nodes.length <= count) return [...nodes];
+  const ranked = nodes
+    .map(node => ({ node, score: score(chunk, node) }))
+    .sort((a, b) => b.score - a.score)
+    .map(each => each.node);
+  const taken = new Set(holders.map(domainOf));
+  const apart: DataNode[] = [];
+  const together: DataNode[] = [];
+  for (const node of ranked) {
+    if (taken.has(domainOf(node))) together.push(node);
+    else apart.push(node);
+    taken.add(domainOf(node));
+  }
+  return [...apart, ...together].slice(0, count);
+}
+
+/** Whether a chunk of so many bytes still fits. */
+export function hasRoom(node: DataNode, maxBytes: number): boolean {
   return node.space.freeBytes >= RESERVED_BYTES + maxBytes;
 }
 

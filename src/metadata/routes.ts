@@ -2,7 +2,8 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
-import { cancellock, lock, revoke, testlock, unlock } from '../protocol/metadata-commands.js';
+import { replicate } from '../protocol/datanode-commands.js';
+import { cancellock, lock, repairStatus, revoke, testlock, unlock } from '../protocol/metadata-commands.js';
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
@@ -12,7 +13,9 @@ import { fallocate } from './operations/fallocate.js';
 import { get } from './operations/get.js';
 import { getattr } from './operations/getattr.js';
 import { grant } from './operations/grant.js';
+import { drain, rebalance, removenode } from './operations/node-control.js';
 import { heartbeat } from './operations/heartbeat.js';
+import { inventory } from './operations/inventory.js';
 import { link } from './operations/link.js';
 import { list } from './operations/list.js';
 import { lookup } from './operations/lookup.js';
@@ -37,6 +40,9 @@ import { tmpfile } from './operations/tmpfile.js';
 import { unlink } from './operations/unlink.js';
 import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.js';
 
+/** A node that has not copied a chunk in this time is not about to. */
+const COPY_TIMEOUT_MS = 60_000;
+
 /** Every command of src/protocol/metadata-commands.ts, answered by `service`. */
 export function metadataRoutes(service: MetadataService): Routes {
   const routes = new Routes();
@@ -50,7 +56,20 @@ export function metadataRoutes(service: MetadataService): Routes {
     });
   };
 
-  answer(reg);
+  routes.on(reg.command, async (request, { connection }) => {
+    const reply = await service.execute(reg, request, connection);
+    if (reply.result !== 'NAK') {
+      service.bindNode(reply.node, async order => {
+        await connection.call(replicate, order, { timeoutMs: COPY_TIMEOUT_MS });
+      });
+    }
+    return reply;
+  });
+  answer(inventory);
+  answer(drain);
+  answer(removenode);
+  answer(rebalance);
+  routes.on(repairStatus, async () => service.repairStatus());
   answer(heartbeat);
   answer(nodes);
 

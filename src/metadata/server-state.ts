@@ -6,6 +6,7 @@ import type { LockService } from './locks/lock-service.js';
 import type { LeaseTable } from './leases/lease-table.js';
 import type { NodeTable } from './node-table.js';
 import type { OpenTable } from './open-table.js';
+import type { RepairNotes } from './repair/repair-notes.js';
 import type { SessionTable } from './session-table.js';
 import type { ClusterRecord } from './store/store.js';
 import type { UnlinkedInodes } from './unlinked-inodes.js';
@@ -20,6 +21,7 @@ export interface ServerState {
   readonly locks: LockService;
   readonly leases: LeaseTable;
   readonly nodes: NodeTable;
+  readonly repair: RepairNotes;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;
   readonly clock: Clock;

@@ -51,6 +51,15 @@ export const syncChunks = command('sync', 1003, {
   reply: Type.Object({}),
 });
 
+/**
+ * Sent by the metadata server on the node's own connection: copies a chunk to another node, onto stable storage there.
+ * ENOENT, EIO when this node cannot read it; else what the other one answers.
+ */
+export const replicate = command('replicate', 1005, {
+  request: Type.Object({ grant: Grant, to: NodeAddress }),
+  reply: Type.Object({}),
+});
+
 /** How a data node is. */
 export const NodeInfo = Type.Object({
   id: Type.String(),

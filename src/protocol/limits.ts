@@ -33,6 +33,12 @@ export const CHECKSUM_BYTES = 4;
 
 /** The most replicas a chunk may have. */
 export const MAX_GOAL = 5;
+/** The extended attribute by which a goal is told and set. */
+export const GOAL_ATTRIBUTE = 'user.dfs.goal';
+/** Replicas of what is created where nobody says how many. */
+export const DEFAULT_GOAL = 2;
+/** The goal of a directory that leaves it to whoever creates a file there. */
+export const GOAL_OF_CREATOR = 0;
 /** Grants that one request may ask for. */
 export const MAX_GRANTS = 64;
 /** Extents in one `blocks` request or `get` reply. */
@@ -83,3 +89,9 @@ export const GRANT_LIFETIME_MS = 3_600_000;
 export const HEARTBEAT_MS = 1000;
 /** A data node not heard of for this long gets no new chunks. */
 export const NODE_SUSPECT_MS = 3000;
+/** The replicas of a data node not heard of for this long are made again elsewhere. */
+export const NODE_LOST_MS = 30_000;
+/** Damaged or missing chunks that one heartbeat tells of. */
+export const MAX_TROUBLES = 256;
+/** Chunk ids in one page of a node's inventory. */
+export const MAX_INVENTORY = 4096;

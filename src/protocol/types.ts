@@ -1,6 +1,13 @@
 /** The shapes that several commands share. */
 import { Type, type Static } from '@sinclair/typebox';
-import { MAX_CALLER_GROUPS, MAX_CHUNK_BYTES, MAX_FILE_BYTES, MAX_GOAL, MAX_SYMLINK_BYTES } from './limits.js';
+import {
+  GOAL_OF_CREATOR,
+  MAX_CALLER_GROUPS,
+  MAX_CHUNK_BYTES,
+  MAX_FILE_BYTES,
+  MAX_GOAL,
+  MAX_SYMLINK_BYTES,
+} from './limits.js';
 
 const U32_MAX = 0xffff_ffff;
 
@@ -56,7 +63,8 @@ export const Attributes = Type.Object({
   ctime: WireTimespec,
   /** Grows with every change of the content, so that a client knows whether extents it keeps are still true. */
   version: SafeInteger,
-  goal: Goal,
+  /** Replicas of a file's chunks. Of a directory: what new files get, or GOAL_OF_CREATOR. */
+  goal: Type.Integer({ minimum: GOAL_OF_CREATOR, maximum: MAX_GOAL }),
 });
 export type Attributes = Static<typeof Attributes>;
 

@@ -3,8 +3,8 @@
  * on inodes; every method rejects with a DfsError that carries the errno of the POSIX page named there.
  */
 import type { CacheKeeper } from '../client/cache-lease.js';
+import type { ClusterControl } from '../client/cluster-control.js';
 import type { Payload } from '../protocol/frame.js';
-import type { NodeStatus } from '../protocol/metadata-commands.js';
 import type { Attributes, Caller, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
 
 /** The fields of setattr that are given are changed; the others stay. */
@@ -85,6 +85,8 @@ export interface WriteOptions {
 export const FallocateFlag = { keepSize: 1, punchHole: 2, zeroRange: 16 } as const;
 
 export interface FileSystem {
+  readonly cluster: ClusterControl;
+
   /**
    * The same file system, its handles included, as somebody sees it who may be refused (EACCES, EPERM); root, to whom
    * nothing is refused, when undefined. What is done by handle is not asked about again, as POSIX has it.
@@ -244,8 +246,6 @@ export interface FileSystem {
   ): Promise<void>;
   removexattr(inode: number, name: Uint8Array): Promise<void>;
 
-  /** The data nodes and how they are. */
-  nodes(): Promise<NodeStatus[]>;
   /** Commits everything written by anybody through this client, and ends the session. May be called twice. */
   close(): Promise<void>;
 }

@@ -24,7 +24,6 @@ export interface WriterSurroundings {
   readonly budget: DirtyBudget;
   readonly pool: BlockPool;
   readonly clock: Clock;
-  readonly goal: number;
   readonly chunkBytes: number;
   /** Bounds how many chunks are being stored at once. */
   readonly storeLimit: LimitFunction;
@@ -34,6 +33,8 @@ export interface WriterSurroundings {
 
 /** Whoever owns the writer. */
 export interface WriterOwner {
+  /** Replicas that the file should have. */
+  readonly goal: () => number;
   /**
    * Called for each commit before its bytes leave the overlay. `extents` are sorted. `isMoved`: others had appended in
    * between, so they are elsewhere than was thought.
@@ -301,11 +302,11 @@ export class FileWriter {
   }
 
   async #store(flight: Flight): Promise<void> {
-    const { client, goal } = this.#shared;
+    const { client } = this.#shared;
     try {
       flight.outcome = await client.writer.store({
         payload: flight.slices.flatMap(slice => slice.payload()),
-        goal,
+        goal: this.#owner.goal(),
         inode: this.#inode,
         fileOffset: flight.first.offset,
         durable: flight.isDurable,

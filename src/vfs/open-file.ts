@@ -50,6 +50,7 @@ export class OpenFile {
     this.#trackedVersion = isNew ? attributes.version : -1;
     extents.revalidate(attributes.version);
     this.#writer = new FileWriter(attributes.inode, shared, {
+      goal: () => this.#attributes.goal,
       committed: (committed, committedExtents, chunks, isMoved) => {
         this.#extents.commit(committed.version, committedExtents, chunks);
         if (committed.version === this.#trackedVersion + 1) this.#trackedVersion = committed.version;

@@ -63,7 +63,6 @@ export class OpenFiles {
       budget: new DirtyBudget(options.dirtyBytes, () => this.#sealAll(0)),
       pool: new BlockPool(options.dirtyBytes),
       clock: options.clock,
-      goal: options.goal,
       chunkBytes: options.chunkBytes,
       storeLimit: pLimit(STORES_AT_ONCE),
       onDisplaced,

@@ -9,7 +9,7 @@ export interface VfsOptions {
   readonly metadata: Endpoint;
   /** The cluster's shared key, if it has one. */
   readonly key?: Uint8Array | undefined;
-  /** Replicas that the chunks this client stores should have. */
+  /** Replicas of new files in directories that do not say how many. */
   readonly goal: number;
   /** How long an operation waits for absent servers before it fails with EIO. */
   readonly timeoutMs: number;

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import type { CacheKeeper } from '../client/cache-lease.js';
 import { Client } from '../client/client.js';
+import { ClusterControl } from '../client/cluster-control.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
@@ -14,7 +15,6 @@ import {
   lookup,
   mkdir,
   mknod,
-  nodes,
   put,
   readdir,
   readlink,
@@ -27,7 +27,6 @@ import {
   symlink,
   tmpfile,
   unlink,
-  type NodeStatus,
 } from '../protocol/metadata-commands.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
 import type {
@@ -63,6 +62,8 @@ interface Shared {
   readonly options: VfsOptions;
   readonly files: OpenFiles;
   readonly keepers: Set<CacheKeeper>;
+  /** What the last file that was created has, and so probably the next one. */
+  usualGoal: number;
   isClosed: boolean;
 }
 
@@ -70,6 +71,7 @@ export class Vfs implements FileSystem {
   readonly #shared: Shared;
   readonly #client: Client;
   readonly #files: OpenFiles;
+  readonly cluster: ClusterControl;
   /** What each request that may be refused says of who asks. */
   readonly #by: { readonly caller?: Caller };
 
@@ -77,6 +79,7 @@ export class Vfs implements FileSystem {
     this.#shared = shared;
     this.#client = shared.client;
     this.#files = shared.files;
+    this.cluster = new ClusterControl(shared.client.session);
     this.#by = caller && caller.uid !== 0 ? { caller } : {};
   }
 
@@ -85,7 +88,10 @@ export class Vfs implements FileSystem {
     const client = await Client.open(options);
     const keepers = new Set<CacheKeeper>();
     const files = new OpenFiles(client, options, inode => void dropDisplaced(keepers, inode));
-    return new Vfs({ client, options, files, keepers, isClosed: false }, options.caller);
+    return new Vfs(
+      { client, options, files, keepers, usualGoal: options.goal, isClosed: false },
+      options.caller,
+    );
   }
 
   as(caller: Caller | undefined): FileSystem {
@@ -244,6 +250,7 @@ export class Vfs implements FileSystem {
     privilegeLoss?: PrivilegeLoss,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { goal, chunkBytes } = this.#shared.options;
+    const { usualGoal } = this.#shared;
     const { session, grants } = this.#client;
     const ticket = session.lease.ticket();
     const creating = session.execute(put, {
@@ -251,14 +258,15 @@ export class Vfs implements FileSystem {
       name,
       ...creation,
       exclusive,
-      count: grants.wanted(goal),
+      count: grants.wanted(usualGoal),
       goal,
       maxBytes: chunkBytes,
       exclude: this.#client.nodes.distrusted(),
       ...this.#by,
     });
     const reply = await this.#naming([parent], creating);
-    grants.add(goal, reply.grants, reply.nodes);
+    this.#shared.usualGoal = reply.attributes.goal;
+    grants.add(reply.attributes.goal, reply.grants, reply.nodes);
     const { inode } = reply.attributes;
     session.names.linked(parent, name, inode);
     if (!reply.created) {
@@ -370,11 +378,6 @@ export class Vfs implements FileSystem {
 
   async removexattr(inode: number, name: Uint8Array): Promise<void> {
     await this.#client.session.execute(removexattr, { inode, name, ...this.#by });
-  }
-
-  async nodes(): Promise<NodeStatus[]> {
-    const reply = await this.#client.session.ask(nodes, {});
-    return reply.nodes;
   }
 
   async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {

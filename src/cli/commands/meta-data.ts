@@ -2,10 +2,13 @@ import { systemClock } from '../../platform/clock.js';
 import { createLogger, LOG_LEVELS } from '../../platform/log.js';
 import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
+import { HEARTBEAT_MS, NODE_LOST_MS, NODE_SUSPECT_MS } from '../../protocol/limits.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js';
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
 import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
+import { parseBytes, parseSeconds } from '../quantity.js';
+import { UsageError } from '../usage-error.js';
 import { runUntilSignal } from '../server-lifetime.js';
 
 export const metaData = defineCommand({
@@ -39,6 +42,27 @@ export const metaData = defineCommand({
         default: 'group' as const,
         describe: 'changes survive power loss after at most one second, or before they are acknowledged',
       })
+      .option('suspect-after', {
+        type: 'string',
+        requiresArg: true,
+        default: String(NODE_SUSPECT_MS / 1000),
+        coerce: parseSeconds,
+        describe: 'seconds of silence after which a data node gets no new chunks',
+      })
+      .option('lost-after', {
+        type: 'string',
+        requiresArg: true,
+        default: String(NODE_LOST_MS / 1000),
+        coerce: parseSeconds,
+        describe: 'seconds of silence after which its replicas are made again on other nodes',
+      })
+      .option('repair-rate', {
+        type: 'string',
+        requiresArg: true,
+        default: '100M',
+        coerce: parseBytes,
+        describe: 'the most that is copied between data nodes in a second, so that users keep their speed',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -46,7 +70,13 @@ export const metaData = defineCommand({
         [`${call} 8000 --host 10.0.0.1 --key-file key`, 'for other machines'],
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
-  async run({ port, db, host, durability, keyFile, logLevel }) {
+  async run(parameters) {
+    const { port, db, host, durability, keyFile, logLevel, suspectAfter, lostAfter, repairRate } = parameters;
+    if (lostAfter < suspectAfter) throw new UsageError('--lost-after must not be less than --suspect-after');
+    if (suspectAfter < HEARTBEAT_MS) {
+      throw new UsageError('--suspect-after must be at least a second, which is how often data nodes beat');
+    }
+    if (repairRate < 1) throw new UsageError('--repair-rate must be more than nothing');
     const log = createLogger('meta-data', logLevel);
     const { MetadataServer } = await import('../../metadata/metadata-server.js');
     const server = new MetadataServer({
@@ -54,6 +84,8 @@ export const metaData = defineCommand({
       endpoint: { host, port },
       key: keyOf(keyFile),
       durability,
+      nodePatience: { suspectAfterMs: suspectAfter, lostAfterMs: lostAfter },
+      repairBytesPerSecond: repairRate,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

@@ -25,28 +25,30 @@ export const nodes = defineCommand({
       ]),
   async run(parameters) {
     await withFileSystem('nodes', parameters.server, parameters, async fileSystem => {
-      const all = await fileSystem.nodes();
+      const all = await fileSystem.cluster.nodes();
       await writeOut(parameters.json ? `${JSON.stringify(all.map(forPrograms), null, 2)}\n` : table(all));
     });
   },
 });
 
 function forPrograms(status: NodeStatus): object {
-  const { node, id, host, port, state, totalBytes, freeBytes, chunks } = status;
-  return { node, id, host, port, state, totalBytes, freeBytes, chunks };
+  const { node, id, host, port, state, domain, isDraining, totalBytes, freeBytes, chunks } = status;
+  return { node, id, host, port, state, domain: domain || host, isDraining, totalBytes, freeBytes, chunks };
 }
 
 function table(all: readonly NodeStatus[]): string {
   if (all.length === 0) return 'no data node has registered yet\n';
   const bytes = (count: number): string => prettyBytes(count, { binary: true });
   const rows = new Table({
-    head: ['node', 'state', 'address', 'total', 'free', 'chunks'],
-    colAligns: ['right', 'left', 'left', 'right', 'right', 'right'],
+    head: ['node', 'state', 'address', 'domain', 'total', 'free', 'chunks'],
+    colAligns: ['right', 'left', 'left', 'left', 'right', 'right', 'right'],
     style: process.stdout.isTTY ? {} : { head: [], border: [] },
   });
   for (const status of all) {
-    const { node, state, totalBytes, freeBytes, chunks } = status;
-    rows.push([node, state, formatEndpoint(status), bytes(totalBytes), bytes(freeBytes), chunks]);
+    const { node, state, isDraining, domain, host, totalBytes, freeBytes, chunks } = status;
+    const shown = isDraining ? `${state}, draining` : state;
+    const sizes = [bytes(totalBytes), bytes(freeBytes), chunks];
+    rows.push([node, shown, formatEndpoint(status), domain || host, ...sizes]);
   }
   return `${rows.toString()}\n`;
 }

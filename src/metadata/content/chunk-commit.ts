@@ -34,14 +34,15 @@ export async function checkStoredChunks(
 }
 
 /**
- * Writes the new chunks with their references, and ends their grants. Nodes that a grant names and the commit does not
+ * Writes the new chunks with their references and their file's goal, and ends their grants. Nodes that a grant names and the commit does not
  * may hold a part; they are told to drop it, after a time in which a late write of theirs has ended.
  */
 export async function recordNewChunks(
   tx: StoreTransaction,
   { fresh }: CommittedChunks,
   extents: readonly Extent[],
-  { nowMs }: OperationContext,
+  goal: number,
+  { nowMs, state }: OperationContext,
 ): Promise<void> {
   if (fresh.size === 0) return;
   /** chunk → extents of this commit that refer to it */
@@ -50,7 +51,8 @@ export async function recordNewChunks(
   for (const stored of fresh.values()) {
     const { chunk, length, checksum, nodes, grant } = stored;
     const references = counts.get(chunk) ?? 0;
-    await tx.chunks.insert({ chunk, length, checksum, references, nodes });
+    await tx.chunks.insert({ chunk, length, checksum, references, goal, nodes });
+    if (nodes.length < goal) state.repair.note(chunk);
     await tx.grants.delete(chunk);
     if (references === 0) await tx.doomed.insert(chunk, nowMs + DOOMED_GRACE_MS);
     for (const node of grant.nodes) {

@@ -28,7 +28,7 @@ export async function issueGrants(
   if (request.count === 0) return { grants: [], nodes: [] };
   const { state } = context;
   const monotonicMs = state.clock.monotonicMs();
-  const live = state.nodes.live(monotonicMs);
+  const live = state.nodes.takers(monotonicMs);
   const reachable = Math.min(request.goal, state.nodes.size);
   if (live.length < reachable && state.nodes.isWaiting(monotonicMs)) {
     // Just after a start the first node to come back would get every replica.

@@ -1,7 +1,7 @@
 /** Creating an inode together with its first name. */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isSymlink, PERMISSION_BITS, S_ISGID } from '../../protocol/file-mode.js';
-import { MAX_LINKS } from '../../protocol/limits.js';
+import { DEFAULT_GOAL, MAX_LINKS } from '../../protocol/limits.js';
 import type { Caller } from '../../protocol/types.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
@@ -19,7 +19,7 @@ export interface NewInode {
   readonly gid: number;
   readonly rdev: number;
   readonly size: number;
-  /** Replicas; the directory's goal when left out. */
+  /** Replicas, where the directory has no goal. */
   readonly goal?: number;
 }
 
@@ -92,7 +92,7 @@ export async function insertInode(
     mtime: now,
     ctime: now,
     version: 1,
-    goal: created.goal ?? directory.goal,
+    goal: isSubdirectory ? directory.goal : directory.goal || (created.goal ?? DEFAULT_GOAL),
     // A file has one as long as it never had a name (O_TMPFILE), which is how `link` knows it.
     parent: isSubdirectory || links === 0 ? directory.inode : 0,
   };

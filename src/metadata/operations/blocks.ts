@@ -34,7 +34,7 @@ export const blocks = operation(
       allocated += extent.length;
       if (!chunks.fresh.has(extent.chunk)) references.add(extent.chunk);
     }
-    await recordNewChunks(tx, chunks, extents, context);
+    await recordNewChunks(tx, chunks, extents, inode.goal, context);
     await references.apply(tx, context.nowMs);
     const last = extents.at(-1);
     const asked = request.append === true ? 0 : request.size;

@@ -3,6 +3,7 @@ import { DfsError } from '../../protocol/errors.js';
 import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { clone as command } from '../../protocol/metadata-commands.js';
+import { raiseGoal } from '../content/chunk-goal.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
 import { dropCapability } from '../namespace/capabilities.js';
@@ -42,6 +43,7 @@ export const clone = operation(command, async (tx, request, context) => {
       chunkOffset: extent.chunkOffset + (from - extent.offset),
     });
     references.add(extent.chunk);
+    await raiseGoal(tx, extent.chunk, target.goal);
     allocated += until - from;
   }
   await references.apply(tx, context.nowMs);

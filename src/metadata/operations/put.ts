@@ -31,7 +31,9 @@ export const put = operation(
       },
       context,
     );
-    return { ...opened, ...(await grantsIfAny(tx, request, context)) };
+    // What comes along is for the goal that the file has, which may be its directory's.
+    const wanted = { ...request, goal: opened.attributes.goal };
+    return { ...opened, ...(await grantsIfAny(tx, wanted, context)) };
   },
   (request, reply, context) => markOpen(request.once.session, reply.attributes.inode, context),
 );

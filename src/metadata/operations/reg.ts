@@ -25,11 +25,18 @@ export const reg = operation(command, async (tx, request, context) => {
     );
   }
   const node = known?.record.node ?? (await tx.counters.get('node')) + 1;
-  const record: NodeRecord = { node, id: request.id, host: request.host, port: request.port };
+  const record: NodeRecord = {
+    node,
+    id: request.id,
+    host: request.host,
+    port: request.port,
+    domain: request.domain ?? '',
+    isDraining: known?.record.isDraining ?? false,
+  };
   if (!known) {
     await tx.counters.set('node', node);
     await tx.nodes.insert(record);
-  } else if (hasMoved(known, request)) {
+  } else if (hasChanged(known, request)) {
     await tx.nodes.update(record);
   }
   // Chunks will be recorded by this number.
@@ -55,6 +62,10 @@ function refuse({ state }: OperationContext, reason: string): ReplyOf<typeof com
 
 function hasMoved({ record }: DataNode, request: Request): boolean {
   return record.host !== request.host || record.port !== request.port;
+}
+
+function hasChanged(known: DataNode, request: Request): boolean {
+  return hasMoved(known, request) || known.record.domain !== (request.domain ?? '');
 }
 
 /**

@@ -1,7 +1,12 @@
 /** getxattr(2), listxattr(2), setxattr(2) and removexattr(2). */
 import { DfsError } from '../../protocol/errors.js';
 import type { RequestOf } from '../../protocol/command.js';
-import { MAX_XATTR_LIST_BYTES, MAX_XATTR_NAME_BYTES, MAX_XATTR_VALUE_BYTES } from '../../protocol/limits.js';
+import {
+  GOAL_OF_CREATOR,
+  MAX_XATTR_LIST_BYTES,
+  MAX_XATTR_NAME_BYTES,
+  MAX_XATTR_VALUE_BYTES,
+} from '../../protocol/limits.js';
 import {
   getxattr as getCommand,
   listxattr as listCommand,
@@ -24,6 +29,7 @@ import {
   type Acl,
 } from '../namespace/posix-acl.js';
 import { operation } from '../operation.js';
+import { goalValue, isGoalAttribute, removeGoal, setGoal } from './goal-attribute.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
 type SetRequest = RequestOf<typeof setCommand>;
@@ -54,13 +60,19 @@ function checkXattrName(name: Uint8Array): void {
   if (text === namespace) throw new DfsError('EINVAL', `the attribute's name ends after "${namespace}"`);
 }
 
+function alreadyThere(name: Uint8Array): DfsError {
+  return new DfsError('EEXIST', `the attribute ${quoted(name)} exists already`);
+}
+
 function noSuchAttribute(name: Uint8Array): DfsError {
   return new DfsError('ENODATA', `there is no attribute ${quoted(name)}`);
 }
 
 export const getxattr = operation(getCommand, async (tx, { inode, name, caller }) => {
   checkXattrName(name);
-  await checkReading(tx, await requireInode(tx, inode), name, caller);
+  const record = await requireInode(tx, inode);
+  await checkReading(tx, record, name, caller);
+  if (isGoalAttribute(name)) return { value: goalValue(record) };
   const value = await tx.xattrs.get(inode, name);
   // getxattr(2): ENODATA, "the named attribute does not exist".
   if (!value) throw noSuchAttribute(name);
@@ -74,7 +86,8 @@ export const listxattr = operation(listCommand, async (tx, { inode, caller }) =>
   return { names: isPrivileged(caller) ? names : names.filter(name => !isIn(TRUSTED, name)) };
 });
 
-export const setxattr = operation(setCommand, async (tx, request, { now }) => {
+export const setxattr = operation(setCommand, async (tx, request, context) => {
+  const { now } = context;
   const { name, value, flags } = request;
   checkXattrName(name);
   // setxattr(2): E2BIG for a value beyond XATTR_SIZE_MAX.
@@ -82,13 +95,17 @@ export const setxattr = operation(setCommand, async (tx, request, { now }) => {
     throw new DfsError('E2BIG', `an attribute's value has at most ${MAX_XATTR_VALUE_BYTES} bytes`);
   }
   const inode = await requireInode(tx, request.inode);
+  if (isGoalAttribute(name)) {
+    if ((flags & XattrFlag.create) !== 0 && inode.goal !== GOAL_OF_CREATOR) throw alreadyThere(name);
+    if ((flags & XattrFlag.replace) !== 0) goalValue(inode);
+    await setGoal(tx, inode, value, request.caller, context);
+    return {};
+  }
   await checkWriting(tx, inode, name, request.caller);
   const change = aclChange(inode, request);
   const existing = await tx.xattrs.get(inode.inode, name);
   // setxattr(2): EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE.
-  if (existing && (flags & XattrFlag.create) !== 0) {
-    throw new DfsError('EEXIST', `the attribute ${quoted(name)} exists already`);
-  }
+  if (existing && (flags & XattrFlag.create) !== 0) throw alreadyThere(name);
   if (!existing && (flags & XattrFlag.replace) !== 0) throw noSuchAttribute(name);
   if (!existing && change.value) await checkListRoom(tx, inode.inode, name);
   if (change.value) await tx.xattrs.put(inode.inode, name, change.value);
@@ -97,10 +114,15 @@ export const setxattr = operation(setCommand, async (tx, request, { now }) => {
   return {};
 });
 
-export const removexattr = operation(removeCommand, async (tx, request, { now }) => {
+export const removexattr = operation(removeCommand, async (tx, request, context) => {
+  const { now } = context;
   const { name } = request;
   checkXattrName(name);
   const inode = await requireInode(tx, request.inode);
+  if (isGoalAttribute(name)) {
+    await removeGoal(tx, inode, request.caller, context);
+    return {};
+  }
   await checkWriting(tx, inode, name, request.caller);
   // removexattr(2): ENODATA, "the named attribute does not exist".
   if (!(await tx.xattrs.get(inode.inode, name))) {

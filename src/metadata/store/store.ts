@@ -25,6 +25,8 @@ export interface ChunkRecord {
   readonly checksum: number;
   /** Extents that refer to it. A chunk with none is doomed. */
   readonly references: number;
+  /** How many replicas it should have: the highest goal of the files that refer to it. */
+  readonly goal: number;
   /** The data nodes that hold it. */
   readonly nodes: readonly number[];
 }
@@ -55,6 +57,10 @@ export interface NodeRecord {
   readonly id: string;
   readonly host: string;
   readonly port: number;
+  /** What fails together with it: a rack, a machine. Empty: its host. */
+  readonly domain: string;
+  /** Its chunks are to be moved to other nodes. */
+  readonly isDraining: boolean;
 }
 
 export interface DirectoryEntryRecord {
@@ -110,6 +116,10 @@ export interface ChunkTable {
   get(chunk: number): Awaitable<ChunkRecord | undefined>;
   insert(record: ChunkRecord): Awaitable<void>;
   setReferences(chunk: number, references: number): Awaitable<void>;
+  setGoal(chunk: number, goal: number): Awaitable<void>;
+  setNodes(chunk: number, nodes: readonly number[]): Awaitable<void>;
+  /** Chunks with ids above `after`, in order. */
+  after(after: number, limit: number): Awaitable<ChunkRecord[]>;
   delete(chunk: number): Awaitable<void>;
 }
 
@@ -140,8 +150,11 @@ export interface GrantTable {
 /** Chunks that a data node should delete, until it says that it has. */
 export interface DropTable {
   insert(node: number, chunk: number, dueMs: number): Awaitable<void>;
+  has(node: number, chunk: number): Awaitable<boolean>;
   due(node: number, nowMs: number, limit: number): Awaitable<number[]>;
   delete(node: number, chunk: number): Awaitable<void>;
+  /** Forgets everything of a node. */
+  deleteAll(node: number): Awaitable<void>;
 }
 
 export interface XattrTable {
@@ -185,6 +198,7 @@ export interface NodeRecords {
   insert(record: NodeRecord): Awaitable<void>;
   /** Replaces every field of the record with the same number. */
   update(record: NodeRecord): Awaitable<void>;
+  delete(node: number): Awaitable<void>;
 }
 
 /** `locks-forfeited-SESSION` is there for a session whose locks were let go without its client's knowing. */

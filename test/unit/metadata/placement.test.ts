@@ -5,9 +5,16 @@ import { refusal } from './support/harness.js';
 
 const GIB = 2 ** 30;
 
-function node(number: number, freeBytes = 100 * GIB): DataNode {
+function node(number: number, freeBytes = 100 * GIB, domain = ''): DataNode {
   return {
-    record: { node: number, id: `node-${number}`, host: '127.0.0.1', port: 9000 + number },
+    record: {
+      node: number,
+      id: `node-${number}`,
+      host: `host${number}`,
+      port: 9000,
+      domain,
+      isDraining: false,
+    },
     space: { totalBytes: 200 * GIB, freeBytes, chunks: 0 },
     heardMs: 0,
     peer: undefined,

@@ -78,33 +78,61 @@ export class SqliteExtents implements ExtentTable {
   }
 }
 
+type ChunkRow = readonly [
+  chunk: number,
+  length: number,
+  checksum: number,
+  references: number,
+  goal: number,
+  nodes: Buffer,
+];
+
+function toChunk([chunk, length, checksum, references, goal, nodes]: ChunkRow): ChunkRecord {
+  return { chunk, length, checksum, references, goal, nodes: decodeNodes(nodes) };
+}
+
 export class SqliteChunks implements ChunkTable {
   readonly #select;
   readonly #insert;
+  readonly #after;
   readonly #setReferences;
+  readonly #setGoal;
+  readonly #setNodes;
   readonly delete: (chunk: number) => void;
 
   constructor(connection: SqliteConnection) {
-    this.#select = connection.row<[number, number, number, number, Buffer]>(
-      'SELECT chunk, length, checksum, refs, nodes FROM chunks WHERE chunk = ?',
-    );
+    const select = 'SELECT chunk, length, checksum, refs, goal, nodes FROM chunks';
+    this.#select = connection.row<ChunkRow>(`${select} WHERE chunk = ?`);
+    this.#after = connection.rows<ChunkRow>(`${select} WHERE chunk > ? ORDER BY chunk LIMIT ?`);
     this.#insert = connection.change(
-      'INSERT INTO chunks (chunk, length, checksum, refs, nodes) VALUES (?, ?, ?, ?, ?)',
+      'INSERT INTO chunks (chunk, length, checksum, refs, goal, nodes) VALUES (?, ?, ?, ?, ?, ?)',
     );
+    this.#setGoal = connection.change('UPDATE chunks SET goal = ? WHERE chunk = ?');
+    this.#setNodes = connection.change('UPDATE chunks SET nodes = ? WHERE chunk = ?');
     this.#setReferences = connection.change('UPDATE chunks SET refs = ? WHERE chunk = ?');
     this.delete = connection.change('DELETE FROM chunks WHERE chunk = ?');
   }
 
   get(chunk: number): ChunkRecord | undefined {
     const row = this.#select(chunk);
-    if (!row) return undefined;
-    const [, length, checksum, references, nodes] = row;
-    return { chunk, length, checksum, references, nodes: decodeNodes(nodes) };
+    return row && toChunk(row);
+  }
+
+  after(after: number, limit: number): ChunkRecord[] {
+    return this.#after(after, limit).map(toChunk);
   }
 
   insert(record: ChunkRecord): void {
-    const { chunk, length, checksum, references, nodes } = record;
-    this.#insert(chunk, length, checksum, references, encodeNodes(nodes));
+    const { chunk, length, checksum, references, goal, nodes } = record;
+    this.#insert(chunk, length, checksum, references, goal, encodeNodes(nodes));
+  }
+
+  setGoal(chunk: number, goal: number): void {
+    this.#setGoal(goal, chunk);
+  }
+
+  setNodes(chunk: number, nodes: readonly number[]): void {
+    this.#setNodes(encodeNodes(nodes), chunk);
   }
 
   setReferences(chunk: number, references: number): void {
@@ -185,16 +213,24 @@ export class SqliteGrants implements GrantTable {
 }
 
 export class SqliteDrops implements DropTable {
+  readonly #select;
   readonly #due;
   readonly insert: (node: number, chunk: number, dueMs: number) => void;
   readonly delete: (node: number, chunk: number) => void;
+  readonly deleteAll: (node: number) => void;
 
   constructor(connection: SqliteConnection) {
     this.#due = connection.rows<[number]>(
       'SELECT chunk FROM drops WHERE node = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?',
     );
+    this.#select = connection.row<[number]>('SELECT chunk FROM drops WHERE node = ? AND chunk = ?');
     this.insert = connection.change('INSERT OR REPLACE INTO drops (node, chunk, due_ms) VALUES (?, ?, ?)');
     this.delete = connection.change('DELETE FROM drops WHERE node = ? AND chunk = ?');
+    this.deleteAll = connection.change('DELETE FROM drops WHERE node = ?');
+  }
+
+  has(node: number, chunk: number): boolean {
+    return this.#select(node, chunk) !== undefined;
   }
 
   due(node: number, nowMs: number, limit: number): number[] {

@@ -103,6 +103,18 @@ const MIGRATIONS: readonly string[] = [
   `,
   // caches: whether the session keeps what it is told, so that a server that starts again knows whom to wait for.
   'ALTER TABLE sessions ADD COLUMN caches INTEGER NOT NULL DEFAULT 0;',
+  // goal of a directory: 0 leaves it to whoever creates files there. chunks.goal: the highest goal of the files that refer
+  // to it. nodes.domain: what fails together; nodes.draining: its chunks are to be moved elsewhere.
+  `
+  UPDATE inodes SET goal = 0 WHERE (mode & 61440) = 16384;
+  ALTER TABLE chunks ADD COLUMN goal INTEGER NOT NULL DEFAULT 1;
+  UPDATE chunks SET goal = wanted.goal
+    FROM (SELECT extents.chunk, max(inodes.goal) AS goal FROM extents JOIN inodes USING (inode) GROUP BY extents.chunk)
+      AS wanted
+    WHERE wanted.chunk = chunks.chunk;
+  ALTER TABLE nodes ADD COLUMN domain TEXT NOT NULL DEFAULT '';
+  ALTER TABLE nodes ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** The schema that this program knows. */

@@ -78,25 +78,40 @@ export class SqliteNodes implements NodeRecords {
   readonly #all;
   readonly #insert;
   readonly #update;
+  readonly delete: (node: number) => void;
 
   constructor(connection: SqliteConnection) {
-    this.#all = connection.rows<[number, string, string, number]>(
-      'SELECT node, id, host, port FROM nodes ORDER BY node',
+    this.#all = connection.rows<[number, string, string, number, string, number]>(
+      'SELECT node, id, host, port, domain, draining FROM nodes ORDER BY node',
     );
-    this.#insert = connection.change('INSERT INTO nodes (node, id, host, port) VALUES (?, ?, ?, ?)');
-    this.#update = connection.change('UPDATE nodes SET id = ?, host = ?, port = ? WHERE node = ?');
+    this.#insert = connection.change(
+      'INSERT INTO nodes (node, id, host, port, domain, draining) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.#update = connection.change(
+      'UPDATE nodes SET id = ?, host = ?, port = ?, domain = ?, draining = ? WHERE node = ?',
+    );
+    this.delete = connection.change('DELETE FROM nodes WHERE node = ?');
   }
 
   all(): NodeRecord[] {
-    return this.#all().map(([node, id, host, port]) => ({ node, id, host, port }));
+    return this.#all().map(([node, id, host, port, domain, draining]) => ({
+      node,
+      id,
+      host,
+      port,
+      domain,
+      isDraining: draining !== 0,
+    }));
   }
 
   insert(record: NodeRecord): void {
-    this.#insert(record.node, record.id, record.host, record.port);
+    const { node, id, host, port, domain, isDraining } = record;
+    this.#insert(node, id, host, port, domain, isDraining ? 1 : 0);
   }
 
   update(record: NodeRecord): void {
-    this.#update(record.id, record.host, record.port, record.node);
+    const { node, id, host, port, domain, isDraining } = record;
+    this.#update(id, host, port, domain, isDraining ? 1 : 0, node);
   }
 }
 

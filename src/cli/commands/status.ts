@@ -1,0 +1,86 @@
+import type { ClusterControl } from '../../client/cluster-control.js';
+import { sleep, systemClock } from '../../platform/clock.js';
+import prettyBytes from 'pretty-bytes';
+import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/metadata-commands.js';
+import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
+import { defineCommand } from '../command.js';
+import { writeOut } from '../standard-output.js';
+
+const MINUTE_S = 60;
+const PATIENCE_MS = 5000;
+const LOOK_MS = 100;
+
+export const status = defineCommand({
+  name: 'status',
+  positionals: '[server]',
+  summary: 'Show whether everything has its replicas, and what is being repaired',
+  declare: (yargs, call) =>
+    clientOptions(yargs)
+      .positional('server', SERVER_POSITIONAL)
+      .option('json', { type: 'boolean', default: false, describe: 'as a JSON object, sizes in bytes' })
+      .example([[call, '']]),
+  async run(parameters) {
+    await withFileSystem('status', parameters.server, parameters, async ({ cluster }) => {
+      const repair = await newestStatus(cluster);
+      const nodes = await cluster.nodes();
+      await writeOut(
+        parameters.json
+          ? `${JSON.stringify({ ...repair, nodes }, null, 2)}\n`
+          : `${lines(repair, nodes).join('\n')}\n`,
+      );
+    });
+  },
+});
+
+/** Every chunk is looked at for it, which takes a while where there are millions. */
+async function newestStatus(cluster: ClusterControl): Promise<RepairStatus> {
+  const untilMs = systemClock.monotonicMs() + PATIENCE_MS;
+  for (;;) {
+    const newest = await cluster.repairStatus();
+    if (newest.isComplete || systemClock.monotonicMs() > untilMs) return newest;
+    await sleep(systemClock, LOOK_MS);
+  }
+}
+
+function lines(repair: RepairStatus, nodes: readonly NodeStatus[]): string[] {
+  const live = nodes.filter(({ state }) => state === 'live').length;
+  const text = [`nodes       ${live} of ${nodes.length} live`, `chunks      ${totals(repair.total)}`];
+  if (!repair.isComplete)
+    text.push('            (every chunk is being looked at; the figures are not complete)');
+  if (repair.lost.chunks > 0)
+    text.push(`LOST        ${totals(repair.lost)} have no replica on a node that is there`);
+  for (const [index, endangered] of repair.endangered.entries()) {
+    if (endangered.chunks === 0) continue;
+    text.push(
+      `endangered  ${totals(endangered)} have ${index + 1} replica${index === 0 ? '' : 's'}, and should have more`,
+    );
+  }
+  if (repair.short.chunks > 0)
+    text.push(`short       ${totals(repair.short)} have a higher goal than there are nodes for`);
+  if (repair.surplus.chunks > 0)
+    text.push(`surplus     ${totals(repair.surplus)} have more replicas than they need`);
+  for (const { node, chunks } of repair.draining)
+    text.push(`draining    node ${node}: ${chunks} chunks left`);
+  if (repair.isRebalancing) text.push('rebalancing the nodes');
+  if (repair.waitingBytes > 0) {
+    const rate = `${prettyBytes(repair.bytesPerSecond, { binary: true })}/s`;
+    const left = repair.secondsLeft < 0 ? '' : `, about ${duration(repair.secondsLeft)} left`;
+    text.push(`copying     ${prettyBytes(repair.waitingBytes, { binary: true })} wait, ${rate}${left}`);
+  }
+  const isSound = repair.lost.chunks === 0 && repair.endangered.every(({ chunks }) => chunks === 0);
+  if (repair.isComplete && isSound)
+    text.push(
+      repair.short.chunks > 0
+        ? 'Add nodes, or lower the goal.'
+        : 'Everything has the replicas that it should have.',
+    );
+  return text;
+}
+
+function totals({ chunks, bytes }: ChunkTotals): string {
+  return `${chunks} chunk${chunks === 1 ? '' : 's'} (${prettyBytes(bytes, { binary: true })})`;
+}
+
+function duration(seconds: number): string {
+  return seconds < 2 * MINUTE_S ? `${seconds} s` : `${Math.ceil(seconds / MINUTE_S)} min`;
+}

@@ -1,0 +1,44 @@
+/** What a person asks of the cluster as a whole. Every method rejects as a request does: EIO when the server stays away. */
+import {
+  drain,
+  nodes,
+  rebalance,
+  removenode,
+  repairStatus,
+  type NodeStatus,
+  type RepairStatus,
+} from '../protocol/metadata-commands.js';
+import type { MetadataSession } from './metadata-session.js';
+
+export class ClusterControl {
+  readonly #session: MetadataSession;
+
+  constructor(session: MetadataSession) {
+    this.#session = session;
+  }
+
+  /** The data nodes and how they are. */
+  async nodes(): Promise<NodeStatus[]> {
+    return (await this.#session.ask(nodes, {})).nodes;
+  }
+
+  /** How the replicas are. */
+  async repairStatus(): Promise<RepairStatus> {
+    return await this.#session.ask(repairStatus, {});
+  }
+
+  /** Has a node's chunks moved elsewhere, or no more. ENOENT. */
+  async drain(node: number, isDraining: boolean): Promise<void> {
+    await this.#session.ask(drain, { node, isDraining });
+  }
+
+  /** Forgets a lost or drained node; returns how many chunks had a replica there. ENOENT, EBUSY. */
+  async removeNode(node: number, force: boolean): Promise<number> {
+    return (await this.#session.ask(removenode, { node, force })).chunks;
+  }
+
+  /** Has nodes made equally full, or no more. */
+  async rebalance(isWanted: boolean): Promise<void> {
+    await this.#session.ask(rebalance, { isWanted });
+  }
+}
