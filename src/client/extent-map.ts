@@ -43,6 +43,11 @@ export class ExtentMap {
     if (version > this.#version) this.#reset(version);
   }
 
+  /** Forgets everything, the file's version too: it may be an older one by now. */
+  forget(): void {
+    this.#reset(-1);
+  }
+
   /** Forgets everything, also what is true: locations may have changed though the content did not. */
   clear(): void {
     this.#reset(this.#version);

@@ -15,7 +15,12 @@ import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { MAX_OPEN_INODES, SESSION_RENEW_MS, SESSION_TIMEOUT_MS } from '../protocol/limits.js';
+import {
+  MAX_OPEN_INODES,
+  MAX_UNSYNCED_CHANGES,
+  SESSION_RENEW_MS,
+  SESSION_TIMEOUT_MS,
+} from '../protocol/limits.js';
 import {
   Changed,
   end,
@@ -25,6 +30,7 @@ import {
   renew,
   revoke,
   session,
+  sync,
 } from '../protocol/metadata-commands.js';
 import { Attributes, type Caller, type Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
@@ -56,6 +62,15 @@ const GREETING_TIMEOUT_MS = 5000;
 const RETRY_PAUSE_MS = 20;
 /** How often a client that caches tries to come back: others may wait for it to drop what it has. */
 const RETURN_MS = 250;
+/** The server puts every change on stable storage within a second of its answer; the rest is for slow clocks and disks. */
+const UNSYNCED_MS = 5000;
+
+/** A change that was answered, and may be lost with the server's power. */
+interface UnsyncedChange {
+  /** The inode that was changed; 0 when it was names. */
+  readonly inode: number;
+  readonly answeredMs: number;
+}
 
 export class MetadataSession {
   readonly #options: MetadataSessionOptions;
@@ -68,12 +83,22 @@ export class MetadataSession {
   readonly #outstanding = new Set<number>();
   /** inode → how many handles of this client have it open */
   readonly #opens = new Map<number, number>();
+  /** sequence → what the server may lose with its power; the oldest first */
+  readonly #unsynced = new Map<number, UnsyncedChange>();
+  /** Names that were changed, as the server answered, are as they were before. */
+  #hasLostNames = false;
+  #run = '';
   /** What the server is told when the session is resumed. */
   readonly heldLocks = new HeldLocks();
   /** Told of the inodes on which locks were lost, because the client was away for too long. */
   onLocksLost: (inodes: readonly number[]) => void = () => undefined;
   /** Told that the server has ended the session, because the client was away for too long. */
   onSessionLost: () => void = () => undefined;
+  /**
+   * Told that the server was started anew: versions of files begin where its disk left them. `lost`: inodes whose
+   * changes it had answered and has lost with its power.
+   */
+  onServerStarted: (lost: readonly number[]) => void = () => undefined;
   /** Whether what the server tells may be kept. */
   readonly lease: CacheLease;
   /** What it told of inodes. */
@@ -155,17 +180,17 @@ export class MetadataSession {
   /**
    * Sends a request that changes something, numbered so that the server executes it once however often it is sent.
    * EIO when the server stayed away, or ended the session while the request was under way.
-   * @param isBuffered what it brings was acknowledged to a program earlier: it must not be done under a later session,
-   *   since others may have gone on without it
+   * @param refusal for what was acknowledged to a program earlier: why it must not be sent (again), if it must not. Nor
+   *   is it done under a later session, since others may have gone on without it
    */
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
-    isBuffered = false,
+    refusal?: () => DfsError | undefined,
   ): Promise<Static<Reply>> {
     this.#sequence += 1;
     const sequence = this.#sequence;
-    let executing = isBuffered ? this.#session : 0;
+    let executing = refusal ? this.#session : 0;
     this.#outstanding.add(sequence);
     const ticket = this.attributes.ticket();
     try {
@@ -176,12 +201,15 @@ export class MetadataSession {
             `the metadata server ended this session while '${command.name}' was under way`,
           );
         }
+        const refused = refusal?.();
+        if (refused) throw refused;
         executing = this.#session;
         const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
         const numbered = withOnce(request, once) as Static<Request>;
         const answer = await connection.call(command, numbered, { timeoutMs });
         return answer.reply;
       });
+      this.#noteUnsynced(sequence, request);
       this.#learnChanges(ticket, reply);
       return reply;
     } catch (error) {
@@ -191,6 +219,24 @@ export class MetadataSession {
     } finally {
       this.#outstanding.delete(sequence);
     }
+  }
+
+  /** Every change that was answered is on stable storage when it resolves. */
+  async sync(): Promise<void> {
+    const answered = [...this.#unsynced.keys()];
+    await this.ask(sync, {});
+    for (const sequence of answered) this.#unsynced.delete(sequence);
+  }
+
+  /** As `sync`; EIO, once, when the server lost changes of names that it had answered. */
+  async syncNames(): Promise<void> {
+    await this.sync();
+    if (!this.#hasLostNames) return;
+    this.#hasLostNames = false;
+    throw new DfsError(
+      'EIO',
+      'the metadata server lost its power before changes of names were on its disk; look what is there, and do them again',
+    );
   }
 
   /** The newest attributes of an inode that this client may keep, or else the metadata server's. ENOENT, … */
@@ -269,6 +315,37 @@ export class MetadataSession {
     if (attributesCheck.Check(reply)) this.attributes.keep(ticket, reply.attributes);
   }
 
+  #noteUnsynced(sequence: number, request: object): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [oldest, { answeredMs }] of this.#unsynced) {
+      const isOld = answeredMs < nowMs - UNSYNCED_MS;
+      if (!isOld && this.#unsynced.size < MAX_UNSYNCED_CHANGES) break;
+      this.#unsynced.delete(oldest);
+    }
+    this.#unsynced.set(sequence, { inode: inodeChangedBy(request), answeredMs: nowMs });
+  }
+
+  /** Takes notice of another start of the server, and of what it has lost. */
+  #learnRun(run: string, lost: readonly number[]): void {
+    const inodes = new Set<number>();
+    for (const sequence of lost) {
+      const change = this.#unsynced.get(sequence);
+      this.#unsynced.delete(sequence);
+      if (change?.inode === 0) this.#hasLostNames = true;
+      else if (change) inodes.add(change.inode);
+    }
+    const isSame = run === this.#run;
+    const isFirst = this.#run === '';
+    this.#run = run;
+    if (lost.length > 0) {
+      this.#options.log.error(
+        { changes: lost.length },
+        'the metadata server lost changes that it had answered',
+      );
+    }
+    if (!isFirst && (!isSame || lost.length > 0)) this.onServerStarted([...inodes]);
+  }
+
   #forgetOpen(inode: number): boolean {
     const count = this.#opens.get(inode) ?? 0;
     if (count > 1) {
@@ -336,6 +413,7 @@ export class MetadataSession {
       client: this.#options.clientName.slice(0, 255),
       opens: [...this.#opens.keys()],
       caches: lease.isWanted,
+      unsynced: [...this.#unsynced.keys()],
     };
     const options = { timeoutMs: GREETING_TIMEOUT_MS };
     const locks = this.heldLocks.all();
@@ -353,6 +431,7 @@ export class MetadataSession {
       lease.lose();
       this.onSessionLost();
     }
+    this.#learnRun(reply.run, reply.lost);
     this.#session = reply.session;
     this.#secret = Buffer.from(reply.secret);
     this.#cluster = reply.cluster;
@@ -417,6 +496,12 @@ export class MetadataSession {
     const { reply } = await connection.call(renew, request, { timeoutMs });
     lease.grant(sentMs, reply.leaseMs);
   }
+}
+
+/** The inode whose content or attributes a request changes; 0 for changes of names. */
+function inodeChangedBy(request: object): number {
+  if ('target' in request && typeof request.target === 'number') return request.target;
+  return 'inode' in request && !('name' in request) && typeof request.inode === 'number' ? request.inode : 0;
 }
 
 /** The cast says what the types of `execute` know: the request's shape is this one, with `once`. */

@@ -78,43 +78,48 @@ function exists(path: string): DfsError {
   );
 }
 
-function writeDatabase(path: string, { clock, random }: CreateDatabaseOptions): void {
+function writeDatabase(path: string, options: CreateDatabaseOptions): void {
   const database = new Database(path);
   try {
     database.pragma('synchronous = FULL');
-    database.pragma(`application_id = ${APPLICATION_ID}`);
-    migrate(database, 0);
-    const now = clock.now();
-    const root: InodeRecord = {
-      inode: ROOT_INODE,
-      generation: 1,
-      mode: S_IFDIR | 0o755,
-      nlink: 2,
-      uid: process.getuid?.() ?? 0,
-      gid: process.getgid?.() ?? 0,
-      rdev: 0,
-      size: 0,
-      allocated: 0,
-      atime: now,
-      mtime: now,
-      ctime: now,
-      version: 1,
-      goal: GOAL_OF_CREATOR,
-      parent: ROOT_INODE,
-    };
-    database.transaction(() => {
-      const connection = new SqliteConnection(database);
-      const inodes = new SqliteInodes(connection);
-      inodes.insert(root);
-      inodes.saveCount();
-      new SqliteCounters(connection).set('inode', ROOT_INODE);
-      const setting = database.prepare('INSERT INTO settings (name, value) VALUES (?, ?)');
-      setting.run('cluster', Buffer.from(random.bytes(CLUSTER_ID_BYTES).toString('hex')));
-      setting.run('grant-key', random.bytes(GRANT_KEY_BYTES));
-    })();
+    fillDatabase(database, options);
   } finally {
     database.close();
   }
+}
+
+/** Makes an empty database that of a new cluster, with an empty file system. */
+export function fillDatabase(database: Database.Database, { clock, random }: CreateDatabaseOptions): void {
+  database.pragma(`application_id = ${APPLICATION_ID}`);
+  migrate(database, 0);
+  const now = clock.now();
+  const root: InodeRecord = {
+    inode: ROOT_INODE,
+    generation: 1,
+    mode: S_IFDIR | 0o755,
+    nlink: 2,
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    rdev: 0,
+    size: 0,
+    allocated: 0,
+    atime: now,
+    mtime: now,
+    ctime: now,
+    version: 1,
+    goal: GOAL_OF_CREATOR,
+    parent: ROOT_INODE,
+  };
+  database.transaction(() => {
+    const connection = new SqliteConnection(database);
+    const inodes = new SqliteInodes(connection);
+    inodes.insert(root);
+    inodes.saveCount();
+    new SqliteCounters(connection).set('inode', ROOT_INODE);
+    const setting = database.prepare('INSERT INTO settings (name, value) VALUES (?, ?)');
+    setting.run('cluster', Buffer.from(random.bytes(CLUSTER_ID_BYTES).toString('hex')));
+    setting.run('grant-key', random.bytes(GRANT_KEY_BYTES));
+  })();
 }
 
 function syncDirectory(path: string): void {

@@ -1,5 +1,6 @@
 /** The metadata server: its lock, its database, its port. */
 import type { Clock } from '../platform/clock.js';
+import { nodeDisk } from '../platform/disk.js';
 import { LockHeldError, takeExclusiveLock, type ExclusiveLock } from '../platform/exclusive-lock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
@@ -51,7 +52,8 @@ export class MetadataServer {
   async start(): Promise<void> {
     const { databasePath, log, endpoint, key, network, clock, random } = this.#options;
     try {
-      requireDatabaseFile(databasePath);
+      // Before its lock, which would be made beside it.
+      await requireDatabaseFile(databasePath, nodeDisk);
       this.#lock = takeLock(databasePath);
       const store = await SqliteStore.open(databasePath, log);
       const service = new MetadataService(store, this.#options);

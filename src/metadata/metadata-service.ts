@@ -32,6 +32,8 @@ import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
 
+const RUN_BYTES = 8;
+
 /** How a data node is told what to do. */
 export interface NodeOrders {
   /** Resolves when the chunk is copied. */
@@ -89,6 +91,7 @@ export class MetadataService {
     const sessions = new SessionTable();
     this.#state = {
       cluster: store.cluster,
+      run: random.bytes(RUN_BYTES).toString('hex'),
       sessions,
       opens: new OpenTable(),
       unlinked: new UnlinkedInodes(),

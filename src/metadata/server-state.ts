@@ -14,6 +14,8 @@ import type { UnlinkedInodes } from './unlinked-inodes.js';
 
 export interface ServerState {
   readonly cluster: ClusterRecord;
+  /** Random; tells this start of the server from others. */
+  readonly run: string;
   readonly sessions: SessionTable;
   readonly opens: OpenTable;
   readonly unlinked: UnlinkedInodes;

@@ -47,6 +47,8 @@ export const MAX_EXTENTS = 4096;
 export const MAX_DIRECTORY_PAGE = 1024;
 /** Chunk ids that one heartbeat reply tells a node to drop. */
 export const MAX_DROPS = 4096;
+/** Changes that one `session` request may ask about, whether a power loss took them. */
+export const MAX_UNSYNCED_CHANGES = 8192;
 /** Inodes that one `session` request may declare open. */
 export const MAX_OPEN_INODES = 65_536;
 

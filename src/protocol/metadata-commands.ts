@@ -6,6 +6,7 @@ import {
   MAX_DIRECTORY_PAGE,
   MAX_DROPS,
   MAX_EXTENTS,
+  MAX_FILE_BYTES,
   MAX_FINDINGS_PAGE,
   MAX_GRANTS,
   MAX_INVENTORY,
@@ -13,6 +14,7 @@ import {
   MAX_PATH_NAMES,
   MAX_REVOKED,
   MAX_TROUBLES,
+  MAX_UNSYNCED_CHANGES,
   MAX_XATTR_VALUE_BYTES,
 } from './limits.js';
 import {
@@ -264,6 +266,8 @@ export const session = command('session', 10, {
     locks: Type.Optional(Type.Array(Lock, { maxItems: MAX_DECLARED_LOCKS })),
     /** It keeps what it is told, drops it at `revoke`, and wants a lease. */
     caches: Type.Optional(Type.Boolean()),
+    /** Sequences that were answered a short while ago, and that no `sync` has covered since. */
+    unsynced: Type.Optional(Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES })),
   }),
   reply: Type.Object({
     session: SafeInteger,
@@ -277,6 +281,10 @@ export const session = command('session', 10, {
     locksKept: Type.Boolean(),
     cluster: Type.String(),
     leaseMs: LeaseMs,
+    /** Another one after each start of the server: versions that were told before may be given again to other content. */
+    run: Type.String({ maxLength: 64 }),
+    /** Those of `unsynced` that a power loss took: they were done, and are undone. */
+    lost: Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES }),
   }),
 });
 
@@ -643,7 +651,7 @@ export const blocks = command('blocks', 83, {
   reply: Type.Object({
     attributes: Attributes,
     /** By how much the extents were moved to be at the end; may be negative. */
-    moved: Type.Optional(SafeInteger),
+    moved: Type.Optional(Type.Integer({ minimum: -MAX_FILE_BYTES, maximum: MAX_FILE_BYTES })),
   }),
 });
 

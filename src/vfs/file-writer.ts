@@ -251,7 +251,7 @@ export class FileWriter {
     await this.#flights.at(-1)?.landed;
   }
 
-  /** What is not committed yet, and not being committed now, fails with `reason`. */
+  /** What is not committed yet fails with `reason`; what is being committed, unless it is answered without being sent again. */
   abandon(reason: DfsError): void {
     if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), false);
     for (const flight of this.#flights) flight.refusal ??= reason;
@@ -378,7 +378,7 @@ export class FileWriter {
         ...(isAppend ? { append: true } : {}),
         ...(loss ? { privilegeLoss: loss } : {}),
       },
-      true,
+      () => batch.find(flight => flight.refusal)?.refusal,
     );
     if (moved !== 0) this.#move(moved);
     for (const flight of batch) this.#noteUnsynced(flight);

@@ -6,7 +6,7 @@ import type { ReadRange } from '../client/content-reader.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
-import { getattr, sync } from '../protocol/metadata-commands.js';
+import { getattr } from '../protocol/metadata-commands.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import { FileWriter, type UnsyncedData, type WriterSurroundings } from './file-writer.js';
 import { assemble, overlay, type PlacedBytes } from './overlay.js';
@@ -97,6 +97,21 @@ export class OpenFile {
     this.hasNoCapability = false;
   }
 
+  /**
+   * The metadata server was started anew, and may tell older versions than were known.
+   * @param lost the failure of changes that it had answered and has lost; undefined when it has lost none
+   */
+  serverStarted(lost: DfsError | undefined): void {
+    this.#attributes = { ...this.#attributes, version: 0 };
+    this.#trackedVersion = -1;
+    this.#extents.forget();
+    this.mayBeStale();
+    if (!lost) return;
+    this.#failures += 1;
+    this.#lastFailure = lost;
+    this.#shared.onDisplaced(this.inode);
+  }
+
   /** Takes over attributes that the metadata server told, unless newer ones are known. */
   note(attributes: Attributes): void {
     if (attributes.version < this.#attributes.version) return;
@@ -123,6 +138,9 @@ export class OpenFile {
 
   /** As FileSystem.read. */
   async read(readAhead: ReadAhead, offset: number, length: number): Promise<Payload> {
+    const { lease } = this.#shared.client.session;
+    // Without a lease nobody says what changes.
+    if (lease.isWanted && !lease.isAlive) this.#isStale = true;
     while (this.#isStale || this.#refreshing) {
       this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined));
       await this.#refreshing;
@@ -200,7 +218,7 @@ export class OpenFile {
     // Data that others wrote may be on any node; those with nothing to do answer at once.
     const everywhere = version === this.#trackedVersion ? [] : await this.#shared.client.liveNodes();
     await Promise.all([this.#makeDurable(), this.#syncNodes(everywhere)]);
-    await this.#shared.client.session.ask(sync, {});
+    await this.#shared.client.session.sync();
     this.#trackedVersion = Math.max(this.#trackedVersion, version);
   }
 

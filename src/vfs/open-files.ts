@@ -76,6 +76,7 @@ export class OpenFiles {
     });
     client.session.onLocksLost = inodes => this.#loseLocks(inodes);
     client.session.onSessionLost = () => this.#loseSession();
+    client.session.onServerStarted = lost => this.#serverStarted(lost);
     this.#scheduleDirtyCheck();
   }
 
@@ -97,9 +98,10 @@ export class OpenFiles {
   /**
    * A handle on a file that the session has open.
    * @param flags those of open(2)
+   * @param ticket the lease's, taken before the request that told the attributes
    * @param isNew the file was made just now, and so has no content
    */
-  add(attributes: Attributes, flags: number, isNew = false): FileHandle {
+  add(attributes: Attributes, flags: number, ticket: number, isNew = false): FileHandle {
     const { inode } = attributes;
     let file = this.#files.get(inode);
     if (!file) {
@@ -109,6 +111,9 @@ export class OpenFiles {
       this.#files.set(inode, file);
     }
     file.note(attributes);
+    const { lease } = this.#client.session;
+    // A revocation that overtook the reply did not find the file here.
+    if (lease.isWanted && !lease.mayKeep(ticket, inode)) file.mayBeStale();
     file.handles += 1;
     const handle = this.#takeNumber();
     this.#handles.set(handle, {
@@ -359,6 +364,16 @@ export class OpenFiles {
       'the metadata server gave this client up, which was away for too long',
     );
     for (const file of this.#files.values()) file.abandonWrites(reason);
+  }
+
+  #serverStarted(inodes: readonly number[]): void {
+    const lost = new Set(inodes);
+    const reason = new DfsError(
+      'EIO',
+      'the metadata server lost its power before what was written was on its disk; write it again',
+    );
+    this.#extents.forEach(extents => extents.forget());
+    for (const file of this.#files.values()) file.serverStarted(lost.has(file.inode) ? reason : undefined);
   }
 
   #loseLocks(inodes: readonly number[]): void {

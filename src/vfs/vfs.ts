@@ -25,7 +25,6 @@ import {
   setxattr,
   statfs,
   symlink,
-  sync,
   tmpfile,
   unlink,
 } from '../protocol/metadata-commands.js';
@@ -253,6 +252,7 @@ export class Vfs implements FileSystem {
     const { goal, chunkBytes } = this.#shared.options;
     const { usualGoal } = this.#shared;
     const { session, grants } = this.#client;
+    const ticket = session.lease.ticket();
     const creating = session.execute(put, {
       parent,
       name,
@@ -278,7 +278,10 @@ export class Vfs implements FileSystem {
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);
-    return { handle: this.#files.add(reply.attributes, openFlags, true), attributes: reply.attributes };
+    return {
+      handle: this.#files.add(reply.attributes, openFlags, ticket, true),
+      attributes: reply.attributes,
+    };
   }
 
   async tmpfile(
@@ -288,13 +291,14 @@ export class Vfs implements FileSystem {
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { session } = this.#client;
     const request = { parent: directory, ...creation, goal: this.#shared.options.goal, ...this.#by };
+    const ticket = session.lease.ticket();
     const { attributes } = await session.execute(tmpfile, request);
     session.noteOpen(attributes.inode);
-    return { handle: this.#files.add(attributes, openFlags, true), attributes };
+    return { handle: this.#files.add(attributes, openFlags, ticket, true), attributes };
   }
 
   async fsyncDirectory(_inode: number): Promise<void> {
-    await this.#client.session.ask(sync, {});
+    await this.#client.session.syncNames();
   }
 
   async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
@@ -377,12 +381,13 @@ export class Vfs implements FileSystem {
   }
 
   async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {
+    const ticket = this.#client.session.lease.ticket();
     const attributes = await this.#client.session.open(inode, accessOf(openFlags), this.#by.caller);
     if (!isRegularFile(attributes.mode)) {
       await this.#client.session.release(inode);
       throw new DfsError('EINVAL', 'only regular files are opened through DFS');
     }
-    const handle = this.#files.add(attributes, openFlags);
+    const handle = this.#files.add(attributes, openFlags, ticket);
     // An empty file as well: POSIX open() marks its times, and somebody here may have written what is not committed.
     if ((openFlags & constants.O_TRUNC) !== 0) {
       // Whether the caller may was asked already, of the open file.
@@ -454,7 +459,7 @@ export class Vfs implements FileSystem {
 
   async syncfs(): Promise<void> {
     await this.#files.syncAll();
-    await this.#client.session.ask(sync, {});
+    await this.#client.session.syncNames();
   }
 
   async close(): Promise<void> {

@@ -37,6 +37,8 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
     locksKept,
     cluster: state.cluster.cluster,
     leaseMs: await renewLease(tx, resumed, request.caches ?? false, context),
+    run: state.run,
+    lost: await lostOf(tx, known, request.unsynced ?? []),
   };
 });
 
@@ -53,6 +55,25 @@ export const end = operation(endCommand, async (tx, request, context) => {
   context.state.locks.end(request.session);
   return {};
 });
+
+/**
+ * The requests that were answered and are not on record: a power loss took them. What is on record of a request was
+ * committed with it, and is deleted only in a later transaction, which cannot have survived without it.
+ */
+async function lostOf(
+  tx: StoreTransaction,
+  known: Session | undefined,
+  sequences: readonly number[],
+): Promise<number[]> {
+  // Of a session that has ended nothing is on record.
+  if (!known) return [...sequences];
+  const lost: number[] = [];
+  for (const sequence of sequences) {
+    if (sequence <= known.acknowledged) continue;
+    if ((await tx.replies.get(known.id, sequence)) === undefined) lost.push(sequence);
+  }
+  return lost;
+}
 
 /** Where it is recorded that the locks of a session were let go without its client's knowing. */
 export function forfeitRecord(id: number): CounterName {

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { createDatabase } from '../../../src/metadata/create-database.js';
 import { GroupCommit, type Durability } from '../../../src/metadata/group-commit.js';
 import { SqliteConnection } from '../../../src/metadata/store/sqlite/connection.js';
+import { nodeDisk } from '../../../src/platform/disk.js';
 import { openDatabaseFile } from '../../../src/metadata/store/sqlite/database-file.js';
 import { fromSqliteError } from '../../../src/metadata/store/sqlite/sqlite-errors.js';
 import { SqliteStore, SqliteTransaction } from '../../../src/metadata/store/sqlite/sqlite-store.js';
@@ -170,7 +171,7 @@ t.test('a commit that fails is told to those it cannot be repeated for', async t
 t.test('a full disk of the real database is ENOSPC, and space makes it work again', async t => {
   const path = `${await temporaryDirectory(t)}/metadata.db`;
   await createDatabase(path, { clock: systemClock, random: systemRandom });
-  const database = openDatabaseFile(path);
+  const database = openDatabaseFile(path, nodeDisk);
   const transaction = new SqliteTransaction(new SqliteConnection(database), () => undefined);
   const store: Store = {
     cluster: { cluster: '', grantKey: Buffer.alloc(0) },

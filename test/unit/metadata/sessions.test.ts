@@ -1,4 +1,6 @@
+import { copyFile } from 'node:fs/promises';
 import t from 'tap';
+import { blocks } from '../../../src/metadata/operations/blocks.js';
 import { open } from '../../../src/metadata/operations/open.js';
 import { put } from '../../../src/metadata/operations/put.js';
 import { release } from '../../../src/metadata/operations/release.js';
@@ -185,4 +187,48 @@ t.test('a session with very many open files ends piece by piece, completely', as
   t.equal(harness.count('inodes'), 1);
   t.equal(harness.count('sessions'), 1);
   t.equal(await refusal(client.ask(renew, { session: client.id })), 'ESTALE');
+});
+
+t.test(
+  'a client that comes back is told what a power loss took, and that the server was started anew',
+  async t => {
+    const harness = await startHarness(t);
+    const client = await harness.client();
+    await client.mkdir('kept');
+    const kept = client.sequence;
+    const before = await client.begin([], [kept]);
+    t.same(before.lost, []);
+    await harness.stop();
+    const image = `${harness.path}.image`;
+    await copyFile(harness.path, image);
+    await harness.start();
+    await client.begin();
+    await client.mkdir('lost');
+    const lost = client.sequence;
+    await harness.restart();
+    const killed = await client.begin([], [kept, lost]);
+    t.same(killed.lost, [], 'what is killed loses nothing');
+    t.not(killed.run, before.run);
+    // The disk is as it was before the last change.
+    await harness.stop();
+    await copyFile(image, harness.path);
+    await harness.start();
+    t.same((await client.begin([], [kept, lost])).lost, [lost]);
+    t.same((await client.begin([], [kept, lost])).lost, [lost], 'also when it asks again');
+  },
+);
+
+t.test('what is appended to a file that became shorter moves to the front', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  await harness.node('n1');
+  const { inode } = await client.file('log');
+  const [chunk] = await client.chunks([100]);
+  if (!chunk) throw new Error('no grant');
+  // The client takes the file for 5000 bytes long, which others have truncated.
+  const extents = [{ offset: 5000, length: 100, chunk: chunk.chunk, chunkOffset: 0 }];
+  const request = { inode, extents, chunks: [chunk], size: 5100, mtime: { sec: 5, nsec: 6 }, durable: false };
+  const reply = await client.execute(blocks, { ...request, append: true });
+  t.equal(reply.moved, -5000);
+  t.equal(blocks.command.reply.decode(blocks.command.reply.encode(reply)).moved, -5000);
 });

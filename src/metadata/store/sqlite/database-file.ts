@@ -1,7 +1,8 @@
 /** The database file: opened only when it is ours, and set up the same way by everyone who opens it. */
-import { existsSync } from 'node:fs';
-import Database from 'better-sqlite3';
-import { DfsError } from '../../../protocol/errors.js';
+import { basename, dirname } from 'node:path';
+import type Database from 'better-sqlite3';
+import type { Disk } from '../../../platform/disk.js';
+import { DfsError, hasCode, toDfsError } from '../../../protocol/errors.js';
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js';
 import { fromSqliteError, isSqliteError } from './sqlite-errors.js';
 
@@ -11,23 +12,31 @@ const PAGE_CACHE_KIB = 64 << 10;
 const WAL_KEPT_BYTES = 64 << 20;
 
 /** ENOENT, with the way out, unless there is a file. */
-export function requireDatabaseFile(path: string): void {
-  if (existsSync(path)) return;
+export async function requireDatabaseFile(path: string, disk: Disk): Promise<void> {
+  if (await isFile(path, disk)) return;
   throw new DfsError(
     'ENOENT',
     `there is no metadata database at ${path}; create one with: createdb --db ${path}`,
   );
 }
 
+async function isFile(path: string, disk: Disk): Promise<boolean> {
+  try {
+    return (await disk.list(dirname(path))).includes(basename(path));
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw toDfsError(error);
+  }
+}
+
 /**
- * Opens the database for the server, and brings its schema up to date.
- * ENOENT when there is none; EINVAL when the file is no metadata database, or one of a newer DFS.
+ * Opens the database, which is there, for the server, and brings its schema up to date. EINVAL when the file is no
+ * metadata database, or one of a newer DFS.
  */
-export function openDatabaseFile(path: string): Database.Database {
-  requireDatabaseFile(path);
+export function openDatabaseFile(path: string, disk: Disk): Database.Database {
   let database: Database.Database | undefined;
   try {
-    database = new Database(path, { fileMustExist: true });
+    database = disk.openDatabase(path);
     checkIdentity(database, path);
     const version = Number(database.pragma('user_version', { simple: true }));
     if (version > SCHEMA_VERSION) {

@@ -1,5 +1,6 @@
 /** The embedded store: one SQLite file in WAL mode, one writer. */
 import type Database from 'better-sqlite3';
+import { nodeDisk, type Disk } from '../../../platform/disk.js';
 import type { Logger } from '../../../platform/log.js';
 import { DfsError } from '../../../protocol/errors.js';
 import type { ClusterRecord, OwnedTransaction, Store } from '../store.js';
@@ -13,7 +14,7 @@ import {
   SqliteGrants,
   SqliteRetired,
 } from './content-tables.js';
-import { openDatabaseFile } from './database-file.js';
+import { openDatabaseFile, requireDatabaseFile } from './database-file.js';
 import {
   SqliteDentries,
   SqliteInodes,
@@ -111,10 +112,10 @@ export class SqliteStore implements Store {
   readonly #checkpointer: Checkpointer;
   #isClosed = false;
 
-  private constructor(path: string, database: Database.Database, log: Logger) {
+  private constructor(path: string, database: Database.Database, log: Logger, disk: Disk) {
     this.#path = path;
     this.#database = database;
-    this.#wal = new WalFlusher(`${path}-wal`);
+    this.#wal = new WalFlusher(disk, `${path}-wal`);
     this.#checkpointer = new Checkpointer(path, log);
     this.#transaction = new SqliteTransaction(new SqliteConnection(database), () => this.#wal.noteCommit());
     this.cluster = readCluster(database, path);
@@ -124,10 +125,11 @@ export class SqliteStore implements Store {
    * Opens the database at `path`, which only this process uses. ENOENT when there is none; EINVAL when it is no
    * metadata database or a newer one.
    */
-  static async open(path: string, log: Logger): Promise<SqliteStore> {
-    const database = openDatabaseFile(path);
+  static async open(path: string, log: Logger, disk: Disk = nodeDisk): Promise<SqliteStore> {
+    await requireDatabaseFile(path, disk);
+    const database = openDatabaseFile(path, disk);
     try {
-      const store = new SqliteStore(path, database, log);
+      const store = new SqliteStore(path, database, log, disk);
       await store.#wal.open();
       // What a killed server left in the log may be in the page cache only.
       store.#wal.noteCommit();

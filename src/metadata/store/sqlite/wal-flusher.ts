@@ -2,29 +2,14 @@
  * fsyncs SQLite's write-ahead log without blocking the event loop. SQLite's own fsync at commit would stop every
  * request for as long as the disk takes; this one runs on another thread while further transactions commit.
  */
-import { close, fdatasync, fsync, open } from 'node:fs';
 import { dirname } from 'node:path';
-import { promisify } from 'node:util';
+import type { Disk, DiskFile } from '../../../platform/disk.js';
 import { DfsError, toDfsError } from '../../../protocol/errors.js';
 
-const closeFile = promisify(close);
-const syncFileData = promisify(fdatasync);
-const syncFile = promisify(fsync);
-const openFile = promisify(open);
-
-/** Makes the names in the directory of `path` permanent. */
-export async function syncDirectoryOf(path: string): Promise<void> {
-  const descriptor = await openFile(dirname(path), 'r');
-  try {
-    await syncFile(descriptor);
-  } finally {
-    await closeFile(descriptor);
-  }
-}
-
 export class WalFlusher {
+  readonly #disk: Disk;
   readonly #path: string;
-  #descriptor: number | undefined;
+  #file: DiskFile | undefined;
   /** Commits so far, and how many of them are on stable storage. */
   #committed = 0;
   #flushed = 0;
@@ -34,13 +19,15 @@ export class WalFlusher {
   #failure: DfsError | undefined;
 
   /** @param path the log's file, which exists */
-  constructor(path: string) {
+  constructor(disk: Disk, path: string) {
+    this.#disk = disk;
     this.#path = path;
   }
 
   async open(): Promise<void> {
-    this.#descriptor = await openFile(this.#path, 'r+');
-    await syncDirectoryOf(this.#path);
+    this.#file = await this.#disk.open(this.#path, 'existing');
+    // Makes the log's name permanent.
+    await this.#disk.syncDirectory(dirname(this.#path));
   }
 
   /**
@@ -72,9 +59,9 @@ export class WalFlusher {
   /** Closes the file; waits for an fsync under way. */
   async close(): Promise<void> {
     await Promise.allSettled([this.#running, this.#next]);
-    const descriptor = this.#descriptor;
-    this.#descriptor = undefined;
-    if (descriptor !== undefined) await closeFile(descriptor);
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
   }
 
   async #runAfter(previous: Promise<void> | undefined): Promise<void> {
@@ -91,9 +78,9 @@ export class WalFlusher {
   async #sync(): Promise<void> {
     if (this.#failure) throw this.#failure;
     const committed = this.#committed;
-    if (this.#descriptor === undefined) throw new DfsError('EIO', 'the metadata database is closed');
+    if (!this.#file) throw new DfsError('EIO', 'the metadata database is closed');
     try {
-      await syncFileData(this.#descriptor);
+      await this.#file.datasync();
     } catch (error) {
       const reason = toDfsError(error).message;
       this.#failure = new DfsError(

@@ -42,12 +42,13 @@ export class TestClient {
   }
 
   /** Begins the session, or takes it up again. */
-  async begin(opens: number[] = []): Promise<ReplyOf<(typeof session)['command']>> {
+  async begin(opens: number[] = [], unsynced: number[] = []): Promise<ReplyOf<(typeof session)['command']>> {
     const reply = await this.#harness.service.execute(session, {
       session: this.id,
       secret: this.secret,
       client: 'test',
       opens,
+      unsynced,
     });
     this.id = reply.session;
     this.secret = reply.secret;

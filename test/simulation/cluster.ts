@@ -1,0 +1,236 @@
+/** A metadata server, data nodes and clients in one process, on simulated machines that can be killed and started. */
+import Database from 'better-sqlite3';
+import { pino } from 'pino';
+import { DataNode } from '../../src/datanode/data-node.js';
+import { fillDatabase } from '../../src/metadata/create-database.js';
+import { MetadataService } from '../../src/metadata/metadata-service.js';
+import { metadataRoutes } from '../../src/metadata/routes.js';
+import { SqliteStore } from '../../src/metadata/store/sqlite/sqlite-store.js';
+import type { Store } from '../../src/metadata/store/store.js';
+import { sleep, type Clock } from '../../src/platform/clock.js';
+import { createLogger, type Logger } from '../../src/platform/log.js';
+import { RpcServer } from '../../src/rpc/server.js';
+import { Vfs } from '../../src/vfs/vfs.js';
+import { KeptNames } from './kept-names.js';
+import type { PlantedBug } from './planted-bugs.js';
+import type { Life, Scheduler } from './world/scheduler.js';
+import { SeededRandom } from './world/seeded-random.js';
+import { SimulatedClock } from './world/simulated-clock.js';
+import { SimulatedDisk } from './world/simulated-disk.js';
+import { SimulatedNetwork } from './world/simulated-network.js';
+
+const DATABASE = '/dfs/metadata.db';
+const METADATA = { host: '127.0.0.1', port: 7000 };
+const NODE_PORT = 7100;
+/** How fast clocks may run, and by how much they may be wrong; leases bear a fifth, and grants ten minutes. */
+const CLOCK_RATES = [0.98, 1.02] as const;
+const CLOCK_OFFSETS_MS = [-200, 200] as const;
+const RESTART_PAUSE_MS = 500;
+export const CLIENT_TIMEOUT_MS = 6000;
+
+/** A machine, and the process that runs on it, if any. */
+export class Machine {
+  readonly name: string;
+  readonly host: string;
+  readonly disk: SimulatedDisk;
+  life: Life | undefined;
+  isUp = false;
+
+  constructor(name: string, host: string, disk: SimulatedDisk) {
+    this.name = name;
+    this.host = host;
+    this.disk = disk;
+  }
+}
+
+/** A client while its process lives. */
+export interface LiveClient {
+  readonly machine: Machine;
+  /** Tells apart the processes that ran one after the other. */
+  readonly id: string;
+  readonly vfs: Vfs;
+  readonly names: KeptNames;
+  readonly clock: Clock;
+}
+
+export interface ClusterOptions {
+  readonly scheduler: Scheduler;
+  readonly random: SeededRandom;
+  readonly nodes: number;
+  readonly clients: number;
+  readonly goal: number;
+  readonly bug: PlantedBug | undefined;
+  /** What the programs log goes there. */
+  readonly onLog: ((line: string) => void) | undefined;
+}
+
+export class Cluster {
+  readonly scheduler: Scheduler;
+  readonly network: SimulatedNetwork;
+  readonly metadata: Machine;
+  readonly nodes: Machine[] = [];
+  readonly clients: Machine[] = [];
+  readonly random: SeededRandom;
+  readonly #options: ClusterOptions;
+  readonly #log: Logger;
+  #lives = 0;
+
+  constructor(options: ClusterOptions) {
+    const { scheduler, random, nodes, clients, onLog, bug } = options;
+    this.#options = options;
+    this.scheduler = scheduler;
+    this.random = random;
+    this.network = new SimulatedNetwork(scheduler, random.fork());
+    this.#log = onLog ? pino({ level: 'info', timestamp: false, base: null }, { write: onLog }) : SILENT;
+    const machine = (name: string, host: string): Machine =>
+      new Machine(name, host, new SimulatedDisk(scheduler, random.fork()));
+    this.metadata = machine('metadata', METADATA.host);
+    for (let index = 1; index <= nodes; index += 1) {
+      this.nodes.push(machine(`node${index}`, `127.0.1.${index}`));
+    }
+    for (let index = 1; index <= clients; index += 1) {
+      this.clients.push(machine(`client${index}`, `127.0.2.${index}`));
+    }
+    for (const each of this.servers) bug?.breakDisk?.(each.disk);
+    this.metadata.disk.putDatabase(DATABASE, emptyDatabase());
+  }
+
+  get servers(): Machine[] {
+    return [this.metadata, ...this.nodes];
+  }
+
+  /** The metadata as a server that starts now would find it. */
+  metadataImage(): Buffer {
+    const image = this.metadata.disk.databaseImage(DATABASE);
+    if (!image) throw new Error('there is no metadata database');
+    return image;
+  }
+
+  /** Starts the process of a server; tries again until it runs, or is killed. */
+  async start(machine: Machine): Promise<void> {
+    const life = this.#begin(machine);
+    for (;;) {
+      try {
+        if (machine === this.metadata) await this.#startMetadata(machine, life);
+        else await this.#startNode(machine, life);
+        machine.isUp = true;
+        return;
+      } catch (error) {
+        this.scheduler.note(`${machine.name} did not start: ${String(error)}`);
+        await sleep(new SimulatedClock(this.scheduler, life, 1, 0), RESTART_PAUSE_MS);
+      }
+    }
+  }
+
+  /** Starts a client; tries again until the metadata server answers it. */
+  async startClient(machine: Machine): Promise<LiveClient> {
+    const life = this.#begin(machine);
+    const clock = this.#clock(life);
+    const random = this.random.fork();
+    for (;;) {
+      try {
+        const vfs = await Vfs.open({
+          metadata: METADATA,
+          goal: this.#options.goal,
+          timeoutMs: CLIENT_TIMEOUT_MS,
+          dirtyBytes: 1 << 20,
+          cacheBytes: 1 << 20,
+          readAheadBytes: 0,
+          chunkBytes: 8 << 10,
+          clientName: life.name,
+          network: this.network.interfaceOf(machine.host, life),
+          clock,
+          random,
+          log: this.#log,
+        });
+        const names = new KeptNames(vfs, this.#options.bug?.ignoresRevocation?.(random));
+        await names.begin();
+        machine.isUp = true;
+        return { machine, id: life.name, vfs, names, clock };
+      } catch (error) {
+        this.scheduler.note(`${machine.name} did not start: ${String(error)}`);
+        await sleep(clock, RESTART_PAUSE_MS);
+      }
+    }
+  }
+
+  /** kill -9 of the machine's process, or with `isPowerLoss` the end of everything that it had not synced. */
+  kill(machine: Machine, isPowerLoss: boolean): void {
+    const { life } = machine;
+    machine.isUp = false;
+    if (!life || life.isDead) return;
+    life.isDead = true;
+    if (isPowerLoss) this.network.darkHosts.add(machine.host);
+    this.network.endOf(life, isPowerLoss);
+    machine.disk.processEnded(life);
+    if (isPowerLoss) machine.disk.losePower();
+  }
+
+  #begin(machine: Machine): Life {
+    this.#lives += 1;
+    const life = { name: `${machine.name}.${this.#lives}`, isDead: false, stoppedUntilMs: 0 };
+    machine.life = life;
+    this.network.darkHosts.delete(machine.host);
+    return life;
+  }
+
+  #clock(life: Life): Clock {
+    return new SimulatedClock(
+      this.scheduler,
+      life,
+      this.random.between(...CLOCK_RATES),
+      this.random.between(...CLOCK_OFFSETS_MS),
+    );
+  }
+
+  async #startMetadata(machine: Machine, life: Life): Promise<void> {
+    const { bug } = this.#options;
+    const clock = this.#clock(life);
+    const network = this.network.interfaceOf(machine.host, life);
+    const random = this.random.fork();
+    const log = this.#log;
+    const opened: Store = await SqliteStore.open(DATABASE, log, machine.disk.interfaceOf(life));
+    const store = bug?.breakStore?.(opened, clock) ?? opened;
+    const options = { durability: 'group', clock, random, log } as const;
+    const service = bug?.makeService?.(store, options) ?? new MetadataService(store, options);
+    await service.start();
+    const routes = metadataRoutes(service);
+    await new RpcServer({ network, clock, random, log, endpoint: METADATA, routes }).start();
+  }
+
+  async #startNode(machine: Machine, life: Life): Promise<void> {
+    const node = new DataNode({
+      metadata: METADATA,
+      directory: `/dfs/${machine.name}`,
+      host: machine.host,
+      port: NODE_PORT,
+      network: this.network.interfaceOf(machine.host, life),
+      clock: this.#clock(life),
+      random: this.random.fork(),
+      disk: machine.disk.interfaceOf(life),
+      log: this.#log,
+    });
+    await node.start();
+  }
+}
+
+const SILENT = createLogger('simulation', 'silent');
+
+let emptyImage: Buffer | undefined;
+
+/** The database of a new cluster; the same in every run. */
+function emptyDatabase(): Buffer {
+  if (emptyImage) return emptyImage;
+  const database = new Database(':memory:');
+  fillDatabase(database, {
+    clock: {
+      monotonicMs: () => 0,
+      now: () => ({ sec: 1_700_000_000, nsec: 0 }),
+      setTimer: () => ({ cancel: () => undefined }),
+    },
+    random: new SeededRandom(1),
+  });
+  emptyImage = database.serialize();
+  database.close();
+  return emptyImage;
+}

@@ -1,0 +1,202 @@
+/** What goes wrong, and when. A run has some of the kinds, so that each also comes alone. */
+import { sleep, type Clock } from '../../src/platform/clock.js';
+import type { Cluster, LiveClient, Machine } from './cluster.js';
+import type { History } from './history.js';
+import type { SeededRandom } from './world/seeded-random.js';
+
+/** DESIGN section 4: after a power loss at most a second of what was acknowledged is gone. */
+const UNSYNCED_METADATA_MS = 1000;
+
+export const FAULT_KINDS = [
+  'kill metadata',
+  'kill node',
+  'kill client',
+  'power metadata',
+  'power node',
+  'power everything',
+  'stop client',
+  'stop server',
+  'cut client',
+  'cut lock holder',
+  'cut node',
+  'break connections',
+  'slow disk',
+  'full disk',
+  'slow network',
+  'flip bit',
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export interface FaultOptions {
+  readonly cluster: Cluster;
+  readonly history: History;
+  readonly random: SeededRandom;
+  readonly clock: Clock;
+  readonly kinds: readonly FaultKind[];
+  /** The mean time from one fault to the next. */
+  readonly pauseMs: number;
+  readonly note: (line: string) => void;
+  /** Who has a lock. */
+  readonly lockHolders: ReadonlySet<LiveClient>;
+  /** A client's machine is to run again. */
+  readonly restartClient: (machine: Machine) => void;
+}
+
+export class Faults {
+  readonly #options: FaultOptions;
+  /** When data nodes lost their power, in simulated ms. */
+  readonly nodePowerLossesMs: number[] = [];
+  flippedBits = 0;
+  #isOver = false;
+
+  constructor(options: FaultOptions) {
+    this.#options = options;
+  }
+
+  /** Lets things go wrong until `heal`. */
+  async run(): Promise<void> {
+    const { clock, random, kinds, pauseMs } = this.#options;
+    if (kinds.length === 0) return;
+    while (!this.#isOver) {
+      await sleep(clock, random.between(0.2, 1.8) * pauseMs);
+      if (this.#isOver) return;
+      this.#happen(random.pick(kinds));
+    }
+  }
+
+  /** Everything works again, and everybody runs. */
+  heal(): void {
+    const { cluster, restartClient } = this.#options;
+    this.#isOver = true;
+    cluster.network.heal();
+    cluster.network.slowChance = 0;
+    for (const { disk, life } of [...cluster.servers, ...cluster.clients]) {
+      disk.faults.slowness = 1;
+      disk.faults.isFull = false;
+      if (life) life.stoppedUntilMs = 0;
+    }
+    for (const machine of cluster.servers) if (machine.life?.isDead) void cluster.start(machine);
+    for (const machine of cluster.clients) if (machine.life?.isDead) restartClient(machine);
+  }
+
+  #happen(kind: FaultKind): void {
+    const { cluster, random, note } = this.#options;
+    const client = random.pick(cluster.clients);
+    const node = random.pick(cluster.nodes);
+    note(`FAULT ${kind} (${client.name}, ${node.name})`);
+    switch (kind) {
+      case 'kill metadata':
+        this.#kill(cluster.metadata, false);
+        break;
+      case 'kill node':
+        this.#kill(node, false);
+        break;
+      case 'kill client':
+        this.#kill(client, random.isChance(0.5));
+        break;
+      case 'power metadata':
+        this.#kill(cluster.metadata, true);
+        break;
+      case 'power node':
+        this.#kill(node, true);
+        break;
+      case 'power everything':
+        for (const machine of cluster.servers) this.#kill(machine, true);
+        break;
+      case 'stop client':
+        this.#stop(client, random.between(100, random.isChance(0.4) ? 45_000 : 3000));
+        break;
+      case 'stop server':
+        this.#stop(random.pick(cluster.servers), random.between(100, 4000));
+        break;
+      case 'cut client':
+        this.#cut(client, random.isChance(0.6) ? [cluster.metadata] : cluster.servers, 40_000);
+        // Something on the way, or the server's own system, gives the connection up.
+        if (random.isChance(0.5)) cluster.network.breakAt(cluster.metadata.host, client.host);
+        break;
+      case 'cut lock holder':
+        for (const { machine } of this.#options.lockHolders) {
+          // Long enough for the server to give the lock to somebody else.
+          cluster.network.breakAt(cluster.metadata.host, machine.host);
+          this.#cut(machine, [cluster.metadata], 12_000, true);
+        }
+        break;
+      case 'cut node':
+        this.#cut(node, [...cluster.servers, ...cluster.clients], 10_000);
+        break;
+      case 'break connections':
+        for (let count = random.integer(1, 6); count > 0; count -= 1) {
+          cluster.network.breakOne(random.isChance(0.4));
+        }
+        break;
+      case 'slow disk':
+        this.#forAWhile(
+          8000,
+          () => (node.disk.faults.slowness = random.between(5, 100)),
+          () => {
+            node.disk.faults.slowness = 1;
+          },
+        );
+        break;
+      case 'full disk':
+        this.#forAWhile(
+          6000,
+          () => (node.disk.faults.isFull = true),
+          () => {
+            node.disk.faults.isFull = false;
+          },
+        );
+        break;
+      case 'slow network':
+        this.#forAWhile(
+          5000,
+          () => (cluster.network.slowChance = 0.5),
+          () => {
+            cluster.network.slowChance = 0.01;
+          },
+        );
+        break;
+      case 'flip bit':
+        this.flippedBits += 1;
+        // One node's only: a chunk whose replicas are all bad is lost.
+        note(`flipped ${cluster.nodes[0]?.disk.flipBit('.seg') ?? 'nothing'}`);
+        break;
+    }
+  }
+
+  #kill(machine: Machine, isPowerLoss: boolean): void {
+    const { cluster, history, random, clock, restartClient } = this.#options;
+    if (!machine.life || machine.life.isDead) return;
+    cluster.kill(machine, isPowerLoss);
+    if (isPowerLoss && machine === cluster.metadata) history.losePower(UNSYNCED_METADATA_MS);
+    if (isPowerLoss && cluster.nodes.includes(machine)) this.nodePowerLossesMs.push(cluster.scheduler.nowMs);
+    const restart = (): void => {
+      if (machine.life?.isDead !== true) return;
+      if (cluster.clients.includes(machine)) restartClient(machine);
+      else void cluster.start(machine);
+    };
+    clock.setTimer(random.between(50, random.isChance(0.2) ? 15_000 : 2000), restart);
+  }
+
+  #stop(machine: Machine, forMs: number): void {
+    if (machine.life) machine.life.stoppedUntilMs = this.#options.cluster.scheduler.nowMs + forMs;
+  }
+
+  #cut(machine: Machine, others: readonly Machine[], longestMs: number, isLong = false): void {
+    const { cluster, random } = this.#options;
+    const isOneWay = !isLong && random.isChance(0.3);
+    const begin = (): void => {
+      for (const other of others) {
+        cluster.network.cut(machine.host, other.host);
+        if (!isOneWay) cluster.network.cut(other.host, machine.host);
+      }
+    };
+    this.#forAWhile(isLong || random.isChance(0.4) ? longestMs : 3000, begin, () => cluster.network.heal());
+  }
+
+  #forAWhile(longestMs: number, begin: () => void, end: () => void): void {
+    const { clock, random } = this.#options;
+    begin();
+    clock.setTimer(random.between(0.1, 1) * longestMs, end);
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Bugs that are put into a cluster where it meets the outside, to see that simulation finds them. Each stands here with
+ * a seed that finds it; the test holds them to it.
+ */
+import { MetadataService, type MetadataServiceOptions } from '../../src/metadata/metadata-service.js';
+import type { Operation } from '../../src/metadata/operation.js';
+import { session } from '../../src/metadata/operations/session.js';
+import type { Peer } from '../../src/metadata/peer.js';
+import type { OwnedTransaction, Store } from '../../src/metadata/store/store.js';
+import type { Clock, Timer } from '../../src/platform/clock.js';
+import type { Static, TSchema } from '@sinclair/typebox';
+import type { SeededRandom } from './world/seeded-random.js';
+import type { SimulatedDisk } from './world/simulated-disk.js';
+
+export interface PlantedBug {
+  readonly name: string;
+  /** The first seed that finds it. */
+  readonly seed: number;
+  /** What the broken promise says. */
+  readonly isFoundAs: RegExp;
+  breakDisk?(disk: SimulatedDisk): void;
+  breakStore?(store: Store, clock: Clock): Store;
+  makeService?(store: Store, options: MetadataServiceOptions): MetadataService;
+  /** Whether a mount ignores the revocation that just came. */
+  ignoresRevocation?(random: SeededRandom): () => boolean;
+}
+
+const COMMIT_LATE_MS = 40;
+
+/** A store that passes everything on. */
+class PassingStore implements Store {
+  protected readonly inner: Store;
+
+  constructor(inner: Store) {
+    this.inner = inner;
+  }
+
+  get cluster(): Store['cluster'] {
+    return this.inner.cluster;
+  }
+
+  get isFlushNeeded(): boolean {
+    return this.inner.isFlushNeeded;
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.inner.ready();
+  }
+
+  async begin(): Promise<OwnedTransaction> {
+    return await this.inner.begin();
+  }
+
+  async flush(): Promise<void> {
+    await this.inner.flush();
+  }
+
+  check(): ReturnType<Store['check']> {
+    return this.inner.check();
+  }
+
+  explain(error: unknown): ReturnType<Store['explain']> {
+    return this.inner.explain(error);
+  }
+
+  async close(): Promise<void> {
+    await this.inner.close();
+  }
+}
+
+/** A transaction with some of its parts replaced. */
+function changed(inner: OwnedTransaction, parts: Partial<OwnedTransaction>): OwnedTransaction {
+  return {
+    ...inner,
+    commit: async () => await inner.commit(),
+    rollback: async () => await inner.rollback(),
+    ...parts,
+    get changes() {
+      return inner.changes;
+    },
+  };
+}
+
+/** Says that a transaction is committed, and commits it, with those that follow, a moment later. */
+class LateStore extends PassingStore {
+  readonly #clock: Clock;
+  #open: OwnedTransaction | undefined;
+  #timer: Timer | undefined;
+
+  constructor(inner: Store, clock: Clock) {
+    super(inner);
+    this.#clock = clock;
+  }
+
+  override async begin(): Promise<OwnedTransaction> {
+    const open = (this.#open ??= await super.begin());
+    this.#timer?.cancel();
+    return changed(open, {
+      commit: () => {
+        this.#timer = this.#clock.setTimer(COMMIT_LATE_MS, () => void this.#commit());
+      },
+      rollback: async () => {
+        this.#open = undefined;
+        await open.rollback();
+      },
+    });
+  }
+
+  override get isFlushNeeded(): boolean {
+    return this.#open !== undefined || super.isFlushNeeded;
+  }
+
+  override async flush(): Promise<void> {
+    await this.#commit();
+    await super.flush();
+  }
+
+  async #commit(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    this.#timer?.cancel();
+    await open?.commit();
+  }
+}
+
+/** Collects chunks at once, without the grace for those that still read them, or may have them back. */
+class HastyStore extends PassingStore {
+  override async begin(): Promise<OwnedTransaction> {
+    const inner = await super.begin();
+    const { doomed } = inner;
+    return changed(inner, {
+      doomed: {
+        insert: async chunk => await doomed.insert(chunk, 0),
+        due: async (nowMs, limit) => await doomed.due(nowMs, limit),
+        delete: async chunk => await doomed.delete(chunk),
+      },
+    });
+  }
+}
+
+/** Tells a client that comes back that nothing has happened, though its session was ended or its locks were given away. */
+class UnfencedService extends MetadataService {
+  override async execute<Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+    request: Static<Request> & object,
+    peer?: Peer,
+  ): Promise<Static<Reply>> {
+    const reply = await super.execute(operation, request, peer);
+    const isReturning = operation.command.number === session.command.number && 'secret' in request;
+    if (!isReturning || typeof reply !== 'object' || reply === null) return reply;
+    const isNew = 'session' in request && request.session === 0;
+    const told: object = { ...reply, ...(isNew ? {} : { resumed: true, locksKept: true }) };
+    return told as Static<Reply>;
+  }
+}
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'an fsync is skipped',
+    seed: 23,
+    isFoundAs: /fsynced|reading|counted/,
+    breakDisk: disk => {
+      disk.faults.lyingSyncChance = 0.3;
+    },
+  },
+  {
+    name: 'a change is acknowledged before it is committed',
+    seed: 10,
+    isFoundAs: /was told/,
+    breakStore: (store, clock) => new LateStore(store, clock),
+  },
+  {
+    name: 'a client that was given up is not fenced',
+    seed: 154,
+    isFoundAs: /counted/,
+    makeService: (store, options) => new UnfencedService(store, options),
+  },
+  {
+    name: 'an invalidation is dropped',
+    seed: 6,
+    isFoundAs: /, (looking|refused), was told/,
+    ignoresRevocation: random => () => random.isChance(0.2),
+  },
+  {
+    name: 'chunks are collected without grace',
+    seed: 32,
+    isFoundAs: /is lost/,
+    breakStore: store => new HastyStore(store),
+  },
+];

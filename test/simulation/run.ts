@@ -1,0 +1,244 @@
+/** One run of a whole cluster from a seed. */
+import { sleep } from '../../src/platform/clock.js';
+import { hasCode } from '../../src/protocol/errors.js';
+import { Cluster, type LiveClient, type Machine } from './cluster.js';
+import { FAULT_KINDS, Faults, type FaultKind } from './faults.js';
+import { BrokenPromise, History } from './history.js';
+import { checkInvariants } from './invariants.js';
+import { blockRegister, FILE_BLOCKS, ObservedFile } from './observed-file.js';
+import type { PlantedBug } from './planted-bugs.js';
+import { Workload } from './workload.js';
+import { Scheduler, type Life } from './world/scheduler.js';
+import { SeededRandom } from './world/seeded-random.js';
+import { SimulatedClock } from './world/simulated-clock.js';
+
+/** How long things go wrong, and how long everything may take to be well again. */
+const SHORTEST_MS = 1500;
+const LONGEST_MS = 8000;
+/** A few runs last so long that leases and sessions run out. */
+const LONG_CHANCE = 0.08;
+const LONG_MS = [20_000, 60_000] as const;
+const SETTLE_MS = 1500;
+const HEAL_LIMIT_MS = 120_000;
+/** Data that nobody synced is on stable storage after this, also on a slow disk. */
+const UNSYNCED_DATA_MS = 5000;
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly bug?: PlantedBug | undefined;
+  /** Told of everything that happens. */
+  readonly onTrace?: ((line: string) => void) | undefined;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  /** Over everything that happened, in order. */
+  readonly hash: string;
+  /** What is wrong; undefined when every promise was kept. */
+  readonly failure: string | undefined;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly operations: number;
+  readonly succeeded: number;
+  readonly faults: readonly FaultKind[];
+}
+
+/** Runs a cluster; never rejects. */
+export async function simulate(options: RunOptions): Promise<RunResult> {
+  const run = new Run(options);
+  let failure: string | undefined;
+  try {
+    await run.execute();
+  } catch (error) {
+    failure = error instanceof BrokenPromise ? error.message : describe(error);
+  }
+  return run.result(failure);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+class Run {
+  readonly #seed: number;
+  readonly #scheduler = new Scheduler();
+  readonly #random: SeededRandom;
+  readonly #cluster: Cluster;
+  readonly #history: History;
+  readonly #kinds: readonly FaultKind[];
+  readonly #life: Life = { name: 'run', isDead: false, stoppedUntilMs: 0 };
+  readonly #clock: SimulatedClock;
+  /** Programs that run. */
+  readonly #programs = new Set<Promise<void>>();
+  #workload: Workload | undefined;
+  #failure: unknown;
+
+  constructor({ seed, bug, onTrace }: RunOptions) {
+    this.#seed = seed;
+    const random = new SeededRandom(seed);
+    this.#random = random;
+    this.#scheduler.onEvent = onTrace;
+    this.#clock = new SimulatedClock(this.#scheduler, this.#life, 1, 0);
+    this.#history = new History(
+      () => this.#scheduler.nowMs,
+      line => this.#scheduler.note(line),
+    );
+    const nodes = random.integer(3, random.isChance(0.2) ? 8 : 4);
+    const clients = random.integer(2, random.isChance(0.2) ? 5 : 3);
+    this.#cluster = new Cluster({
+      scheduler: this.#scheduler,
+      random: random.fork(),
+      nodes,
+      clients,
+      goal: random.integer(1, 4),
+      bug,
+      onLog: onTrace && (line => onTrace(`${this.#scheduler.nowMs.toFixed(3)} LOG ${line.trim()}`)),
+    });
+    const chance = random.pick([0, 0.15, 0.3, 1]);
+    // Flipped bits forgive what is lost, and lock holders are cut off in long runs, so they are for few.
+    this.#kinds = FAULT_KINDS.filter(kind =>
+      random.isChance(kind === 'flip bit' || kind === 'cut lock holder' ? chance / 5 : chance),
+    );
+  }
+
+  result(failure: string | undefined): RunResult {
+    const { hash, count, nowMs } = this.#scheduler;
+    return {
+      seed: this.#seed,
+      hash,
+      failure: failure && `after ${(nowMs / 1000).toFixed(3)} s: ${failure}`,
+      events: count,
+      simulatedMs: nowMs,
+      operations: this.#workload?.tried ?? 0,
+      succeeded: this.#workload?.succeeded ?? 0,
+      faults: this.#kinds,
+    };
+  }
+
+  async execute(): Promise<void> {
+    const random = this.#random;
+    const cluster = this.#cluster;
+    const first = await this.#until('the cluster starts', async () => {
+      await cluster.start(cluster.metadata);
+      await Promise.all(cluster.nodes.map(async node => await cluster.start(node)));
+      return await Promise.all(cluster.clients.map(async machine => await cluster.startClient(machine)));
+    });
+    const [client] = first;
+    if (!client) throw new Error('there is no client');
+    const places = await this.#until('the places are made', async () => await Workload.prepare(client));
+    const workload = new Workload(this.#history, places, line => this.#scheduler.note(line));
+    this.#workload = workload;
+    const faults = new Faults({
+      cluster,
+      history: this.#history,
+      random: random.fork(),
+      clock: this.#clock,
+      kinds: this.#kinds,
+      pauseMs: random.between(400, 4000),
+      note: line => this.#scheduler.note(line),
+      lockHolders: workload.lockHolders,
+      restartClient: machine => void this.#runClient(machine, random.fork()),
+    });
+    for (const live of first) this.#runPrograms(live, random.fork());
+    const isLong = this.#kinds.includes('cut lock holder') || random.isChance(LONG_CHANCE);
+    const lastsMs = isLong ? random.between(...LONG_MS) : random.between(SHORTEST_MS, LONGEST_MS);
+    void faults.run();
+    await this.#pass(lastsMs);
+    faults.heal();
+    workload.isStopped = true;
+    this.#scheduler.note('everything is healed');
+    await this.#until('the programs end', async () => {
+      while (this.#programs.size > 0) await sleep(this.#clock, 50);
+    });
+    await this.#pass(SETTLE_MS);
+    await this.#until('the final check', async () => await this.#checkFinally(workload, faults));
+    checkInvariants(cluster.metadataImage(), faults.nodePowerLossesMs.length > 0 || faults.flippedBits > 0);
+  }
+
+  /** Starts the process of a client that was killed, and its programs. */
+  async #runClient(machine: Machine, random: SeededRandom): Promise<void> {
+    const live = await this.#cluster.startClient(machine);
+    if (this.#workload?.isStopped === false) this.#runPrograms(live, random);
+  }
+
+  #runPrograms(live: LiveClient, random: SeededRandom): void {
+    const workload = this.#workload;
+    if (!workload) return;
+    const { life } = live.machine;
+    const busyness = random.between(0.3, 1.5);
+    const running: Promise<void>[] = [];
+    for (let count = random.integer(1, 4); count > 0; count -= 1) {
+      const program = workload.runProgram(live, random.fork(), busyness).catch((error: unknown) => {
+        this.#failure ??= error;
+      });
+      running.push(program);
+      this.#programs.add(program);
+      void program.finally(() => this.#programs.delete(program));
+    }
+    // A program whose process was killed does not end.
+    const watch = (): void => {
+      if (life?.isDead === true) for (const program of running) this.#programs.delete(program);
+      else this.#clock.setTimer(250, watch);
+    };
+    watch();
+  }
+
+  async #checkFinally(workload: Workload, faults: Faults): Promise<void> {
+    const history = this.#history;
+    const { nodePowerLossesMs, flippedBits } = faults;
+    const [machine] = this.#cluster.clients;
+    if (!machine) throw new Error('there is no client');
+    this.#cluster.kill(machine, false);
+    const fresh = await this.#cluster.startClient(machine);
+    /** inode → its names */
+    const names = new Map<number, number>();
+    for (const directory of workload.places.directories) {
+      for (const inode of (await workload.list(fresh, directory)).values()) {
+        names.set(inode, (names.get(inode) ?? 0) + 1);
+      }
+    }
+    for (const [inode, count] of names) {
+      const { nlink } = await fresh.vfs.getattr(inode);
+      if (nlink !== count) throw new BrokenPromise(`inode ${inode} has ${count} names and says ${nlink}`);
+      const file = await ObservedFile.open(fresh, history, inode, false);
+      for (let block = 0; block < FILE_BLOCKS; block += 1) {
+        try {
+          await file.read(block, 1);
+        } catch (error) {
+          if (!hasCode(error, 'EIO')) throw error;
+          const register = blockRegister(inode, block);
+          const mayBeLost =
+            flippedBits > 0 || history.mayHaveLostContent(register, nodePowerLossesMs, UNSYNCED_DATA_MS);
+          if (!mayBeLost) throw new BrokenPromise(`${register} was fsynced, and is lost: ${describe(error)}`);
+        }
+      }
+      await file.close();
+    }
+    try {
+      await workload.readJournal(fresh);
+    } catch (error) {
+      if (!hasCode(error, 'EIO') || (flippedBits === 0 && nodePowerLossesMs.length === 0)) throw error;
+    }
+  }
+
+  /** Lets time pass. */
+  async #pass(ms: number): Promise<void> {
+    await this.#scheduler.run(() => this.#failure !== undefined, this.#scheduler.nowMs + ms);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Runs the cluster until `work` is done, which must not take long. */
+  async #until<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
+    let outcome: { readonly value: Result } | { readonly error: unknown } | undefined;
+    const limitMs = this.#scheduler.nowMs + HEAL_LIMIT_MS;
+    void work().then(
+      value => (outcome = { value }),
+      (error: unknown) => (outcome = { error }),
+    );
+    await this.#scheduler.run(() => outcome !== undefined || this.#failure !== undefined, limitMs);
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!outcome) throw new BrokenPromise(`waited in vain for ${HEAL_LIMIT_MS / 1000} s: ${what}`);
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
+  }
+}

@@ -1,0 +1,491 @@
+/** What simulated programs do: random operations on a few files, so that they meet. */
+import { constants } from 'node:fs';
+import { sleep } from '../../src/platform/clock.js';
+import { DfsError, hasCode } from '../../src/protocol/errors.js';
+import { ROOT_INODE, S_IFDIR, S_IFMT } from '../../src/protocol/file-mode.js';
+import { MAX_FILE_BYTES } from '../../src/protocol/limits.js';
+import type { LiveClient } from './cluster.js';
+import { BrokenPromise, UNKNOWN, type Change, type History } from './history.js';
+import { blockRegister, FILE_BLOCKS, BLOCK_BYTES, nameRegister, ObservedFile } from './observed-file.js';
+import type { SeededRandom } from './world/seeded-random.js';
+
+/** Names of files that are renamed, and of their links, which are not: rename(2) of one file's two names does nothing. */
+const NAMES = ['a', 'b', 'c', 'd', 'e'];
+const LINK_NAMES = ['k', 'l'];
+const DIRECTORY_NAMES = ['x', 'y'];
+const CREATION = { mode: 0o644, uid: 0, gid: 0 };
+const RECORD_BYTES = 16;
+/** Errors that say that nothing was done, and why. */
+const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY'];
+/** Errors that a program has to live with when servers are away, disks are full, or a lock is not to be had. */
+const TROUBLES = [
+  'EIO',
+  'EINTR',
+  'EAGAIN',
+  'ENOSPC',
+  'ESTALE',
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+];
+
+/** The places where everything happens, made before anything goes wrong. */
+export interface Places {
+  readonly directories: readonly number[];
+  /** A file that is only appended to. */
+  readonly journal: number;
+  /** A file with a number that is counted up under a lock. */
+  readonly counter: number;
+}
+
+/** What all clients of a run share. */
+export class Workload {
+  readonly history: History;
+  readonly places: Places;
+  #lastTag = 0;
+  /** Numbers that were counted, and by whom. */
+  readonly #counted = new Map<number, string>();
+  #highestCounted = 0;
+  /** Operations that ended well, and all. */
+  succeeded = 0;
+  tried = 0;
+  isStopped = false;
+  /** Clients that believe that they have the lock of the counter. */
+  readonly lockHolders = new Set<LiveClient>();
+  /** client → appends of its programs that are under way */
+  readonly #appending = new Map<string, number>();
+  /** Where what clients do is told. */
+  readonly #note: (line: string) => void;
+
+  constructor(history: History, places: Places, note: (line: string) => void) {
+    this.history = history;
+    this.places = places;
+    this.#note = note;
+  }
+
+  /** Makes the places, on stable storage. */
+  static async prepare(client: LiveClient): Promise<Places> {
+    const { vfs } = client;
+    const directories: number[] = [];
+    for (const name of ['one', 'two']) {
+      const { inode } = await vfs.mkdir(ROOT_INODE, Buffer.from(name), { ...CREATION, mode: 0o755 });
+      directories.push(inode);
+    }
+    const files: number[] = [];
+    for (const name of ['journal', 'counter']) {
+      const { handle, attributes } = await vfs.create(
+        ROOT_INODE,
+        Buffer.from(name),
+        CREATION,
+        true,
+        constants.O_RDWR,
+      );
+      if (name === 'counter') await vfs.write(handle, 0, Buffer.alloc(8));
+      await vfs.fsync(handle);
+      await vfs.release(handle);
+      files.push(attributes.inode);
+    }
+    await vfs.fsyncDirectory(ROOT_INODE);
+    const [journal = 0, counter = 0] = files;
+    return { directories, journal, counter };
+  }
+
+  /** One program: does one thing after the other until it is told to stop. Rejects with a BrokenPromise alone. */
+  async runProgram(client: LiveClient, random: SeededRandom, busyness: number): Promise<void> {
+    while (!this.isStopped) {
+      await sleep(client.clock, random.between(0, 60 / busyness));
+      await this.#runOne(client, random);
+    }
+  }
+
+  async #runOne(client: LiveClient, random: SeededRandom): Promise<void> {
+    const [what, act] = this.#choose(random);
+    this.tried += 1;
+    const number = this.tried;
+    this.#note(`${client.id} op ${number} begins: ${what}`);
+    try {
+      await act(client, random);
+      this.succeeded += 1;
+      this.#note(`${client.id} op ${number} is done: ${what}`);
+    } catch (error) {
+      if (!(error instanceof DfsError)) throw error;
+      if (!hasCode(error, ...REFUSALS, ...TROUBLES)) {
+        throw new BrokenPromise(`${client.id} was told ${error.code} by ${what}: ${error.message}`);
+      }
+      this.#note(`${client.id} op ${number} failed: ${what}: ${error.code} ${error.message}`);
+    }
+  }
+
+  #choose(random: SeededRandom): [string, (client: LiveClient, random: SeededRandom) => Promise<void>] {
+    const kinds: [number, string, (client: LiveClient, random: SeededRandom) => Promise<void>][] = [
+      [14, 'create', async (...each) => await this.#create(...each)],
+      [10, 'unlink', async (...each) => await this.#unlink(...each)],
+      [10, 'look', async (...each) => await this.#look(...each)],
+      [22, 'write', async (...each) => await this.#write(...each)],
+      [18, 'read', async (...each) => await this.#read(...each)],
+      [5, 'truncate', async (...each) => await this.#truncate(...each)],
+      [8, 'rename', async (...each) => await this.#rename(...each)],
+      [4, 'link', async (...each) => await this.#link(...each)],
+      [5, 'append', async (...each) => await this.#append(...each)],
+      [3, 'read journal', async client => await this.readJournal(client)],
+      [4, 'count', async (...each) => await this.#count(...each)],
+      [3, 'sync directory', async (...each) => await this.#syncDirectory(...each)],
+      [4, 'list', async (...each) => await this.#list(...each)],
+      [3, 'mkdir', async (...each) => await this.#makeDirectory(...each)],
+      [3, 'rmdir', async (...each) => await this.#removeDirectory(...each)],
+    ];
+    let left = random.integer(
+      0,
+      kinds.reduce((sum, [weight]) => sum + weight, 0),
+    );
+    for (const [weight, what, act] of kinds) {
+      left -= weight;
+      if (left < 0) return [what, act];
+    }
+    throw new Error('the weights do not add up');
+  }
+
+  /** Does what changes names; tells the history how it ended. */
+  async #change<Result>(
+    client: LiveClient,
+    change: Change,
+    directories: readonly number[],
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    try {
+      return await client.names.changing(directories, work());
+    } catch (error) {
+      if (hasCode(error, ...REFUSALS)) this.history.refuse(change);
+      throw error;
+    }
+  }
+
+  /** O_CREAT | O_EXCL, and often something to write. */
+  async #create(client: LiveClient, random: SeededRandom): Promise<void> {
+    const { history } = this;
+    const directory = random.pick(this.places.directories);
+    const name = random.pick(NAMES);
+    const register = nameRegister(directory, name);
+    const change = history.begin(`create ${name}`, client.id, [[register, UNKNOWN]]);
+    change.isExclusive = true;
+    const { began } = change;
+    let made;
+    try {
+      made = await this.#change(
+        client,
+        change,
+        [directory],
+        async () => await client.vfs.create(directory, Buffer.from(name), CREATION, true, constants.O_RDWR),
+      );
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) history.observePresence(client.id, 'refused', register, began);
+      throw error;
+    }
+    history.learn(change, register, made.attributes.inode);
+    history.acknowledge(change);
+    history.checkOneWinner(register, change);
+    const file = new ObservedFile(client, history, made.handle);
+    await this.#using(file, async () => {
+      if (random.isChance(0.7)) await this.#writeBlocks(file, random);
+    });
+  }
+
+  async #using(file: ObservedFile, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #writeBlocks(file: ObservedFile, random: SeededRandom): Promise<void> {
+    const writes = random.integer(1, 4);
+    for (let index = 0; index < writes; index += 1) {
+      const block = random.integer(0, FILE_BLOCKS);
+      const count = random.integer(1, Math.min(12, FILE_BLOCKS - block) + 1);
+      this.#lastTag += 1;
+      await file.write(block, count, this.#lastTag);
+      if (random.isChance(0.3)) await file.read(0, FILE_BLOCKS);
+    }
+    await file.flush(random.isChance(0.4));
+    if (random.isChance(0.3)) await file.read(0, FILE_BLOCKS);
+  }
+
+  async #unlink(client: LiveClient, random: SeededRandom): Promise<void> {
+    const directory = random.pick(this.places.directories);
+    const name = random.pick(random.isChance(0.3) ? LINK_NAMES : NAMES);
+    const register = nameRegister(directory, name);
+    const change = this.history.begin(`unlink ${name}`, client.id, [[register, 0]]);
+    await this.#changeOfPresent(client, change, register, directory, async () => {
+      await client.vfs.unlink(directory, Buffer.from(name));
+    });
+    this.history.acknowledge(change);
+  }
+
+  /** A change that is refused with ENOENT when the name is not there. */
+  async #changeOfPresent(
+    client: LiveClient,
+    change: Change,
+    register: string,
+    directory: number,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    try {
+      await this.#change(client, change, [directory], work);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) {
+        this.history.observe(client.id, 'refused', register, 0, change.began);
+      }
+      throw error;
+    }
+  }
+
+  async #find(client: LiveClient, directory: number, name: string): Promise<number> {
+    const began = this.history.now();
+    const inode = await client.names.find(directory, name);
+    this.history.observe(client.id, 'looking', nameRegister(directory, name), inode, began);
+    return inode;
+  }
+
+  async #look(client: LiveClient, random: SeededRandom): Promise<void> {
+    await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
+  }
+
+  async #write(client: LiveClient, random: SeededRandom): Promise<void> {
+    const inode = await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
+    if (inode === 0) return;
+    const file = await ObservedFile.open(client, this.history, inode, true);
+    await this.#using(file, async () => {
+      await this.#writeBlocks(file, random);
+      if (random.isChance(0.4)) await sleep(client.clock, random.between(0, 1500));
+      if (random.isChance(0.5)) await this.#writeBlocks(file, random);
+    });
+  }
+
+  async #read(client: LiveClient, random: SeededRandom): Promise<void> {
+    const inode = await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
+    if (inode === 0) return;
+    const file = await ObservedFile.open(client, this.history, inode, false);
+    await this.#using(file, async () => {
+      await file.read(0, FILE_BLOCKS);
+      while (random.isChance(0.4)) {
+        await sleep(client.clock, random.between(0, 800));
+        const block = random.integer(0, FILE_BLOCKS);
+        await file.read(block, FILE_BLOCKS - block);
+      }
+    });
+  }
+
+  async #truncate(client: LiveClient, random: SeededRandom): Promise<void> {
+    const inode = await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
+    if (inode === 0) return;
+    const blocks = random.integer(0, FILE_BLOCKS + 1);
+    const effects: [string, number][] = [];
+    for (let block = blocks; block < FILE_BLOCKS; block += 1) effects.push([blockRegister(inode, block), 0]);
+    const change = this.history.begin(`truncate to ${blocks}`, client.id, effects);
+    await this.#change(client, change, [], async () => {
+      await client.vfs.setattr(inode, { size: blocks * BLOCK_BYTES });
+    });
+    this.history.acknowledge(change);
+  }
+
+  async #rename(client: LiveClient, random: SeededRandom): Promise<void> {
+    const [from, to] = [random.pick(this.places.directories), random.pick(this.places.directories)];
+    const [name, newName] = [random.pick(NAMES), random.pick(NAMES)];
+    // One file onto itself does nothing.
+    if (from === to && name === newName) return;
+    const source = nameRegister(from, name);
+    const target = nameRegister(to, newName);
+    const change = this.history.begin(`rename ${name} to ${newName}`, client.id, [
+      [source, 0],
+      [target, UNKNOWN],
+    ]);
+    await this.#changeOfPresent(client, change, source, from, async () => {
+      await client.names.changing(
+        [to],
+        client.vfs.rename(from, Buffer.from(name), to, Buffer.from(newName), 0),
+      );
+    });
+    this.history.acknowledge(change);
+  }
+
+  async #link(client: LiveClient, random: SeededRandom): Promise<void> {
+    const inode = await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
+    if (inode === 0) return;
+    const directory = random.pick(this.places.directories);
+    const name = random.pick(LINK_NAMES);
+    const register = nameRegister(directory, name);
+    const change = this.history.begin(`link ${inode} as ${name}`, client.id, [[register, inode]]);
+    change.isExclusive = true;
+    await this.#change(client, change, [directory], async () => {
+      await client.vfs.link(inode, directory, Buffer.from(name));
+    });
+    this.history.acknowledge(change);
+    this.history.checkOneWinner(register, change);
+  }
+
+  async #append(client: LiveClient, random: SeededRandom): Promise<void> {
+    const { history, places } = this;
+    const handle = await client.vfs.open(places.journal, constants.O_WRONLY | constants.O_APPEND);
+    this.#appending.set(client.id, (this.#appending.get(client.id) ?? 0) + 1);
+    try {
+      const changes: Change[] = [];
+      const count = random.integer(1, 4);
+      for (let index = 0; index < count; index += 1) {
+        this.#lastTag += 1;
+        const id = this.#lastTag;
+        const change = history.begin(`append ${id}`, client.id, [[`record:${id}`, 1]]);
+        const bytes = Buffer.alloc(RECORD_BYTES);
+        for (let at = 0; at < RECORD_BYTES; at += 4) bytes.writeUInt32LE(id, at);
+        await client.vfs.write(handle, 0, bytes);
+        changes.push(change);
+      }
+      const isDurable = random.isChance(0.5);
+      if (isDurable) await client.vfs.fsync(handle);
+      else await client.vfs.flush(handle);
+      for (const change of changes) {
+        history.acknowledge(change);
+        if (isDurable) change.isDurable = true;
+      }
+    } finally {
+      await client.vfs.release(handle);
+      this.#appending.set(client.id, (this.#appending.get(client.id) ?? 1) - 1);
+    }
+  }
+
+  /** Every record that was acknowledged is there, once, and whole. */
+  async readJournal(client: LiveClient): Promise<void> {
+    const { history, places } = this;
+    // What a client is appending hides from itself what others append meanwhile (see "Known gaps" in ARCHITECTURE.md).
+    if ((this.#appending.get(client.id) ?? 0) > 0) return;
+    const began = history.now();
+    const handle = await client.vfs.open(places.journal, constants.O_RDONLY);
+    try {
+      const bytes = Buffer.concat(await client.vfs.read(handle, 0, this.#lastTag * RECORD_BYTES + (1 << 16)));
+      const found = new Set<number>();
+      for (let at = 0; at < bytes.length; at += RECORD_BYTES) {
+        const id = bytes.readUInt32LE(at);
+        const isWhole = at + RECORD_BYTES <= bytes.length && bytes.readUInt32LE(at + 12) === id;
+        if (id === 0 || !isWhole || found.has(id)) {
+          throw new BrokenPromise(`the journal holds ${id} at ${at}${found.has(id) ? ' again' : ', torn'}`);
+        }
+        found.add(id);
+      }
+      const known = history.registers('record:');
+      for (const id of found) {
+        if (!known.includes(`record:${id}`)) throw new BrokenPromise(`nobody appended ${id} to the journal`);
+      }
+      for (const register of known) {
+        const isThere = found.has(Number(register.slice('record:'.length)));
+        history.observe(client.id, 'reading the journal', register, isThere ? 1 : 0, began);
+      }
+    } finally {
+      await client.vfs.release(handle);
+    }
+  }
+
+  /** Counts a number up under a lock: nobody may count the same number, or a lower one. */
+  async #count(client: LiveClient, random: SeededRandom): Promise<void> {
+    const { vfs, clock, id } = client;
+    const handle = await vfs.open(this.places.counter, constants.O_RDWR);
+    this.#lastTag += 1;
+    const range = {
+      kind: 'posix',
+      owner: this.#lastTag.toString(16),
+      start: 0,
+      end: MAX_FILE_BYTES,
+    } as const;
+    try {
+      const countedBefore = this.#highestCounted;
+      const giveUp = new AbortController();
+      const patience = clock.setTimer(3000, () => giveUp.abort());
+      try {
+        await vfs.lock(handle, { ...range, type: 'write', pid: 1 }, true, giveUp.signal);
+      } finally {
+        patience.cancel();
+      }
+      const before = Buffer.concat(await vfs.read(handle, 0, 8));
+      if (before.length !== 8) throw new BrokenPromise(`the counter has ${before.length} bytes`);
+      const number = before.readUInt32LE(0) + 1;
+      if (number <= countedBefore) {
+        throw new BrokenPromise(
+          `${id} read ${number - 1} under the lock; ${countedBefore} was counted before`,
+        );
+      }
+      this.lockHolders.add(client);
+      if (random.isChance(0.3)) await sleep(clock, random.between(0, random.isChance(0.3) ? 9000 : 200));
+      const after = Buffer.alloc(8);
+      after.writeUInt32LE(number, 0);
+      await vfs.write(handle, 0, after);
+      await vfs.fsync(handle);
+      const other = this.#counted.get(number);
+      if (other !== undefined) throw new BrokenPromise(`${other} and ${id} both counted ${number}`);
+      this.#counted.set(number, id);
+      this.#highestCounted = Math.max(this.#highestCounted, number);
+      await vfs.unlock(handle, range);
+    } finally {
+      this.lockHolders.delete(client);
+      await vfs.release(handle);
+    }
+  }
+
+  async #syncDirectory(client: LiveClient, random: SeededRandom): Promise<void> {
+    const directory = random.pick(this.places.directories);
+    const began = this.history.now();
+    await client.vfs.fsyncDirectory(directory);
+    const prefix = `name:${directory}/`;
+    this.history.makeDurable(began, ({ effects }) =>
+      [...effects.keys()].some(register => register.startsWith(prefix)),
+    );
+  }
+
+  async #list(client: LiveClient, random: SeededRandom): Promise<void> {
+    await this.list(client, random.pick(this.places.directories));
+  }
+
+  /** Lists a directory and checks each name; returns name → inode of its files. */
+  async list(client: LiveClient, directory: number): Promise<Map<string, number>> {
+    const began = this.history.now();
+    const found = new Map<string, number>();
+    const files = new Map<string, number>();
+    for await (const { name, attributes } of client.vfs.readdir(directory)) {
+      found.set(name.toString(), attributes.inode);
+      if ((attributes.mode & S_IFMT) !== S_IFDIR) files.set(name.toString(), attributes.inode);
+    }
+    for (const name of [...NAMES, ...LINK_NAMES, ...DIRECTORY_NAMES]) {
+      const register = nameRegister(directory, name);
+      this.history.observe(client.id, 'listing', register, found.get(name) ?? 0, began);
+      found.delete(name);
+    }
+    const [surplus] = found.keys();
+    if (surplus !== undefined)
+      throw new BrokenPromise(`directory ${directory} has ${surplus}, which nobody made`);
+    return files;
+  }
+
+  async #makeDirectory(client: LiveClient, random: SeededRandom): Promise<void> {
+    const directory = random.pick(this.places.directories);
+    const name = random.pick(DIRECTORY_NAMES);
+    const register = nameRegister(directory, name);
+    const change = this.history.begin(`mkdir ${name}`, client.id, [[register, UNKNOWN]]);
+    change.isExclusive = true;
+    const made = await this.#change(client, change, [directory], async () =>
+      client.vfs.mkdir(directory, Buffer.from(name), { ...CREATION, mode: 0o755 }),
+    );
+    this.history.learn(change, register, made.inode);
+    this.history.acknowledge(change);
+    this.history.checkOneWinner(register, change);
+  }
+
+  async #removeDirectory(client: LiveClient, random: SeededRandom): Promise<void> {
+    const directory = random.pick(this.places.directories);
+    const name = random.pick(DIRECTORY_NAMES);
+    const register = nameRegister(directory, name);
+    const change = this.history.begin(`rmdir ${name}`, client.id, [[register, 0]]);
+    await this.#changeOfPresent(client, change, register, directory, async () => {
+      await client.vfs.rmdir(directory, Buffer.from(name));
+    });
+    this.history.acknowledge(change);
+  }
+}
