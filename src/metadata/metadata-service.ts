@@ -4,10 +4,12 @@ import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import type { RequestOf } from '../protocol/command.js';
-import type { replicate } from '../protocol/datanode-commands.js';
+import { replicate } from '../protocol/datanode-commands.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Changed, RepairStatus } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
+import { BackupWork } from './backup/backup-work.js';
+import type { NodeConnection } from './backup/node-copies.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
 import { GroupCommit, type Durability } from './group-commit.js';
@@ -29,8 +31,9 @@ import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
 
-/** Sends an order to copy a chunk; resolves when that is done. */
-export type SendCopyOrder = (order: CopyOrder) => Promise<void>;
+/** A node that has not copied a chunk in this time is not about to. */
+const COPY_TIMEOUT_MS = 60_000;
+
 type CopyOrder = RequestOf<typeof replicate>;
 
 export interface MetadataServiceOptions {
@@ -42,6 +45,10 @@ export interface MetadataServiceOptions {
   readonly nodePatience?: NodePatience | undefined;
   /** The most that is copied between data nodes in a second to make lost replicas again; default: 100 MB. */
   readonly repairBytesPerSecond?: number | undefined;
+  /** How often the metadata is backed up to the data nodes while it changes; default: never. */
+  readonly backupIntervalMs?: number | undefined;
+  /** Where a file of a backup is kept until the data nodes have it. */
+  readonly backupSpoolPath?: string | undefined;
 }
 
 const DEFAULT_REPAIR_BYTES_PER_SECOND = 100_000_000;
@@ -56,8 +63,9 @@ export class MetadataService {
   readonly #chunkIds: IdAllocator;
   readonly #background: BackgroundWork;
   readonly #repair: RepairWork;
-  /** node → how it is told what to do */
-  readonly #nodeOrders = new Map<number, SendCopyOrder>();
+  readonly #backup: BackupWork;
+  /** node → its own connection, by which it is told what to do */
+  readonly #nodeConnections = new Map<number, NodeConnection>();
   /** connection → the session that was begun or resumed on it */
   readonly #sessions = new WeakMap<Peer, number>();
   #closing: Promise<void> | undefined;
@@ -94,6 +102,16 @@ export class MetadataService {
       orderCopy: async (node, order) => await this.#orderCopy(node, order),
       bytesPerSecond: options.repairBytesPerSecond ?? DEFAULT_REPAIR_BYTES_PER_SECOND,
     });
+    this.#backup = new BackupWork({
+      clock,
+      log,
+      cluster: store.cluster.cluster,
+      nodes: this.#state.nodes,
+      source: store.backup,
+      connectionOf: node => this.#nodeConnections.get(node),
+      intervalMs: options.backupSpoolPath === undefined ? 0 : (options.backupIntervalMs ?? 0),
+      spoolPath: options.backupSpoolPath ?? '',
+    });
     this.#background = new BackgroundWork({
       clock,
       log,
@@ -117,6 +135,7 @@ export class MetadataService {
     await this.#chunkIds.start();
     this.#background.start();
     this.#repair.start();
+    this.#backup.start();
   }
 
   /**
@@ -168,9 +187,13 @@ export class MetadataService {
     this.#state.leases.connect(session, send, isResumed);
   }
 
-  /** The data node takes orders by `send` from now on. */
-  bindNode(node: number, send: SendCopyOrder): void {
-    this.#nodeOrders.set(node, send);
+  /** The data node takes orders by this connection from now on. */
+  bindNode(node: number, connection: NodeConnection): void {
+    this.#nodeConnections.set(node, connection);
+  }
+
+  get backup(): BackupWork {
+    return this.#backup;
   }
 
   /** How the replicas are. */
@@ -187,6 +210,7 @@ export class MetadataService {
   async #close(): Promise<void> {
     this.#state.locks.close();
     await this.#background.close();
+    await this.#backup.close();
     await this.#repair.close();
     this.#state.leases.close();
     await this.#commits.close();
@@ -258,9 +282,9 @@ export class MetadataService {
   }
 
   async #orderCopy(node: number, order: CopyOrder): Promise<void> {
-    const send = this.#nodeOrders.get(node);
-    if (!send) throw new DfsError('EHOSTUNREACH', `data node ${node} has not registered`);
-    await send(order);
+    const connection = this.#nodeConnections.get(node);
+    if (!connection) throw new DfsError('EHOSTUNREACH', `data node ${node} has not registered`);
+    await connection.call(replicate, order, { timeoutMs: COPY_TIMEOUT_MS });
   }
 
   #noteHeard(peer: Peer): void {

@@ -2,7 +2,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
-import { replicate } from '../protocol/datanode-commands.js';
+import { backupNow, backupStatus } from '../protocol/backup-commands.js';
 import { cancellock, lock, repairStatus, revoke, testlock, unlock } from '../protocol/metadata-commands.js';
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
@@ -40,9 +40,6 @@ import { tmpfile } from './operations/tmpfile.js';
 import { unlink } from './operations/unlink.js';
 import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.js';
 
-/** A node that has not copied a chunk in this time is not about to. */
-const COPY_TIMEOUT_MS = 60_000;
-
 /** Every command of src/protocol/metadata-commands.ts, answered by `service`. */
 export function metadataRoutes(service: MetadataService): Routes {
   const routes = new Routes();
@@ -58,11 +55,7 @@ export function metadataRoutes(service: MetadataService): Routes {
 
   routes.on(reg.command, async (request, { connection }) => {
     const reply = await service.execute(reg, request, connection);
-    if (reply.result !== 'NAK') {
-      service.bindNode(reply.node, async order => {
-        await connection.call(replicate, order, { timeoutMs: COPY_TIMEOUT_MS });
-      });
-    }
+    if (reply.result !== 'NAK') service.bindNode(reply.node, connection);
     return reply;
   });
   answer(inventory);
@@ -70,6 +63,8 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(removenode);
   answer(rebalance);
   routes.on(repairStatus, async () => service.repairStatus());
+  routes.on(backupStatus, async () => service.backup.status());
+  routes.on(backupNow, async () => await service.backup.runNow());
   answer(heartbeat);
   answer(nodes);
 

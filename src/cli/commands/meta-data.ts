@@ -63,6 +63,13 @@ export const metaData = defineCommand({
         coerce: parseBytes,
         describe: 'the most that is copied between data nodes in a second, so that users keep their speed',
       })
+      .option('backup-interval', {
+        type: 'string',
+        requiresArg: true,
+        default: '60',
+        coerce: parseSeconds,
+        describe: 'seconds between backups of the metadata to the data nodes while it changes; 0 for none',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -72,11 +79,14 @@ export const metaData = defineCommand({
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
   async run(parameters) {
     const { port, db, host, durability, keyFile, logLevel, suspectAfter, lostAfter, repairRate } = parameters;
+    const { backupInterval } = parameters;
     if (lostAfter < suspectAfter) throw new UsageError('--lost-after must not be less than --suspect-after');
     if (suspectAfter < HEARTBEAT_MS) {
       throw new UsageError('--suspect-after must be at least a second, which is how often data nodes beat');
     }
     if (repairRate < 1) throw new UsageError('--repair-rate must be more than nothing');
+    if (backupInterval > 0 && backupInterval < 1000)
+      throw new UsageError('--backup-interval must be at least a second, or 0 for no backups');
     const log = createLogger('meta-data', logLevel);
     const { MetadataServer } = await import('../../metadata/metadata-server.js');
     const server = new MetadataServer({
@@ -86,6 +96,7 @@ export const metaData = defineCommand({
       durability,
       nodePatience: { suspectAfterMs: suspectAfter, lostAfterMs: lostAfter },
       repairBytesPerSecond: repairRate,
+      backupIntervalMs: backupInterval,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

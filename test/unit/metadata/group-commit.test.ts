@@ -28,6 +28,10 @@ class WatchedStore implements Store {
     return this.inner.cluster;
   }
 
+  get backup() {
+    return this.inner.backup;
+  }
+
   get isFlushNeeded(): boolean {
     return this.inner.isFlushNeeded;
   }
@@ -170,6 +174,12 @@ t.test('a full disk of the real database is ENOSPC, and space makes it work agai
   const transaction = new SqliteTransaction(new SqliteConnection(database), () => undefined);
   const store: Store = {
     cluster: { cluster: '', grantKey: Buffer.alloc(0) },
+    backup: {
+      commits: 0,
+      beginCopy: () => Promise.reject(new Error('not here')),
+      copyPages: () => Promise.reject(new Error('not here')),
+      copyChanges: () => Promise.reject(new Error('not here')),
+    },
     isFlushNeeded: false,
     ready: () => undefined,
     begin: () => {

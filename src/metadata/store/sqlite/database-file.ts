@@ -59,6 +59,27 @@ export function configure(database: Database.Database): void {
   database.pragma('temp_store = MEMORY');
 }
 
+/**
+ * Opens a database to read all of it, as it is: its schema may be an older one. ENOENT, EINVAL as openDatabaseFile().
+ * @returns the database, and the version of its schema
+ */
+export function openForReading(path: string): {
+  readonly database: Database.Database;
+  readonly schema: number;
+} {
+  requireDatabaseFile(path);
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(path, { fileMustExist: true });
+    checkIdentity(database, path);
+    return { database, schema: Number(database.pragma('user_version', { simple: true })) };
+  } catch (error) {
+    database?.close();
+    if (isSqliteError(error) && error.code === 'SQLITE_NOTADB') throw notOurs(path);
+    throw fromSqliteError(error, path);
+  }
+}
+
 function checkIdentity(database: Database.Database, path: string): void {
   if (database.pragma('application_id', { simple: true }) !== APPLICATION_ID) throw notOurs(path);
 }

@@ -1,8 +1,9 @@
 /** The embedded store: one SQLite file in WAL mode, one writer. */
+import { closeSync, openSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import type { Logger } from '../../../platform/log.js';
 import { DfsError } from '../../../protocol/errors.js';
-import type { ClusterRecord, OwnedTransaction, Store } from '../store.js';
+import type { BackupSource, ClusterRecord, OwnedTransaction, Store } from '../store.js';
 import { Checkpointer } from './checkpointer.js';
 import { SqliteConnection } from './connection.js';
 import {
@@ -106,13 +107,16 @@ export class SqliteStore implements Store {
   readonly #transaction: SqliteTransaction;
   readonly #wal: WalFlusher;
   readonly #checkpointer: Checkpointer;
+  /** The database file. Closing it lets go every POSIX lock of this process on it, SQLite's too: see closeAll(). */
+  readonly #file: number;
   #isClosed = false;
 
-  private constructor(path: string, database: Database.Database, log: Logger) {
+  private constructor(path: string, database: Database.Database, file: number, log: Logger) {
     this.#path = path;
     this.#database = database;
+    this.#file = file;
     this.#wal = new WalFlusher(`${path}-wal`);
-    this.#checkpointer = new Checkpointer(path, log);
+    this.#checkpointer = new Checkpointer(path, file, log);
     this.#transaction = new SqliteTransaction(new SqliteConnection(database), () => this.#wal.noteCommit());
     this.cluster = readCluster(database, path);
   }
@@ -123,17 +127,31 @@ export class SqliteStore implements Store {
    */
   static async open(path: string, log: Logger): Promise<SqliteStore> {
     const database = openDatabaseFile(path);
+    let file: number | undefined;
     try {
-      const store = new SqliteStore(path, database, log);
+      file = openSync(path, 'r');
+      const store = new SqliteStore(path, database, file, log);
       await store.#wal.open();
       // What a killed server left in the log may be in the page cache only.
       store.#wal.noteCommit();
       await store.#wal.flush();
       return store;
     } catch (error) {
-      database.close();
+      closeAll(database, file);
       throw fromSqliteError(error, path);
     }
+  }
+
+  get backup(): BackupSource {
+    const [wal, checkpointer] = [this.#wal, this.#checkpointer];
+    return {
+      get commits() {
+        return wal.commits;
+      },
+      beginCopy: async () => await checkpointer.beginCopy(),
+      copyPages: async (plan, from, count) => await checkpointer.copyPages(plan, from, count),
+      copyChanges: async plan => await checkpointer.copyChanges(plan),
+    };
   }
 
   ready(): Promise<void> | undefined {
@@ -170,9 +188,15 @@ export class SqliteStore implements Store {
     } catch (error) {
       throw fromSqliteError(error, this.#path);
     } finally {
-      this.#database.close();
+      closeAll(this.#database, this.#file);
     }
   }
+}
+
+/** The database first: its locks are gone when any descriptor of its file is closed (close(2), fcntl(2)). */
+function closeAll(database: Database.Database, file: number | undefined): void {
+  database.close();
+  if (file !== undefined) closeSync(file);
 }
 
 function readCluster(database: Database.Database, path: string): ClusterRecord {
