@@ -128,6 +128,25 @@ function defineTests(): void {
     await mount.exited(PATIENCE_MS * 2);
   });
 
+  t.test('SIGTERM ends a mount of which another mount namespace has a copy', LONG, async t => {
+    const { cluster, mount } = await started(t);
+    const { mountPoint } = mount;
+    const script = 'echo here && exec sleep 60';
+    const elsewhere = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      cwd: '/',
+    });
+    t.teardown(() => elsewhere.kill('SIGKILL'));
+    await once(elsewhere.stdout, 'data');
+    await shell(`echo kept > ${mountPoint}/file`);
+    t.equal(await mount.stop(PATIENCE_MS), 0);
+    await nothingIsLeft(t, mount);
+    const copy = `/proc/${elsewhere.pid}/root${mountPoint}`;
+    await t.rejects(shell(`ls ${copy}`), /not connected/, 'the copy has no file system behind it any more');
+    const again = await cluster.addMount();
+    t.equal(await shell(`cat ${again.mountPoint}/file`), 'kept');
+  });
+
   t.test('SIGTERM while every server is away', LONG, async t => {
     const { cluster, mount } = await started(t, undefined, 2);
     const writer = await startWriter(t, mount);

@@ -22,6 +22,8 @@ export interface ClusterOptions {
   readonly mounts?: number;
   /** --goal of the mounts; default what `dfs mount` has as its default. */
   readonly goal?: number;
+  /** More options of `meta-data`, e.g. `--lost-after=4`. */
+  readonly metadataOptions?: readonly string[];
   /** More options of `dfs mount`, e.g. `--timeout=5`. */
   readonly mountOptions?: readonly string[];
 }
@@ -51,7 +53,7 @@ export class Cluster {
     this.metadata = new ServerProcess({
       name: 'metadata',
       program: 'meta-data',
-      parameters: port => [String(port), '--db', database],
+      parameters: port => [String(port), '--db', database, ...(options.metadataOptions ?? [])],
       directory: join(directory, 'metadata'),
       logPath: this.#logPath('metadata'),
       env: this.#env,
@@ -69,7 +71,7 @@ export class Cluster {
     if (code !== 0) throw new Error(`createdb failed: ${stderr}`);
     await this.metadata.start();
     // One after the other, so that the node's number is the one in its name.
-    for (let index = 0; index < this.#options.dataNodes; index += 1) await this.#addNode();
+    for (let index = 0; index < this.#options.dataNodes; index += 1) await this.addNode();
     for (let index = 0; index < (this.#options.mounts ?? 0); index += 1) await this.addMount();
   }
 
@@ -151,19 +153,21 @@ export class Cluster {
     return join(this.directory, 'log', `${name}.log`);
   }
 
-  async #addNode(): Promise<void> {
+  /** A further data node, with a directory of its own. */
+  async addNode(options: readonly string[] = []): Promise<ServerProcess> {
     const name = `node${this.nodes.length + 1}`;
     const directory = join(this.directory, name);
     const node = new ServerProcess({
       name,
       program: 'data-node',
-      parameters: port => [HOST, String(port), directory, String(this.endpoint.port)],
+      parameters: port => [HOST, String(port), directory, String(this.endpoint.port), ...options],
       directory,
       logPath: this.#logPath(name),
       env: this.#env,
     });
     this.nodes.push(node);
     await node.start();
+    return node;
   }
 
   /** What is still mounted in the directory, innermost first. */

@@ -40,12 +40,16 @@ const PREREQUISITES: readonly Prerequisite[] = [
     debianPackage: 'acl',
     isThere: () => hasProgram('setfacl') && hasProgram('getfacl'),
   },
+  {
+    what: 'setfattr and getfattr, by which people set goals',
+    debianPackage: 'attr',
+    isThere: () => hasProgram('setfattr') && hasProgram('getfattr'),
+  },
 ];
 /** What only the real programs (test/programs) need: themselves. */
 const PROGRAMS: readonly Prerequisite[] = [
   { what: 'git', debianPackage: 'git', isThere: () => hasProgram('git') },
   { what: 'rsync', debianPackage: 'rsync', isThere: () => hasProgram('rsync') },
-  { what: 'setfattr and getfattr', debianPackage: 'attr', isThere: () => hasProgram('setfattr') },
   {
     what: 'PostgreSQL with pgbench',
     debianPackage: 'postgresql',

@@ -2,15 +2,15 @@
  * The descriptor of /dev/fuse: several reads wait in the kernel at once, so that requests that come together are
  * taken together; answers are written at once, since writing to the device only copies and never waits.
  */
-import { closeSync, read as readCallback, statfs as statfsCallback, writevSync } from 'node:fs';
+import { closeSync, read as readCallback, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { emptyDescriptor } from '../../platform/blocked-reads.js';
 import type { Logger } from '../../platform/log.js';
 import { hasCode } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
 import { OUT_HEADER_BYTES } from './wire.js';
 
 const readDevice = promisify(readCallback);
-const statfs = promisify(statfsCallback);
 const MAX_FREE_BUFFERS = 16;
 
 /** A request in memory that belongs to its handler until `release` is called. */
@@ -51,14 +51,11 @@ export class FuseDevice {
   /**
    * Takes no more requests, though the connection lives: with `close` it ends, and whoever waits for an answer gets
    * ECONNABORTED. The control file system could do this too, but it is for root, and not mounted everywhere.
-   * @param root a descriptor of the mount's root
    */
-  stop(root: number): void {
+  stop(): void {
     this.#isStopping = true;
-    // Nothing but a request wakes a read that waits, so one is made for each; its answer is the end of the connection.
-    for (let reader = 0; reader < this.#options.readers; reader += 1) {
-      statfs(`/proc/self/fd/${root}`).catch(() => undefined);
-    }
+    const emptied = emptyDescriptor(this.#options.fd);
+    void this.#ended.finally(emptied.end);
   }
 
   /** Answers a request. ENOENT from the kernel means that the request was interrupted and nobody waits any more. */

@@ -1,7 +1,8 @@
 /** Mounts by speaking the FUSE kernel protocol straight to /dev/fuse. */
 import { spawn } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { sleep } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
@@ -23,7 +24,8 @@ const DEVICE = '/dev/fuse';
 const CHILD_FD = 3;
 const ROOT_MODE = '40000';
 /** <asm-generic/fcntl.h>, which Node leaves out. Opens without asking the file system. */
-const O_PATH = 0o10000000;
+/** How long the connection of an unmounted file system may take to end: its last pages are written. */
+const GONE_MS = 5000;
 const READ_AHEAD_KIB = 4096;
 
 export const kernelDriver: FuseDriver = {
@@ -62,18 +64,19 @@ export const kernelDriver: FuseDriver = {
       unmounted,
       async unmount() {
         if (await unmountUnlessBusy(mountPoint, clock)) {
-          await unmounted;
-          return;
-        }
-        log.warn({ mountPoint }, 'somebody still uses the mount; cutting it off');
-        const root = openSync(mountPoint, O_PATH | constants.O_DIRECTORY);
-        try {
+          const isOver = await Promise.race([
+            unmounted.then(() => true),
+            sleep(clock, GONE_MS).then(() => false),
+          ]);
+          if (isOver) return;
+          // A process with mounts of its own (a container, unshare(1)) that was started meanwhile got a copy of ours.
+          log.warn({ mountPoint }, 'the mount is still there in another mount namespace; cutting it off');
+        } else {
+          log.warn({ mountPoint }, 'somebody still uses the mount; cutting it off');
           await unmountOrDetach(mountPoint);
-          await session.cutOff(root);
-          await unmounted;
-        } finally {
-          closeSync(root);
         }
+        await session.cutOff();
+        await unmounted;
       },
     };
   },

@@ -78,13 +78,12 @@ export class FuseSession {
 
   /**
    * Ends the connection whoever still uses the mount, so that `run` resolves. Requests fail from now on.
-   * @param root a descriptor of the mount's root
    */
-  async cutOff(root: number): Promise<void> {
+  async cutOff(): Promise<void> {
     this.#isCutOff = true;
     // Notifications may wait for requests, so these are answered until there are none of those.
     await this.#cache.close();
-    this.#device.stop(root);
+    this.#device.stop();
   }
 
   /** Never rejects: every request gets an answer, if only an errno. */
