@@ -51,7 +51,8 @@ export class BackupStore {
 
   /** Every file, in order. */
   list(): BackupFile[] {
-    const files = [...this.#generations.values()].flatMap(each => [...each.values()]);
+    const files: BackupFile[] = [];
+    for (const each of this.#generations.values()) files.push(...each.values());
     return files.sort((a, b) => a.generation - b.generation || a.file - b.file);
   }
 
