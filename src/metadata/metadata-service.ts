@@ -80,6 +80,17 @@ export class MetadataService {
     this.#inodeNumbers = new IdAllocator('inode', this.#commits, onFailure);
     this.#chunkIds = new IdAllocator('chunk', this.#commits, onFailure);
     const sessions = new SessionTable();
+    const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
+    this.#backup = new BackupWork({
+      clock,
+      log,
+      cluster: store.cluster.cluster,
+      nodes,
+      source: store.backup,
+      connectionOf: node => this.#nodeConnections.get(node),
+      intervalMs: options.backupSpoolPath === undefined ? 0 : (options.backupIntervalMs ?? 0),
+      spoolPath: options.backupSpoolPath ?? '',
+    });
     this.#state = {
       cluster: store.cluster,
       sessions,
@@ -87,7 +98,8 @@ export class MetadataService {
       unlinked: new UnlinkedInodes(),
       locks: new LockService(clock, sessions),
       leases: new LeaseTable(clock, log, async session => await this.#fence(session)),
-      nodes: new NodeTable(clock.monotonicMs(), options.nodePatience),
+      nodes,
+      backup: this.#backup,
       repair: new RepairNotes(),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
@@ -101,16 +113,6 @@ export class MetadataService {
       run: async piece => await this.#run(piece),
       orderCopy: async (node, order) => await this.#orderCopy(node, order),
       bytesPerSecond: options.repairBytesPerSecond ?? DEFAULT_REPAIR_BYTES_PER_SECOND,
-    });
-    this.#backup = new BackupWork({
-      clock,
-      log,
-      cluster: store.cluster.cluster,
-      nodes: this.#state.nodes,
-      source: store.backup,
-      connectionOf: node => this.#nodeConnections.get(node),
-      intervalMs: options.backupSpoolPath === undefined ? 0 : (options.backupIntervalMs ?? 0),
-      spoolPath: options.backupSpoolPath ?? '',
     });
     this.#background = new BackgroundWork({
       clock,

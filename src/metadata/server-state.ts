@@ -1,6 +1,7 @@
 /** What the server keeps in memory besides the store. */
 import type { Clock } from '../platform/clock.js';
 import type { Random } from '../platform/random.js';
+import type { BackupWork } from './backup/backup-work.js';
 import type { IdAllocator } from './id-allocator.js';
 import type { LockService } from './locks/lock-service.js';
 import type { LeaseTable } from './leases/lease-table.js';
@@ -20,6 +21,7 @@ export interface ServerState {
   readonly leases: LeaseTable;
   readonly nodes: NodeTable;
   readonly repair: RepairNotes;
+  readonly backup: BackupWork;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;
   readonly clock: Clock;

@@ -43,6 +43,18 @@ async function recover(cluster: Cluster, db: string, options: readonly string[] 
   return JSON.parse(stdout) as Recovered;
 }
 
+/** Recovers after the last file of the newest backup was damaged on every node. */
+async function recoverFromDamaged(cluster: Cluster, db: string): Promise<Recovered> {
+  for (const { directory } of cluster.nodes) {
+    const damaged = (await newestBackup(directory)).at(-1) ?? '';
+    const bytes = await readFile(damaged);
+    const at = bytes.length - 100;
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at);
+    await writeFile(damaged, bytes);
+  }
+  return await recover(cluster, db);
+}
+
 /** Starts the metadata server on the new database; resolves when every data node has registered. */
 async function goOn(cluster: Cluster): Promise<void> {
   await cluster.metadata.restart();
@@ -74,6 +86,8 @@ t.test('everything from before the backup comes back, and what is newer is said 
     ln -s large ${source}/link; printf x > ${source}/$'\\377\\001name'
     cp -r ${source} ${mount}/copy && find ${mount}/copy -type f -exec sync {} +
     setfattr -n user.test -v value ${mount}/copy/large`);
+  const earlier = await backUp(cluster);
+  await shell(`mkdir ${mount}/late`);
   const status = await backUp(cluster);
   t.equal(status.nodes.length, 3, 'every live node has the backup');
   t.equal(status.problem, '');
@@ -104,6 +118,13 @@ t.test('everything from before the backup comes back, and what is newer is said 
   const again = await cluster.run('dfs', ['recover', '--from', cluster.nodes[0]?.address ?? '', '--db', db]);
   t.equal(again.code, 1, 'an existing database is not overwritten');
 
+  const older = await recoverFromDamaged(cluster, join(cluster.directory, 'older.db'));
+  t.equal(older.backup.troubles.length, 3, 'the damaged copies are told');
+  t.ok(older.backup.madeMs <= status.newestMs && older.backup.madeMs >= earlier.newestMs);
+  const { stdout } = await cluster.run('dfs', ['dump', '--db', join(cluster.directory, 'older.db')]);
+  t.match(stdout, '"name":"large"', 'the backup before was taken');
+  t.notMatch(stdout, '"name":"late"');
+
   await goOn(cluster);
   const after = (await cluster.addMount()).mountPoint;
   await shell(`cmp ${source}/newer ${after}/lost+found/inode-${newer} && rm ${source}/newer
@@ -113,33 +134,6 @@ t.test('everything from before the backup comes back, and what is newer is said 
   await shell(`cp ${source}/large ${after}/fresh && sync ${after}/fresh && cmp ${source}/large ${after}/fresh
     cd ${after} && rm -r copy fresh lost+found`);
   t.pass('and the file system goes on');
-});
-
-t.test('a damaged newest backup: the one before is taken', LONG, async t => {
-  const cluster = await startCluster(t, { dataNodes: 2, mounts: 1, metadataOptions: [WHEN_ASKED] });
-  const mount = cluster.mounts[0]?.mountPoint ?? '';
-  await shell(`mkdir ${mount}/before && printf one > ${mount}/before/file && sync ${mount}/before/file`);
-  const first = await backUp(cluster);
-  await shell(`mkdir ${mount}/after && printf two > ${mount}/after/file && sync ${mount}/after/file`);
-  const second = await backUp(cluster);
-  t.ok(second.newestMs > first.newestMs);
-  for (const [index, node] of cluster.nodes.entries()) {
-    const files = await newestBackup(node.directory);
-    const damaged = files.at(-1) ?? '';
-    const bytes = await readFile(damaged);
-    bytes[bytes.length - 100] = ~(bytes.at(-100) ?? 0) & 0xff;
-    await writeFile(damaged, bytes);
-    t.ok(files.length > 1 || index < 0, 'there is something to fall back to');
-  }
-  await cluster.mounts[0]?.stop();
-  const db = await loseMetadata(cluster);
-  const recovered = await recover(cluster, db);
-  t.equal(recovered.backup.troubles.length, 2, 'both damaged copies are told');
-  t.ok(recovered.backup.madeMs <= second.newestMs);
-  await goOn(cluster);
-  const after = (await cluster.addMount()).mountPoint;
-  t.equal(await shell(`cat ${after}/before/file`), 'one');
-  t.equal(await shell(`cat ${after}/lost+found/*`), 'two', 'its bytes are not lost');
 });
 
 t.test('backups follow changes by themselves, and three copies are kept', LONG, async t => {
@@ -157,9 +151,9 @@ t.test('backups follow changes by themselves, and three copies are kept', LONG, 
     async () => {
       await shell(`mkdir ${mount}/directory${(count += 1)}`);
       for (const generation of await generations()) seen.add(generation);
-      return seen.size >= 5;
+      return seen.size >= 4;
     },
-    { what: 'five generations were made' },
+    { what: 'four copies were begun' },
   );
   await waitUntil(async () => (await generations()).filter(name => /^\d+$/.test(name)).length <= 3, {
     what: 'three are kept',

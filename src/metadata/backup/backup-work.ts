@@ -16,7 +16,6 @@ import type { Logger } from '../../platform/log.js';
 import type { BackupFile, BackupStatus } from '../../protocol/backup-commands.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { NodeTable } from '../node-table.js';
-import { toMs } from '../operation.js';
 import type { BackupPlan, BackupSource, WrittenBackup } from '../store/store.js';
 import { NodeCopies, type NodeConnection } from './node-copies.js';
 
@@ -42,6 +41,8 @@ const MAX_CHANGED_SHARE = 0.5;
 const MAX_CHANGES = 512;
 /** A warning is logged when the newest backup is older than so many intervals and something has changed. */
 const OLD_INTERVALS = 5;
+/** A transaction is committed so long after its time at the latest. */
+const COMMIT_MS = 1000;
 
 interface Copy {
   readonly generation: number;
@@ -85,6 +86,17 @@ export class BackupWork {
     this.#isClosed = true;
     this.#timer?.cancel();
     await this.#round;
+  }
+
+  /**
+   * What was dereferenced before this moment (wall-clock ms) is not referred to by the newest backup either, and may go:
+   * otherwise a database that is rebuilt from it would name chunks that are gone. Backups that fail hold nothing back
+   * for longer than the intervals after which they are called old.
+   */
+  collectableBeforeMs(nowMs: number): number {
+    const { intervalMs } = this.#options;
+    if (intervalMs === 0) return nowMs;
+    return Math.max((this.#newest?.madeMs ?? 0) - COMMIT_MS, nowMs - OLD_INTERVALS * intervalMs);
   }
 
   /** How the backups are. */
@@ -153,7 +165,7 @@ export class BackupWork {
       const madeOf = this.#options.source.commits;
       if (!this.#copy || isGrown(this.#copy)) this.#copy = await this.#newCopy(targets);
       const { files } = this.#copy;
-      const madeMs = toMs(this.#options.clock.now());
+      const madeMs = wallMs(this.#options.clock);
       const file = await this.#add(
         this.#copy,
         targets,
@@ -228,7 +240,7 @@ export class BackupWork {
   }
 
   async #newCopy(targets: readonly NodeCopies[]): Promise<Copy> {
-    const nowMs = toMs(this.#options.clock.now());
+    const nowMs = wallMs(this.#options.clock);
     const highest = [...this.#nodes.values()].map(each => each.highestGeneration);
     const generation = Math.max(
       nowMs,
@@ -260,7 +272,7 @@ export class BackupWork {
     const { generation } = copy;
     const file = copy.files.length;
     const previous = copy.files.at(-1)?.sha256 ?? '';
-    const madeMs = toMs(clock.now());
+    const madeMs = wallMs(clock);
     const written = await write({ path: spoolPath, cluster, generation, file, previous, madeMs });
     const added: BackupFile = { generation, file, ...written };
     copy.files.push(added);
@@ -311,4 +323,9 @@ export class BackupWork {
 
 function isGrown({ files, partBytes, changeBytes }: Copy): boolean {
   return changeBytes > partBytes * MAX_CHANGED_SHARE || files.length > MAX_CHANGES + partBytes / (1 << 26);
+}
+
+function wallMs(clock: Clock): number {
+  const { sec, nsec } = clock.now();
+  return sec * 1000 + Math.floor(nsec / 1_000_000);
 }

@@ -45,17 +45,13 @@ export function settleHolders(
     after = last.chunk;
   }
   if (lost === 0) return { chunks: 0, files: 0, paths: [] };
+  const affected = 'FROM (SELECT DISTINCT inode FROM extents WHERE chunk IN (SELECT chunk FROM lost))';
+  const files = database.prepare<[], number>(`SELECT count(*) ${affected}`).pluck().get() ?? 0;
   const inodes = database
-    .prepare<[], number>(
-      'SELECT DISTINCT inode FROM extents WHERE chunk IN (SELECT chunk FROM lost) ORDER BY inode',
-    )
+    .prepare<[number], number>(`SELECT inode ${affected} ORDER BY inode LIMIT ?`)
     .pluck()
-    .all();
-  return {
-    chunks: lost,
-    files: inodes.length,
-    paths: inodes.slice(0, SHOWN_FILES).map(inode => pathOf(database, inode)),
-  };
+    .all(SHOWN_FILES);
+  return { chunks: lost, files, paths: inodes.map(inode => pathOf(database, inode)) };
 }
 
 /** One path of a file. */
