@@ -42,7 +42,7 @@ export class FoundChunks {
   }
 
   /** Notes what a node has; `node` is its number. Call it before anything is changed in the books. */
-  async ask(source: BackupNode, node: number): Promise<void> {
+  async ask(source: Pick<BackupNode, 'chunks'>, node: number): Promise<void> {
     const database = this.#database;
     const hold = database.prepare('INSERT OR IGNORE INTO held VALUES (?, ?)');
     for await (const { chunks } of source.chunks(0, false)) {
