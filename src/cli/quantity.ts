@@ -1,6 +1,9 @@
 /** Numbers as people type them on the command line. */
 import { UsageError } from './usage-error.js';
 
+const DAY_MS = 86_400_000;
+const MAX_DAYS = 3650;
+
 const UNITS: ReadonlyMap<string, number> = new Map([
   ['', 1],
   ['K', 2 ** 10],
@@ -27,6 +30,17 @@ export function parseSeconds(text: string): number {
   // The longest that setTimeout can wait.
   if (!(ms >= 0 && ms <= 0x7fff_ffff)) {
     throw new UsageError(`'${text}' is not a time; give seconds, such as 60 or 0.5`);
+  }
+  return ms;
+}
+
+/** Days, with a fraction if need be, as milliseconds. */
+export function parseDays(text: string): number {
+  const ms = /^\d+(\.\d+)?$/.test(text) ? Math.round(Number(text) * DAY_MS) : Number.NaN;
+  if (!(ms <= MAX_DAYS * DAY_MS)) {
+    throw new UsageError(
+      `'${text}' is not a number of days; give one from 0 to ${MAX_DAYS}, such as 14 or 0.5`,
+    );
   }
   return ms;
 }

@@ -8,7 +8,7 @@ import {
 } from '../protocol/checksum.js';
 import { DfsError } from '../protocol/errors.js';
 import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from '../protocol/limits.js';
-import { decodeRecordHeader, isHeadIntact, RECORD_HEADER_BYTES } from './record.js';
+import { chunkRecordBytes, decodeRecordHeader, isHeadIntact, RECORD_HEADER_BYTES } from './record.js';
 import type { SegmentFiles } from './segment-files.js';
 import type { ChunkLocation } from './segment-index.js';
 
@@ -78,6 +78,13 @@ export class ChunkReader {
     const header = decodeRecordHeader(await this.#bytes(chunk, at, 0, RECORD_HEADER_BYTES), at);
     if (!header || header.chunk !== chunk) throw damaged(chunk, at, 'its header is not as it was written');
     return { inode: header.inode, fileOffset: header.fileOffset };
+  }
+
+  /** Header, table and payload as they are on the disk, whatever they are. */
+  async rawRecord(at: ChunkLocation): Promise<Buffer> {
+    const target = Buffer.alloc(chunkRecordBytes(at.length));
+    const count = await this.#files.use(at.segment, async file => await file.pread(target, at.offset));
+    return target.subarray(0, count);
   }
 
   /** Forgets a chunk that is gone, so that one of the same id is not read with its checksums. */

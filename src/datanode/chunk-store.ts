@@ -9,6 +9,8 @@ import { ByteBudget } from './byte-budget.js';
 import { ChunkReader, type ChunkPart } from './chunk-reader.js';
 import { Compactor } from './compactor.js';
 import { FreeSpace, type NodeSpace } from './free-space.js';
+import { Quarantine } from './quarantine.js';
+import { ReplicaTroubles } from './replica-troubles.js';
 import type { IndexDatabase } from './index-database.js';
 import { chunkRecordBytes, RecordKind } from './record.js';
 import { recover } from './recovery.js';
@@ -61,6 +63,9 @@ export class ChunkStore {
   /** chunk id → the storing or dropping under way; it never rejects */
   readonly #puts = new Map<number, Promise<void>>();
   readonly #drops = new Map<number, Promise<void>>();
+  readonly #quarantine: Quarantine;
+  /** What readers found wrong. */
+  readonly troubles: ReplicaTroubles;
   #database: IndexDatabase | undefined;
   #persistTimer: Timer | undefined;
 
@@ -68,6 +73,8 @@ export class ChunkStore {
     const { disk, directory, clock, log } = options;
     const segmentBytes = options.segmentBytes ?? DEFAULT_SEGMENT_BYTES;
     this.#options = options;
+    this.#quarantine = new Quarantine(disk, directory);
+    this.troubles = new ReplicaTroubles(clock);
     this.#files = new SegmentFiles(disk, join(directory, SEGMENTS_DIRECTORY), log);
     this.#reader = new ChunkReader(this.#files);
     this.#space = new FreeSpace(disk, directory, clock);
@@ -154,7 +161,10 @@ export class ChunkStore {
     return await this.#readBudget.spend(length, async () => {
       for (;;) {
         const at = this.#index.find(chunk);
-        if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
+        if (!at) {
+          this.troubles.noteAbsent(chunk);
+          throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
+        }
         if (length < 1 || offset + length > at.length) {
           throw new DfsError(
             'EINVAL',
@@ -164,13 +174,38 @@ export class ChunkStore {
         try {
           return await this.#reader.read(chunk, at, offset, length);
         } catch (error) {
+          if (hasCode(error, 'EIO')) this.troubles.noteDamaged(chunk);
           if (!hasCode(error, 'ENOENT')) throw toDfsError(error);
           // The compactor moved the chunk between the look into the index and the read.
-          if (this.#index.find(chunk)?.segment === at.segment)
+          if (this.#index.find(chunk)?.segment === at.segment) {
+            this.troubles.noteDamaged(chunk);
             throw new DfsError('EIO', `chunk ${chunk} is lost: segment ${at.segment} is missing`);
+          }
         }
       }
     });
+  }
+
+  /** Reads the chunk and checks it; returns its bytes, 0 when it is gone. What is damaged is noted. Never rejects. */
+  async verify(chunk: number): Promise<number> {
+    const at = this.#index.find(chunk);
+    if (!at) return 0;
+    try {
+      await this.read(chunk, 0, at.length);
+    } catch (error) {
+      this.#options.log.error({ chunk, reason: toDfsError(error).message }, 'a chunk does not read well');
+    }
+    return at.length;
+  }
+
+  /** Puts a chunk aside for inspection, as it is on the disk, and drops it. */
+  async quarantine(chunk: number): Promise<void> {
+    const at = this.#index.find(chunk);
+    // The segment itself may be gone, and with it what could be inspected.
+    const record = at && (await this.#reader.rawRecord(at).catch(() => undefined));
+    if (record) await this.#quarantine.keep(chunk, record);
+    await this.drop([chunk]);
+    this.troubles.forget(chunk);
   }
 
   /** Whether the chunk is here. */

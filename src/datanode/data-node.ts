@@ -20,6 +20,7 @@ import { listChunks } from './chunk-list.js';
 import { checkGrant } from './grant-check.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import { Scrubber } from './scrubber.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
 
 export interface DataNodeOptions {
@@ -35,6 +36,8 @@ export interface DataNodeOptions {
   readonly advertise?: string | undefined;
   /** What fails together with this node, e.g. its rack; default: its host. */
   readonly domain?: string | undefined;
+  /** Milliseconds in which everything is read once, to find what rots; 0: never; default: 14 days. */
+  readonly scrubPeriodMs?: number | undefined;
   /** The cluster's shared key. */
   readonly key?: Uint8Array | undefined;
   readonly network: Network;
@@ -44,6 +47,7 @@ export interface DataNodeOptions {
   readonly log: Logger;
 }
 
+const DEFAULT_SCRUB_PERIOD_MS = 14 * 86_400_000;
 /** Addresses to listen on that are no addresses to connect to. */
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
 
@@ -56,6 +60,7 @@ export class DataNode {
   #pipeline: Pipeline | undefined;
   #server: RpcServer | undefined;
   #link: MetadataLink | undefined;
+  #scrubber: Scrubber | undefined;
   #advertised = '';
   #grantKey: Uint8Array | undefined;
   /** Requests that are being answered. */
@@ -114,6 +119,7 @@ export class DataNode {
       setImmediate(resolve);
     });
     await this.#server?.close();
+    await this.#scrubber?.close();
     this.#pipeline?.close();
     await this.#backups?.close();
     await this.#store?.close();
@@ -151,6 +157,8 @@ export class DataNode {
       drop: async chunks => await store.drop(chunks),
       chunkIds: () => store.chunkIds(),
       has: chunk => store.has(chunk),
+      troubles: store.troubles,
+      quarantine: async chunk => await store.quarantine(chunk),
       // What only the metadata server may ask: it is at the other end of this connection.
       routes: new Routes(backupReading(backups))
         .on(replicate, async ({ grant, to }) => {
@@ -180,6 +188,17 @@ export class DataNode {
     await server.start();
     this.#server = server;
     this.#advertised = this.#options.advertise ?? (WILDCARDS.has(listenHost) ? localHost : listenHost);
+    const scrubber = new Scrubber({
+      disk,
+      clock,
+      log,
+      directory,
+      periodMs: this.#options.scrubPeriodMs ?? DEFAULT_SCRUB_PERIOD_MS,
+      chunkIds: () => store.chunkIds(),
+      verify: async chunk => await store.verify(chunk),
+    });
+    this.#scrubber = scrubber;
+    await scrubber.start();
     await link.start({ host: this.#advertised, port: server.endpoint.port });
     log.info(
       { node: this.nodeNumber, endpoint: server.endpoint, advertised: this.#advertised, directory },

@@ -16,6 +16,7 @@ import { HEARTBEAT_MS, MAX_DROPS } from '../protocol/limits.js';
 import { heartbeat, reg } from '../protocol/metadata-commands.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
 import type { Routes, RpcConnection } from '../rpc/connection.js';
+import type { ReplicaTroubles } from './replica-troubles.js';
 import type { NodeSpace } from './free-space.js';
 import { reportInventory } from './inventory-report.js';
 
@@ -56,6 +57,10 @@ export interface MetadataLinkOptions {
   /** Every chunk on this node, ascending, and whether one is here. */
   readonly chunkIds: () => Float64Array;
   readonly has: (chunk: number) => boolean;
+  /** What is wrong with chunks here. */
+  readonly troubles: ReplicaTroubles;
+  /** Puts a damaged chunk aside. */
+  readonly quarantine: (chunk: number) => Promise<void>;
   /** What the metadata server may order on the node's own connection. */
   readonly routes: Routes;
   /** Drops chunks; resolves when they are gone for good. */
@@ -185,13 +190,13 @@ export class MetadataLink {
   }
 
   async #beat(): Promise<void> {
-    const { id, report } = this.#options;
+    const { id, report, troubles, has } = this.#options;
     const connection = await this.#rpc.connect(0);
     if (connection !== this.#registeredOn) await this.#register(connection);
     const dropped = [...this.#dropped].slice(0, MAX_DROPS);
     const { reply } = await connection.call(
       heartbeat,
-      { node: this.#node, id, ...(await report()), dropped },
+      { node: this.#node, id, ...(await report()), dropped, ...troubles.take(has) },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     if (!reply.known) {
@@ -201,9 +206,21 @@ export class MetadataLink {
     }
     for (const chunk of dropped) this.#dropped.delete(chunk);
     if (this.#options.clock.monotonicMs() - this.#inventoryMs > INVENTORY_MS) this.#takeInventory(connection);
+    for (const chunk of reply.quarantine ?? []) void this.#quarantine(chunk);
     // The order may have been given again before the server knew that it was carried out.
     const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));
     if (drop.length > 0) void this.#drop(drop);
+  }
+
+  /** Never rejects; what could not be put aside is told of again. */
+  async #quarantine(chunk: number): Promise<void> {
+    const { quarantine, log } = this.#options;
+    try {
+      await quarantine(chunk);
+      log.error({ chunk }, 'a damaged chunk was put aside; there are other replicas');
+    } catch (error) {
+      log.warn({ chunk, reason: toDfsError(error).message }, 'a damaged chunk could not be put aside');
+    }
   }
 
   /** Never rejects; what could not be dropped will be ordered again. */

@@ -14,14 +14,14 @@ const SIGNAL_NUMBER = 12;
 
 /**
  * From now on the descriptor reads as an empty file, and so do reads of it that wait: a signal interrupts them, and the
- * kernel begins them again (signal(7), SA_RESTART) by the descriptor's number. Call `end` when they have ended. Linux.
+ * kernel begins them again (signal(7), SA_RESTART) by the descriptor's number. Linux.
  */
-export function emptyDescriptor(descriptor: number): { readonly end: () => void } {
+export function emptyDescriptor(descriptor: number): void {
   const libc = koffi.load(null);
   const dup2 = libc.func('int dup2(int from, int to)') as Dup2;
   const tgkill = libc.func('int tgkill(int process, int thread, int signal)') as Tgkill;
-  const ignore = (): void => undefined;
-  process.on(SIGNAL, ignore);
+  // For good: one that comes late would end the process.
+  process.on(SIGNAL, () => undefined);
   const empty = openSync('/dev/null', 'r+');
   try {
     if (dup2(empty, descriptor) < 0) throw new Error(`descriptor ${descriptor} could not be replaced`);
@@ -32,5 +32,4 @@ export function emptyDescriptor(descriptor: number): { readonly end: () => void 
     // This one does not wait.
     if (Number(thread) !== process.pid) tgkill(process.pid, Number(thread), SIGNAL_NUMBER);
   }
-  return { end: () => void process.off(SIGNAL, ignore) };
 }

@@ -89,6 +89,8 @@ export const HEARTBEAT_MS = 1000;
 export const NODE_SUSPECT_MS = 3000;
 /** The replicas of a data node not heard of for this long are made again elsewhere. */
 export const NODE_LOST_MS = 30_000;
+/** Damaged or missing chunks that one heartbeat tells of. */
+export const MAX_TROUBLES = 256;
 /** Chunk ids in one page of a node's inventory. */
 export const MAX_INVENTORY = 4096;
 /** Bytes of one piece of a backup on the wire. */

@@ -11,6 +11,7 @@ import {
   MAX_OPEN_INODES,
   MAX_PATH_NAMES,
   MAX_REVOKED,
+  MAX_TROUBLES,
   MAX_XATTR_VALUE_BYTES,
 } from './limits.js';
 import {
@@ -93,11 +94,17 @@ export const heartbeat = command('heartbeat', 2, {
     ...NodeSpace,
     /** Chunks named by an earlier reply that are now gone from this node. */
     dropped: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
+    /** Chunks on this node that do not match their checksums. */
+    damaged: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
+    /** Chunks that readers expected on this node, and that are not there. */
+    absent: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
   }),
   reply: Type.Object({
     /** False: the metadata server does not know this node (it restarted, or its database is new); `reg` again. */
     known: Type.Boolean(),
     drop: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
+    /** Damaged chunks of which there are other replicas: the node puts them aside. */
+    quarantine: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
   }),
 });
 

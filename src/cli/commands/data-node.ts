@@ -6,6 +6,7 @@ import { systemRandom } from '../../platform/random.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
 import { defineCommand } from '../command.js';
 import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
+import { parseDays } from '../quantity.js';
 import { runUntilSignal } from '../server-lifetime.js';
 
 export const dataNode = defineCommand({
@@ -55,6 +56,13 @@ export const dataNode = defineCommand({
         describe:
           'what fails together with it, e.g. rack1; replicas are spread over domains [default: its host]',
       })
+      .option('scrub-days', {
+        type: 'string',
+        requiresArg: true,
+        default: '14',
+        coerce: parseDays,
+        describe: 'days in which everything is read once, to find what rots; 0: never',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -63,7 +71,7 @@ export const dataNode = defineCommand({
         [`${call} 10.0.0.1 9000 /srv/dfs --host 0.0.0.0 --advertise node1.example.org`, 'behind a name'],
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it serves.'),
-  async run({ server, port, datapath, metadataPort, host, advertise, domain, keyFile, logLevel }) {
+  async run({ server, port, datapath, metadataPort, host, advertise, domain, scrubDays, keyFile, logLevel }) {
     const log = createLogger('data-node', logLevel);
     const { DataNode } = await import('../../datanode/data-node.js');
     const node = new DataNode({
@@ -73,6 +81,7 @@ export const dataNode = defineCommand({
       port,
       advertise,
       domain,
+      scrubPeriodMs: scrubDays,
       key: keyOf(keyFile),
       network: tcpNetwork,
       clock: systemClock,

@@ -54,8 +54,7 @@ export class FuseDevice {
    */
   stop(): void {
     this.#isStopping = true;
-    const emptied = emptyDescriptor(this.#options.fd);
-    void this.#ended.finally(emptied.end);
+    emptyDescriptor(this.#options.fd);
   }
 
   /** Answers a request. ENOENT from the kernel means that the request was interrupted and nobody waits any more. */

@@ -1,7 +1,9 @@
 /** A data node says that it lives, and learns which chunks it may delete. */
 import { MAX_DROPS } from '../../protocol/limits.js';
 import { heartbeat as command } from '../../protocol/metadata-commands.js';
-import { operation } from '../operation.js';
+import { operation, type OperationContext } from '../operation.js';
+import { removeReplica } from '../repair/replica-changes.js';
+import type { StoreTransaction } from '../store/store.js';
 
 export const heartbeat = operation(command, async (tx, request, context) => {
   const { state, peer, nowMs } = context;
@@ -16,5 +18,43 @@ export const heartbeat = operation(command, async (tx, request, context) => {
     heardMs: state.clock.monotonicMs(),
     peer,
   });
-  return { known: true, drop: await tx.drops.due(node, nowMs, MAX_DROPS) };
+  for (const chunk of request.absent ?? []) await forgetReplica(tx, node, chunk, context);
+  const quarantine: number[] = [];
+  for (const chunk of request.damaged ?? []) {
+    if (await isDispensable(tx, node, chunk, context)) quarantine.push(chunk);
+  }
+  return { known: true, quarantine, drop: await tx.drops.due(node, nowMs, MAX_DROPS) };
 });
+
+/** The node does not have the chunk. */
+export async function forgetReplica(
+  tx: StoreTransaction,
+  node: number,
+  chunk: number,
+  context: OperationContext,
+): Promise<void> {
+  const record = await tx.chunks.get(chunk);
+  if (record?.nodes.includes(node) === true) await removeReplica(tx, record, node, context);
+}
+
+/**
+ * Whether the node may put its damaged replica aside, which then is not counted any more. The last one stays: some of
+ * its bytes may be good, and there is nothing better.
+ */
+async function isDispensable(
+  tx: StoreTransaction,
+  node: number,
+  chunk: number,
+  context: OperationContext,
+): Promise<boolean> {
+  const record = await tx.chunks.get(chunk);
+  if (record?.nodes.includes(node) !== true) return true;
+  const { nodes, clock } = context.state;
+  const monotonicMs = clock.monotonicMs();
+  const hasOther = record.nodes.some(other => {
+    const known = other === node ? undefined : nodes.get(other);
+    return known !== undefined && nodes.isLive(known, monotonicMs);
+  });
+  if (hasOther) await removeReplica(tx, record, node, context);
+  return hasOther;
+}

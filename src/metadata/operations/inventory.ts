@@ -3,8 +3,8 @@ import { MAX_INVENTORY } from '../../protocol/limits.js';
 import { inventory as command } from '../../protocol/metadata-commands.js';
 import { operation, type OperationContext } from '../operation.js';
 import { planReplicas } from '../repair/replica-plan.js';
-import { removeReplica } from '../repair/replica-changes.js';
 import type { ChunkRecord, StoreTransaction } from '../store/store.js';
+import { forgetReplica } from './heartbeat.js';
 
 const ID_BYTES = 8;
 /**
@@ -20,7 +20,8 @@ export const inventory = operation(command, async (tx, request, context) => {
   if (!known || known.record.id !== id || known.heardMs === undefined) {
     return { known: false, through: after, missing: [] };
   }
-  for (const chunk of request.absent) await forget(tx, node, chunk, context);
+  // The node looked twice.
+  for (const chunk of request.absent) await forgetReplica(tx, node, chunk, context);
   const held = idsOf(request.chunks);
   const records = await tx.chunks.after(after, MAX_INVENTORY);
   const isCut = records.length === MAX_INVENTORY;
@@ -43,17 +44,6 @@ export const inventory = operation(command, async (tx, request, context) => {
   if (through === Number.MAX_SAFE_INTEGER) state.repair.look();
   return { known: true, through, missing };
 });
-
-/** The node looked twice, and does not have the chunk. */
-async function forget(
-  tx: StoreTransaction,
-  node: number,
-  chunk: number,
-  context: OperationContext,
-): Promise<void> {
-  const record = await tx.chunks.get(chunk);
-  if (record?.nodes.includes(node) === true) await removeReplica(tx, record, node, context);
-}
 
 /** A replica that is not on record is used if it is needed (its node was away for long), and else dropped. */
 async function welcome(
