@@ -1,7 +1,10 @@
 /** Where every executable in bin/ begins. */
+import { backup } from './commands/backup.js';
 import { copy } from './commands/copy.js';
 import { createdb } from './commands/createdb.js';
 import { dataNode } from './commands/data-node.js';
+import { dump } from './commands/dump.js';
+import { load } from './commands/load.js';
 import { ls } from './commands/ls.js';
 import { metaData } from './commands/meta-data.js';
 import { mount } from './commands/mount.js';
@@ -10,6 +13,7 @@ import { goal } from './commands/goal.js';
 import { node } from './commands/node.js';
 import { nodes } from './commands/nodes.js';
 import { rebalance } from './commands/rebalance.js';
+import { recover } from './commands/recover.js';
 import { status } from './commands/status.js';
 import type { Command } from './command.js';
 import { runProgram } from './program.js';
@@ -27,6 +31,10 @@ const COMMANDS: readonly Command[] = [
   nodes,
   node,
   rebalance,
+  backup,
+  recover,
+  dump,
+  load,
 ];
 
 /** Runs the program `name`, `dfs` or one of its commands, with the process's arguments, and ends the process. */

@@ -1,4 +1,5 @@
 /** What a person asks of the cluster as a whole. Every method rejects as a request does: EIO when the server stays away. */
+import { backupNow, backupStatus, type BackupStatus } from '../protocol/backup-commands.js';
 import {
   drain,
   fsck,
@@ -53,5 +54,15 @@ export class ClusterControl {
   /** Has nodes made equally full, or no more. */
   async rebalance(isWanted: boolean): Promise<void> {
     await this.#session.ask(rebalance, { isWanted });
+  }
+
+  /** How the backups of the metadata are. */
+  async backupStatus(): Promise<BackupStatus> {
+    return await this.#session.ask(backupStatus, {});
+  }
+
+  /** Makes a backup of the metadata now. EINVAL when backups are off. */
+  async backupNow(): Promise<BackupStatus> {
+    return await this.#session.ask(backupNow, {});
   }
 }

@@ -223,6 +223,19 @@ export class ChunkStore {
     return this.#index.chunkIds();
   }
 
+  /** Bytes of a chunk's payload; undefined when it is not here. */
+  lengthOf(chunk: number): number | undefined {
+    return this.#index.find(chunk)?.length;
+  }
+
+  /** What the record of a chunk says besides its payload. ENOENT when it is not here, EIO when it is damaged. */
+  async head(chunk: number): Promise<Pick<NewChunk, 'inode' | 'fileOffset' | 'length' | 'table'>> {
+    const at = this.#index.find(chunk);
+    if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
+    const table = await this.#reader.table(chunk, at);
+    return { ...(await this.#reader.hints(chunk, at)), length: at.length, table };
+  }
+
   /** A chunk with what belongs to it, as it was stored. ENOENT, EIO as for `read`. */
   async readWhole(chunk: number): Promise<Omit<NewChunk, 'chunk'>> {
     const at = this.#index.find(chunk);

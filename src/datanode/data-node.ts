@@ -6,6 +6,7 @@ import { LockHeldError, type ExclusiveLock } from '../platform/exclusive-lock.js
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
+import { backupList, backupRead, backupWrite, chunksAfter } from '../protocol/backup-commands.js';
 import { matchesChecksums } from '../protocol/checksum.js';
 import {
   assemble,
@@ -24,7 +25,9 @@ import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/connection.js';
 import { RpcServer } from '../rpc/server.js';
 import { assembleChunk } from './assembly.js';
+import { BackupStore } from './backup-store.js';
 import { ChunkStore } from './chunk-store.js';
+import { listChunks } from './chunk-list.js';
 import { checkGrant } from './grant-check.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
@@ -65,6 +68,7 @@ export class DataNode {
   #lock: ExclusiveLock | undefined;
   #identity: NodeIdentity | undefined;
   #store: ChunkStore | undefined;
+  #backups: BackupStore | undefined;
   #pipeline: Pipeline | undefined;
   #server: RpcServer | undefined;
   #link: MetadataLink | undefined;
@@ -131,6 +135,7 @@ export class DataNode {
     await this.#scrubber?.close();
     await this.#verification?.close();
     this.#pipeline?.close();
+    await this.#backups?.close();
     await this.#store?.close();
     this.#lock?.release();
     this.#lock = undefined;
@@ -146,6 +151,9 @@ export class DataNode {
     const store = new ChunkStore({ disk, clock, log, directory, node: identity.id });
     this.#store = store;
     await store.open();
+    const backups = new BackupStore(disk, join(directory, 'backup'));
+    this.#backups = backups;
+    await backups.open();
     this.#refuseIfClosing();
     this.#pipeline = new Pipeline({ network, clock, random, log, key });
     const link = new MetadataLink({
@@ -165,7 +173,8 @@ export class DataNode {
       has: chunk => store.has(chunk),
       troubles: store.troubles,
       quarantine: async chunk => await store.quarantine(chunk),
-      routes: new Routes()
+      // What only the metadata server may ask: it is at the other end of this connection.
+      routes: new Routes(backupReading(backups))
         .on(replicate, async ({ grant, to }) => {
           await this.#answer(this.#replicate(grant, to));
           return {};
@@ -175,7 +184,12 @@ export class DataNode {
           verify,
           async order =>
             this.#verification?.order(order) ?? { isRunning: false, doneBytes: 0, totalBytes: 0 },
-        ),
+        )
+        .on(backupWrite, async ({ file, offset, crc }, { payload }) => {
+          this.#openStore();
+          await this.#answer(backups.write(file, offset, crc, payload));
+          return {};
+        }),
     });
     this.#link = link;
     this.#verification = new Verification({
@@ -247,7 +261,8 @@ export class DataNode {
   }
 
   #routes(): Routes {
-    return new Routes()
+    const backups = this.#backups;
+    return new Routes(backups && backupReading(backups))
       .on(write, async (request, { payload }) => await this.#answer(this.#write(request, payload)))
       .on(read, async ({ chunk, offset, length }, { reserve }) => {
         await reserve(length);
@@ -258,6 +273,7 @@ export class DataNode {
         await this.#answer(this.#openStore().sync());
         return {};
       })
+      .on(chunksAfter, async request => await this.#answer(listChunks(this.#openStore(), request)))
       .on(info, async () => await this.#answer(this.#info()));
   }
 
@@ -334,4 +350,15 @@ export class DataNode {
       segments: store.segmentCount,
     };
   }
+}
+
+/** How backups are read: by the metadata server, and when that is gone by whoever rebuilds it. */
+function backupReading(backups: BackupStore): Routes {
+  return new Routes()
+    .on(backupList, async () => ({ files: backups.list() }))
+    .on(backupRead, async ({ file, offset, length }, { reserve }) => {
+      await reserve(length);
+      const { bytes, crc } = await backups.read(file, offset, length);
+      return withPayload({ crc }, [bytes]);
+    });
 }

@@ -58,7 +58,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
 }
 
 function openIndex({ disk, directory, node }: RecoveryOptions): IndexDatabase {
-  const database = disk.openDatabase(join(directory, INDEX_NAME));
+  const database = disk.openDatabase(join(directory, INDEX_NAME), 'create');
   try {
     return new IndexDatabase(database, node);
   } catch (error) {

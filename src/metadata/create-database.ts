@@ -24,19 +24,28 @@ export interface CreateDatabaseOptions {
   readonly random: Random;
 }
 
-/**
- * Makes an empty file system at `path`, its directory too if need be. The database is complete or not there: it is
- * written under another name, fsynced, and then linked to its own, which fails when somebody has that name. EEXIST
- * when there is a database already, or the log of one that was deleted.
- */
+/** Makes an empty file system at `path`. Errors as publishDatabase(). */
 export async function createDatabase(path: string, options: CreateDatabaseOptions): Promise<void> {
-  const temporary = `${path}.new-${options.random.bytes(8).toString('hex')}`;
+  await publishDatabase(path, options.random, async temporary => writeDatabase(temporary, options));
+}
+
+/**
+ * Makes a database at `path`, and its directory too if need be. The database is complete or not there: `write` makes it
+ * under another name, where an empty file is, and leaves it on stable storage; then it is linked to its own name, which
+ * fails when somebody has that name. EEXIST when there is a database already, or the log of one that was deleted.
+ */
+export async function publishDatabase(
+  path: string,
+  random: Random,
+  write: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const temporary = `${path}.new-${random.bytes(8).toString('hex')}`;
   makeDirectory(dirname(path));
   try {
     refuseExisting(path);
     // Made by us first, for SQLite has no say in the file's mode.
     closeSync(openSync(temporary, 'wx', FILE_MODE));
-    writeDatabase(temporary, options);
+    await write(temporary);
     linkSync(temporary, path);
     syncDirectory(dirname(path));
   } catch (error) {
@@ -46,8 +55,7 @@ export async function createDatabase(path: string, options: CreateDatabaseOption
       ? reason
       : toDfsError(reason).within(`cannot create ${path}`);
   } finally {
-    rmSync(temporary, { force: true });
-    rmSync(`${temporary}-journal`, { force: true });
+    for (const rest of ['', '-journal', '-wal', '-shm']) rmSync(`${temporary}${rest}`, { force: true });
   }
 }
 

@@ -1,12 +1,12 @@
 /** The metadata server: its lock, its database, its port. */
 import type { Clock } from '../platform/clock.js';
-import { nodeDisk } from '../platform/disk.js';
-import { LockHeldError, takeExclusiveLock, type ExclusiveLock } from '../platform/exclusive-lock.js';
+import type { ExclusiveLock } from '../platform/exclusive-lock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { RpcServer } from '../rpc/server.js';
+import { takeDatabaseLock } from './database-lock.js';
 import type { Durability } from './group-commit.js';
 import type { NodePatience } from './node-table.js';
 import { MetadataService } from './metadata-service.js';
@@ -29,6 +29,8 @@ export interface MetadataServerOptions {
   readonly nodePatience?: NodePatience | undefined;
   /** The most that is copied between data nodes in a second to make lost replicas again. */
   readonly repairBytesPerSecond?: number | undefined;
+  /** How often the metadata is backed up to the data nodes while it changes; default: never. */
+  readonly backupIntervalMs?: number | undefined;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -53,10 +55,13 @@ export class MetadataServer {
     const { databasePath, log, endpoint, key, network, clock, random } = this.#options;
     try {
       // Before its lock, which would be made beside it.
-      await requireDatabaseFile(databasePath, nodeDisk);
-      this.#lock = takeLock(databasePath);
+      await requireDatabaseFile(databasePath);
+      this.#lock = takeDatabaseLock(databasePath, 'meta-data');
       const store = await SqliteStore.open(databasePath, log);
-      const service = new MetadataService(store, this.#options);
+      const service = new MetadataService(store, {
+        ...this.#options,
+        backupSpoolPath: `${databasePath}.backup-part`,
+      });
       this.#service = service;
       await service.start();
       const routes = metadataRoutes(service);
@@ -89,17 +94,5 @@ export class MetadataServer {
     } finally {
       lock?.release();
     }
-  }
-}
-
-function takeLock(databasePath: string): ExclusiveLock {
-  try {
-    return takeExclusiveLock(`${databasePath}.lock`, `meta-data, process ${process.pid}`);
-  } catch (error) {
-    if (!(error instanceof LockHeldError)) throw toDfsError(error).within(`cannot lock ${databasePath}`);
-    throw new DfsError(
-      'EBUSY',
-      `${databasePath} is in use by ${error.holder}; stop that one first, or give another database`,
-    );
   }
 }

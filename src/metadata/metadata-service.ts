@@ -3,11 +3,10 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
-import type { ReplyOf, RequestOf } from '../protocol/command.js';
-import type { assemble, replicate, verify } from '../protocol/datanode-commands.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Changed, FsckStatus, RepairStatus } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
+import { BackupWork } from './backup/backup-work.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { Defragmenter } from './background/defragmenter.js';
 import { ExactlyOnce, onceOf } from './exactly-once.js';
@@ -20,6 +19,7 @@ import { ChangeTrace } from './leases/change-trace.js';
 import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
 import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
 import { attributesOf } from './namespace/inodes.js';
+import { NodeOrders, type NodeConnection } from './node-orders.js';
 import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
@@ -34,16 +34,6 @@ import { UnlinkedInodes } from './unlinked-inodes.js';
 
 const RUN_BYTES = 8;
 
-/** How a data node is told what to do. */
-export interface NodeOrders {
-  /** Resolves when the chunk is copied. */
-  readonly copy: (order: CopyOrder) => Promise<void>;
-  readonly verify: (order: RequestOf<typeof verify>) => Promise<ReplyOf<typeof verify>>;
-  /** Resolves when the new chunk is stored. */
-  readonly assemble: (order: RequestOf<typeof assemble>) => Promise<ReplyOf<typeof assemble>>;
-}
-type CopyOrder = RequestOf<typeof replicate>;
-
 export interface MetadataServiceOptions {
   readonly durability: Durability;
   readonly clock: Clock;
@@ -55,6 +45,10 @@ export interface MetadataServiceOptions {
   readonly nodePatience?: NodePatience | undefined;
   /** The most that is copied between data nodes in a second to make lost replicas again; default: 100 MB. */
   readonly repairBytesPerSecond?: number | undefined;
+  /** How often the metadata is backed up to the data nodes while it changes; default: never. */
+  readonly backupIntervalMs?: number | undefined;
+  /** Where a file of a backup is kept until the data nodes have it. */
+  readonly backupSpoolPath?: string | undefined;
 }
 
 const DEFAULT_DEFRAGMENT_AFTER_MS = 60_000;
@@ -71,8 +65,9 @@ export class MetadataService {
   readonly #background: BackgroundWork;
   readonly #repair: RepairWork;
   readonly #defragmenter: Defragmenter;
-  /** node → how it is told what to do */
-  readonly #nodeOrders = new Map<number, NodeOrders>();
+  readonly #backup: BackupWork;
+  /** How data nodes are told what to do. */
+  readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
   #fsckRunning: Promise<void> | undefined;
   /** connection → the session that was begun or resumed on it */
@@ -89,6 +84,17 @@ export class MetadataService {
     this.#inodeNumbers = new IdAllocator('inode', this.#commits, onFailure);
     this.#chunkIds = new IdAllocator('chunk', this.#commits, onFailure);
     const sessions = new SessionTable();
+    const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
+    this.#backup = new BackupWork({
+      clock,
+      log,
+      cluster: store.cluster.cluster,
+      nodes,
+      source: store.backup,
+      connectionOf: node => this.#orders.connectionOf(node),
+      intervalMs: options.backupSpoolPath === undefined ? 0 : (options.backupIntervalMs ?? 0),
+      spoolPath: options.backupSpoolPath ?? '',
+    });
     this.#state = {
       cluster: store.cluster,
       run: random.bytes(RUN_BYTES).toString('hex'),
@@ -97,7 +103,8 @@ export class MetadataService {
       unlinked: new UnlinkedInodes(),
       locks: new LockService(clock, sessions),
       leases: new LeaseTable(clock, log, async session => await this.#fence(session)),
-      nodes: new NodeTable(clock.monotonicMs(), options.nodePatience),
+      nodes,
+      backup: this.#backup,
       repair: new RepairNotes(),
       damage: new DamageLog(),
       inodeNumbers: this.#inodeNumbers,
@@ -110,7 +117,7 @@ export class MetadataService {
       log,
       state: this.#state,
       run: async piece => await this.#run(piece),
-      orderCopy: async (node, order) => await this.#ordersOf(node).copy(order),
+      orderCopy: async (node, order) => await this.#orders.copy(node, order),
       bytesPerSecond: options.repairBytesPerSecond ?? DEFAULT_REPAIR_BYTES_PER_SECOND,
     });
     this.#defragmenter = new Defragmenter({
@@ -118,7 +125,7 @@ export class MetadataService {
       log,
       state: this.#state,
       run: async piece => await this.#run(piece),
-      orderAssembly: async (node, order) => await this.#ordersOf(node).assemble(order),
+      orderAssembly: async (node, order) => await this.#orders.assemble(node, order),
       quietMs: options.defragmentAfterMs ?? DEFAULT_DEFRAGMENT_AFTER_MS,
     });
     this.#background = new BackgroundWork({
@@ -145,6 +152,7 @@ export class MetadataService {
     this.#background.start();
     this.#repair.start();
     this.#defragmenter.start();
+    this.#backup.start();
   }
 
   /**
@@ -196,9 +204,13 @@ export class MetadataService {
     this.#state.leases.connect(session, send, isResumed);
   }
 
-  /** The data node takes these orders from now on. */
-  bindNode(node: number, orders: NodeOrders): void {
-    this.#nodeOrders.set(node, orders);
+  /** The data node takes orders by this connection from now on. */
+  bindNode(node: number, connection: NodeConnection): void {
+    this.#orders.bind(node, connection);
+  }
+
+  get backup(): BackupWork {
+    return this.#backup;
   }
 
   /** Begins a check of everything. EBUSY while one is under way. */
@@ -211,7 +223,7 @@ export class MetadataService {
       state: this.#state,
       run: async piece => await this.#run(piece),
       check: this.#store.check(),
-      orderVerify: async (node, order) => await this.#ordersOf(node).verify(order),
+      orderVerify: async (node, order) => await this.#orders.verify(node, order),
       isDeep,
       isRepairing,
     });
@@ -239,6 +251,7 @@ export class MetadataService {
     this.#state.locks.close();
     this.#fsck?.stop();
     await this.#background.close();
+    await this.#backup.close();
     await this.#repair.close();
     await this.#defragmenter.close();
     await this.#fsckRunning;
@@ -309,12 +322,6 @@ export class MetadataService {
         trace,
       });
     });
-  }
-
-  #ordersOf(node: number): NodeOrders {
-    const orders = this.#nodeOrders.get(node);
-    if (!orders) throw new DfsError('EHOSTUNREACH', `data node ${node} has not registered`);
-    return orders;
   }
 
   #noteHeard(peer: Peer): void {

@@ -2,7 +2,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
-import { assemble, replicate, verify } from '../protocol/datanode-commands.js';
+import { backupNow, backupStatus } from '../protocol/backup-commands.js';
 import {
   cancellock,
   fsck,
@@ -50,10 +50,6 @@ import { tmpfile } from './operations/tmpfile.js';
 import { unlink } from './operations/unlink.js';
 import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.js';
 
-/** A node that has not copied a chunk in this time is not about to. */
-const COPY_TIMEOUT_MS = 60_000;
-const ORDER_TIMEOUT_MS = 10_000;
-
 /** Every command of src/protocol/metadata-commands.ts, answered by `service`. */
 export function metadataRoutes(service: MetadataService): Routes {
   const routes = new Routes();
@@ -69,16 +65,7 @@ export function metadataRoutes(service: MetadataService): Routes {
 
   routes.on(reg.command, async (request, { connection }) => {
     const reply = await service.execute(reg, request, connection);
-    if (reply.result !== 'NAK') {
-      service.bindNode(reply.node, {
-        copy: async order => {
-          await connection.call(replicate, order, { timeoutMs: COPY_TIMEOUT_MS });
-        },
-        assemble: async order =>
-          (await connection.call(assemble, order, { timeoutMs: COPY_TIMEOUT_MS })).reply,
-        verify: async order => (await connection.call(verify, order, { timeoutMs: ORDER_TIMEOUT_MS })).reply,
-      });
-    }
+    if (reply.result !== 'NAK') service.bindNode(reply.node, connection);
     return reply;
   });
   answer(inventory);
@@ -91,6 +78,8 @@ export function metadataRoutes(service: MetadataService): Routes {
   });
   routes.on(fsckStatus, async ({ from }) => service.fsckStatus(from));
   routes.on(repairStatus, async () => service.repairStatus());
+  routes.on(backupStatus, async () => service.backup.status());
+  routes.on(backupNow, async () => await service.backup.runNow());
   answer(heartbeat);
   answer(nodes);
 

@@ -2,6 +2,7 @@
 import type { Clock } from '../platform/clock.js';
 import type { Random } from '../platform/random.js';
 import type { DamageLog } from './fsck/damage-log.js';
+import type { BackupWork } from './backup/backup-work.js';
 import type { IdAllocator } from './id-allocator.js';
 import type { LockService } from './locks/lock-service.js';
 import type { LeaseTable } from './leases/lease-table.js';
@@ -24,6 +25,7 @@ export interface ServerState {
   readonly nodes: NodeTable;
   readonly repair: RepairNotes;
   readonly damage: DamageLog;
+  readonly backup: BackupWork;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;
   readonly clock: Clock;

@@ -13,6 +13,7 @@ import {
   read,
   readdir,
   rename,
+  rmdir,
   statfs,
   unlink,
   writev,
@@ -52,6 +53,8 @@ export interface Disk {
   /** The names in a directory, in no order. */
   list(path: string): Promise<string[]>;
   unlink(path: string): Promise<void>;
+  /** Removes an empty directory. */
+  removeDirectory(path: string): Promise<void>;
   /** Replaces what is at `to`. */
   rename(from: string, to: string): Promise<void>;
   /** Names created, removed or renamed in this directory are on stable storage. */
@@ -59,8 +62,8 @@ export interface Disk {
   space(path: string): Promise<DiskSpace>;
   /** As `takeExclusiveLock`; throws LockHeldError. */
   lock(path: string, holder: string): ExclusiveLock;
-  /** Opens or creates an SQLite database. */
-  openDatabase(path: string): Database.Database;
+  /** Opens an SQLite database; `create` makes an empty one if there is none. */
+  openDatabase(path: string, how: 'existing' | 'create'): Database.Database;
 }
 
 // Callbacks and plain descriptors: FileHandle of node:fs/promises costs about twice as much for a small read or write.
@@ -70,6 +73,7 @@ const fdatasyncAsync = promisify(fdatasync);
 const ftruncateAsync = promisify(ftruncate);
 const fstatAsync = promisify(fstat);
 const unlinkAsync = promisify(unlink);
+const rmdirAsync = promisify(rmdir);
 const renameAsync = promisify(rename);
 const statfsAsync = promisify(statfs);
 const mkdirAsync = promisify(mkdir);
@@ -167,6 +171,7 @@ export const nodeDisk: Disk = {
   },
   list: async path => await readdirAsync(path),
   unlink: async path => await unlinkAsync(path),
+  removeDirectory: async path => await rmdirAsync(path),
   rename: async (from, to) => await renameAsync(from, to),
   async syncDirectory(path) {
     const descriptor = await openAsync(path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -181,5 +186,5 @@ export const nodeDisk: Disk = {
     return { totalBytes: blocks * bsize, availableBytes: bavail * bsize };
   },
   lock: takeExclusiveLock,
-  openDatabase: path => new Database(path),
+  openDatabase: (path, how) => new Database(path, { fileMustExist: how === 'existing' }),
 };

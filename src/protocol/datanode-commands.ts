@@ -16,7 +16,7 @@ export const write = command('write', 1001, {
     grant: Grant,
     /** One little-endian CRC-32 for each block of CHECKSUM_BLOCK_BYTES. */
     checksums: ChecksumTable,
-    /** For salvage: the inode, and the file offset of the chunk's first byte. */
+    /** For salvage: the inode, and the file offset of the chunk's first byte, or SCATTERED_OFFSET. */
     inode: SafeInteger,
     fileOffset: FileOffset,
     forward: Type.Array(NodeAddress, { maxItems: 64 }),

@@ -99,3 +99,12 @@ export const MAX_TROUBLES = 256;
 export const MAX_FINDINGS_PAGE = 512;
 /** Chunk ids in one page of a node's inventory. */
 export const MAX_INVENTORY = 4096;
+/** Bytes of one piece of a backup on the wire. */
+export const MAX_BACKUP_PIECE_BYTES = 1 << 20;
+/** Chunks in one page of what a node tells for recovery. */
+export const MAX_CHUNK_PAGE = 4096;
+/**
+ * The file offset that is the salvage hint of a chunk whose bytes stand at several places of their file; no chunk can
+ * begin there.
+ */
+export const SCATTERED_OFFSET = MAX_FILE_BYTES;

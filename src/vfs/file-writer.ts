@@ -11,7 +11,7 @@ import type { LimitFunction } from 'p-limit';
 import type { Client } from '../client/client.js';
 import type { Clock, Timespec } from '../platform/clock.js';
 import { assert, DfsError, toDfsError } from '../protocol/errors.js';
-import { MAX_EXTENTS, MAX_FILE_BYTES } from '../protocol/limits.js';
+import { MAX_EXTENTS, MAX_FILE_BYTES, SCATTERED_OFFSET } from '../protocol/limits.js';
 import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import type { BlockPool } from './block-pool.js';
@@ -308,7 +308,7 @@ export class FileWriter {
         payload: flight.slices.flatMap(slice => slice.payload()),
         goal: this.#owner.goal(),
         inode: this.#inode,
-        fileOffset: flight.first.offset,
+        fileOffset: hintOf(flight.slices),
         durable: flight.isDurable,
       });
     } catch (error) {
@@ -422,4 +422,15 @@ function extentsOf(slices: readonly Slice[], chunk: number): Extent[] {
     chunkOffset += slice.length;
   }
   return extents;
+}
+
+/** Where the bytes of a chunk stand in their file, should they have to be put together again without the metadata. */
+function hintOf(slices: readonly Slice[]): number {
+  let end = slices[0]?.offset;
+  const first = end ?? 0;
+  for (const slice of slices) {
+    if (slice.offset !== end) return SCATTERED_OFFSET;
+    end = slice.end;
+  }
+  return first;
 }

@@ -39,6 +39,10 @@ class PassingStore implements Store {
     return this.inner.cluster;
   }
 
+  get backup(): Store['backup'] {
+    return this.inner.backup;
+  }
+
   get isFlushNeeded(): boolean {
     return this.inner.isFlushNeeded;
   }

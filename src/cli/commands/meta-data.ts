@@ -63,6 +63,13 @@ export const metaData = defineCommand({
         coerce: parseBytes,
         describe: 'the most that is copied between data nodes in a second, so that users keep their speed',
       })
+      .option('backup-interval', {
+        type: 'string',
+        requiresArg: true,
+        default: '60',
+        coerce: parseSeconds,
+        describe: 'seconds between backups of the metadata to the data nodes while it changes; 0 for none',
+      })
       .option('defragment-after', {
         type: 'string',
         requiresArg: true,
@@ -79,23 +86,15 @@ export const metaData = defineCommand({
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
   async run(parameters) {
-    const {
-      port,
-      db,
-      host,
-      durability,
-      keyFile,
-      logLevel,
-      suspectAfter,
-      lostAfter,
-      repairRate,
-      defragmentAfter,
-    } = parameters;
+    const { port, db, host, durability, keyFile, logLevel, suspectAfter, lostAfter } = parameters;
+    const { repairRate, defragmentAfter, backupInterval } = parameters;
     if (lostAfter < suspectAfter) throw new UsageError('--lost-after must not be less than --suspect-after');
     if (suspectAfter < HEARTBEAT_MS) {
       throw new UsageError('--suspect-after must be at least a second, which is how often data nodes beat');
     }
     if (repairRate < 1) throw new UsageError('--repair-rate must be more than nothing');
+    if (backupInterval > 0 && backupInterval < 1000)
+      throw new UsageError('--backup-interval must be at least a second, or 0 for no backups');
     const log = createLogger('meta-data', logLevel);
     const { MetadataServer } = await import('../../metadata/metadata-server.js');
     const server = new MetadataServer({
@@ -106,6 +105,7 @@ export const metaData = defineCommand({
       nodePatience: { suspectAfterMs: suspectAfter, lostAfterMs: lostAfter },
       repairBytesPerSecond: repairRate,
       defragmentAfterMs: defragmentAfter,
+      backupIntervalMs: backupInterval,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

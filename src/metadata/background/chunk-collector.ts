@@ -1,12 +1,13 @@
 /**
  * Collects chunks.
  *
- *     granted ──blocks──► committed ──last reference──► doomed ──grace──► retired, nodes told to drop it ──► forgotten
+ *     granted ──blocks──► committed ──last reference──► doomed ──grace, backup──► retired, nodes told to drop it ──► forgotten
  *        └──grant expired, and a margin──► nodes told to drop it
  *
  * A retired chunk's id is kept until no grant for it can be valid, so that a late commit cannot bring it back.
  */
 import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
+import { DOOMED_GRACE_MS } from '../content/chunk-references.js';
 import type { OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 
@@ -14,12 +15,13 @@ const CHUNKS_AT_ONCE = 256;
 /** Clocks of data nodes may be a little behind ours: until then they would still take the chunk. */
 const EXPIRY_MARGIN_MS = 600_000;
 
-/** Chunks whose grace is over. Returns whether there may be more. */
+/** Chunks whose grace is over, and to which the newest backup of the metadata does not refer. Returns whether there may be more. */
 export async function collectDoomedChunks(
   tx: StoreTransaction,
-  { nowMs }: OperationContext,
+  { nowMs, state }: OperationContext,
 ): Promise<boolean> {
-  const due = await tx.doomed.due(nowMs, CHUNKS_AT_ONCE);
+  const untilMs = Math.min(nowMs, state.backup.collectableBeforeMs(nowMs) + DOOMED_GRACE_MS);
+  const due = await tx.doomed.due(untilMs, CHUNKS_AT_ONCE);
   for (const chunk of due) {
     const record = await tx.chunks.get(chunk);
     await tx.doomed.delete(chunk);

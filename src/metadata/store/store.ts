@@ -266,9 +266,44 @@ export interface StoreCheck {
   close(): Promise<void>;
 }
 
+/** Where a file of a backup goes, and what its head says besides what is in it. */
+export interface BackupPlan {
+  readonly path: string;
+  readonly cluster: string;
+  readonly generation: number;
+  readonly file: number;
+  /** The SHA-256 of the file before, empty for the first. */
+  readonly previous: string;
+  /** Wall-clock milliseconds. */
+  readonly madeMs: number;
+}
+
+export interface WrittenBackup {
+  readonly isComplete: boolean;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/**
+ * Copies the database while it is used. First all pages in pieces, which may be of different moments; then, as often as
+ * one likes, what has changed since: with each of those the copy is complete and of one moment. Every method
+ * rejects when the copy cannot be continued, and a new one has to begin.
+ */
+export interface BackupSource {
+  /** Commits so far, which tells whether there is anything new. */
+  readonly commits: number;
+  /** Begins a copy; resolves with the number of its pages. */
+  beginCopy(): Promise<number>;
+  /** Writes pages [from, from + count), counted from 1. */
+  copyPages(plan: BackupPlan, from: number, count: number): Promise<WrittenBackup>;
+  /** Writes what changed since beginCopy(), or since the last call. */
+  copyChanges(plan: BackupPlan): Promise<WrittenBackup>;
+}
+
 /** A database that is open. One transaction at a time. */
 export interface Store {
   readonly cluster: ClusterRecord;
+  readonly backup: BackupSource;
   /** Resolves when a transaction may begin; undefined when one may begin at once. */
   ready(): Promise<void> | undefined;
   begin(): Awaitable<OwnedTransaction>;

@@ -163,6 +163,11 @@ export class SimulatedDisk {
         await this.#wait(life, 0);
         this.#unlink(path);
       },
+      removeDirectory: async path => {
+        await this.#wait(life, 0);
+        if (this.#list(path).length > 0) throw systemError('ENOTEMPTY', 'rmdir');
+        this.#directories.delete(path);
+      },
       rename: async (from, to) => {
         await this.#wait(life, 0);
         const file = this.#names.get(from);

@@ -78,6 +78,7 @@ export class FailingDisk implements Disk {
   datasyncs = 0;
   writes = 0;
   readonly unlink = nodeDisk.unlink;
+  readonly removeDirectory = nodeDisk.removeDirectory;
   readonly rename = nodeDisk.rename;
   readonly makeDirectory = nodeDisk.makeDirectory;
   readonly list = nodeDisk.list;

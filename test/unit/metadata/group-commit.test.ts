@@ -33,6 +33,10 @@ class WatchedStore implements Store {
     return this.inner.check();
   }
 
+  get backup() {
+    return this.inner.backup;
+  }
+
   get isFlushNeeded(): boolean {
     return this.inner.isFlushNeeded;
   }
@@ -175,6 +179,12 @@ t.test('a full disk of the real database is ENOSPC, and space makes it work agai
   const transaction = new SqliteTransaction(new SqliteConnection(database), () => undefined);
   const store: Store = {
     cluster: { cluster: '', grantKey: Buffer.alloc(0) },
+    backup: {
+      commits: 0,
+      beginCopy: () => Promise.reject(new Error('not here')),
+      copyPages: () => Promise.reject(new Error('not here')),
+      copyChanges: () => Promise.reject(new Error('not here')),
+    },
     isFlushNeeded: false,
     ready: () => undefined,
     begin: () => {

@@ -1,11 +1,17 @@
 /**
  * The thread that copies the write-ahead log into the database file. A passive checkpoint on a connection of its own
- * stops nobody: transactions go on committing into the log, and the fsyncs block this thread alone.
+ * stops nobody: transactions go on committing into the log, and the fsyncs block this thread alone. It also copies
+ * pages of the file for backups, since it alone knows when the file is as it should be.
  */
+import { fstatSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
+import type { BackupPlan, WrittenBackup } from '../store.js';
+import { writeBackupFile } from './backup-writer.js';
+import { ChangedPages } from './changed-pages.js';
 import type {
   CheckpointAnswer,
+  CheckpointProgress,
   CheckpointRequest,
   CheckpointRow,
   CheckpointWorkerData,
@@ -14,26 +20,71 @@ import type {
 const port = parentPort;
 if (!port) throw new Error('checkpoint-thread.js runs as a worker thread only');
 
-const { path } = workerData as CheckpointWorkerData;
-const database = new Database(path, { fileMustExist: true });
-// NORMAL: the log is fsynced before the database file is changed, and that file before the log is used anew.
-database.pragma('synchronous = NORMAL');
-database.pragma('wal_autocheckpoint = 0');
+const { path, file } = workerData as CheckpointWorkerData;
+const database = open();
+const pageBytes = Number(database.pragma('page_size', { simple: true }));
+let changed: ChangedPages | undefined;
 
-function checkpoint(): CheckpointAnswer {
+function open(): Database.Database {
+  const opened = new Database(path, { fileMustExist: true });
+  // NORMAL: the log is fsynced before the database file is changed, and that file before the log is used anew.
+  opened.pragma('synchronous = NORMAL');
+  opened.pragma('wal_autocheckpoint = 0');
+  return opened;
+}
+
+function checkpoint(): CheckpointProgress {
+  const row = changed
+    ? changed.checkpoint()
+    : (database.pragma('wal_checkpoint(PASSIVE)') as CheckpointRow[])[0];
+  return { logFrames: row?.log ?? 0, copiedFrames: row?.checkpointed ?? 0 };
+}
+
+function pageCount(): number {
+  return Math.floor(fstatSync(file).size / pageBytes);
+}
+
+function copyPages(plan: BackupPlan, from: number, count: number): WrittenBackup {
+  const last = Math.min(pageCount(), from + count - 1);
+  const pages = Array.from({ length: Math.max(0, last - from + 1) }, (_, index) => from + index);
+  return writeBackupFile(file, { ...plan, isComplete: false, pageBytes, pageCount: pageCount() }, pages);
+}
+
+function copyChanges(plan: BackupPlan): WrittenBackup | undefined {
+  if (changed?.isFileComplete !== true) return undefined;
+  const count = pageCount();
+  const pages = changed.take(count);
+  return writeBackupFile(file, { ...plan, isComplete: true, pageBytes, pageCount: count }, pages);
+}
+
+function answer(request: Exclude<CheckpointRequest, { is: 'close' }>): CheckpointAnswer {
   try {
-    const [row] = database.pragma('wal_checkpoint(PASSIVE)') as CheckpointRow[];
-    return { logFrames: row?.log ?? 0, copiedFrames: row?.checkpointed ?? 0 };
+    switch (request.is) {
+      case 'checkpoint':
+        return { progress: checkpoint() };
+      case 'note-changes':
+        changed ??= new ChangedPages(database, open(), `${path}-wal`);
+        return { pageCount: pageCount() };
+      case 'begin-copy':
+        if (changed?.isFileComplete !== true) return { pageCount: undefined };
+        changed.take(0);
+        return { pageCount: pageCount() };
+      case 'copy-pages':
+        return { written: copyPages(request.plan, request.from, request.count) };
+      case 'copy-changes':
+        return { written: copyChanges(request.plan) };
+    }
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) };
   }
 }
 
 port.on('message', (request: CheckpointRequest) => {
-  if (request === 'checkpoint') {
-    port.postMessage(checkpoint());
+  if (request.is !== 'close') {
+    port.postMessage(answer(request));
     return;
   }
+  changed?.close();
   database.close();
   port.close();
 });

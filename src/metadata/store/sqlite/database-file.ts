@@ -1,7 +1,7 @@
 /** The database file: opened only when it is ours, and set up the same way by everyone who opens it. */
 import { basename, dirname } from 'node:path';
-import type Database from 'better-sqlite3';
-import type { Disk } from '../../../platform/disk.js';
+import Database from 'better-sqlite3';
+import { nodeDisk, type Disk } from '../../../platform/disk.js';
 import { DfsError, hasCode, toDfsError } from '../../../protocol/errors.js';
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js';
 import { fromSqliteError, isSqliteError } from './sqlite-errors.js';
@@ -12,7 +12,7 @@ const PAGE_CACHE_KIB = 64 << 10;
 const WAL_KEPT_BYTES = 64 << 20;
 
 /** ENOENT, with the way out, unless there is a file. */
-export async function requireDatabaseFile(path: string, disk: Disk): Promise<void> {
+export async function requireDatabaseFile(path: string, disk: Disk = nodeDisk): Promise<void> {
   if (await isFile(path, disk)) return;
   throw new DfsError(
     'ENOENT',
@@ -33,10 +33,10 @@ async function isFile(path: string, disk: Disk): Promise<boolean> {
  * Opens the database, which is there, for the server, and brings its schema up to date. EINVAL when the file is no
  * metadata database, or one of a newer DFS.
  */
-export function openDatabaseFile(path: string, disk: Disk): Database.Database {
+export function openDatabaseFile(path: string, disk: Disk = nodeDisk): Database.Database {
   let database: Database.Database | undefined;
   try {
-    database = disk.openDatabase(path);
+    database = disk.openDatabase(path, 'existing');
     checkIdentity(database, path);
     const version = Number(database.pragma('user_version', { simple: true }));
     if (version > SCHEMA_VERSION) {
@@ -66,6 +66,27 @@ export function configure(database: Database.Database): void {
   database.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
   database.pragma('wal_autocheckpoint = 0');
   database.pragma('temp_store = MEMORY');
+}
+
+/**
+ * Opens a database to read all of it, as it is: its schema may be an older one. ENOENT, EINVAL as openDatabaseFile().
+ * @returns the database, and the version of its schema
+ */
+export async function openForReading(path: string): Promise<{
+  readonly database: Database.Database;
+  readonly schema: number;
+}> {
+  await requireDatabaseFile(path);
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(path, { fileMustExist: true });
+    checkIdentity(database, path);
+    return { database, schema: Number(database.pragma('user_version', { simple: true })) };
+  } catch (error) {
+    database?.close();
+    if (isSqliteError(error) && error.code === 'SQLITE_NOTADB') throw notOurs(path);
+    throw fromSqliteError(error, path);
+  }
 }
 
 function checkIdentity(database: Database.Database, path: string): void {

@@ -122,10 +122,10 @@ const MIGRATIONS: readonly string[] = [
 /** The schema that this program knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** Brings a database from the schema it has to the one this program knows, a step a transaction. */
-export function migrate(database: Database.Database, from: number): void {
+/** Brings a database from the schema it has to the one this program knows (or to an older one), a step a transaction. */
+export function migrate(database: Database.Database, from: number, to = SCHEMA_VERSION): void {
   for (const [index, sql] of MIGRATIONS.entries()) {
-    if (index < from) continue;
+    if (index < from || index >= to) continue;
     database.transaction(() => {
       database.exec(sql);
       database.pragma(`user_version = ${index + 1}`);

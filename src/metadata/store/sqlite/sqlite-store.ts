@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { nodeDisk, type Disk } from '../../../platform/disk.js';
 import type { Logger } from '../../../platform/log.js';
 import { DfsError } from '../../../protocol/errors.js';
-import type { ClusterRecord, OwnedTransaction, Store } from '../store.js';
+import type { BackupSource, ClusterRecord, OwnedTransaction, Store } from '../store.js';
 import { Checkpointer } from './checkpointer.js';
 import { SqliteConnection } from './connection.js';
 import {
@@ -141,6 +141,18 @@ export class SqliteStore implements Store {
     }
   }
 
+  get backup(): BackupSource {
+    const [wal, checkpointer] = [this.#wal, this.#checkpointer];
+    return {
+      get commits() {
+        return wal.commits;
+      },
+      beginCopy: async () => await checkpointer.beginCopy(),
+      copyPages: async (plan, from, count) => await checkpointer.copyPages(plan, from, count),
+      copyChanges: async plan => await checkpointer.copyChanges(plan),
+    };
+  }
+
   ready(): Promise<void> | undefined {
     return this.#checkpointer.gate;
   }
@@ -180,6 +192,8 @@ export class SqliteStore implements Store {
       throw fromSqliteError(error, this.#path);
     } finally {
       this.#database.close();
+      // Not before: closing any descriptor of the file lets go SQLite's locks on it (close(2), fcntl(2)).
+      this.#checkpointer.closeFile();
     }
   }
 }

@@ -42,6 +42,11 @@ export class WalFlusher {
     return this.#flushed < this.#committed;
   }
 
+  /** Commits so far. */
+  get commits(): number {
+    return this.#committed;
+  }
+
   /** Something was committed that is only in the page cache. */
   noteCommit(): void {
     this.#committed += 1;

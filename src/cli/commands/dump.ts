@@ -1,0 +1,107 @@
+import { fchmodSync, fstatSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BackupNode as BackupNodeType } from '../../metadata/recovery/backup-node.js';
+import { systemClock } from '../../platform/clock.js';
+import { createLogger } from '../../platform/log.js';
+import { tcpNetwork, type Endpoint } from '../../platform/network.js';
+import { systemRandom } from '../../platform/random.js';
+import { DfsError } from '../../protocol/errors.js';
+import { parseServer } from '../address.js';
+import { clientOptions, withFileSystem, type ClientParameters } from '../client-options.js';
+import { defineCommand } from '../command.js';
+import { keyOf } from '../key-option.js';
+import { writeOut } from '../standard-output.js';
+import { UsageError } from '../usage-error.js';
+
+const STANDARD_OUTPUT = 1;
+
+export const dump = defineCommand({
+  name: 'dump',
+  positionals: '[server]',
+  summary: 'Write all metadata to standard output, as JSON lines',
+  declare: (yargs, call) =>
+    clientOptions(yargs)
+      .positional('server', {
+        type: 'string',
+        coerce: (text?: string) => (text === undefined ? undefined : parseServer(text)),
+        describe: 'the metadata server, HOST[:PORT]: dumps a backup made just now',
+      })
+      .option('db', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'the database of a server that is stopped, instead of a server',
+      })
+      .example([
+        [`${call} 127.0.0.1:8000 > f.jsonl`, 'while it is used'],
+        [`${call} --db dfs.db > f.jsonl`, 'of a stopped server'],
+      ])
+      .epilog('The dump holds the key that signs grants: keep it secret. dfs load makes a database of it.'),
+  async run(parameters) {
+    const { server, db } = parameters;
+    if ((server === undefined) === (db === undefined)) throw new UsageError('give either a server or --db');
+    keepSecret();
+    if (db !== undefined) await dumpStopped(db);
+    else if (server !== undefined) await dumpServer(server, parameters);
+  },
+});
+
+/** What goes into a file nobody else may read. */
+function keepSecret(): void {
+  if (!fstatSync(STANDARD_OUTPUT).isFile()) return;
+  fchmodSync(STANDARD_OUTPUT, 0o600);
+  process.stderr.write(
+    "dfs dump: the file holds the cluster's grant key; it is readable by you alone, keep it so\n",
+  );
+}
+
+async function dumpStopped(path: string): Promise<void> {
+  const { takeDatabaseLock } = await import('../../metadata/database-lock.js');
+  const { requireDatabaseFile } = await import('../../metadata/store/sqlite/database-file.js');
+  await requireDatabaseFile(path);
+  const lock = takeDatabaseLock(path, 'dfs dump');
+  try {
+    await writeDump(path);
+  } finally {
+    lock.release();
+  }
+}
+
+async function writeDump(path: string): Promise<void> {
+  const { dumpDatabase } = await import('../../metadata/dump/dump.js');
+  for await (const block of dumpDatabase(path)) await writeOut(block);
+}
+
+/** Has a backup made, puts it together here, and dumps that: the server has nothing more to do than for any backup. */
+async function dumpServer(server: Endpoint, parameters: ClientParameters): Promise<void> {
+  const holders: Endpoint[] = [];
+  await withFileSystem('dump', server, parameters, async ({ cluster }) => {
+    const { problem, nodes } = await cluster.backupNow();
+    if (problem !== '') {
+      throw new DfsError('EIO', `no backup could be made to dump (${problem}); stop meta-data and use --db`);
+    }
+    for (const { node, host, port } of await cluster.nodes())
+      if (nodes.includes(node)) holders.push({ host, port });
+  });
+  const { BackupNode } = await import('../../metadata/recovery/backup-node.js');
+  const { restoreNewestBackup } = await import('../../metadata/recovery/restore-backup.js');
+  const directory = await mkdtemp(join(tmpdir(), 'dfs-dump-'));
+  const sources: BackupNodeType[] = [];
+  try {
+    const access = {
+      network: tcpNetwork,
+      clock: systemClock,
+      random: systemRandom,
+      log: createLogger('dump', parameters.logLevel),
+      key: keyOf(parameters.keyFile),
+    };
+    for (const endpoint of holders) sources.push(await BackupNode.open(endpoint, access));
+    const path = join(directory, 'dfs.db');
+    await restoreNewestBackup(sources, path);
+    await writeDump(path);
+  } finally {
+    for (const source of sources) source.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
