@@ -645,11 +645,18 @@ export const blocks = command('blocks', 83, {
      * now; their offsets say where the client took it to be.
      */
     append: Type.Optional(Type.Boolean()),
+    /**
+     * The same bytes in other chunks: committed only where the file still consists of these extents, and without a change
+     * of its times.
+     */
+    replaces: Type.Optional(Type.Array(Extent, { maxItems: MAX_EXTENTS })),
     ...WithPrivilegeLoss,
     once: Once,
   }),
   reply: Type.Object({
     attributes: Attributes,
+    /** Nothing was committed: what was to be replaced is not there any more. */
+    overtaken: Type.Optional(Type.Boolean()),
     /** By how much the extents were moved to be at the end; may be negative. */
     moved: Type.Optional(Type.Integer({ minimum: -MAX_FILE_BYTES, maximum: MAX_FILE_BYTES })),
   }),

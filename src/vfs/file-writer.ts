@@ -120,7 +120,6 @@ export class FileWriter {
   #isCommitting = false;
   #dirtySinceMs = 0;
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
-  #writeCount = 0;
   /** The same as a flight's, for the buffer. */
   #bufferLoss: PrivilegeLoss | undefined;
   #unsynced = NOTHING_UNSYNCED;
@@ -157,11 +156,6 @@ export class FileWriter {
   /** How what is not committed yet will take setuid, setgid and capabilities away, if it does. */
   get privilegeLoss(): PrivilegeLoss | undefined {
     return this.#flights.reduce((loss, flight) => greater(loss, flight.privilegeLoss), this.#bufferLoss);
-  }
-
-  /** Grows with each write: equal values mean that nothing was written in between. */
-  get writeCount(): number {
-    return this.#writeCount;
   }
 
   /** What is not committed yet, newest first, each layer sorted. */
@@ -223,22 +217,6 @@ export class FileWriter {
     return start ?? size();
   }
 
-  /**
-   * Writes again what is there already, so that it is stored anew; refused (false) when the file was written to since
-   * `writeCount` was read, for then the bytes may be old ones. The modification time stays.
-   */
-  async rewrite(offset: number, data: Uint8Array, writeCount: number, mtime: Timespec): Promise<boolean> {
-    await this.#shared.budget.reserve(data.length);
-    if (this.#writeCount !== writeCount) {
-      this.#shared.budget.release(data.length);
-      return false;
-    }
-    // Nothing is pending: whoever read the bytes has flushed, and nobody wrote since.
-    this.#isAppending = false;
-    this.#take(offset, data, mtime);
-    return true;
-  }
-
   /** Begins to store what was written `ageMs` ago or earlier. */
   sealOlderThan(ageMs: number): void {
     const isOld = this.#shared.clock.monotonicMs() - this.#dirtySinceMs >= ageMs;
@@ -284,7 +262,6 @@ export class FileWriter {
   #take(offset: number, data: Uint8Array, mtime: Timespec): void {
     if (this.#buffer.bytes === 0) this.#dirtySinceMs = this.#shared.clock.monotonicMs();
     this.#lastWrite = mtime;
-    this.#writeCount += 1;
     const { grewBytes, isSliceFull } = this.#buffer.write(offset, data);
     this.#shared.budget.release(data.length - grewBytes);
     if (isSliceFull) this.#launch(this.#buffer.takeFull(), false);

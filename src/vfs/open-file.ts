@@ -1,13 +1,13 @@
 /** One regular file that this client has open, through however many handles. */
 import type { Clock } from '../platform/clock.js';
 import { compareTimespec } from '../platform/clock.js';
-import type { ExtentMap } from '../client/extent-map.js';
+import type { ExtentMap, ExtentPiece } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
-import { getattr } from '../protocol/metadata-commands.js';
-import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
+import { blocks, getattr, type StoredChunk } from '../protocol/metadata-commands.js';
+import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import { FileWriter, type UnsyncedData, type WriterSurroundings } from './file-writer.js';
 import { assemble, overlay, type PlacedBytes } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
@@ -52,9 +52,7 @@ export class OpenFile {
     this.#writer = new FileWriter(attributes.inode, shared, {
       goal: () => this.#attributes.goal,
       committed: (committed, committedExtents, chunks, isMoved) => {
-        this.#extents.commit(committed.version, committedExtents, chunks);
-        if (committed.version === this.#trackedVersion + 1) this.#trackedVersion = committed.version;
-        this.note(committed);
+        this.#committed(committed, committedExtents, chunks);
         if (isMoved) shared.onDisplaced(attributes.inode);
       },
       failed: error => {
@@ -285,28 +283,56 @@ export class OpenFile {
     return lost;
   }
 
-  /** Writes what lies on `lost` nodes again, for other nodes to hold; the next durable flush stores it. */
+  /** Stores what lies on `lost` nodes again, on other ones. */
   async #storeAnew(unsynced: UnsyncedData, lost: ReadonlySet<number>): Promise<void> {
-    const { content } = this.#shared.client;
     const until = Math.min(unsynced.until, this.size);
-    for (let at = unsynced.from; at < until; at += REWRITE_BYTES) {
+    let attempts = 0;
+    for (let at = unsynced.from; at < until;) {
       const range = this.#range(at, Math.min(REWRITE_BYTES, until - at), false);
-      const pieces = await content.locate(range);
-      for (const piece of pieces) {
-        if (!piece.location?.nodes.some(node => lost.has(node))) continue;
-        await this.#writeAgain(piece.offset, piece.length);
+      const pieces = await this.#shared.client.content.locate(range);
+      const piece = pieces.find(({ location }) => location?.nodes.some(node => lost.has(node)));
+      if (!piece) {
+        at += range.length;
+      } else if (await this.#storeElsewhere(piece)) {
+        at = piece.offset + piece.length;
+        attempts = 0;
+      } else if (++attempts === REWRITE_ATTEMPTS) {
+        throw new DfsError('EIO', 'the file is written to all the time while a failed node is replaced');
       }
     }
   }
 
-  async #writeAgain(offset: number, length: number): Promise<void> {
-    for (let attempt = 1; attempt <= REWRITE_ATTEMPTS; attempt += 1) {
-      const { writeCount } = this.#writer;
-      await this.#writer.flush(false);
-      const payload = await this.#shared.client.content.read(this.#range(offset, length, false));
-      const { mtime } = this.#attributes;
-      if (await this.#writer.rewrite(offset, Buffer.concat(payload), writeCount, mtime)) return;
-    }
-    throw new DfsError('EIO', 'the file is written to all the time while a failed node is replaced');
+  /**
+   * Puts the bytes of a piece into a chunk of their own. Returns false when the file was changed meanwhile: then the bytes
+   * may be old ones, and must not take the place of newer ones.
+   */
+  async #storeElsewhere({ offset, length, location, chunkOffset }: ExtentPiece): Promise<boolean> {
+    const { content, writer, session } = this.#shared.client;
+    const { version } = this.#extents;
+    const payload = await content.read(this.#range(offset, length, false));
+    if (!location || this.#extents.version !== version) return false;
+    const { inode } = this;
+    const { goal, mtime } = this.#attributes;
+    const stored = await writer.store({ payload, goal, inode, fileOffset: offset, durable: true });
+    const extents = [{ offset, length, chunk: stored.chunk, chunkOffset: 0 }];
+    const { attributes, overtaken = false } = await session.execute(blocks, {
+      inode,
+      extents,
+      chunks: [stored],
+      size: 0,
+      mtime,
+      durable: true,
+      replaces: [{ offset, length, chunk: location.chunk, chunkOffset }],
+    });
+    if (overtaken) this.#extents.overtake(attributes.version);
+    else this.#committed(attributes, extents, [stored]);
+    return !overtaken;
+  }
+
+  /** The server has committed what this client stored. */
+  #committed(attributes: Attributes, extents: readonly Extent[], chunks: readonly StoredChunk[]): void {
+    this.#extents.commit(attributes.version, extents, chunks);
+    if (attributes.version === this.#trackedVersion + 1) this.#trackedVersion = attributes.version;
+    this.note(attributes);
   }
 }

@@ -33,6 +33,20 @@ export async function extentsFrom(
   return isInside ? [before, ...rest] : rest;
 }
 
+/** Whether the file's bytes are still where `extents` say. */
+export async function isUnchanged(
+  tx: StoreTransaction,
+  inode: number,
+  extents: readonly Extent[],
+): Promise<boolean> {
+  for (const { offset, length, chunk, chunkOffset } of extents) {
+    const found = await tx.extents.atOrBefore(inode, offset);
+    if (!found || found.chunk !== chunk || endOf(found) < offset + length) return false;
+    if (found.chunkOffset + (offset - found.offset) !== chunkOffset) return false;
+  }
+  return true;
+}
+
 /**
  * Makes [start, end) a hole: extents inside it are deleted, those that reach into it trimmed or split. Touches only
  * what overlaps. Returns how many bytes were covered before.

@@ -9,7 +9,7 @@ import { blocks as command } from '../../protocol/metadata-commands.js';
 import type { Extent } from '../../protocol/types.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { checkStoredChunks, recordNewChunks, type CommittedChunks } from '../content/chunk-commit.js';
-import { punch } from '../content/extent-map.js';
+import { isUnchanged, punch } from '../content/extent-map.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
 import { dropCapability } from '../namespace/capabilities.js';
 import { operation } from '../operation.js';
@@ -25,6 +25,10 @@ export const blocks = operation(
     const { extents, moved } = place(inOrder(request.extents), inode.size, request.append === true);
     const chunks = await checkStoredChunks(tx, request.chunks, context);
     await checkExtentChunks(tx, extents, chunks);
+    const { replaces } = request;
+    if (replaces && !(await isUnchanged(tx, inode.inode, replaces))) {
+      return { attributes: attributesOf(inode), overtaken: true };
+    }
 
     const references = new ChunkReferences();
     let allocated = inode.allocated;
@@ -48,8 +52,8 @@ export const blocks = operation(
       mode: request.privilegeLoss ? withoutPrivileges(inode.mode, request.privilegeLoss) : inode.mode,
       size,
       allocated,
-      mtime: request.mtime,
-      ctime: context.now,
+      mtime: replaces ? inode.mtime : request.mtime,
+      ctime: replaces ? inode.ctime : context.now,
       version: inode.version + 1,
     };
     await tx.inodes.update(changed);

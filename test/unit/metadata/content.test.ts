@@ -66,6 +66,49 @@ t.test('put creates a file with its goal, and grants that this cluster signed', 
   t.equal(await refusal(client.execute(put, onDirectory)), 'EISDIR');
 });
 
+t.test('the same bytes in another chunk take the place of nothing but themselves', async t => {
+  const harness = await startHarness(t);
+  const client = await withNodes(harness);
+  const file = await client.file('f');
+  const chunks = await client.chunks([1000, 400, 300]);
+  const [old, newer, copy] = chunks as [StoredChunk, StoredChunk, StoredChunk];
+  const before = await client.commit(
+    file.inode,
+    [{ offset: 0, length: 1000, chunk: old.chunk, chunkOffset: 0 }],
+    [old],
+  );
+  const replacement = {
+    inode: file.inode,
+    extents: [{ offset: 200, length: 300, chunk: copy.chunk, chunkOffset: 0 }],
+    chunks: [copy],
+    size: 0,
+    mtime: { sec: 99, nsec: 0 },
+    durable: false,
+    replaces: [{ offset: 200, length: 300, chunk: old.chunk, chunkOffset: 200 }],
+  };
+  const replaced = await client.execute(blocks, replacement);
+  t.notOk(replaced.overtaken);
+  t.same(replaced.attributes, { ...before, version: before.version + 1 }, 'nothing else changes');
+  const [again] = await client.chunks([300]);
+  const late = { ...replacement, chunks: [again as StoredChunk] };
+  late.extents = [{ offset: 200, length: 300, chunk: late.chunks[0]?.chunk ?? 0, chunkOffset: 0 }];
+  t.equal((await client.execute(blocks, late)).overtaken, true, 'what was replaced is not there any more');
+  const written = await client.commit(
+    file.inode,
+    [{ offset: 600, length: 400, chunk: newer.chunk, chunkOffset: 0 }],
+    [newer],
+  );
+  const overtaken = await client.execute(blocks, {
+    ...late,
+    replaces: [{ offset: 500, length: 300, chunk: old.chunk, chunkOffset: 500 }],
+    extents: [{ offset: 500, length: 300, chunk: late.chunks[0]?.chunk ?? 0, chunkOffset: 0 }],
+  });
+  t.equal(overtaken.overtaken, true, 'somebody wrote to a part of it');
+  t.equal(overtaken.attributes.version, written.version);
+  const { extents } = await client.ask(get, { inode: file.inode, offset: 600, limit: 1 });
+  t.same(extents, [{ offset: 600, length: 400, chunk: newer.chunk, chunkOffset: 0 }]);
+});
+
 t.test('a file can be created without any data node; storing waits for one', async t => {
   const harness = await startHarness(t);
   const client = await harness.client();
