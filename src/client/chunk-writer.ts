@@ -13,6 +13,7 @@ import { chunkChecksum, computeChecksums } from '../protocol/checksum.js';
 import { syncChunks, write } from '../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
+import { MAX_CHUNKS_TO_SYNC } from '../protocol/limits.js';
 import type { StoredChunk } from '../protocol/metadata-commands.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
@@ -131,9 +132,20 @@ export class ChunkWriter {
     };
   }
 
-  /** What was stored on this node before this call is on stable storage when it returns. */
-  async sync(node: number): Promise<void> {
-    await this.#options.nodes.call(node, syncChunks, {}, { timeoutMs: WRITE_TIMEOUT_MS });
+  /**
+   * What was stored on this node before this call is on stable storage when it returns. Returns which of `chunks` the node
+   * does not have: it lost its power, and them, since they were stored.
+   */
+  async sync(node: number, chunks: Iterable<number>): Promise<readonly number[]> {
+    const left = [...chunks];
+    const absent: number[] = [];
+    do {
+      const request = { chunks: left.splice(0, MAX_CHUNKS_TO_SYNC) };
+      const options = { timeoutMs: WRITE_TIMEOUT_MS };
+      const { reply } = await this.#options.nodes.call(node, syncChunks, request, options);
+      absent.push(...reply.absent);
+    } while (left.length > 0);
+    return absent;
   }
 
   /** Waits while no data node lives. */

@@ -269,9 +269,10 @@ export class DataNode {
         const part = await this.#answer(this.#openStore().read(chunk, offset, length));
         return withPayload({ checksums: part.checksums }, [part.bytes]);
       })
-      .on(syncChunks, async () => {
-        await this.#answer(this.#openStore().sync());
-        return {};
+      .on(syncChunks, async ({ chunks }) => {
+        const store = this.#openStore();
+        await this.#answer(store.sync());
+        return { absent: chunks.filter(chunk => !store.has(chunk)) };
       })
       .on(chunksAfter, async request => await this.#answer(listChunks(this.#openStore(), request)))
       .on(info, async () => await this.#answer(this.#info()));

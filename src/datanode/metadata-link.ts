@@ -25,6 +25,11 @@ const START_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 5000;
 /** How often everything is reported, besides at each registration. */
 const INVENTORY_MS = 86_400_000;
+/**
+ * The second one comes sooner: what a client stored here before this node lost its power, and the chunk with it, may be
+ * committed after the first one.
+ */
+const SECOND_INVENTORY_MS = 600_000;
 
 /** What the node tells about itself. */
 export interface NodeReport extends NodeSpace {
@@ -80,8 +85,8 @@ export class MetadataLink {
   readonly #dropped = new Set<number>();
   #beating: Promise<void> | undefined;
   #inventory: Promise<void> = Promise.resolve();
-  /** Monotonic ms at which the last inventory began. */
-  #inventoryMs = 0;
+  /** Monotonic ms at which the next inventory is due. */
+  #nextInventoryMs = 0;
   #pause: { readonly timer: Timer; readonly end: () => void } | undefined;
   #isClosed = false;
   /** The last trouble that was logged, so that an hour without the server is not 3600 lines. */
@@ -155,9 +160,9 @@ export class MetadataLink {
     await this.#inventory;
   }
 
-  /** At registration and once a day; never two at once. */
+  /** At registration, soon after, and once a day; never two at once. */
   #takeInventory(connection: RpcConnection): void {
-    this.#inventoryMs = this.#options.clock.monotonicMs();
+    this.#nextInventoryMs = this.#options.clock.monotonicMs() + SECOND_INVENTORY_MS;
     this.#inventory = this.#runInventory(this.#inventory, connection);
   }
 
@@ -211,7 +216,10 @@ export class MetadataLink {
       return;
     }
     for (const chunk of dropped) this.#dropped.delete(chunk);
-    if (this.#options.clock.monotonicMs() - this.#inventoryMs > INVENTORY_MS) this.#takeInventory(connection);
+    if (this.#options.clock.monotonicMs() >= this.#nextInventoryMs) {
+      this.#takeInventory(connection);
+      this.#nextInventoryMs += INVENTORY_MS - SECOND_INVENTORY_MS;
+    }
     for (const chunk of reply.quarantine ?? []) void this.#quarantine(chunk);
     // The order may have been given again before the server knew that it was carried out.
     const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));

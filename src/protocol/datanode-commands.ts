@@ -1,7 +1,13 @@
 /** The data node's commands. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
-import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES, MAX_CHUNK_BYTES, MAX_PIECES } from './limits.js';
+import {
+  CHECKSUM_BLOCK_BYTES,
+  CHECKSUM_BYTES,
+  MAX_CHUNK_BYTES,
+  MAX_CHUNKS_TO_SYNC,
+  MAX_PIECES,
+} from './limits.js';
 import { ChunkId, FileOffset, Grant, HostName, NodeAddress, NodeNumber, SafeInteger, U32 } from './types.js';
 
 const MAX_CHECKSUM_TABLE_BYTES = (MAX_CHUNK_BYTES / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BYTES;
@@ -45,10 +51,13 @@ export const read = command('read', 1002, {
   }),
 });
 
-/** Every chunk that was acknowledged before this request came is on stable storage when the reply goes. */
+/**
+ * Every chunk that was acknowledged before this request came is on stable storage when the reply goes, but for those that
+ * were lost with the node's power before: the reply names which of `chunks` are not here.
+ */
 export const syncChunks = command('sync', 1003, {
-  request: Type.Object({}),
-  reply: Type.Object({}),
+  request: Type.Object({ chunks: Type.Array(ChunkId, { maxItems: MAX_CHUNKS_TO_SYNC }) }),
+  reply: Type.Object({ absent: Type.Array(ChunkId) }),
 });
 
 /**

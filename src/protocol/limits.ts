@@ -91,6 +91,8 @@ export const HEARTBEAT_MS = 1000;
 export const NODE_SUSPECT_MS = 3000;
 /** The replicas of a data node not heard of for this long are made again elsewhere. */
 export const NODE_LOST_MS = 30_000;
+/** Chunks of which one request to sync asks whether they are there. */
+export const MAX_CHUNKS_TO_SYNC = 16_384;
 /** Pieces of which one chunk is put together. */
 export const MAX_PIECES = 1024;
 /** Damaged or missing chunks that one heartbeat tells of. */

@@ -16,6 +16,7 @@ import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import type { BlockPool } from './block-pool.js';
 import type { DirtyBudget } from './dirty-budget.js';
+import { UnsyncedChunks } from './unsynced-chunks.js';
 import { WriteBuffer, type Slice } from './write-buffer.js';
 
 /** What all writers of a client share. */
@@ -46,6 +47,8 @@ export interface WriterOwner {
     isMoved: boolean,
   ): void;
   failed(error: DfsError): void;
+  /** So much was stored without an fsync that it becomes a burden to know what. */
+  hasMuchUnsynced(): void;
 }
 
 /** One chunk on its way. */
@@ -100,15 +103,8 @@ class Flight {
   }
 }
 
-/** Where data was stored that its nodes have not yet been told to put on stable storage. */
-export interface UnsyncedData {
-  readonly nodes: ReadonlySet<number>;
-  /** Everything unsynced lies in [from, until) of the file. */
-  readonly from: number;
-  readonly until: number;
-}
-
-const NOTHING_UNSYNCED: UnsyncedData = { nodes: new Set(), from: 0, until: 0 };
+/** Replicas not known to be on stable storage, beyond which the owner is asked to see to it. */
+const MAX_UNSYNCED_REPLICAS = 8192;
 
 export class FileWriter {
   readonly #inode: number;
@@ -122,7 +118,7 @@ export class FileWriter {
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
   /** The same as a flight's, for the buffer. */
   #bufferLoss: PrivilegeLoss | undefined;
-  #unsynced = NOTHING_UNSYNCED;
+  #unsynced = new UnsyncedChunks();
   /** What is pending was written with O_APPEND, all of it or nothing. */
   #isAppending = false;
 
@@ -236,22 +232,15 @@ export class FileWriter {
   }
 
   /** Takes over the knowledge of what is not on stable storage; who takes it sees to it. */
-  takeUnsynced(): UnsyncedData {
+  takeUnsynced(): UnsyncedChunks {
     const taken = this.#unsynced;
-    this.#unsynced = NOTHING_UNSYNCED;
+    this.#unsynced = new UnsyncedChunks();
     return taken;
   }
 
   /** Gives back what takeUnsynced() took, when syncing failed. */
-  putBackUnsynced(data: UnsyncedData): void {
-    if (data.nodes.size === 0) return;
-    const old = this.#unsynced;
-    const isEmpty = old.nodes.size === 0;
-    this.#unsynced = {
-      nodes: new Set([...old.nodes, ...data.nodes]),
-      from: isEmpty ? data.from : Math.min(old.from, data.from),
-      until: Math.max(old.until, data.until),
-    };
+  putBackUnsynced(unsynced: UnsyncedChunks): void {
+    this.#unsynced.addAll(unsynced);
   }
 
   /** Waits until nothing of the other kind is pending. */
@@ -370,8 +359,9 @@ export class FileWriter {
 
   #noteUnsynced(flight: Flight): void {
     if (flight.isDurable || !flight.stored) return;
-    const nodes = new Set(flight.stored.nodes);
-    this.putBackUnsynced({ nodes, from: flight.first.offset, until: flight.end });
+    const { nodes, chunk } = flight.stored;
+    this.#unsynced.add(nodes, chunk, flight.first.offset, flight.end);
+    if (this.#unsynced.count > MAX_UNSYNCED_REPLICAS) this.#owner.hasMuchUnsynced();
   }
 
   #land(batch: readonly Flight[]): void {

@@ -8,13 +8,15 @@ import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import { blocks, getattr, type StoredChunk } from '../protocol/metadata-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
-import { FileWriter, type UnsyncedData, type WriterSurroundings } from './file-writer.js';
+import { FileWriter, type WriterSurroundings } from './file-writer.js';
 import { assemble, overlay, type PlacedBytes } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
+import type { UnsyncedChunks } from './unsynced-chunks.js';
 
 /** fsync stores data again that a failed node may have lost; writers who keep coming in between make it try again. */
 const REWRITE_ATTEMPTS = 20;
 const REWRITE_BYTES = 1 << 20;
+const NO_CHUNKS: ReadonlySet<number> = new Set();
 
 export class OpenFile {
   readonly inode: number;
@@ -35,6 +37,7 @@ export class OpenFile {
   hasNoCapability = false;
   /** Another client changed the file since the attributes were told. */
   #isStale = false;
+  #isSyncing = false;
   /** The newer ones are being asked for. */
   #refreshing: Promise<void> | undefined;
 
@@ -64,6 +67,7 @@ export class OpenFile {
         );
         shared.onDisplaced(attributes.inode);
       },
+      hasMuchUnsynced: () => void this.#syncInBackground(),
     });
   }
 
@@ -214,27 +218,36 @@ export class OpenFile {
     await this.#writer.flush(true);
     const { version } = this.#attributes;
     // Data that others wrote may be on any node; those with nothing to do answer at once.
-    const everywhere = version === this.#trackedVersion ? [] : await this.#shared.client.liveNodes();
-    await Promise.all([this.#makeDurable(), this.#syncNodes(everywhere)]);
+    const others = version === this.#trackedVersion ? [] : await this.#shared.client.liveNodes();
+    await Promise.all([this.#makeDurable(), this.#sync(others.map(node => [node, NO_CHUNKS]))]);
     await this.#shared.client.session.sync();
     this.#trackedVersion = Math.max(this.#trackedVersion, version);
   }
 
-  /** What this client stored is on stable storage; what a failed node may have lost is stored anew. */
+  /** What this client stored is on stable storage; what a node has lost, or may have, is stored anew. */
   async #makeDurable(): Promise<void> {
-    for (let attempt = 1; attempt <= REWRITE_ATTEMPTS; attempt += 1) {
-      const unsynced = this.#writer.takeUnsynced();
-      try {
-        const lost = await this.#syncNodes(unsynced.nodes);
-        if (lost.size === 0) return;
-        await this.#storeAnew(unsynced, lost);
-      } catch (error) {
-        this.#writer.putBackUnsynced(unsynced);
-        throw error;
-      }
-      await this.#writer.flush(true);
+    const unsynced = this.#writer.takeUnsynced();
+    try {
+      const lost = await this.#sync(unsynced.byNode());
+      if (lost.size > 0) await this.#storeAnew(unsynced, lost);
+    } catch (error) {
+      this.#writer.putBackUnsynced(unsynced);
+      throw error;
     }
-    throw new DfsError('EIO', 'data nodes failed again and again while data was made durable');
+  }
+
+  /** Never rejects: what is wrong will be told by fsync. */
+  async #syncInBackground(): Promise<void> {
+    if (this.#isSyncing) return;
+    this.#isSyncing = true;
+    try {
+      await this.#makeDurable();
+    } catch (error) {
+      const reason = toDfsError(error).message;
+      this.#shared.client.log.warn({ inode: this.inode, reason }, 'what was written is not yet durable');
+    } finally {
+      this.#isSyncing = false;
+    }
   }
 
   get #clock(): Clock {
@@ -264,33 +277,32 @@ export class OpenFile {
     };
   }
 
-  /** Returns the nodes that did not do it. */
-  async #syncNodes(nodes: Iterable<number>): Promise<Set<number>> {
+  /** Syncs nodes; returns which of the chunks that they took are not there, or may not be. */
+  async #sync(chunksByNode: Iterable<[number, ReadonlySet<number>]>): Promise<Set<number>> {
     const lost = new Set<number>();
     await Promise.all(
-      [...nodes].map(async node => {
+      [...chunksByNode].map(async ([node, chunks]) => {
+        const { writer, log } = this.#shared.client;
         try {
-          await this.#shared.client.writer.sync(node);
+          for (const chunk of await writer.sync(node, chunks)) lost.add(chunk);
         } catch (error) {
-          this.#shared.client.log.warn(
-            { node, reason: toDfsError(error).message },
-            'a data node did not make its data durable',
-          );
-          lost.add(node);
+          const reason = toDfsError(error).message;
+          log.warn({ node, reason }, 'a data node did not make its data durable');
+          for (const chunk of chunks) lost.add(chunk);
         }
       }),
     );
     return lost;
   }
 
-  /** Stores what lies on `lost` nodes again, on other ones. */
-  async #storeAnew(unsynced: UnsyncedData, lost: ReadonlySet<number>): Promise<void> {
+  /** Stores again what is in chunks that a node has `lost`. */
+  async #storeAnew(unsynced: UnsyncedChunks, lost: ReadonlySet<number>): Promise<void> {
     const until = Math.min(unsynced.until, this.size);
     let attempts = 0;
     for (let at = unsynced.from; at < until;) {
       const range = this.#range(at, Math.min(REWRITE_BYTES, until - at), false);
       const pieces = await this.#shared.client.content.locate(range);
-      const piece = pieces.find(({ location }) => location?.nodes.some(node => lost.has(node)));
+      const piece = pieces.find(({ location }) => location && lost.has(location.chunk));
       if (!piece) {
         at += range.length;
       } else if (await this.#storeElsewhere(piece)) {

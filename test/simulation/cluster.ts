@@ -1,6 +1,7 @@
 /** A metadata server, data nodes and clients in one process, on simulated machines that can be killed and started. */
 import Database from 'better-sqlite3';
 import { pino } from 'pino';
+import { Client } from '../../src/client/client.js';
 import { DataNode } from '../../src/datanode/data-node.js';
 import { fillDatabase } from '../../src/metadata/create-database.js';
 import { MetadataService } from '../../src/metadata/metadata-service.js';
@@ -49,6 +50,8 @@ export interface LiveClient {
   /** Tells apart the processes that ran one after the other. */
   readonly id: string;
   readonly vfs: Vfs;
+  /** A further client in the same process, which nobody tells what changes. */
+  readonly uncached: Client;
   readonly names: KeptNames;
   readonly clock: Clock;
 }
@@ -129,24 +132,28 @@ export class Cluster {
     const random = this.random.fork();
     for (;;) {
       try {
-        const vfs = await Vfs.open({
+        const options = {
           metadata: METADATA,
-          goal: this.#options.goal,
           timeoutMs: CLIENT_TIMEOUT_MS,
-          dirtyBytes: 1 << 20,
           cacheBytes: 1 << 20,
-          readAheadBytes: 0,
           chunkBytes: 8 << 10,
           clientName: life.name,
           network: this.network.interfaceOf(machine.host, life),
           clock,
           random,
           log: this.#log,
+        };
+        const vfs = await Vfs.open({
+          ...options,
+          goal: this.#options.goal,
+          dirtyBytes: 1 << 20,
+          readAheadBytes: 0,
         });
+        const uncached = await Client.open(options);
         const names = new KeptNames(vfs, this.#options.bug?.ignoresRevocation?.(random));
         await names.begin();
         machine.isUp = true;
-        return { machine, id: life.name, vfs, names, clock };
+        return { machine, id: life.name, vfs, uncached, names, clock };
       } catch (error) {
         this.scheduler.note(`${machine.name} did not start: ${String(error)}`);
         await sleep(clock, RESTART_PAUSE_MS);

@@ -6,6 +6,9 @@ import type { SeededRandom } from './world/seeded-random.js';
 
 /** DESIGN section 4: after a power loss at most a second of what was acknowledged is gone. */
 const UNSYNCED_METADATA_MS = 1000;
+const HOLDER_POLL_MS = 100;
+/** The server gives the locks of a client away that it has not heard of for five seconds. */
+const CUT_HOLDER_MS = [5500, 10_000] as const;
 
 export const FAULT_KINDS = [
   'kill metadata',
@@ -115,11 +118,7 @@ export class Faults {
         if (random.isChance(0.5)) cluster.network.breakAt(cluster.metadata.host, client.host);
         break;
       case 'cut lock holder':
-        for (const { machine } of this.#options.lockHolders) {
-          // Long enough for the server to give the lock to somebody else.
-          cluster.network.breakAt(cluster.metadata.host, machine.host);
-          this.#cut(machine, [cluster.metadata], 12_000, true);
-        }
+        void this.#cutLockHolder();
         break;
       case 'cut node':
         this.#cut(node, [...cluster.servers, ...cluster.clients], 10_000);
@@ -178,20 +177,37 @@ export class Faults {
     clock.setTimer(random.between(50, random.isChance(0.2) ? 15_000 : 2000), restart);
   }
 
+  /** Waits for somebody to have a lock, and cuts him off for long enough that the server gives it to somebody else. */
+  async #cutLockHolder(): Promise<void> {
+    const { cluster, clock, lockHolders, random } = this.#options;
+    while (lockHolders.size === 0 && !this.#isOver) await sleep(clock, HOLDER_POLL_MS);
+    if (this.#isOver) return;
+    for (const { machine } of lockHolders) {
+      cluster.network.breakAt(cluster.metadata.host, machine.host);
+      this.#cutFor(machine, [cluster.metadata], false, random.between(...CUT_HOLDER_MS));
+    }
+  }
+
   #stop(machine: Machine, forMs: number): void {
     if (machine.life) machine.life.stoppedUntilMs = this.#options.cluster.scheduler.nowMs + forMs;
   }
 
-  #cut(machine: Machine, others: readonly Machine[], longestMs: number, isLong = false): void {
-    const { cluster, random } = this.#options;
-    const isOneWay = !isLong && random.isChance(0.3);
-    const begin = (): void => {
-      for (const other of others) {
-        cluster.network.cut(machine.host, other.host);
-        if (!isOneWay) cluster.network.cut(other.host, machine.host);
-      }
-    };
-    this.#forAWhile(isLong || random.isChance(0.4) ? longestMs : 3000, begin, () => cluster.network.heal());
+  #cut(machine: Machine, others: readonly Machine[], longestMs: number): void {
+    const { random } = this.#options;
+    const isOneWay = random.isChance(0.3);
+    const forMs = random.between(0.1, 1) * (random.isChance(0.4) ? longestMs : 3000);
+    this.#cutFor(machine, others, isOneWay, forMs);
+  }
+
+  #cutFor(machine: Machine, others: readonly Machine[], isOneWay: boolean, forMs: number): void {
+    const { cluster, clock } = this.#options;
+    const mends = others.flatMap(other => [
+      cluster.network.cut(machine.host, other.host),
+      ...(isOneWay ? [] : [cluster.network.cut(other.host, machine.host)]),
+    ]);
+    clock.setTimer(forMs, () => {
+      for (const mend of mends) mend();
+    });
   }
 
   #forAWhile(longestMs: number, begin: () => void, end: () => void): void {

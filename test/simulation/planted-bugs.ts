@@ -14,7 +14,7 @@ import type { SimulatedDisk } from './world/simulated-disk.js';
 
 export interface PlantedBug {
   readonly name: string;
-  /** The first seed that finds it. */
+  /** A seed that finds it, or did when this was written: everything that changes what happens changes which ones do. */
   readonly seed: number;
   /** What the broken promise says. */
   readonly isFoundAs: RegExp;
@@ -161,7 +161,7 @@ class UnfencedService extends MetadataService {
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an fsync is skipped',
-    seed: 23,
+    seed: 18,
     isFoundAs: /fsynced|reading|counted/,
     breakDisk: disk => {
       disk.faults.lyingSyncChance = 0.3;
@@ -175,20 +175,20 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a client that was given up is not fenced',
-    seed: 154,
+    seed: 30,
     isFoundAs: /counted/,
     makeService: (store, options) => new UnfencedService(store, options),
   },
   {
     name: 'an invalidation is dropped',
-    seed: 6,
+    seed: 35,
     isFoundAs: /, (looking|refused), was told/,
     ignoresRevocation: random => () => random.isChance(0.2),
   },
   {
     name: 'chunks are collected without grace',
-    seed: 32,
-    isFoundAs: /is lost/,
+    seed: 4,
+    isFoundAs: /was cut off|is lost/,
     breakStore: store => new HastyStore(store),
   },
 ];

@@ -126,9 +126,15 @@ class Run {
     const [client] = first;
     if (!client) throw new Error('there is no client');
     const places = await this.#until('the places are made', async () => await Workload.prepare(client));
-    const workload = new Workload(this.#history, places, line => this.#scheduler.note(line));
+    const workload: Workload = new Workload(
+      this.#history,
+      places,
+      line => this.#scheduler.note(line),
+      () => faults.nodePowerLossesMs.length > 0 || faults.flippedBits > 0,
+    );
     this.#workload = workload;
-    const faults = new Faults({
+    if (this.#kinds.includes('cut lock holder')) workload.longHoldChance = 0.8;
+    const faults: Faults = new Faults({
       cluster,
       history: this.#history,
       random: random.fork(),

@@ -4,7 +4,7 @@ import { PLANTED_BUGS } from './planted-bugs.js';
 import { simulate } from './run.js';
 
 /** Seeds that once showed a bug of DFS, and the ones from 1 on while there is time. */
-const FOUND_BUGS = [175, 576, 61];
+const FOUND_BUGS = [175, 576, 61, 822];
 const SEEDS = 60;
 const BUDGET_MS = 12_000;
 
@@ -34,12 +34,24 @@ await t.test('every promise is kept', async t => {
   t.ok(operations > count * 20, `${count} clusters did ${operations} operations`);
 });
 
+/** A planted bug has to be found within so many seeds. */
+const SEEDS_FOR_A_BUG = 200;
+
 for (const bug of PLANTED_BUGS) {
   await t.test(`it is found when ${bug.name}`, async t => {
-    const { failure } = await simulate({ seed: bug.seed, bug });
-    t.type(failure, 'string');
-    t.match(failure, bug.isFoundAs);
-    const sound = await simulate({ seed: bug.seed });
+    let found: number | undefined;
+    const all = Array.from({ length: SEEDS_FOR_A_BUG }, (_, index) => index + 1);
+    for (const seed of [bug.seed, ...all]) {
+      const { failure } = await simulate({ seed, bug });
+      if (failure === undefined || !bug.isFoundAs.test(failure)) continue;
+      found = seed;
+      break;
+    }
+    t.type(found, 'number', `within ${SEEDS_FOR_A_BUG} seeds`);
+    if (found === undefined) return;
+    if (found !== bug.seed)
+      t.comment(`seed ${found} finds it by now; it is quicker to name it in planted-bugs.ts`);
+    const sound = await simulate({ seed: found });
     t.equal(sound.failure, undefined, 'and nothing is found when it is not there');
   });
 }

@@ -1,9 +1,11 @@
 /** What simulated programs do: random operations on a few files, so that they meet. */
 import { constants } from 'node:fs';
+import { ChunkReader } from '../../src/client/chunk-reader.js';
 import { sleep } from '../../src/platform/clock.js';
 import { DfsError, hasCode } from '../../src/protocol/errors.js';
 import { ROOT_INODE, S_IFDIR, S_IFMT } from '../../src/protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../src/protocol/limits.js';
+import { get } from '../../src/protocol/metadata-commands.js';
 import type { LiveClient } from './cluster.js';
 import { BrokenPromise, UNKNOWN, type Change, type History } from './history.js';
 import { blockRegister, FILE_BLOCKS, BLOCK_BYTES, nameRegister, ObservedFile } from './observed-file.js';
@@ -15,6 +17,8 @@ const LINK_NAMES = ['k', 'l'];
 const DIRECTORY_NAMES = ['x', 'y'];
 const CREATION = { mode: 0o644, uid: 0, gid: 0 };
 const RECORD_BYTES = 16;
+/** How long a reader may take over what it was told; the grace is a minute. */
+const OLD_EXTENTS_MS = 5000;
 /** Errors that say that nothing was done, and why. */
 const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY'];
 /** Errors that a program has to live with when servers are away, disks are full, or a lock is not to be had. */
@@ -51,17 +55,27 @@ export class Workload {
   succeeded = 0;
   tried = 0;
   isStopped = false;
+  /** How often who does not let a lock go at once keeps it for seconds. */
+  longHoldChance = 0.3;
   /** Clients that believe that they have the lock of the counter. */
   readonly lockHolders = new Set<LiveClient>();
   /** client → appends of its programs that are under way */
   readonly #appending = new Map<string, number>();
   /** Where what clients do is told. */
   readonly #note: (line: string) => void;
+  /** Whether data nodes may have lost, or put aside, what they once had. */
+  readonly #mayHaveLostChunks: () => boolean;
 
-  constructor(history: History, places: Places, note: (line: string) => void) {
+  constructor(
+    history: History,
+    places: Places,
+    note: (line: string) => void,
+    mayHaveLostChunks: () => boolean,
+  ) {
     this.history = history;
     this.places = places;
     this.#note = note;
+    this.#mayHaveLostChunks = mayHaveLostChunks;
   }
 
   /** Makes the places, on stable storage. */
@@ -124,6 +138,7 @@ export class Workload {
       [10, 'look', async (...each) => await this.#look(...each)],
       [22, 'write', async (...each) => await this.#write(...each)],
       [18, 'read', async (...each) => await this.#read(...each)],
+      [4, 'read by old extents', async (...each) => await this.#readByOldExtents(...each)],
       [5, 'truncate', async (...each) => await this.#truncate(...each)],
       [8, 'rename', async (...each) => await this.#rename(...each)],
       [4, 'link', async (...each) => await this.#link(...each)],
@@ -277,6 +292,27 @@ export class Workload {
     });
   }
 
+  /** A client that was told where a file's bytes are finds them there for a while, whatever others do to the file. */
+  async #readByOldExtents(client: LiveClient, random: SeededRandom): Promise<void> {
+    const { uncached, clock } = client;
+    const inode = await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
+    if (inode === 0) return;
+    const told = await uncached.session.ask(get, { inode, offset: 0, limit: FILE_BLOCKS });
+    uncached.nodes.learn(told.nodes);
+    await sleep(clock, random.between(0, OLD_EXTENTS_MS));
+    const reader = new ChunkReader(uncached.nodes, uncached.log);
+    for (const location of told.chunks) {
+      try {
+        await reader.read(location, 0, location.length);
+      } catch (error) {
+        if (!hasCode(error, 'ENOENT') || this.#mayHaveLostChunks()) throw error;
+        throw new BrokenPromise(
+          `${client.id} was cut off: chunk ${location.chunk} of inode ${inode} was collected while it read`,
+        );
+      }
+    }
+  }
+
   async #truncate(client: LiveClient, random: SeededRandom): Promise<void> {
     const inode = await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
     if (inode === 0) return;
@@ -414,7 +450,8 @@ export class Workload {
         );
       }
       this.lockHolders.add(client);
-      if (random.isChance(0.3)) await sleep(clock, random.between(0, random.isChance(0.3) ? 9000 : 200));
+      if (random.isChance(0.4))
+        await sleep(clock, random.between(0, random.isChance(this.longHoldChance) ? 12_000 : 200));
       const after = Buffer.alloc(8);
       after.writeUInt32LE(number, 0);
       await vfs.write(handle, 0, after);

@@ -53,7 +53,10 @@ export async function recordNewChunks(
     const references = counts.get(chunk) ?? 0;
     await tx.chunks.insert({ chunk, length, checksum, references, goal, nodes });
     if (nodes.length < goal) state.repair.note(chunk);
-    await tx.grants.delete(chunk);
+    if (!(await tx.grants.delete(chunk))) {
+      // The grant went with the last second before a power loss, and the nodes were told to drop an unknown chunk.
+      for (const node of nodes) await tx.drops.delete(node, chunk);
+    }
     if (references === 0) await tx.doomed.insert(chunk, nowMs + DOOMED_GRACE_MS);
     for (const node of grant.nodes) {
       if (!nodes.includes(node)) await tx.drops.insert(node, chunk, nowMs + DOOMED_GRACE_MS);

@@ -145,7 +145,8 @@ export interface GrantTable {
   insert(record: GrantRecord): Awaitable<void>;
   /** The grants with the lowest chunk ids, which are those that expire first. */
   oldest(limit: number): Awaitable<GrantRecord[]>;
-  delete(chunk: number): Awaitable<void>;
+  /** Returns whether there was one. */
+  delete(chunk: number): Awaitable<boolean>;
 }
 
 /** Chunks that a data node should delete, until it says that it has. */

@@ -37,7 +37,7 @@ export class SimulatedNetwork {
   /** Ends of connections that are open. */
   readonly ends = new Set<SimulatedStream>();
   /** `from>to` of hosts whose messages do not arrive. */
-  readonly #cuts = new Set<string>();
+  readonly #cuts = new Set<{ readonly from: string; readonly to: string }>();
   /** Hosts whose machine has no power. */
   readonly darkHosts = new Set<string>();
   /** The chance that a message takes long, and how long. */
@@ -59,8 +59,10 @@ export class SimulatedNetwork {
   }
 
   /** Messages from one host to the other do not arrive any more. */
-  cut(from: string, to: string): void {
-    this.#cuts.add(`${from}>${to}`);
+  cut(from: string, to: string): () => void {
+    const cut = { from, to };
+    this.#cuts.add(cut);
+    return () => this.#cuts.delete(cut);
   }
 
   heal(): void {
@@ -68,11 +70,9 @@ export class SimulatedNetwork {
   }
 
   isCut(from: string, to: string): boolean {
-    return (
-      this.darkHosts.has(from) ||
-      this.darkHosts.has(to) ||
-      (this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`))
-    );
+    if (this.darkHosts.has(from) || this.darkHosts.has(to)) return true;
+    for (const cut of this.#cuts) if (cut.from === from && cut.to === to) return true;
+    return false;
   }
 
   delayMs(): number {

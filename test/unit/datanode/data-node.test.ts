@@ -118,7 +118,8 @@ t.test('a chunk goes along the whole chain and can be read from every node', asy
     );
   }
   const connection = await clients[0]?.connect(0);
-  t.same((await connection?.call(syncChunks, {}, { timeoutMs }))?.reply, {});
+  const synced = await connection?.call(syncChunks, { chunks: [1, 4711] }, { timeoutMs });
+  t.same(synced?.reply, { absent: [4711] }, 'and says what it does not have');
 });
 
 t.test('a node that is away is named as failed, and the one behind it still gets the chunk', async t => {

@@ -54,6 +54,14 @@ function loseGrants(harness: Harness): void {
   database.close();
 }
 
+/** How many orders to drop something are on record. */
+function pendingDrops(harness: Harness): unknown {
+  const database = new Database(harness.path, { readonly: true });
+  const count = database.prepare('SELECT count(*) FROM drops').pluck().get();
+  database.close();
+  return count;
+}
+
 /** The nodes that hold the chunk, by the records. */
 async function holders(harness: Harness, inode: number): Promise<readonly number[]> {
   const { chunks } = await harness.service.execute(get, { inode, offset: 0, limit: 10 });
@@ -143,7 +151,9 @@ t.test('what is on record for a node is not dropped there, whatever was noted be
   // As after a power loss that took the grant with it: unknown now, committed a moment later.
   loseGrants(harness);
   await report(harness, 'one', first, [stored.chunk]);
+  t.equal(pendingDrops(harness), 1);
   await commit();
+  t.equal(pendingDrops(harness), 0, 'what was noted is forgotten with the commit');
   t.same(await pass(harness, 11 * MINUTE_MS, nodes), []);
 });
 

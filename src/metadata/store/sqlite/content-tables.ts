@@ -187,7 +187,7 @@ export class SqliteGrants implements GrantTable {
   readonly #select;
   readonly #oldest;
   readonly #insert;
-  readonly delete: (chunk: number) => void;
+  readonly #delete;
 
   constructor(connection: SqliteConnection) {
     this.#select = connection.row<GrantRow>('SELECT chunk, expires_ms, nodes FROM grants WHERE chunk = ?');
@@ -195,7 +195,7 @@ export class SqliteGrants implements GrantTable {
       'SELECT chunk, expires_ms, nodes FROM grants ORDER BY chunk LIMIT ?',
     );
     this.#insert = connection.change('INSERT INTO grants (chunk, expires_ms, nodes) VALUES (?, ?, ?)');
-    this.delete = connection.change('DELETE FROM grants WHERE chunk = ?');
+    this.#delete = connection.change('DELETE FROM grants WHERE chunk = ?');
   }
 
   get(chunk: number): GrantRecord | undefined {
@@ -209,6 +209,10 @@ export class SqliteGrants implements GrantTable {
 
   oldest(limit: number): GrantRecord[] {
     return this.#oldest(limit).map(toGrant);
+  }
+
+  delete(chunk: number): boolean {
+    return this.#delete(chunk) > 0;
   }
 }
 
