@@ -4,7 +4,6 @@ import type { FileSystem } from '../../vfs/file-system.js';
 import type { FuseDriver, FuseMount, FuseMountOptions } from '../driver.js';
 import { prepareMountPoint, unmountOrDetach, waitUntilUnmounted } from '../mount-point.js';
 import { NATIVE_LIMITATIONS } from './limitations.js';
-import { PatchedFuse } from './patched-fuse.js';
 import { pathOperations } from './path-operations.js';
 
 /** The most that libfuse 2 takes in one request. */
@@ -17,6 +16,8 @@ export const nativeDriver: FuseDriver = {
   async mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount> {
     const { mountPoint, clock, log } = options;
     await prepareMountPoint(mountPoint, log);
+    // Here, because it needs libfuse 2 of the machine: servers and other commands do without.
+    const { PatchedFuse } = await import('./patched-fuse.js').catch(refuse);
     const fuse = new PatchedFuse(mountPoint, pathOperations(fileSystem, log), mountOptions(options));
     await new Promise<void>((resolve, reject) => {
       fuse.mount(error => {
@@ -52,6 +53,14 @@ function mountOptions(options: FuseMountOptions): string[] {
     `attr_timeout=${seconds(options.attrTimeoutMs)}`,
     `negative_timeout=${seconds(options.negativeTimeoutMs)}`,
   ];
+}
+
+function refuse(error: unknown): never {
+  const { message } = toDfsError(error);
+  throw new DfsError(
+    'ENODEV',
+    `fuse-native needs libfuse 2 (Debian: libfuse2): ${message.split('\n')[0] ?? ''}`,
+  );
 }
 
 /** libfuse says why on standard error; the library only says that it failed. */
