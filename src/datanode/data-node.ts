@@ -50,6 +50,8 @@ export interface DataNodeOptions {
   readonly domain?: string | undefined;
   /** Milliseconds in which everything is read once, to find what rots; 0: never; default: 14 days. */
   readonly scrubPeriodMs?: number | undefined;
+  /** Bytes after which another segment is begun. */
+  readonly segmentBytes?: number | undefined;
   /** The cluster's shared key. */
   readonly key?: Uint8Array | undefined;
   readonly network: Network;
@@ -148,7 +150,14 @@ export class DataNode {
     this.#lock = this.#takeLock();
     const identity = await loadIdentity(disk, directory, random);
     this.#identity = identity;
-    const store = new ChunkStore({ disk, clock, log, directory, node: identity.id });
+    const store = new ChunkStore({
+      disk,
+      clock,
+      log,
+      directory,
+      node: identity.id,
+      segmentBytes: this.#options.segmentBytes,
+    });
     this.#store = store;
     await store.open();
     const backups = new BackupStore(disk, join(directory, 'backup'));

@@ -31,6 +31,8 @@ export interface MetadataServerOptions {
   readonly repairBytesPerSecond?: number | undefined;
   /** How often the metadata is backed up to the data nodes while it changes; default: never. */
   readonly backupIntervalMs?: number | undefined;
+  /** How long a chunk that nobody refers to is kept. */
+  readonly graceMs?: number | undefined;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;

@@ -27,6 +27,7 @@ import { endSession, forfeitRecord } from './operations/session.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import { RepairNotes } from './repair/repair-notes.js';
+import { DEFAULT_GRACE_MS } from './content/chunk-references.js';
 import { RepairWork } from './repair/repair-work.js';
 import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
@@ -45,6 +46,8 @@ export interface MetadataServiceOptions {
   readonly nodePatience?: NodePatience | undefined;
   /** The most that is copied between data nodes in a second to make lost replicas again; default: 100 MB. */
   readonly repairBytesPerSecond?: number | undefined;
+  /** How long a chunk that nobody refers to is kept; default: a minute. */
+  readonly graceMs?: number | undefined;
   /** How often the metadata is backed up to the data nodes while it changes; default: never. */
   readonly backupIntervalMs?: number | undefined;
   /** Where a file of a backup is kept until the data nodes have it. */
@@ -109,6 +112,8 @@ export class MetadataService {
       damage: new DamageLog(),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
+      graceMs: options.graceMs ?? DEFAULT_GRACE_MS,
+      startedMs: toMs(clock.now()),
       clock,
       random,
     };

@@ -2,6 +2,7 @@
 import { NODE_LOST_MS, NODE_SUSPECT_MS } from '../protocol/limits.js';
 import type { NodeState, NodeStatus } from '../protocol/metadata-commands.js';
 import type { NodeAddress } from '../protocol/types.js';
+import { NodeLoads } from './node-loads.js';
 import type { Peer } from './peer.js';
 import type { NodeRecord } from './store/store.js';
 
@@ -38,6 +39,7 @@ export function domainOf({ record }: DataNode): string {
 }
 
 export class NodeTable {
+  readonly loads = new NodeLoads();
   /** node number → node */
   readonly #nodes = new Map<number, DataNode>();
   /** identity → node number */
@@ -93,6 +95,15 @@ export class NodeTable {
     const silentMs = monotonicMs - (node.heardMs ?? this.#startedMs);
     if (silentMs > this.#patience.lostAfterMs) return 'lost';
     return node.heardMs === undefined || silentMs > this.#patience.suspectAfterMs ? 'suspect' : 'live';
+  }
+
+  /** How full a node's disk is, from 0 to 1: by what it should hold, as far as that is known, and else by what it says. */
+  fillOf({ record, space }: DataNode): number {
+    if (space.totalBytes === 0) return 0;
+    const wanted = this.loads.of(record.node);
+    return wanted === undefined
+      ? 1 - space.freeBytes / space.totalBytes
+      : Math.min(1, wanted / space.totalBytes);
   }
 
   live(monotonicMs: number): DataNode[] {

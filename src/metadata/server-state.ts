@@ -28,6 +28,10 @@ export interface ServerState {
   readonly backup: BackupWork;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;
+  /** A chunk that nobody refers to is kept this long. */
+  readonly graceMs: number;
+  /** When this process began to serve, in ms since the epoch. */
+  readonly startedMs: number;
   readonly clock: Clock;
   readonly random: Random;
 }

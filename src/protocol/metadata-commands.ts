@@ -175,8 +175,9 @@ export const RepairStatus = Type.Object({
   short: ChunkTotals,
   /** More replicas than wanted. */
   surplus: ChunkTotals,
-  /** Bytes that wait to be copied, and those copied each second at the moment. */
+  /** Bytes that wait to be copied, those that are to move to emptier nodes, and those copied each second at the moment. */
   waitingBytes: SafeInteger,
+  movingBytes: SafeInteger,
   bytesPerSecond: SafeInteger,
   /** -1: not known. */
   secondsLeft: Type.Integer({ minimum: -1 }),

@@ -2,42 +2,13 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { NodeStatus, RepairStatus } from '../../src/protocol/metadata-commands.js';
 import { shell, startCluster, waitUntil, type Cluster, type ServerProcess } from '../support/cluster.js';
 import { inClone } from '../support/programs.js';
+import { statusOf, untilSound } from '../support/repair-status.js';
 
 const LONG = { timeout: 240_000 };
 const REPAIRED_MS = 90_000;
 const LOST_AFTER = '--lost-after=4';
-
-type Status = RepairStatus & { readonly nodes: readonly NodeStatus[] };
-
-async function statusOf(cluster: Cluster): Promise<Status> {
-  const { code, stdout, stderr } = await cluster.run('dfs', ['status', cluster.metadata.address, '--json']);
-  if (code !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as Status;
-}
-
-function isSound({ isComplete, lost, endangered, short, surplus }: Status): boolean {
-  return isComplete && [lost, short, surplus, ...endangered].every(({ chunks }) => chunks === 0);
-}
-
-/** Waits until everything has exactly the replicas that it should have. */
-async function untilSound(
-  cluster: Cluster,
-  isEnough: (status: Status) => boolean = () => true,
-): Promise<void> {
-  let last: Status | undefined;
-  await waitUntil(
-    async () => {
-      last = await statusOf(cluster);
-      return isSound(last) && isEnough(last);
-    },
-    { deadlineMs: REPAIRED_MS, what: 'full redundancy' },
-  ).catch((error: unknown) => {
-    throw new Error(`${String(error)}: ${JSON.stringify(last)}`);
-  });
-}
 
 async function start(t: Test, dataNodes: number): Promise<{ cluster: Cluster; path: string }> {
   const cluster = await startCluster(t, { dataNodes, mounts: 1, goal: 2, metadataOptions: [LOST_AFTER] });

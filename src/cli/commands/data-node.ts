@@ -6,8 +6,12 @@ import { systemRandom } from '../../platform/random.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
 import { defineCommand } from '../command.js';
 import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
-import { parseDays } from '../quantity.js';
+import { parseBytes, parseDays } from '../quantity.js';
 import { runUntilSignal } from '../server-lifetime.js';
+import { UsageError } from '../usage-error.js';
+
+const MIN_SEGMENT_BYTES = 1 << 20;
+const MAX_SEGMENT_BYTES = 1 << 30;
 
 export const dataNode = defineCommand({
   name: 'data-node',
@@ -63,6 +67,13 @@ export const dataNode = defineCommand({
         coerce: parseDays,
         describe: 'days in which everything is read once, to find what rots; 0: never',
       })
+      .option('segment-size', {
+        type: 'string',
+        requiresArg: true,
+        default: '256M',
+        coerce: parseBytes,
+        describe: 'size of the files in which chunks are packed; space comes back when most of one is dead',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -71,7 +82,11 @@ export const dataNode = defineCommand({
         [`${call} 10.0.0.1 9000 /srv/dfs --host 0.0.0.0 --advertise node1.example.org`, 'behind a name'],
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it serves.'),
-  async run({ server, port, datapath, metadataPort, host, advertise, domain, scrubDays, keyFile, logLevel }) {
+  async run(parameters) {
+    const { server, port, datapath, metadataPort, host, advertise, domain } = parameters;
+    const { scrubDays, segmentSize, keyFile, logLevel } = parameters;
+    if (segmentSize < MIN_SEGMENT_BYTES || segmentSize > MAX_SEGMENT_BYTES)
+      throw new UsageError('--segment-size must be from 1M to 1G');
     const log = createLogger('data-node', logLevel);
     const { DataNode } = await import('../../datanode/data-node.js');
     const node = new DataNode({
@@ -82,6 +97,7 @@ export const dataNode = defineCommand({
       advertise,
       domain,
       scrubPeriodMs: scrubDays,
+      segmentBytes: segmentSize,
       key: keyOf(keyFile),
       network: tcpNetwork,
       clock: systemClock,

@@ -78,6 +78,13 @@ export const metaData = defineCommand({
         describe:
           'seconds after its last change in which a file in many small pieces is rewritten in large ones',
       })
+      .option('collect-after', {
+        type: 'string',
+        requiresArg: true,
+        default: '60',
+        coerce: parseSeconds,
+        describe: 'seconds after which the space of what was deleted or overwritten may be used again',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -87,7 +94,7 @@ export const metaData = defineCommand({
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
   async run(parameters) {
     const { port, db, host, durability, keyFile, logLevel, suspectAfter, lostAfter } = parameters;
-    const { repairRate, defragmentAfter, backupInterval } = parameters;
+    const { repairRate, defragmentAfter, backupInterval, collectAfter } = parameters;
     if (lostAfter < suspectAfter) throw new UsageError('--lost-after must not be less than --suspect-after');
     if (suspectAfter < HEARTBEAT_MS) {
       throw new UsageError('--suspect-after must be at least a second, which is how often data nodes beat');
@@ -95,6 +102,7 @@ export const metaData = defineCommand({
     if (repairRate < 1) throw new UsageError('--repair-rate must be more than nothing');
     if (backupInterval > 0 && backupInterval < 1000)
       throw new UsageError('--backup-interval must be at least a second, or 0 for no backups');
+    if (collectAfter < 1000) throw new UsageError('--collect-after must be at least a second');
     const log = createLogger('meta-data', logLevel);
     const { MetadataServer } = await import('../../metadata/metadata-server.js');
     const server = new MetadataServer({
@@ -106,6 +114,7 @@ export const metaData = defineCommand({
       repairBytesPerSecond: repairRate,
       defragmentAfterMs: defragmentAfter,
       backupIntervalMs: backupInterval,
+      graceMs: collectAfter,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

@@ -61,12 +61,12 @@ function lines(repair: RepairStatus, nodes: readonly NodeStatus[]): string[] {
     text.push(`surplus     ${totals(repair.surplus)} have more replicas than they need`);
   for (const { node, chunks } of repair.draining)
     text.push(`draining    node ${node}: ${chunks} chunks left`);
-  if (repair.isRebalancing) text.push('rebalancing the nodes');
-  if (repair.waitingBytes > 0) {
-    const rate = `${prettyBytes(repair.bytesPerSecond, { binary: true })}/s`;
-    const left = repair.secondsLeft < 0 ? '' : `, about ${duration(repair.secondsLeft)} left`;
-    text.push(`copying     ${prettyBytes(repair.waitingBytes, { binary: true })} wait, ${rate}${left}`);
-  }
+  const rate = `${prettyBytes(repair.bytesPerSecond, { binary: true })}/s`;
+  const pace = `${rate}${repair.secondsLeft < 0 ? '' : `, about ${duration(repair.secondsLeft)} left`}`;
+  if (repair.waitingBytes > 0)
+    text.push(`copying     ${prettyBytes(repair.waitingBytes, { binary: true })} wait, ${pace}`);
+  if (repair.isRebalancing)
+    text.push(`rebalancing ${prettyBytes(repair.movingBytes, { binary: true })} are to move, ${pace}`);
   const isSound = repair.lost.chunks === 0 && repair.endangered.every(({ chunks }) => chunks === 0);
   if (repair.isComplete && isSound)
     text.push(

@@ -7,20 +7,24 @@
  * A retired chunk's id is kept until no grant for it can be valid, so that a late commit cannot bring it back.
  */
 import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
-import { DOOMED_GRACE_MS } from '../content/chunk-references.js';
 import type { OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 
 const CHUNKS_AT_ONCE = 256;
 /** Clocks of data nodes may be a little behind ours: until then they would still take the chunk. */
 const EXPIRY_MARGIN_MS = 600_000;
+/** The shortest grace that there can be. */
+export const MIN_GRACE_MS = 1000;
 
 /** Chunks whose grace is over, and to which the newest backup of the metadata does not refer. Returns whether there may be more. */
 export async function collectDoomedChunks(
   tx: StoreTransaction,
   { nowMs, state }: OperationContext,
 ): Promise<boolean> {
-  const untilMs = Math.min(nowMs, state.backup.collectableBeforeMs(nowMs) + DOOMED_GRACE_MS);
+  const backedUpMs = state.backup.collectableBeforeMs(nowMs);
+  // What is due was doomed a grace before; but by an earlier process maybe a shorter one.
+  const graceMs = backedUpMs >= state.startedMs ? state.graceMs : MIN_GRACE_MS;
+  const untilMs = Math.min(nowMs, backedUpMs + graceMs);
   const due = await tx.doomed.due(untilMs, CHUNKS_AT_ONCE);
   for (const chunk of due) {
     const record = await tx.chunks.get(chunk);

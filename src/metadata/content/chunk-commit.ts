@@ -5,7 +5,6 @@ import type { StoredChunk } from '../../protocol/metadata-commands.js';
 import type { Extent } from '../../protocol/types.js';
 import type { OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
-import { DOOMED_GRACE_MS } from './chunk-references.js';
 
 export interface CommittedChunks {
   /** chunk → its length, for every chunk named in the request */
@@ -57,9 +56,9 @@ export async function recordNewChunks(
       // The grant went with the last second before a power loss, and the nodes were told to drop an unknown chunk.
       for (const node of nodes) await tx.drops.delete(node, chunk);
     }
-    if (references === 0) await tx.doomed.insert(chunk, nowMs + DOOMED_GRACE_MS);
+    if (references === 0) await tx.doomed.insert(chunk, nowMs + state.graceMs);
     for (const node of grant.nodes) {
-      if (!nodes.includes(node)) await tx.drops.insert(node, chunk, nowMs + DOOMED_GRACE_MS);
+      if (!nodes.includes(node)) await tx.drops.insert(node, chunk, nowMs + state.graceMs);
     }
   }
 }

@@ -2,8 +2,8 @@
 import { assert } from '../../protocol/errors.js';
 import type { StoreTransaction } from '../store/store.js';
 
-/** A chunk that nobody refers to is kept this long, for those who are just reading it. */
-export const DOOMED_GRACE_MS = 60_000;
+/** A chunk that nobody refers to is kept this long, for those who are just reading it, unless the operator says otherwise. */
+export const DEFAULT_GRACE_MS = 60_000;
 
 export class ChunkReferences {
   /** chunk → references added less references dropped */
@@ -17,8 +17,11 @@ export class ChunkReferences {
     this.#deltas.set(chunk, (this.#deltas.get(chunk) ?? 0) - 1);
   }
 
-  /** Writes the new counts: a chunk that lost its last reference is doomed, one that got a first is not any more. */
-  async apply(tx: StoreTransaction, nowMs: number): Promise<void> {
+  /**
+   * Writes the new counts: a chunk that lost its last reference is doomed, one that got a first is not any more.
+   * @param dueMs when doomed ones may be collected
+   */
+  async apply(tx: StoreTransaction, dueMs: number): Promise<void> {
     for (const [chunk, delta] of this.#deltas) {
       if (delta === 0) continue;
       const record = await tx.chunks.get(chunk);
@@ -26,7 +29,7 @@ export class ChunkReferences {
       const references = record.references + delta;
       assert(references >= 0, `chunk ${chunk} has ${references} references`);
       await tx.chunks.setReferences(chunk, references);
-      if (references === 0) await tx.doomed.insert(chunk, nowMs + DOOMED_GRACE_MS);
+      if (references === 0) await tx.doomed.insert(chunk, dueMs);
       else if (record.references === 0) await tx.doomed.delete(chunk);
     }
     this.#deltas.clear();

@@ -55,7 +55,7 @@ async function correctReferences(
   tx: StoreTransaction,
   chunk: number,
   delta: number,
-  { nowMs }: OperationContext,
+  { nowMs, state }: OperationContext,
 ): Promise<boolean> {
   if (!(await tx.chunks.get(chunk))) return true;
   const references = new ChunkReferences();
@@ -63,17 +63,18 @@ async function correctReferences(
     if (delta > 0) references.add(chunk);
     else references.drop(chunk);
   }
-  await references.apply(tx, nowMs);
+  await references.apply(tx, nowMs + state.graceMs);
   return true;
 }
 
 async function correctCollection(
   tx: StoreTransaction,
   chunk: number,
-  { nowMs }: OperationContext,
+  { nowMs, state }: OperationContext,
 ): Promise<boolean> {
   const record = await tx.chunks.get(chunk);
-  if (record?.references === 0) await tx.doomed.insert(chunk, nowMs);
+  // It may have lost its last reference just now.
+  if (record?.references === 0) await tx.doomed.insert(chunk, nowMs + state.graceMs);
   else if (record) await tx.doomed.delete(chunk);
   return true;
 }

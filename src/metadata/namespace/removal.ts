@@ -92,6 +92,6 @@ export async function destroyExtents(
   for (const extent of extents) references.drop(extent.chunk);
   const lowest = extents.at(-1);
   if (lowest) await tx.extents.deleteRange(inode, lowest.offset, Number.MAX_SAFE_INTEGER);
-  await references.apply(tx, context.nowMs);
+  await references.apply(tx, context.nowMs + context.state.graceMs);
   return extents.length < limit;
 }

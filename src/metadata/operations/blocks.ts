@@ -42,7 +42,7 @@ export const blocks = operation(
       if (!chunks.fresh.has(extent.chunk)) references.add(extent.chunk);
     }
     await recordNewChunks(tx, chunks, extents, inode.goal, context);
-    await references.apply(tx, context.nowMs);
+    await references.apply(tx, context.nowMs + context.state.graceMs);
     if (inode.size > 0 && isInPieces(extents)) await tx.fragmented.insert(inode.inode);
     const last = extents.at(-1);
     const asked = request.append === true ? 0 : request.size;

@@ -46,7 +46,7 @@ export const clone = operation(command, async (tx, request, context) => {
     await raiseGoal(tx, extent.chunk, target.goal);
     allocated += until - from;
   }
-  await references.apply(tx, context.nowMs);
+  await references.apply(tx, context.nowMs + context.state.graceMs);
   const changed = {
     ...target,
     mode: request.privilegeLoss ? withoutPrivileges(target.mode, request.privilegeLoss) : target.mode,

@@ -28,7 +28,7 @@ export const fallocate = operation(command, async (begun, request, context) => {
     const until = last ? Math.min(end, last.offset + last.length) : end;
     const references = new ChunkReferences();
     const freed = zero ? await punch(tx, inode.inode, from, until, references) : 0;
-    await references.apply(tx, context.nowMs);
+    await references.apply(tx, context.nowMs + context.state.graceMs);
     const size = request.keepSize ? inode.size : Math.max(inode.size, until);
     const isChanged = zero || size !== inode.size;
     const changed = {

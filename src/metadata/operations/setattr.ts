@@ -94,7 +94,7 @@ async function resize(
   if (size >= inode.size || inode.allocated === 0) return { ...inode, size, version: inode.version + 1 };
   const references = new ChunkReferences();
   const { freed, end } = await cutTail(tx, inode.inode, size, CUT_EXTENTS, references);
-  await references.apply(tx, context.nowMs);
+  await references.apply(tx, context.nowMs + context.state.graceMs);
   return {
     ...inode,
     size: end,

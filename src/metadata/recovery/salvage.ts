@@ -5,7 +5,7 @@
 import type { Timespec } from '../../platform/clock.js';
 import { isDirectory, isRegularFile, ROOT_INODE, S_IFDIR, S_IFREG } from '../../protocol/file-mode.js';
 import { DEFAULT_GOAL, GOAL_OF_CREATOR, MAX_FILE_BYTES, SCATTERED_OFFSET } from '../../protocol/limits.js';
-import { ChunkReferences } from '../content/chunk-references.js';
+import { ChunkReferences, DEFAULT_GRACE_MS } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
 import { toMs } from '../operation.js';
 import type { SqliteTransaction } from '../store/sqlite/sqlite-store.js';
@@ -119,7 +119,7 @@ export class Salvage {
       references.add(chunk);
       allocated += end - start;
     }
-    await references.apply(tx, toMs(now));
+    await references.apply(tx, toMs(now) + DEFAULT_GRACE_MS);
     const size = Math.max(inode.size, offset + length);
     tx.inodes.update({ ...inode, size, allocated, mtime: now, ctime: now, version: inode.version + 1 });
     return true;

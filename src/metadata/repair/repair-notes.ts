@@ -9,6 +9,14 @@ export class RepairNotes {
   #isEverything = true;
   /** Somebody asked for nodes to be made equally full. */
   isRebalancing = false;
+  /** They are so unequally full that chunks move by themselves. */
+  isUneven = false;
+
+  /** The nodes are as equally full as they can be. */
+  endBalancing(): void {
+    this.isRebalancing = false;
+    this.isUneven = false;
+  }
 
   /** Every chunk is to be looked at: nodes or goals have changed. */
   look(): void {

@@ -1,13 +1,14 @@
 /** Chunks whose replicas are to be changed, most endangered first. Only their numbers: what to do is seen when it is done. */
 import { MAX_GOAL } from '../../protocol/limits.js';
 
-/** Chunks that wait; beyond that the next scan finds them again. */
+/** Chunks that wait; beyond that the least urgent are left to the next scan, which finds them again. */
 const MAX_WAITING = 262_144;
 
-/** Chunks with this many replicas left, from 1 on; then surplus ones, and those that a fuller node gives away. */
+/** Chunks with this many replicas left, from 1 on; surplus ones; those whose replicas fail together; those that a fuller node gives away. */
 export type Urgency = number;
 export const TRIM: Urgency = MAX_GOAL + 1;
-export const MOVE: Urgency = MAX_GOAL + 2;
+export const SPREAD: Urgency = MAX_GOAL + 2;
+export const MOVE: Urgency = MAX_GOAL + 3;
 
 export class RepairQueue {
   /** urgency → chunks, in the order in which they came */
@@ -19,7 +20,7 @@ export class RepairQueue {
     return this.#size;
   }
 
-  /** Payload bytes of the chunks that are to be copied. */
+  /** Payload bytes of the chunks that are to be copied, without those that only move to emptier nodes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -27,26 +28,43 @@ export class RepairQueue {
   add(urgency: Urgency, chunk: number, bytes: number): void {
     const waiting = this.#waiting[Math.min(urgency, MOVE)];
     if (!waiting || waiting.has(chunk)) return;
-    if (this.#size >= MAX_WAITING) return;
+    if (this.#size >= MAX_WAITING && !this.#makeRoom(urgency)) return;
     waiting.set(chunk, bytes);
     this.#size += 1;
-    if (urgency !== TRIM) this.#bytes += bytes;
+    if (counts(urgency)) this.#bytes += bytes;
   }
 
-  /** Takes out the most endangered chunk for which `canBegin` says yes. */
+  /** Takes out the most endangered chunk for which `canBegin` says yes, of those no less urgent than `least`. */
   take(
+    least: Urgency,
     canBegin: (chunk: number) => boolean,
   ): { readonly chunk: number; readonly bytes: number; readonly urgency: Urgency } | undefined {
     for (const [urgency, waiting] of this.#waiting.entries()) {
+      if (urgency > least) break;
       for (const [chunk, bytes] of waiting) {
         if (!canBegin(chunk)) continue;
-        waiting.delete(chunk);
-        this.#size -= 1;
-        if (urgency !== TRIM) this.#bytes -= bytes;
+        this.#remove(urgency, chunk, bytes);
         return { chunk, bytes, urgency };
       }
     }
     return undefined;
+  }
+
+  /** Gives up one that is less urgent. Returns whether there was one. */
+  #makeRoom(urgency: Urgency): boolean {
+    for (let least = this.#waiting.length - 1; least > urgency; least -= 1) {
+      for (const [chunk, bytes] of this.#waiting[least] ?? []) {
+        this.#remove(least, chunk, bytes);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #remove(urgency: Urgency, chunk: number, bytes: number): void {
+    this.#waiting[urgency]?.delete(chunk);
+    this.#size -= 1;
+    if (counts(urgency)) this.#bytes -= bytes;
   }
 
   clear(): void {
@@ -54,4 +72,8 @@ export class RepairQueue {
     this.#size = 0;
     this.#bytes = 0;
   }
+}
+
+function counts(urgency: Urgency): boolean {
+  return urgency !== TRIM && urgency !== MOVE;
 }

@@ -2,17 +2,15 @@
 import type { ChunkTotals, RepairStatus } from '../../protocol/metadata-commands.js';
 import type { OperationContext } from '../operation.js';
 import type { ChunkRecord, StoreTransaction } from '../store/store.js';
-import { fillOf, planReplicas } from './replica-plan.js';
-import { MOVE, TRIM, type RepairQueue } from './repair-queue.js';
+import { balanceOf, planMove, type Balance } from './replica-move.js';
+import { planReplicas } from './replica-plan.js';
+import { MOVE, SPREAD, TRIM, type RepairQueue } from './repair-queue.js';
 
 const CHUNKS_AT_ONCE = 512;
-/** Between how full two nodes must differ before chunks move by themselves, and until when they then do. */
-const IMBALANCE_BEGIN = 0.1;
-const IMBALANCE_END = 0.02;
 
 type Totals = Omit<
   RepairStatus,
-  'isComplete' | 'waitingBytes' | 'bytesPerSecond' | 'secondsLeft' | 'isRebalancing'
+  'isComplete' | 'waitingBytes' | 'movingBytes' | 'bytesPerSecond' | 'secondsLeft' | 'isRebalancing'
 >;
 
 export class RepairScan {
@@ -26,8 +24,9 @@ export class RepairScan {
   readonly #endangered: { chunks: number; bytes: number }[] = [];
   /** draining node → chunks on it */
   readonly #draining = new Map<number, number>();
-  /** Fuller than this gives chunks away. */
-  #giveAbove = Number.POSITIVE_INFINITY;
+  /** node → bytes of the replicas on record for it */
+  readonly #loads = new Map<number, number>();
+  #moves = 0;
 
   /** @param queue gets what is to be done */
   constructor(queue: RepairQueue) {
@@ -36,11 +35,22 @@ export class RepairScan {
 
   /** Looks at some chunks. Returns whether there are more. */
   async piece(tx: StoreTransaction, context: OperationContext): Promise<boolean> {
+    const { nodes, repair, clock } = context.state;
     if (this.#after === 0) this.#begin(context);
+    const balance = balanceOf(nodes, repair, clock.monotonicMs());
     const chunks = await tx.chunks.after(this.#after, CHUNKS_AT_ONCE);
-    for (const record of chunks) this.#look(record, context);
+    for (const record of chunks) this.#look(record, balance, context);
     this.#after = chunks.at(-1)?.chunk ?? this.#after;
     return chunks.length === CHUNKS_AT_ONCE;
+  }
+
+  get loads(): ReadonlyMap<number, number> {
+    return this.#loads;
+  }
+
+  /** Chunks that would better be on emptier nodes. */
+  get moves(): number {
+    return this.#moves;
   }
 
   /** What was seen so far. */
@@ -56,22 +66,16 @@ export class RepairScan {
   }
 
   #begin({ state }: OperationContext): void {
-    const monotonicMs = state.clock.monotonicMs();
     for (const { record } of state.nodes.all()) if (record.isDraining) this.#draining.set(record.node, 0);
-    const fills = state.nodes.takers(monotonicMs).map(fillOf);
-    if (fills.length === 0) return;
-    const difference = Math.max(...fills) - Math.min(...fills);
-    if (difference < IMBALANCE_END) state.repair.isRebalancing = false;
-    if (!state.repair.isRebalancing && difference < IMBALANCE_BEGIN) return;
-    this.#giveAbove = fills.reduce((sum, fill) => sum + fill, 0) / fills.length + IMBALANCE_END / 2;
   }
 
-  #look(record: ChunkRecord, { state }: OperationContext): void {
+  #look(record: ChunkRecord, balance: Balance, { state }: OperationContext): void {
     if (record.references === 0) return;
     const { chunk, length } = record;
     const plan = planReplicas(record, state.nodes, state.clock.monotonicMs());
     count(this.#total, length);
     for (const node of record.nodes) {
+      this.#loads.set(node, (this.#loads.get(node) ?? 0) + length);
       const left = this.#draining.get(node);
       if (left !== undefined) this.#draining.set(node, left + 1);
     }
@@ -87,8 +91,11 @@ export class RepairScan {
     } else if (plan.surplus.length > 0) {
       count(this.#surplus, length);
       this.#queue.add(TRIM, chunk, length);
-    } else if (plan.sources.some(node => fillOf(node) > this.#giveAbove)) {
-      this.#queue.add(MOVE, chunk, length);
+    } else {
+      const move = planMove(record, plan, balance, state.nodes);
+      if (!move) return;
+      if (!move.isCrowded) this.#moves += 1;
+      this.#queue.add(move.isCrowded ? SPREAD : MOVE, chunk, length);
     }
   }
 }

@@ -18,8 +18,9 @@ import type { RunPiece } from '../background/background-work.js';
 import type { ServerState } from '../server-state.js';
 import { ByteRate } from './byte-rate.js';
 import { recordReplica, settleReplicas, type Copy } from './replica-changes.js';
+import { balanceOf, bytesToMove, seemUneven, watchBalance, type Balance } from './replica-move.js';
 import { planReplicas } from './replica-plan.js';
-import { MOVE, RepairQueue, TRIM } from './repair-queue.js';
+import { MOVE, RepairQueue, SPREAD, TRIM } from './repair-queue.js';
 import { RepairScan } from './repair-scan.js';
 
 /** Orders a data node to copy a chunk; resolves when the copy is on stable storage. */
@@ -47,11 +48,19 @@ const FRESH_MS = 1000;
 const DAY_MS = 86_400_000;
 /** How often rebalancing looks again at how full the nodes are. */
 const REBALANCE_SCAN_MS = 10_000;
+/** How often it is looked whether nodes have become unequally full by themselves. */
+const UNEVEN_SCAN_MS = 3_600_000;
+/** What was added up longer ago says nothing of how full the nodes are. */
+const OLD_LOADS_MS = 60_000;
+/** What moves although nobody asked for it gets this part of the rate. */
+const SLOW_FRACTION = 0.1;
 
 export class RepairWork {
   readonly #options: RepairWorkOptions;
   readonly #queue = new RepairQueue();
   readonly #rate: ByteRate;
+  /** For moves that nobody asked for. */
+  readonly #slowRate: ByteRate;
   /** What the last complete scan saw. */
   #seen: RepairScan | undefined;
   /** Monotonic ms at which it was complete. */
@@ -73,6 +82,7 @@ export class RepairWork {
   constructor(options: RepairWorkOptions) {
     this.#options = options;
     this.#rate = new ByteRate(options.clock, options.bytesPerSecond);
+    this.#slowRate = new ByteRate(options.clock, options.bytesPerSecond * SLOW_FRACTION);
   }
 
   start(): void {
@@ -95,16 +105,23 @@ export class RepairWork {
     const totals = seen?.totals() ?? new RepairScan(this.#queue).totals();
     const bytesPerSecond = Math.round(this.#rate.measured());
     const waitingBytes = this.#queue.bytes;
+    const movingBytes = bytesToMove(this.#balance(), state.nodes);
+    const bytesLeft = waitingBytes + movingBytes;
     const isComplete = this.#seen !== undefined && !this.#isScanDue && this.#scan === undefined;
     return {
       ...totals,
       isComplete,
       waitingBytes,
+      movingBytes,
       bytesPerSecond,
-      secondsLeft:
-        waitingBytes === 0 ? 0 : bytesPerSecond === 0 ? -1 : Math.ceil(waitingBytes / bytesPerSecond),
-      isRebalancing: state.repair.isRebalancing,
+      secondsLeft: bytesLeft === 0 ? 0 : bytesPerSecond === 0 ? -1 : Math.ceil(bytesLeft / bytesPerSecond),
+      isRebalancing: state.repair.isRebalancing || state.repair.isUneven,
     };
+  }
+
+  #balance(): Balance {
+    const { state, clock } = this.#options;
+    return balanceOf(state.nodes, state.repair, clock.monotonicMs());
   }
 
   #schedule(delayMs: number): void {
@@ -157,6 +174,7 @@ export class RepairWork {
       this.#isScanDue = true;
     }
     if (state.repair.takeEverything() || nowMs >= this.#scanAgainMs) this.#isScanDue = true;
+    if (nowMs - this.#seenMs > UNEVEN_SCAN_MS && seemUneven(state.nodes, nowMs)) this.#isScanDue = true;
   }
 
   async #lookAtNoted(): Promise<void> {
@@ -183,6 +201,7 @@ export class RepairWork {
       if (!this.#isScanDue || clock.monotonicMs() < this.#nextScanMs) return;
       this.#isScanDue = false;
       this.#queue.clear();
+      if (clock.monotonicMs() - this.#seenMs > OLD_LOADS_MS) state.nodes.loads.forget();
       this.#scan = new RepairScan(this.#queue);
     }
     const scan = this.#scan;
@@ -198,11 +217,31 @@ export class RepairWork {
     const nowMs = clock.monotonicMs();
     this.#nextScanMs = nowMs + MIN_SCAN_PAUSE_MS;
     const isUnfinished = this.#queue.size > 0;
-    this.#scanAgainMs =
-      nowMs + (isUnfinished ? RETRY_MS : state.repair.isRebalancing ? REBALANCE_SCAN_MS : DAY_MS);
+    const isBalancing = this.#watchBalance(scan);
+    this.#scanAgainMs = nowMs + (isUnfinished ? RETRY_MS : isBalancing ? REBALANCE_SCAN_MS : DAY_MS);
     const { lost } = scan.totals();
     if (lost.chunks > 0)
       log.error({ chunks: lost.chunks }, 'chunks have no replica on any node that is known to live');
+  }
+
+  /** Begins and ends the moving of chunks from full nodes to empty ones. Returns whether it is going on. */
+  #watchBalance(scan: RepairScan): boolean {
+    const { state, log } = this.#options;
+    const { isWanted } = this.#balance();
+    state.nodes.loads.replace(scan.loads);
+    if (isWanted && scan.moves === 0) state.repair.endBalancing();
+    else watchBalance(this.#balance(), state.repair);
+    const after = this.#balance();
+    if (after.isWanted !== isWanted) {
+      const percent = Math.round(after.difference * 100);
+      log.info(
+        { percent },
+        after.isWanted ? 'moving chunks to emptier nodes' : 'the nodes are about equally full',
+      );
+      // The scan that ends here did not look for chunks to move.
+      if (after.isWanted) this.#isScanDue = true;
+    }
+    return after.isWanted;
   }
 
   /** Begins what may begin now. Returns the time until more may; what ends wakes the next round. */
@@ -210,9 +249,11 @@ export class RepairWork {
     while (!this.#isClosed && this.#copying.size < MAX_COPIES && this.#queue.size > 0) {
       const waitMs = this.#rate.waitMs();
       if (waitMs > 0) return Math.min(waitMs, ROUND_MS);
-      const next = this.#queue.take(chunk => !this.#copying.has(chunk));
-      if (!next) break;
-      const work = this.#settle(next.chunk, next.urgency === MOVE).finally(() => {
+      const slowWaitMs = this.#options.state.repair.isRebalancing ? 0 : this.#slowRate.waitMs();
+      const next = this.#queue.take(slowWaitMs > 0 ? SPREAD : MOVE, chunk => !this.#copying.has(chunk));
+      if (!next) return Math.min(slowWaitMs || ROUND_MS, ROUND_MS);
+      if (next.urgency === MOVE) this.#slowRate.spend(next.bytes);
+      const work = this.#settle(next.chunk, next.urgency >= SPREAD).finally(() => {
         this.#copying.delete(next.chunk);
         if (!this.#isInRound) this.#schedule(0);
       });
@@ -222,12 +263,12 @@ export class RepairWork {
   }
 
   /** Never rejects. */
-  async #settle(chunk: number, isMove: boolean): Promise<void> {
+  async #settle(chunk: number, mayMove: boolean): Promise<void> {
     const { run, log } = this.#options;
     try {
       let copy: Copy | undefined;
       await run(async (tx, context) => {
-        copy = await settleReplicas(tx, chunk, isMove, context);
+        copy = await settleReplicas(tx, chunk, mayMove, context);
         return false;
       });
       if (copy) await this.#copy(copy);
@@ -245,7 +286,15 @@ export class RepairWork {
     const from = copy.from.record.node;
     const { node, host, port } = copy.to.record;
     this.#rate.spend(copy.bytes);
-    await orderCopy(from, { grant: copy.grant, to: { node, host, port } });
+    const { loads } = this.#options.state.nodes;
+    // At once, so that copies which begin meanwhile know of it.
+    loads.add(node, copy.bytes);
+    try {
+      await orderCopy(from, { grant: copy.grant, to: { node, host, port } });
+    } catch (error) {
+      loads.add(node, -copy.bytes);
+      throw error;
+    }
     await run(async (tx, context) => {
       await recordReplica(tx, copy, context);
       return false;

@@ -2,12 +2,12 @@
 import { signGrant } from '../../protocol/grant-signature.js';
 import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
 import type { Grant } from '../../protocol/types.js';
-import { DOOMED_GRACE_MS } from '../content/chunk-references.js';
 import type { DataNode } from '../node-table.js';
 import type { OperationContext } from '../operation.js';
 import { bestNodes, hasRoom } from '../placement.js';
 import type { ChunkRecord, StoreTransaction } from '../store/store.js';
-import { fillOf, planReplicas } from './replica-plan.js';
+import { balanceOf, planMove } from './replica-move.js';
+import { planReplicas } from './replica-plan.js';
 
 /** A chunk to be copied from one node to another. */
 export interface Copy {
@@ -18,33 +18,32 @@ export interface Copy {
   readonly grant: Grant;
 }
 
-/** A node takes chunks from a fuller one only when the difference is worth it. */
-const WORTHWHILE_DIFFERENCE = 0.02;
-
 /**
  * What is to be copied so that the chunk has its replicas; undefined when nothing is, or nothing can be. Replicas that
  * are not needed are taken off, and their nodes told to drop them.
- * @param isMove the chunk has enough replicas, but one on a node that is fuller than others
+ * @param mayMove also when the chunk has enough replicas, but one where it should not be
  */
 export async function settleReplicas(
   tx: StoreTransaction,
   chunk: number,
-  isMove: boolean,
+  mayMove: boolean,
   context: OperationContext,
 ): Promise<Copy | undefined> {
   const record = await tx.chunks.get(chunk);
   // Nobody refers to it any more: it is collected.
   if (!record || record.references === 0) return undefined;
   const { state } = context;
-  const plan = planReplicas(record, state.nodes, state.clock.monotonicMs());
+  const monotonicMs = state.clock.monotonicMs();
+  const plan = planReplicas(record, state.nodes, monotonicMs);
   if (plan.surplus.length > 0) {
     await trim(tx, record, plan.surplus, context);
     return undefined;
   }
   if (plan.sources.length === 0) return undefined;
-  const fullest = plan.sources.toSorted((a, b) => fillOf(b) - fillOf(a))[0];
-  if (plan.missing === 0 && (!isMove || !fullest)) return undefined;
-  const to = await target(tx, record, plan.missing === 0 ? fullest : undefined, context);
+  const balance = balanceOf(state.nodes, state.repair, monotonicMs);
+  const move = mayMove ? planMove(record, plan, balance, state.nodes) : undefined;
+  if (plan.missing === 0 && !move) return undefined;
+  const to = await target(tx, record, move?.candidates ?? balance.takers, move?.staying ?? plan.kept);
   if (!to) return undefined;
   // Any of them will do; taking turns spreads the work, and passes over one that cannot read its replica.
   const from = plan.sources[Math.floor(state.random.fraction() * plan.sources.length)];
@@ -85,6 +84,7 @@ export async function removeReplica(
   node: number,
   { state }: OperationContext,
 ): Promise<void> {
+  state.nodes.loads.add(node, -record.length);
   await tx.chunks.setNodes(
     record.chunk,
     record.nodes.filter(each => each !== node),
@@ -95,32 +95,36 @@ export async function removeReplica(
 /** Readers who were told of these replicas have a while to read them. */
 async function trim(
   tx: StoreTransaction,
-  { chunk, nodes }: ChunkRecord,
+  { chunk, nodes, length }: ChunkRecord,
   surplus: readonly DataNode[],
-  { nowMs }: OperationContext,
+  { nowMs, state }: OperationContext,
 ): Promise<void> {
   const gone = new Set(surplus.map(({ record }) => record.node));
   await tx.chunks.setNodes(
     chunk,
     nodes.filter(node => !gone.has(node)),
   );
-  for (const node of gone) await tx.drops.insert(node, chunk, nowMs + DOOMED_GRACE_MS);
+  for (const node of gone) {
+    state.nodes.loads.add(node, -length);
+    await tx.drops.insert(node, chunk, nowMs + state.graceMs);
+  }
 }
 
-/** Where a further replica goes; with `fullest` only if that is a node which is emptier. */
+/**
+ * Where a further replica goes.
+ * @param staying those that will hold the chunk besides: in their failure domains it goes last
+ */
 async function target(
   tx: StoreTransaction,
-  record: ChunkRecord,
-  fullest: DataNode | undefined,
-  { state }: OperationContext,
+  { chunk, nodes, length }: ChunkRecord,
+  candidates: readonly DataNode[],
+  staying: readonly DataNode[],
 ): Promise<DataNode | undefined> {
-  const candidates: DataNode[] = [];
-  for (const node of state.nodes.takers(state.clock.monotonicMs())) {
+  const possible: DataNode[] = [];
+  for (const node of candidates) {
     const { node: number } = node.record;
-    if (record.nodes.includes(number) || !hasRoom(node, record.length)) continue;
-    if (fullest && fillOf(fullest) - fillOf(node) < WORTHWHILE_DIFFERENCE) continue;
-    if (!(await tx.drops.has(number, record.chunk))) candidates.push(node);
+    if (nodes.includes(number) || !hasRoom(node, length)) continue;
+    if (!(await tx.drops.has(number, chunk))) possible.push(node);
   }
-  const holders = record.nodes.flatMap(number => state.nodes.get(number) ?? []);
-  return bestNodes(record.chunk, candidates, 1, holders)[0];
+  return bestNodes(chunk, possible, 1, staying)[0];
 }

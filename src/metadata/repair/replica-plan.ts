@@ -9,6 +9,10 @@ export interface ReplicaPlan {
   readonly missing: number;
   /** There are too few nodes for the goal. */
   readonly isShort: boolean;
+  /** Nodes whose replicas count: neither lost nor drained. */
+  readonly kept: readonly DataNode[];
+  /** Those of them that live. */
+  readonly live: readonly DataNode[];
   /** Live nodes to copy from. */
   readonly sources: readonly DataNode[];
   /** Nodes whose replicas are not needed. */
@@ -22,40 +26,40 @@ export interface ReplicaPlan {
 export function planReplicas(chunk: ChunkRecord, nodes: NodeTable, monotonicMs: number): ReplicaPlan {
   const live: DataNode[] = [];
   const draining: DataNode[] = [];
-  let suspect = 0;
+  const kept: DataNode[] = [];
   let alive = 0;
   for (const number of chunk.nodes) {
     const node = nodes.get(number);
     const state = node && nodes.stateOf(node, monotonicMs);
     if (!node || state === 'lost') continue;
     alive += 1;
-    if (state === 'suspect') suspect += node.record.isDraining ? 0 : 1;
-    else if (node.record.isDraining) draining.push(node);
+    if (!node.record.isDraining) kept.push(node);
+    if (state === 'suspect') continue;
+    if (node.record.isDraining) draining.push(node);
     else live.push(node);
   }
   const want = Math.min(chunk.goal, nodes.usable(monotonicMs));
   const isEnough = live.length >= chunk.goal;
   return {
     alive,
-    missing: Math.max(0, want - live.length - suspect),
-    isShort: want < chunk.goal && live.length + suspect < chunk.goal,
+    missing: Math.max(0, want - kept.length),
+    isShort: want < chunk.goal && kept.length < chunk.goal,
+    kept,
+    live,
     sources: [...live, ...draining],
-    surplus: isEnough ? [...draining, ...leastUseful(live, live.length - chunk.goal)] : [],
+    surplus: isEnough ? [...draining, ...leastUseful(live, live.length - chunk.goal, nodes)] : [],
   };
 }
 
-/** How full a node's disk is, from 0 to 1. */
-export function fillOf({ space }: DataNode): number {
-  return space.totalBytes === 0 ? 0 : 1 - space.freeBytes / space.totalBytes;
-}
-
 /** Those that share a domain with another replica, and then those on the fullest nodes. */
-function leastUseful(replicas: readonly DataNode[], count: number): DataNode[] {
+function leastUseful(replicas: readonly DataNode[], count: number, nodes: NodeTable): DataNode[] {
   const left = [...replicas];
   const chosen: DataNode[] = [];
   while (chosen.length < count) {
     const shared = left.filter(node => left.some(other => other !== node && sameDomain(other, node)));
-    const [fullest] = (shared.length > 0 ? shared : left).toSorted((a, b) => fillOf(b) - fillOf(a));
+    const [fullest] = (shared.length > 0 ? shared : left).toSorted(
+      (a, b) => nodes.fillOf(b) - nodes.fillOf(a),
+    );
     if (!fullest) break;
     chosen.push(fullest);
     left.splice(left.indexOf(fullest), 1);
