@@ -45,7 +45,9 @@ export interface DefragmenterOptions {
 /** A window is worth it with so many pieces, of so few bytes each. */
 const MIN_PIECES = 8;
 const SMALL_PIECE_BYTES = 256 << 10;
+/** How often it is looked whether there is something to do, and not more often than. */
 const ROUND_MS = 5000;
+const MIN_ROUND_MS = 100;
 const BYTES_PER_SECOND = 20_000_000;
 const FILES_AT_ONCE = 32;
 const EXTENTS_AT_ONCE = 1024;
@@ -66,6 +68,9 @@ export class Defragmenter {
   /** The file last looked at, and where in it the next look begins. */
   #inode = 0;
   #offset = 0;
+  /** Windows of that file that were begun and not done: another look at it is needed. */
+  #left = 0;
+  readonly #roundMs: number;
   #timer: Timer | undefined;
   #round: Promise<void> | undefined;
   #isClosed = false;
@@ -73,10 +78,11 @@ export class Defragmenter {
   constructor(options: DefragmenterOptions) {
     this.#options = options;
     this.#rate = new ByteRate(options.clock, BYTES_PER_SECOND);
+    this.#roundMs = Math.max(MIN_ROUND_MS, Math.min(ROUND_MS, options.quietMs));
   }
 
   start(): void {
-    this.#schedule(ROUND_MS);
+    this.#schedule(this.#roundMs);
   }
 
   /** Ends after the window under way. May be called twice. */
@@ -106,15 +112,15 @@ export class Defragmenter {
         window = await this.#nextWindow(tx, context);
         return false;
       });
-      if (!window) return ROUND_MS;
-      await this.#rewrite(window);
+      if (!window) return this.#roundMs;
+      if (await this.#rewrite(window)) this.#left -= 1;
       return this.#rate.waitMs();
     } catch (error) {
       // Its pieces stay readable as they are; the next look at the file begins anew.
       const { message } = toDfsError(error);
       if (!this.#isClosed)
         log.info({ inode: this.#inode, reason: message }, 'a fragmented file was left as it is');
-      return ROUND_MS;
+      return this.#roundMs;
     }
   }
 
@@ -131,6 +137,7 @@ export class Defragmenter {
     }
     for (const inode of files) {
       if (inode !== this.#inode) this.#offset = 0;
+      if (this.#offset === 0) this.#left = 0;
       this.#inode = inode;
       const window = await this.#windowIn(tx, inode, context);
       if (window) return window;
@@ -158,11 +165,12 @@ export class Defragmenter {
         const last = pieces.at(-1);
         if (!first || !last) return undefined;
         this.#offset = last.offset + last.length;
+        this.#left += 1;
         return await this.#prepare(tx, { ...inode, inode: number }, pieces, context);
       }
       const last = extents.at(-1);
       if (!last || extents.length < EXTENTS_AT_ONCE) {
-        await tx.fragmented.delete(number);
+        if (this.#left === 0) await tx.fragmented.delete(number);
         return undefined;
       }
       this.#offset = last.offset + last.length;
@@ -198,24 +206,26 @@ export class Defragmenter {
     return { inode, version, goal, offset, length, order };
   }
 
-  async #rewrite(window: Window): Promise<void> {
+  /** Returns whether the new chunk took the pieces' place. */
+  async #rewrite(window: Window): Promise<boolean> {
     const { run, orderAssembly, log } = this.#options;
     const { grant, pieces } = window.order;
     const [first] = grant.nodes;
-    if (first === undefined) return;
+    if (first === undefined) return false;
     this.#rate.spend(window.length);
     const stored = await orderAssembly(first, window.order).catch((error: unknown) => {
       // A node that went away meanwhile; another grant will name another one.
       if (hasCode(error, 'EHOSTUNREACH')) return undefined;
       throw error;
     });
-    if (!stored) return;
+    if (!stored) return false;
     let isDone = false;
     await run(async (tx, context) => {
       isDone = await commit(tx, window, stored, context);
       return false;
     });
     log.debug({ inode: window.inode, pieces: pieces.length, isDone }, 'pieces of a file were put together');
+    return isDone;
   }
 }
 
@@ -260,7 +270,7 @@ async function commit(
   const { checksum, stored: nodes } = stored;
   const fresh = new Map([[chunk, { chunk, length, checksum, nodes, grant: order.grant }]]);
   await recordNewChunks(tx, { lengths: new Map([[chunk, length]]), fresh }, [extent], goal, context);
-  await references.apply(tx, context.nowMs);
+  await references.apply(tx, context.nowMs + context.state.graceMs);
   // Another version, though the content is the same: who knows the old extents asks for the new ones.
   await tx.inodes.update({ ...inode, allocated: inode.allocated - freed + length, version: version + 1 });
   return true;
