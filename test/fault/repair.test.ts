@@ -84,6 +84,9 @@ t.test('draining empties a node and never goes below the goal', LONG, async t =>
   await cluster.run('dfs', ['node', 'drain', '1', server]);
   const [left] = (await statusOf(cluster)).draining;
   t.ok(left && left.chunks > 0, 'with only one other node its replicas stay');
+  const stuck = await cluster.run('dfs', ['node', 'drain', '1', server, '--wait']);
+  t.equal(stuck.code, 1);
+  t.match(stuck.stderr, /chunks cannot leave node 1: .*add a node/);
   await cluster.addNode();
   const drained = await cluster.run('dfs', ['node', 'drain', '1', server, '--wait'], {
     timeoutMs: REPAIRED_MS,

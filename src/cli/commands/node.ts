@@ -10,6 +10,8 @@ import { UsageError } from '../usage-error.js';
 
 const MAX_NODE = 0xffff_ffff;
 const LOOK_MS = 500;
+/** As long as nothing leaves the node, and nothing is on its way, it cannot be emptied. */
+const STUCK_MS = 30_000;
 
 export const node = defineCommand({
   name: 'node',
@@ -71,6 +73,8 @@ async function untilDrained({ cluster }: FileSystem, number: number): Promise<vo
   bar.start(0, 0);
   try {
     let most = 0;
+    let least = Number.POSITIVE_INFINITY;
+    let movedMs = systemClock.monotonicMs();
     for (;;) {
       const status = await cluster.repairStatus();
       const left = status.draining.find(each => each.node === number)?.chunks;
@@ -81,8 +85,24 @@ async function untilDrained({ cluster }: FileSystem, number: number): Promise<vo
       bar.setTotal(most);
       bar.update(most - (left ?? most));
       if (status.isComplete && left === 0) return;
+      if (left !== undefined && (left < least || status.bytesPerSecond > 0)) {
+        least = Math.min(least, left);
+        movedMs = systemClock.monotonicMs();
+      }
       const others = (await cluster.nodes()).filter(each => each.state === 'live' && !each.isDraining);
       if (others.length === 0) throw new DfsError('EBUSY', 'there is no other live node to take its chunks');
+      // By the whole file system, which is as near as the server tells: with too few nodes they are short of replicas.
+      const isForWantOfNodes = status.isComplete && status.short.chunks > 0 && status.waitingBytes === 0;
+      if (isForWantOfNodes || systemClock.monotonicMs() - movedMs > STUCK_MS) {
+        throw new DfsError(
+          'EBUSY',
+          `${left ?? 0} chunks cannot leave node ${number}: ${
+            isForWantOfNodes
+              ? 'the other nodes are fewer than the goal of some; add a node, or lower the goal'
+              : 'the other nodes have no room for them; add a node, or delete files'
+          }. It goes on being drained`,
+        );
+      }
       await sleep(systemClock, LOOK_MS);
     }
   } finally {

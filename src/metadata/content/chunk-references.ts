@@ -25,6 +25,8 @@ export class ChunkReferences {
     for (const [chunk, delta] of this.#deltas) {
       if (delta === 0) continue;
       const record = await tx.chunks.get(chunk);
+      // An extent of a chunk that is not on record, which fsck tells, can be deleted.
+      if (!record && delta < 0) continue;
       assert(record, `chunk ${chunk} has extents but no record`);
       const references = record.references + delta;
       assert(references >= 0, `chunk ${chunk} has ${references} references`);

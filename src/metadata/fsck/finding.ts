@@ -11,8 +11,9 @@ export type FindingKind =
   | 'orphan'
   /** A name that leads nowhere, or stands in no directory. */
   | 'dangling'
-  /** A directory with several names, or whose `..` leads elsewhere. */
+  /** A further name of a directory, which has one only; and one whose `..` leads elsewhere. */
   | 'directory'
+  | 'parent'
   /** An extent that overlaps another, lies beyond the end, or names no chunk that has these bytes. */
   | 'extent'
   /** A chunk that would never be collected, or would be although it is wanted. */

@@ -25,6 +25,8 @@ export async function repairFinding(
   switch (finding.kind) {
     case 'links':
       if (inode) await tx.inodes.update({ ...inode, nlink: inode.nlink + delta, ctime: context.now });
+      // It has names, so it is not to be collected.
+      if (inode && inode.nlink + delta > 0) await tx.orphans.delete(number);
       return true;
     case 'allocated':
       if (inode) await tx.inodes.update({ ...inode, allocated: Math.max(0, inode.allocated + delta) });
@@ -41,6 +43,13 @@ export async function repairFinding(
       return true;
     case 'dangling':
       return await removeDangling(tx, finding, context);
+    case 'directory':
+    case 'parent':
+      return await correctDirectory(tx, finding, inode, context);
+    case 'extent':
+      if (inode || finding.chunk !== undefined) return false;
+      await tx.garbage.insert(number);
+      return true;
     case 'stray':
       if (inode && inode.nlink > 0) await tx.orphans.delete(number);
       if (!inode) await tx.xattrs.deleteAll(number);
@@ -86,10 +95,37 @@ async function removeDangling(
 ): Promise<boolean> {
   if (!name) return false;
   const directory = await tx.inodes.get(parent);
-  const leadsSomewhere = (await tx.dentries.get(parent, name)) !== undefined;
-  if (directory && isDirectory(directory.mode) && leadsSomewhere) return true;
+  const target = await tx.dentries.get(parent, name);
+  if (directory && isDirectory(directory.mode) && target) return true;
   await tx.dentries.delete(parent, name);
   if (directory) await touchDirectory(tx, directory, 0, context);
+  // The name was counted. Was it the only one, the next check finds the inode without a name.
+  if (target && !isDirectory(target.mode) && target.nlink > 1) {
+    const inode = await tx.inodes.get(target.inode);
+    if (inode) await tx.inodes.update({ ...inode, nlink: inode.nlink - 1, ctime: context.now });
+  }
+  return true;
+}
+
+/** A directory has one name, and `..` leads to where that stands. A further name goes; below it is what the other one has. */
+async function correctDirectory(
+  tx: StoreTransaction,
+  { kind, parent = 0, name }: Finding,
+  inode: InodeRecord | undefined,
+  context: OperationContext,
+): Promise<boolean> {
+  if (!name || !inode) return false;
+  const there = await tx.dentries.get(parent, name);
+  // Renamed or removed meanwhile.
+  if (there?.inode !== inode.inode) return true;
+  if (kind === 'parent') {
+    await tx.inodes.update({ ...inode, parent, ctime: context.now });
+    return true;
+  }
+  const directory = await tx.inodes.get(parent);
+  if (!directory) return false;
+  await tx.dentries.delete(parent, name);
+  await touchDirectory(tx, directory, -1, context);
   return true;
 }
 

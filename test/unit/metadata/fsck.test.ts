@@ -5,6 +5,9 @@ import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import type { FsckStatus } from '../../../src/protocol/metadata-commands.js';
 import { refusal, startHarness, type Harness, type TestClient } from './support/harness.js';
 
+// Most of each is waiting.
+t.jobs = 6;
+
 interface Fixture {
   readonly harness: Harness;
   readonly client: TestClient;
@@ -135,9 +138,48 @@ const BREAKAGES: readonly {
   {
     what: 'a directory whose .. leads elsewhere',
     sql: ({ directory, file }) => `UPDATE inodes SET parent = ${file} WHERE inode = ${directory}`,
-    kind: 'directory',
+    kind: 'parent',
     path: /^\/directory$/,
-    stays: true,
+  },
+  {
+    what: 'a directory with two names',
+    sql: ({ directory }) => `INSERT INTO dentries VALUES (${ROOT_INODE}, CAST('twin' AS BLOB), ${directory});
+      UPDATE inodes SET nlink = nlink + 1 WHERE inode = ${ROOT_INODE}`,
+    kind: 'directory',
+    path: /^\/twin$/,
+  },
+  {
+    what: 'a directory that counts no links although it has a name',
+    sql: ({ directory }) => `UPDATE inodes SET nlink = 0 WHERE inode = ${directory}`,
+    kind: 'links',
+    path: /^\/directory$/,
+  },
+  {
+    what: 'a file that is noted for collection although it has a name',
+    sql: ({ file }) => `INSERT INTO orphans VALUES (${file})`,
+    kind: 'stray',
+    path: /^\/directory\/file$/,
+  },
+  {
+    what: 'a name in something that is no directory',
+    sql: ({ file }) =>
+      `INSERT INTO dentries VALUES (${file}, CAST('below' AS BLOB), ${file}); UPDATE inodes SET nlink = 2 WHERE inode = ${file}`,
+    kind: 'dangling',
+    path: /below$/,
+  },
+  {
+    what: 'a chunk that would never be collected',
+    sql: ({ file }) =>
+      `DELETE FROM extents; UPDATE chunks SET refs = 0; UPDATE inodes SET allocated = 0 WHERE inode = ${file}`,
+    kind: 'collection',
+    path: /^\(chunk \d+\)$/,
+  },
+  {
+    what: 'extents of nothing',
+    sql: () =>
+      'INSERT INTO extents SELECT 987654, 0, 10, chunk, 0 FROM chunks; UPDATE chunks SET refs = refs + 1',
+    kind: 'extent',
+    path: /^\(inode 987654\)$/,
   },
 ];
 

@@ -15,6 +15,10 @@ if (!port) throw new Error('fsck-thread.js runs as a worker thread only');
 const TYPE = '(inodes.mode & 61440)';
 const DIRECTORY = 16_384;
 const SYMLINK = 40_960;
+/** Directories' names: in place 1 the one that stands where `..` leads, if there is one; there should be no other. */
+const DIRECTORY_NAMES = `SELECT names.inode, names.parent, names.name, inodes.parent AS up,
+    row_number() OVER (PARTITION BY names.inode ORDER BY names.parent <> inodes.parent, names.parent, names.name) AS place
+  FROM names JOIN inodes USING (inode) WHERE ${TYPE} = ${DIRECTORY}`;
 const MAX_DEPTH = 2048;
 const PATHS_PER_CHUNK = 8;
 
@@ -49,12 +53,6 @@ const CHECKS: readonly Check[] = [
       FROM names LEFT JOIN inodes USING (inode) WHERE inodes.inode IS NULL`,
   },
   {
-    kind: 'dangling',
-    sql: `SELECT names.parent, names.name, 'stands in inode ' || names.parent || ', which is no directory' AS what
-      FROM names LEFT JOIN inodes ON inodes.inode = names.parent
-      WHERE inodes.inode IS NULL OR ${TYPE} <> ${DIRECTORY}`,
-  },
-  {
     kind: 'links',
     sql: `SELECT inode, found - nlink AS delta, 'has ' || found || ' names, but counts ' || nlink AS what FROM (
         SELECT inodes.inode, nlink, (SELECT count(*) FROM names WHERE names.inode = inodes.inode) AS found
@@ -68,7 +66,8 @@ const CHECKS: readonly Check[] = [
       FROM inodes LEFT JOIN (
         SELECT names.parent, count(*) AS found FROM names JOIN inodes USING (inode)
         WHERE ${TYPE} = ${DIRECTORY} GROUP BY names.parent) AS children ON children.parent = inodes.inode
-      WHERE ${TYPE} = ${DIRECTORY} AND nlink > 0 AND nlink <> 2 + coalesce(found, 0)`,
+      WHERE ${TYPE} = ${DIRECTORY} AND nlink <> 2 + coalesce(found, 0)
+        AND (nlink > 0 OR EXISTS (SELECT 1 FROM names WHERE names.inode = inodes.inode))`,
   },
   {
     kind: 'unreachable',
@@ -77,18 +76,18 @@ const CHECKS: readonly Check[] = [
   },
   {
     kind: 'directory',
-    sql: `SELECT inodes.inode, 'is a directory with ' || count(*) || ' names' AS what FROM inodes JOIN names USING (inode)
-      WHERE ${TYPE} = ${DIRECTORY} GROUP BY inodes.inode HAVING count(*) > 1`,
+    sql: `SELECT inode, parent, name, 'is a further name of a directory' AS what FROM (${DIRECTORY_NAMES}) WHERE place > 1`,
   },
   {
-    kind: 'directory',
-    sql: `SELECT inodes.inode, 'has .. leading to inode ' || inodes.parent || ', but stands in ' || names.parent AS what
-      FROM inodes JOIN names USING (inode) WHERE ${TYPE} = ${DIRECTORY} AND inodes.parent <> names.parent`,
+    kind: 'parent',
+    sql: `SELECT inode, parent, name, 'has .. leading to inode ' || up AS what FROM (${DIRECTORY_NAMES})
+      WHERE place = 1 AND up <> parent`,
   },
   {
     kind: 'orphan',
     sql: `SELECT inode, 'has no links, and is not noted for collection' AS what FROM inodes
-      WHERE nlink = 0 AND inode NOT IN (SELECT inode FROM orphans) AND inode NOT IN (SELECT inode FROM garbage)`,
+      WHERE nlink = 0 AND inode NOT IN (SELECT inode FROM orphans) AND inode NOT IN (SELECT inode FROM garbage)
+        AND NOT EXISTS (SELECT 1 FROM names WHERE names.inode = inodes.inode)`,
   },
   {
     kind: 'stray',
@@ -154,6 +153,13 @@ const CHECKS: readonly Check[] = [
     kind: 'collection',
     sql: `SELECT chunk, 'is noted for collection, but is in extents' AS what FROM doomed JOIN chunks USING (chunk)
       WHERE refs > 0`,
+  },
+  // Last, so that link counts are right before its repair takes such a name off them.
+  {
+    kind: 'dangling',
+    sql: `SELECT names.parent, names.name, 'stands in inode ' || names.parent || ', which is no directory' AS what
+      FROM names LEFT JOIN inodes ON inodes.inode = names.parent
+      WHERE inodes.inode IS NULL OR ${TYPE} <> ${DIRECTORY}`,
   },
 ];
 
