@@ -5,15 +5,25 @@ import { onEndSignal } from './interruption.js';
 interface Server {
   start(): Promise<void>;
   close(): Promise<void>;
+  /** Resolves with the reason when it cannot go on. */
+  readonly broken?: Promise<Error>;
 }
 
-/** Runs `server` until SIGINT, SIGTERM or SIGHUP, then closes it. Rejects when it cannot start or not close. */
+/**
+ * Runs `server` until SIGINT, SIGTERM or SIGHUP, then closes it. Rejects when it cannot start or not close, and with its
+ * reason when it cannot go on.
+ */
 export async function runUntilSignal(server: Server, log: Logger): Promise<void> {
   dieOfUnexpectedErrors(log);
   let end: () => void = () => undefined;
   const ended = new Promise<void>(resolve => (end = resolve));
   const stopListening = onEndSignal(signal => {
     log.info({ signal }, 'stopping');
+    end();
+  });
+  let failure: Error | undefined;
+  void server.broken?.then(reason => {
+    failure = reason;
     end();
   });
   try {
@@ -24,6 +34,7 @@ export async function runUntilSignal(server: Server, log: Logger): Promise<void>
     await server.close();
     stopListening();
   }
+  if (failure) throw failure;
   log.info('stopped');
 }
 

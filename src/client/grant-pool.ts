@@ -98,6 +98,11 @@ export class GrantPool {
     return only;
   }
 
+  /** Drops every grant: the server says that one which should be good is not. */
+  clear(): void {
+    this.#kept.clear();
+  }
+
   /** Drops every grant that names a node which failed. */
   dropNode(node: number): void {
     for (const [goal, kept] of this.#kept) {

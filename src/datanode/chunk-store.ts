@@ -1,6 +1,6 @@
 /** The chunks of one data node: stored in a log of segments, found by an index, never changed. */
 import { join } from 'node:path';
-import type { Clock, Timer } from '../platform/clock.js';
+import type { Clock } from '../platform/clock.js';
 import type { Disk } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
@@ -11,7 +11,7 @@ import { Compactor } from './compactor.js';
 import { FreeSpace, type NodeSpace } from './free-space.js';
 import { Quarantine } from './quarantine.js';
 import { ReplicaTroubles } from './replica-troubles.js';
-import type { IndexDatabase } from './index-database.js';
+import { IndexWriter } from './index-writer.js';
 import { chunkRecordBytes, RecordKind } from './record.js';
 import { recover } from './recovery.js';
 import { SegmentFiles } from './segment-files.js';
@@ -20,10 +20,6 @@ import { SegmentLog } from './segment-log.js';
 
 const SEGMENTS_DIRECTORY = 'segments';
 const DEFAULT_SEGMENT_BYTES = 256 << 20;
-/** How far index.db may be behind. More means a longer start after a crash, less means more writing. */
-const PERSIST_INDEX_MS = 2000;
-/** Changes in one transaction of index.db, which stops the event loop meanwhile. */
-const PERSIST_BATCH = 1024;
 /** Payload bytes that are being read at once. */
 const MAX_READING_BYTES = 32 << 20;
 
@@ -66,8 +62,10 @@ export class ChunkStore {
   readonly #quarantine: Quarantine;
   /** What readers found wrong. */
   readonly troubles: ReplicaTroubles;
-  #database: IndexDatabase | undefined;
-  #persistTimer: Timer | undefined;
+  /** Segments whose file was deleted by somebody. */
+  readonly #missing = new Set<number>();
+  /** While the store is open. */
+  #indexWriter: IndexWriter | undefined;
 
   constructor(options: ChunkStoreOptions) {
     const { disk, directory, clock, log } = options;
@@ -97,13 +95,13 @@ export class ChunkStore {
       logger: log,
       pending: chunk => this.#pending(chunk),
       isBeingDropped: chunk => this.#drops.has(chunk),
-      persistIndex: async () => await this.#persistIndex(),
+      persistIndex: async () => await this.#indexWriter?.write(),
     });
   }
 
   /** Finds everything that was stored before; see recovery.ts. */
   async open(): Promise<void> {
-    const { disk, log, directory, node } = this.#options;
+    const { disk, clock, log, directory, node } = this.#options;
     const segmentBytes = this.#options.segmentBytes ?? DEFAULT_SEGMENT_BYTES;
     await this.#files.load();
     const { database, current } = await recover({
@@ -115,7 +113,8 @@ export class ChunkStore {
       index: this.#index,
       segmentBytes,
     });
-    this.#database = database;
+    const place = { disk, directory, node, index: this.#index, segments: this.#log };
+    this.#indexWriter = new IndexWriter(database, { ...place, clock, log });
     await this.#log.open(current);
     await this.#space.measure();
     this.#compactor.wake();
@@ -198,6 +197,24 @@ export class ChunkStore {
     return at.length;
   }
 
+  /**
+   * Notices segments that somebody deleted: their chunks are told of as damaged, and if one of them was being written to,
+   * nothing more is written. ENOENT when the directory of the segments itself has gone.
+   */
+  async checkSegments(): Promise<void> {
+    for (const segment of await this.#files.missing()) {
+      if (this.#missing.has(segment)) continue;
+      this.#missing.add(segment);
+      const chunks = this.#index.chunksIn(segment);
+      this.#options.log.error(
+        { segment, chunks: chunks.length },
+        'the file of a segment was deleted; its chunks are lost here',
+      );
+      this.#log.noteMissing(segment);
+      for (const chunk of chunks) this.troubles.noteDamaged(chunk);
+    }
+  }
+
   /** Bytes of all chunks that are here. */
   payloadBytes(): number {
     return this.#index.payloadBytes();
@@ -266,19 +283,18 @@ export class ChunkStore {
   /** Finishes what is under way, syncs it and writes the index. May be called twice. */
   async close(): Promise<void> {
     const { log } = this.#options;
-    const database = this.#database;
-    this.#database = undefined;
-    this.#persistTimer?.cancel();
-    if (database) {
+    const writer = this.#indexWriter;
+    this.#indexWriter = undefined;
+    if (writer) {
       await this.#compactor.close();
       try {
         await this.#log.close();
-        await this.#persistTo(database);
+        await writer.write();
       } catch (error) {
         // The next start replays the log; nothing that was acknowledged depends on this.
         log.error({ err: error }, 'the store could not be closed cleanly');
       }
-      database.close();
+      writer.close();
     }
     await this.#files.close();
   }
@@ -307,7 +323,7 @@ export class ChunkStore {
       apply: position => {
         this.#index.applyChunk(chunk.chunk, { ...position, length: chunk.length });
         this.#space.noteWritten(bytes);
-        this.#persistSoon();
+        this.#indexWriter?.wake();
       },
     });
   }
@@ -331,52 +347,9 @@ export class ChunkStore {
       apply: position => {
         this.#index.applyTombstone(chunk, position);
         this.#reader.forget(chunk);
-        this.#persistSoon();
+        this.#indexWriter?.wake();
       },
     });
-  }
-
-  #persistSoon(): void {
-    this.#persistTimer ??= this.#options.clock.setTimer(
-      PERSIST_INDEX_MS,
-      () => {
-        this.#persistTimer = undefined;
-        void this.#persistInBackground();
-      },
-      true,
-    );
-  }
-
-  async #persistInBackground(): Promise<void> {
-    try {
-      await this.#persistIndex();
-    } catch (error) {
-      this.#options.log.warn({ err: error }, 'index.db could not be written; trying again later');
-    }
-    if (this.#index.journalLength > 0 && this.#database && !this.isReadOnly) this.#persistSoon();
-  }
-
-  async #persistIndex(): Promise<void> {
-    if (this.#database) await this.#persistTo(this.#database);
-  }
-
-  /** Writes down every change up to where the log is synced. */
-  async #persistTo(database: IndexDatabase): Promise<void> {
-    const through = this.#log.syncedEnd;
-    for (;;) {
-      const entries = this.#index.takeJournal(through, PERSIST_BATCH);
-      const last = entries.at(-1);
-      if (!last) return;
-      try {
-        database.persist(entries, last.end);
-      } catch (error) {
-        this.#index.returnJournal(entries);
-        throw error;
-      }
-      await new Promise<void>(resolve => {
-        setImmediate(resolve);
-      });
-    }
   }
 }
 

@@ -19,7 +19,7 @@ import {
   type NodeInfo,
 } from '../protocol/datanode-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/connection.js';
@@ -30,7 +30,7 @@ import { ChunkStore } from './chunk-store.js';
 import { listChunks } from './chunk-list.js';
 import { checkGrant } from './grant-check.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
-import { loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import { isNodeDirectory, loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
 import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
@@ -82,9 +82,13 @@ export class DataNode {
   readonly #answering = new Set<Promise<unknown>>();
   #starting: Promise<void> | undefined;
   #isClosing = false;
+  #end: (reason: DfsError) => void = () => undefined;
+  /** Resolves with the reason when the node cannot go on, and should be closed. */
+  readonly broken: Promise<DfsError>;
 
   constructor(options: DataNodeOptions) {
     this.#options = options;
+    this.broken = new Promise(resolve => (this.#end = resolve));
   }
 
   /**
@@ -175,7 +179,10 @@ export class DataNode {
       id: identity.id,
       domain: this.#options.domain ?? '',
       cluster: () => this.#identity?.cluster ?? '',
-      report: async () => ({ ...(await store.space()), chunks: store.chunkCount }),
+      report: async () => {
+        await this.#checkDirectory(store);
+        return { ...(await store.space()), chunks: store.chunkCount };
+      },
       onRegistered: async registration => await this.#takeRegistration(registration),
       drop: async chunks => await store.drop(chunks),
       chunkIds: () => store.chunkIds(),
@@ -239,6 +246,25 @@ export class DataNode {
       { node: this.nodeNumber, endpoint: server.endpoint, advertised: this.#advertised, directory },
       'ready',
     );
+  }
+
+  /** Without its directory the node has nothing on a disk, whatever it can still read through open files. */
+  async #checkDirectory(store: ChunkStore): Promise<void> {
+    const { disk, directory } = this.#options;
+    try {
+      if (await isNodeDirectory(disk, directory)) {
+        await store.checkSegments();
+        return;
+      }
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+    }
+    const reason = new DfsError(
+      'ENOENT',
+      `${directory} was deleted or unmounted; if it comes back start this node again, otherwise start one with an empty directory: what was here is made again from other replicas`,
+    );
+    this.#end(reason);
+    throw reason;
   }
 
   #refuseIfClosing(): void {

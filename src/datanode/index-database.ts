@@ -1,31 +1,36 @@
 /**
  * `index.db`: the segment index as it was when the log ended at the watermark, so that a start need not read every
- * segment. It is only a cache: whatever is wrong with it, the segments are right.
+ * segment. It is only a cache: whatever is wrong with it, the segments are right. SQLite notices no bit that flips
+ * inside a number, so each row has a checksum of its own.
  */
+import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import type { ChunkEntry } from './chunk-table.js';
 import type { LogPosition } from './record.js';
 import type { JournalEntry } from './segment-index.js';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const SCHEMA = `
   CREATE TABLE state (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     node TEXT NOT NULL,
     watermark_segment INTEGER NOT NULL,
-    watermark_offset INTEGER NOT NULL
+    watermark_offset INTEGER NOT NULL,
+    sum INTEGER NOT NULL
   );
   CREATE TABLE chunks (
     chunk INTEGER PRIMARY KEY,
     segment INTEGER NOT NULL,
     offset INTEGER NOT NULL,
     length INTEGER NOT NULL,
-    dead_copies INTEGER NOT NULL
+    dead_copies INTEGER NOT NULL,
+    sum INTEGER NOT NULL
   );
   CREATE TABLE segments (
     segment INTEGER PRIMARY KEY,
     bytes INTEGER NOT NULL,
-    forgotten INTEGER NOT NULL
+    forgotten INTEGER NOT NULL,
+    sum INTEGER NOT NULL
   );
 `;
 
@@ -41,13 +46,39 @@ interface StateRow {
   readonly node: string;
   readonly watermark_segment: number;
   readonly watermark_offset: number;
+  readonly sum: number;
 }
 interface SegmentRow {
   readonly segment: number;
   readonly bytes: number;
   readonly forgotten: number;
+  readonly sum: number;
 }
-type ChunkRow = [chunk: number, segment: number, offset: number, length: number, deadCopies: number];
+type ChunkRow = [
+  chunk: number,
+  segment: number,
+  offset: number,
+  length: number,
+  deadCopies: number,
+  sum: number,
+];
+
+const COLUMNS = new Float64Array(5);
+const COLUMN_BYTES = new Uint8Array(COLUMNS.buffer);
+
+/** The checksum of a row's other columns. */
+function rowSum(a: number, b: number, c = 0, d = 0, e = 0): number {
+  COLUMNS[0] = a;
+  COLUMNS[1] = b;
+  COLUMNS[2] = c;
+  COLUMNS[3] = d;
+  COLUMNS[4] = e;
+  return crc32(COLUMN_BYTES);
+}
+
+function checkRow(sum: number, expected: number): void {
+  if (sum !== expected) throw new Error('a row of it does not match its checksum');
+}
 
 export class IndexDatabase {
   readonly #database: Database.Database;
@@ -67,12 +98,14 @@ export class IndexDatabase {
     if (version === 0) {
       database.transaction(() => {
         database.exec(SCHEMA);
-        database.prepare('INSERT INTO state VALUES (1, ?, 0, 0)').run(node);
+        database.prepare('INSERT INTO state VALUES (1, ?, 0, 0, ?)').run(node, rowSum(0, 0));
         database.pragma(`user_version = ${SCHEMA_VERSION}`);
       })();
     } else if (version !== SCHEMA_VERSION) {
       throw new Error(`it has version ${version}, but this program writes ${SCHEMA_VERSION}`);
     }
+    const found = String(database.pragma('quick_check(1)', { simple: true }));
+    if (found !== 'ok') throw new Error(`it is damaged: ${found}`);
     if (this.#state().node !== node) throw new Error('it describes the segments of another node');
     this.#persist = this.#preparePersist();
   }
@@ -85,17 +118,21 @@ export class IndexDatabase {
 
   sealedSegments(): SealedSegment[] {
     const rows = this.#database
-      .prepare<[], SegmentRow>('SELECT segment, bytes, forgotten FROM segments ORDER BY segment')
+      .prepare<[], SegmentRow>('SELECT segment, bytes, forgotten, sum FROM segments ORDER BY segment')
       .all();
-    return rows.map(row => ({ segment: row.segment, bytes: row.bytes, isForgotten: row.forgotten !== 0 }));
+    return rows.map(({ segment, bytes, forgotten, sum }) => {
+      checkRow(sum, rowSum(segment, bytes, forgotten));
+      return { segment, bytes, isForgotten: forgotten !== 0 };
+    });
   }
 
   /** Calls `visit` for every chunk, dropped ones included whose records are still there. */
   forEachChunk(visit: (chunk: number, entry: ChunkEntry) => void): void {
     const statement = this.#database.prepare<[], ChunkRow>(
-      'SELECT chunk, segment, offset, length, dead_copies FROM chunks',
+      'SELECT chunk, segment, offset, length, dead_copies, sum FROM chunks',
     );
-    for (const [chunk, segment, offset, length, deadCopies] of statement.raw().iterate()) {
+    for (const [chunk, segment, offset, length, deadCopies, sum] of statement.raw().iterate()) {
+      checkRow(sum, rowSum(chunk, segment, offset, length, deadCopies));
       visit(chunk, { segment, offset, length, deadCopies });
     }
   }
@@ -112,34 +149,47 @@ export class IndexDatabase {
 
   #state(): StateRow {
     const row = this.#database
-      .prepare<[], StateRow>('SELECT node, watermark_segment, watermark_offset FROM state')
+      .prepare<[], StateRow>('SELECT node, watermark_segment, watermark_offset, sum FROM state')
       .get();
     if (!row) throw new Error('it has lost its state');
+    checkRow(row.sum, rowSum(row.watermark_segment, row.watermark_offset));
     return row;
   }
 
   #preparePersist(): (entries: readonly JournalEntry[], watermark: LogPosition) => void {
     const database = this.#database;
-    const put = database.prepare('INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)');
+    const put = database.prepare('INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)');
     const remove = database.prepare('DELETE FROM chunks WHERE chunk = ?');
-    const seal = database.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, 0)');
-    const forget = database.prepare('UPDATE segments SET forgotten = 1 WHERE segment = ?');
+    const seal = database.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?)');
+    const bytesOf = database
+      .prepare<[number], number>('SELECT bytes FROM segments WHERE segment = ?')
+      .pluck();
     const unlinked = database.prepare('DELETE FROM segments WHERE segment = ?');
-    const move = database.prepare('UPDATE state SET watermark_segment = ?, watermark_offset = ?');
+    const move = database.prepare('UPDATE state SET watermark_segment = ?, watermark_offset = ?, sum = ?');
     const learn = (change: JournalEntry): void => {
       switch (change.is) {
         case 'chunk': {
           const { chunk, entry } = change;
-          if (entry) put.run(chunk, entry.segment, entry.offset, entry.length, entry.deadCopies);
-          else remove.run(chunk);
+          if (entry) {
+            const { segment, offset, length, deadCopies } = entry;
+            const sum = rowSum(chunk, segment, offset, length, deadCopies);
+            put.run(chunk, segment, offset, length, deadCopies, sum);
+          } else {
+            remove.run(chunk);
+          }
           break;
         }
-        case 'sealed':
-          seal.run(change.segment, change.bytes);
+        case 'sealed': {
+          const { segment, bytes } = change;
+          seal.run(segment, bytes, 0, rowSum(segment, bytes, 0));
           break;
-        case 'forgotten':
-          forget.run(change.segment);
+        }
+        case 'forgotten': {
+          const { segment } = change;
+          const bytes = bytesOf.get(segment);
+          if (bytes !== undefined) seal.run(segment, bytes, 1, rowSum(segment, bytes, 1));
           break;
+        }
         case 'unlinked':
           unlinked.run(change.segment);
           break;
@@ -147,7 +197,7 @@ export class IndexDatabase {
     };
     return database.transaction((entries: readonly JournalEntry[], watermark: LogPosition) => {
       for (const change of entries) learn(change);
-      move.run(watermark.segment, watermark.offset);
+      move.run(watermark.segment, watermark.offset, rowSum(watermark.segment, watermark.offset));
     });
   }
 }

@@ -1,4 +1,8 @@
-/** `node.json`: who this node is, kept in its data directory. */
+/**
+ * `node.json`: who this node is, kept in its data directory, with a checksum, and a second time as `node-copy.json`: a bit
+ * that flips there must not make everything that the node holds worthless.
+ */
+import { crc32 } from 'node:zlib';
 import { join } from 'node:path';
 import { Type, type Static } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -7,6 +11,7 @@ import type { Random } from '../platform/random.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 
 const NAME = 'node.json';
+const COPY_NAME = 'node-copy.json';
 const FORMAT_VERSION = 1;
 const ID_BYTES = 16;
 const MAX_BYTES = 4096;
@@ -21,16 +26,30 @@ const NodeIdentity = Type.Object({
   cluster: Type.String({ maxLength: 64 }),
 });
 export type NodeIdentity = Static<typeof NodeIdentity>;
+/** As it stands in the file. Earlier versions had no checksum. */
+const NodeFile = Type.Composite([NodeIdentity, Type.Object({ sum: Type.Optional(Type.Integer()) })]);
 
 /**
  * The identity of the node in `directory`; a new one for an empty directory. EINVAL when the directory holds segments
  * but no usable identity: the metadata server would take it for another node and its chunks for lost.
  */
 export async function loadIdentity(disk: Disk, directory: string, random: Random): Promise<NodeIdentity> {
-  const text = await readText(disk, join(directory, NAME));
-  if (text !== undefined) return parse(text, directory);
-  const names = await disk.list(directory);
-  if (names.includes('segments')) {
+  const texts = [await readText(disk, directory, NAME), await readText(disk, directory, COPY_NAME)];
+  const identities = texts.map(text => (text === undefined ? undefined : parse(text, directory)));
+  const [first, second] = identities;
+  const found = first ?? second;
+  if (found) {
+    // A disk that is full, or only read, is no reason not to serve what is on it; the next start tries again.
+    if (!first || !second) await saveIdentity(disk, directory, found).catch(() => undefined);
+    return found;
+  }
+  if (texts.some(text => text !== undefined)) {
+    throw new DfsError(
+      'EINVAL',
+      `${join(directory, NAME)} and its copy are damaged, so this node does not know who it is; restore one of them, or start with an empty directory: what is in this one is made again from other replicas`,
+    );
+  }
+  if ((await disk.list(directory)).includes('segments')) {
     throw new DfsError(
       'EINVAL',
       `${directory} holds chunks but no ${NAME}, so this node does not know who it is; restore that file, or start with an empty directory`,
@@ -48,21 +67,34 @@ export async function loadIdentity(disk: Disk, directory: string, random: Random
 
 /** Writes the identity so that after a crash the old or the new one is there, whole. */
 export async function saveIdentity(disk: Disk, directory: string, identity: NodeIdentity): Promise<void> {
-  const temporary = join(directory, `${NAME}.new`);
-  const bytes = Buffer.from(`${JSON.stringify(identity, undefined, 2)}\n`);
-  const file = await disk.open(temporary, 'create');
-  try {
-    await file.truncate(0);
-    await file.writev([bytes], 0);
-    await file.datasync();
-  } finally {
-    await file.close();
+  const bytes = Buffer.from(`${JSON.stringify({ ...identity, sum: sumOf(identity) }, undefined, 2)}\n`);
+  for (const name of [NAME, COPY_NAME]) {
+    const temporary = join(directory, `${name}.new`);
+    const file = await disk.open(temporary, 'create');
+    try {
+      await file.truncate(0);
+      await file.writev([bytes], 0);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await disk.rename(temporary, join(directory, name));
   }
-  await disk.rename(temporary, join(directory, NAME));
   await disk.syncDirectory(directory);
 }
 
-async function readText(disk: Disk, path: string): Promise<string | undefined> {
+/** Whether `directory` is still that of a node: not when it was deleted, or what was mounted there is gone. */
+export async function isNodeDirectory(disk: Disk, directory: string): Promise<boolean> {
+  try {
+    return (await disk.list(directory)).includes(NAME);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+async function readText(disk: Disk, directory: string, name: string): Promise<string | undefined> {
+  const path = join(directory, name);
   try {
     const file = await disk.open(path, 'existing');
     try {
@@ -77,22 +109,27 @@ async function readText(disk: Disk, path: string): Promise<string | undefined> {
   }
 }
 
-function parse(text: string, directory: string): NodeIdentity {
-  const path = join(directory, NAME);
+/** Undefined when it is damaged. EINVAL when it is sound, but of another version. */
+function parse(text: string, directory: string): NodeIdentity | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (error) {
-    throw new DfsError('EINVAL', `${path} is damaged; restore it from a backup`, { cause: error });
+  } catch {
+    return undefined;
   }
-  if (!Value.Check(NodeIdentity, value)) {
-    throw new DfsError('EINVAL', `${path} is damaged; restore it from a backup`);
-  }
-  if (value.version !== FORMAT_VERSION) {
+  if (!Value.Check(NodeFile, value)) return undefined;
+  const { version, id, node, cluster, sum } = value;
+  const identity = { version, id, node, cluster };
+  if (sum !== undefined && sum !== sumOf(identity)) return undefined;
+  if (version !== FORMAT_VERSION) {
     throw new DfsError(
       'EINVAL',
-      `${path} has format version ${value.version}, but this program knows ${FORMAT_VERSION}; use the program that wrote it`,
+      `${join(directory, NAME)} has format version ${version}, but this program knows ${FORMAT_VERSION}; use the program that wrote it`,
     );
   }
-  return value;
+  return identity;
+}
+
+function sumOf({ version, id, node, cluster }: NodeIdentity): number {
+  return crc32(JSON.stringify([version, id, node, cluster]));
 }

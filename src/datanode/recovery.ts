@@ -14,13 +14,17 @@ import { scanSegment } from './segment-scan.js';
 
 const INDEX_NAME = 'index.db';
 
-export interface RecoveryOptions {
+/** Whose `index.db` it is. */
+export interface IndexPlace {
   readonly disk: Disk;
-  readonly log: Logger;
   /** Where `index.db` is. */
   readonly directory: string;
   /** The node's identity. */
   readonly node: string;
+}
+
+export interface RecoveryOptions extends IndexPlace {
+  readonly log: Logger;
   readonly files: SegmentFiles;
   readonly index: SegmentIndex;
   /** A segment that has this many bytes gets no more records. */
@@ -45,8 +49,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     log.warn({ reason: toDfsError(error).message }, 'index.db is of no use; building it again');
     database?.close();
     index.clear();
-    await deleteIndex(options);
-    database = openIndex(options);
+    database = await newIndex(options);
   }
   try {
     const current = await replay(options, database);
@@ -57,7 +60,13 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   }
 }
 
-function openIndex({ disk, directory, node }: RecoveryOptions): IndexDatabase {
+/** An `index.db` that knows nothing, instead of the one that is there: the next start reads every segment. */
+export async function newIndex(place: IndexPlace): Promise<IndexDatabase> {
+  await deleteIndex(place);
+  return openIndex(place);
+}
+
+function openIndex({ disk, directory, node }: IndexPlace): IndexDatabase {
   const database = disk.openDatabase(join(directory, INDEX_NAME), 'create');
   try {
     return new IndexDatabase(database, node);
@@ -67,7 +76,7 @@ function openIndex({ disk, directory, node }: RecoveryOptions): IndexDatabase {
   }
 }
 
-async function deleteIndex({ disk, directory }: RecoveryOptions): Promise<void> {
+async function deleteIndex({ disk, directory }: IndexPlace): Promise<void> {
   for (const suffix of ['', '-wal', '-shm', '-journal']) {
     try {
       await disk.unlink(join(directory, `${INDEX_NAME}${suffix}`));

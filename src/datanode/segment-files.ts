@@ -1,5 +1,5 @@
 /** The segment files of one node: their names, sizes and open descriptors. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Disk, DiskFile } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 
@@ -20,6 +20,8 @@ export class SegmentFiles {
   readonly #sizes = new Map<number, number>();
   /** segment number → its descriptor, least recently used first */
   readonly #open = new Map<number, OpenSegment>();
+  /** Segments that are being removed. */
+  readonly #leaving = new Set<number>();
   #totalBytes = 0;
 
   constructor(disk: Disk, directory: string, log: Logger) {
@@ -91,12 +93,27 @@ export class SegmentFiles {
     if (opened) this.#letGo(segment, opened);
   }
 
+  /** Segments whose file has gone, though nobody here removed it. Rejects as Disk.list(). */
+  async missing(): Promise<number[]> {
+    const expected = this.numbers();
+    const names = new Set(await this.#disk.list(this.#directory));
+    return expected.filter(
+      segment =>
+        this.#sizes.has(segment) && !this.#leaving.has(segment) && !names.has(basename(this.#path(segment))),
+    );
+  }
+
   /** Removes a segment for good. Reads under way still succeed. */
   async remove(segment: number): Promise<void> {
-    await this.#disk.unlink(this.#path(segment));
-    await this.syncNames();
-    this.setSize(segment, 0);
-    this.#sizes.delete(segment);
+    this.#leaving.add(segment);
+    try {
+      await this.#disk.unlink(this.#path(segment));
+      await this.syncNames();
+      this.setSize(segment, 0);
+      this.#sizes.delete(segment);
+    } finally {
+      this.#leaving.delete(segment);
+    }
     const opened = this.#open.get(segment);
     if (opened && opened.users === 0) await this.#closeOne(segment, opened);
   }

@@ -66,6 +66,11 @@ export class SegmentIndex {
     return Float64Array.from(this.#chunks.ids(({ length }) => length > 0)).sort();
   }
 
+  /** Chunks whose record is in a segment. */
+  chunksIn(segment: number): number[] {
+    return this.#chunks.ids(entry => entry.length > 0 && entry.segment === segment);
+  }
+
   /** Payload bytes of all chunks that can be read. */
   payloadBytes(): number {
     let bytes = 0;

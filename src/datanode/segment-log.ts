@@ -134,6 +134,12 @@ export class SegmentLog {
     await this.#syncNext;
   }
 
+  /** The file of a segment has gone: what was written to it, and not read back since, is lost. */
+  noteMissing(segment: number): void {
+    if (segment === this.#current || this.#unsynced.has(segment))
+      this.#fail(segment, 'cannot be written', new DfsError('ENOENT', 'its file was deleted'));
+  }
+
   /** Waits for what is queued and syncs it. Nothing may be enqueued afterwards. */
   async close(): Promise<void> {
     await this.#writing;

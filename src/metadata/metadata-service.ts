@@ -1,6 +1,6 @@
 /** The metadata server without its network: the store, what is kept in memory, and how requests are executed. */
 import type { Static, TSchema } from '@sinclair/typebox';
-import type { Clock } from '../platform/clock.js';
+import { steadyClock, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import { DfsError } from '../protocol/errors.js';
@@ -88,8 +88,10 @@ export class MetadataService {
     this.#chunkIds = new IdAllocator('chunk', this.#commits, onFailure);
     const sessions = new SessionTable();
     const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
+    const steadyMs = steadyClock(clock);
     this.#backup = new BackupWork({
       clock,
+      steadyMs,
       log,
       cluster: store.cluster.cluster,
       nodes,
@@ -113,7 +115,8 @@ export class MetadataService {
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
       graceMs: options.graceMs ?? DEFAULT_GRACE_MS,
-      startedMs: toMs(clock.now()),
+      startedMs: steadyMs(),
+      steadyMs,
       clock,
       random,
     };
@@ -320,7 +323,8 @@ export class MetadataService {
       const now = this.#options.clock.now();
       return await work(new TracedTransaction(tx, trace, noteRead), {
         now,
-        nowMs: toMs(now),
+        wallMs: toMs(now),
+        nowMs: this.#state.steadyMs(),
         state: this.#state,
         control: new TracedControl(control, trace, noteRead),
         peer,

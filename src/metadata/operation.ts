@@ -12,7 +12,9 @@ import type { StoreTransaction } from './store/store.js';
 export interface OperationContext {
   /** When the request is executed. */
   readonly now: Timespec;
-  /** The same in whole milliseconds. */
+  /** The same in whole milliseconds: what others compare with their own clocks. */
+  readonly wallMs: number;
+  /** What `wallMs` would be if nobody had set the clock since this process started: graces are measured by it. */
   readonly nowMs: number;
   readonly state: ServerState;
   readonly control: TaskControl;

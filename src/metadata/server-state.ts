@@ -32,6 +32,8 @@ export interface ServerState {
   readonly graceMs: number;
   /** When this process began to serve, in ms since the epoch. */
   readonly startedMs: number;
+  /** Ms since the epoch, by the clock as it was when this process began: it does not jump. */
+  readonly steadyMs: () => number;
   readonly clock: Clock;
   readonly random: Random;
 }

@@ -54,6 +54,13 @@ export const systemClock: Clock = {
   },
 };
 
+/** Whole ms since the epoch, by the wall clock as it was at this call: setting that clock later changes nothing. */
+export function steadyClock(clock: Clock): () => number {
+  const { sec, nsec } = clock.now();
+  const offsetMs = sec * 1000 + nsec / 1e6 - clock.monotonicMs();
+  return () => Math.floor(offsetMs + clock.monotonicMs());
+}
+
 /** Resolves after `delayMs` on the given clock. */
 export async function sleep(clock: Clock, delayMs: number): Promise<void> {
   await new Promise<void>(resolve => {

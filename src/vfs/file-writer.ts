@@ -10,7 +10,7 @@
 import type { LimitFunction } from 'p-limit';
 import type { Client } from '../client/client.js';
 import type { Clock, Timespec } from '../platform/clock.js';
-import { assert, DfsError, toDfsError } from '../protocol/errors.js';
+import { assert, DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES, SCATTERED_OFFSET } from '../protocol/limits.js';
 import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
@@ -62,6 +62,8 @@ class Flight {
   readonly privilegeLoss: PrivilegeLoss | undefined;
   /** Why it must not be committed, if it must not. */
   refusal: DfsError | undefined;
+  /** How often it was stored anew, since its grant was void when it was to be committed. */
+  storedAnew = 0;
   /** What became of storing it; undefined while that is under way. */
   outcome: StoredChunk | DfsError | undefined;
   /** Never rejects. */
@@ -103,6 +105,8 @@ class Flight {
   }
 }
 
+/** How often a chunk is stored anew because its grant was void when it was to be committed. */
+const MAX_STORED_ANEW = 5;
 /** Replicas not known to be on stable storage, beyond which the owner is asked to see to it. */
 const MAX_UNSYNCED_REPLICAS = 8192;
 
@@ -260,14 +264,19 @@ export class FileWriter {
   #launch(chunks: readonly Slice[][], isDurable: boolean): void {
     for (const slices of chunks) {
       const flight = new Flight(slices, isDurable, this.#lastWrite, this.#bufferLoss);
-      flight.storing = this.#shared.storeLimit(async () => await this.#store(flight));
+      this.#store(flight);
       this.#flights.push(flight);
     }
     if (this.#buffer.bytes === 0) this.#bufferLoss = undefined;
     if (!this.#isCommitting) void this.#commitAll();
   }
 
-  async #store(flight: Flight): Promise<void> {
+  #store(flight: Flight): void {
+    flight.outcome = undefined;
+    flight.storing = this.#shared.storeLimit(async () => await this.#storeNow(flight));
+  }
+
+  async #storeNow(flight: Flight): Promise<void> {
     const { client } = this.#shared;
     try {
       flight.outcome = await client.writer.store({
@@ -297,11 +306,26 @@ export class FileWriter {
       try {
         await this.#commit(batch);
       } catch (error) {
+        if (hasCode(error, 'ESTALE') && this.#storeAgain(batch)) continue;
         this.#owner.failed(toDfsError(error));
       }
       this.#land(batch);
     }
     this.#isCommitting = false;
+  }
+
+  /**
+   * The grant of a chunk is void: it took too long to be stored, or the server's clock has jumped. Stores everything anew,
+   * unless that was done often enough; a flight that was refused meanwhile stays refused.
+   */
+  #storeAgain(batch: readonly Flight[]): boolean {
+    if (batch.some(flight => flight.storedAnew === MAX_STORED_ANEW)) return false;
+    this.#shared.client.grants.clear();
+    for (const flight of batch) {
+      flight.storedAnew += 1;
+      this.#store(flight);
+    }
+    return true;
   }
 
   /** The flights at the head of the queue that are stored, do not overlap, and fit one request. */

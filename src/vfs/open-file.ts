@@ -3,7 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import { compareTimespec } from '../platform/clock.js';
 import type { ExtentMap, ExtentPiece } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import { blocks, getattr, type StoredChunk } from '../protocol/metadata-commands.js';
@@ -316,10 +316,10 @@ export class OpenFile {
 
   /**
    * Puts the bytes of a piece into a chunk of their own. Returns false when the file was changed meanwhile: then the bytes
-   * may be old ones, and must not take the place of newer ones.
+   * may be old ones, and must not take the place of newer ones; and when the grant of their chunk was void.
    */
   async #storeElsewhere({ offset, length, location, chunkOffset }: ExtentPiece): Promise<boolean> {
-    const { content, writer, session } = this.#shared.client;
+    const { content, writer, session, grants } = this.#shared.client;
     const { version } = this.#extents;
     const payload = await content.read(this.#range(offset, length, false));
     if (!location || this.#extents.version !== version) return false;
@@ -327,15 +327,15 @@ export class OpenFile {
     const { goal, mtime } = this.#attributes;
     const stored = await writer.store({ payload, goal, inode, fileOffset: offset, durable: true });
     const extents = [{ offset, length, chunk: stored.chunk, chunkOffset: 0 }];
-    const { attributes, overtaken = false } = await session.execute(blocks, {
-      inode,
-      extents,
-      chunks: [stored],
-      size: 0,
-      mtime,
-      durable: true,
-      replaces: [{ offset, length, chunk: location.chunk, chunkOffset }],
+    const replaces = [{ offset, length, chunk: location.chunk, chunkOffset }];
+    const request = { inode, extents, chunks: [stored], size: 0, mtime, durable: true, replaces };
+    const reply = await session.execute(blocks, request).catch((error: unknown) => {
+      if (!hasCode(error, 'ESTALE')) throw error;
+      grants.clear();
+      return undefined;
     });
+    if (!reply) return false;
+    const { attributes, overtaken = false } = reply;
     if (overtaken) this.#extents.overtake(attributes.version);
     else this.#committed(attributes, extents, [stored]);
     return !overtaken;

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { shell, startCluster, waitUntil, type Cluster, type ServerProcess } from '../support/cluster.js';
+import { untilLive } from '../support/repair-status.js';
 
 /** Writes so many MiB, with an fsync every 4 MiB, and notes how long each fsync took. */
 const WRITER = `
@@ -70,16 +71,6 @@ function replicaCounts(cluster: Cluster): Record<string, number> {
   } finally {
     database.close();
   }
-}
-
-async function everyNodeLives(cluster: Cluster, count: number): Promise<void> {
-  await waitUntil(
-    async () => {
-      const { stdout } = await cluster.run('dfs', ['nodes', '--json', cluster.metadata.address]);
-      return stdout.split('"live"').length - 1 === count;
-    },
-    { what: `${count} data nodes are live` },
-  );
 }
 
 interface Writing {
@@ -144,7 +135,7 @@ t.test('a node that stalls or dies mid-write is replaced', async t => {
   });
 
   await t.test('kill -9 during a copy', async t => {
-    await everyNodeLives(cluster, 3);
+    await untilLive(cluster, 3);
     const before = await segmentBytes(second);
     const copying = cluster.run('copy', [source.path, `${cluster.metadata.address}:/killed`]);
     await waitUntil(async () => (await segmentBytes(second)) > before + 16 * MIB, { what: 'it gets chunks' });

@@ -36,6 +36,8 @@ export class Machine {
   readonly disk: SimulatedDisk;
   life: Life | undefined;
   isUp = false;
+  /** How far somebody has set its wall clock. */
+  clockJumpMs = 0;
 
   constructor(name: string, host: string, disk: SimulatedDisk) {
     this.name = name;
@@ -120,7 +122,7 @@ export class Cluster {
         return;
       } catch (error) {
         this.scheduler.note(`${machine.name} did not start: ${String(error)}`);
-        await sleep(new SimulatedClock(this.scheduler, life, 1, 0), RESTART_PAUSE_MS);
+        await sleep(new SimulatedClock(this.scheduler, life, 1, () => 0), RESTART_PAUSE_MS);
       }
     }
   }
@@ -128,7 +130,7 @@ export class Cluster {
   /** Starts a client; tries again until the metadata server answers it. */
   async startClient(machine: Machine): Promise<LiveClient> {
     const life = this.#begin(machine);
-    const clock = this.#clock(life);
+    const clock = this.#clock(machine, life);
     const random = this.random.fork();
     for (;;) {
       try {
@@ -181,18 +183,15 @@ export class Cluster {
     return life;
   }
 
-  #clock(life: Life): Clock {
-    return new SimulatedClock(
-      this.scheduler,
-      life,
-      this.random.between(...CLOCK_RATES),
-      this.random.between(...CLOCK_OFFSETS_MS),
-    );
+  #clock(machine: Machine, life: Life): Clock {
+    const rate = this.random.between(...CLOCK_RATES);
+    const offsetMs = this.random.between(...CLOCK_OFFSETS_MS);
+    return new SimulatedClock(this.scheduler, life, rate, () => offsetMs + machine.clockJumpMs);
   }
 
   async #startMetadata(machine: Machine, life: Life): Promise<void> {
     const { bug } = this.#options;
-    const clock = this.#clock(life);
+    const clock = this.#clock(machine, life);
     const network = this.network.interfaceOf(machine.host, life);
     const random = this.random.fork();
     const log = this.#log;
@@ -212,7 +211,7 @@ export class Cluster {
       host: machine.host,
       port: NODE_PORT,
       network: this.network.interfaceOf(machine.host, life),
-      clock: this.#clock(life),
+      clock: this.#clock(machine, life),
       random: this.random.fork(),
       disk: machine.disk.interfaceOf(life),
       log: this.#log,

@@ -7,6 +7,7 @@ import type { SeededRandom } from './world/seeded-random.js';
 /** DESIGN section 4: after a power loss at most a second of what was acknowledged is gone. */
 const UNSYNCED_METADATA_MS = 1000;
 const HOLDER_POLL_MS = 100;
+const HOUR_MS = 3_600_000;
 /** The server gives the locks of a client away that it has not heard of for five seconds. */
 const CUT_HOLDER_MS = [5500, 10_000] as const;
 
@@ -27,6 +28,7 @@ export const FAULT_KINDS = [
   'full disk',
   'slow network',
   'flip bit',
+  'clock jumps',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -73,7 +75,9 @@ export class Faults {
     this.#isOver = true;
     cluster.network.heal();
     cluster.network.slowChance = 0;
-    for (const { disk, life } of [...cluster.servers, ...cluster.clients]) {
+    for (const machine of [...cluster.servers, ...cluster.clients]) {
+      const { disk, life } = machine;
+      machine.clockJumpMs = 0;
       disk.faults.slowness = 1;
       disk.faults.isFull = false;
       if (life) life.stoppedUntilMs = 0;
@@ -155,6 +159,9 @@ export class Faults {
           },
         );
         break;
+      case 'clock jumps':
+        this.#jump(random.pick([...cluster.servers, ...cluster.clients]));
+        break;
       case 'flip bit':
         this.flippedBits += 1;
         // One node's only: a chunk whose replicas are all bad is lost.
@@ -186,6 +193,19 @@ export class Faults {
       cluster.network.breakAt(cluster.metadata.host, machine.host);
       this.#cutFor(machine, [cluster.metadata], false, random.between(...CUT_HOLDER_MS));
     }
+  }
+
+  /** By an hour or more, in either direction; most are set right again. */
+  #jump(machine: Machine): void {
+    const { random } = this.#options;
+    const byMs = random.between(1, 30) * HOUR_MS * (random.isChance(0.5) ? 1 : -1);
+    this.#forAWhile(
+      5000,
+      () => (machine.clockJumpMs = byMs),
+      () => {
+        machine.clockJumpMs = 0;
+      },
+    );
   }
 
   #stop(machine: Machine, forMs: number): void {

@@ -78,7 +78,7 @@ class Run {
     const random = new SeededRandom(seed);
     this.#random = random;
     this.#scheduler.onEvent = onTrace;
-    this.#clock = new SimulatedClock(this.#scheduler, this.#life, 1, 0);
+    this.#clock = new SimulatedClock(this.#scheduler, this.#life, 1, () => 0);
     this.#history = new History(
       () => this.#scheduler.nowMs,
       line => this.#scheduler.note(line),

@@ -22,8 +22,10 @@ export interface ClusterOptions {
   readonly mounts?: number;
   /** --goal of the mounts; default what `dfs mount` has as its default. */
   readonly goal?: number;
+  /** More environment for the server that has a directory. */
+  readonly serverEnvironment?: (directory: string) => NodeJS.ProcessEnv;
   /** Done with each data node's directory, which is empty, before the node is started. */
-  readonly prepareDirectory?: (directory: string) => Promise<void>;
+  readonly prepareDirectory?: (directory: string) => Promise<unknown>;
   /** More options of `meta-data`, e.g. `--lost-after=4`. */
   readonly metadataOptions?: readonly string[];
   /** More options of `dfs mount`, e.g. `--timeout=5`. */
@@ -58,7 +60,7 @@ export class Cluster {
       parameters: port => [String(port), '--db', database, ...(options.metadataOptions ?? [])],
       directory: join(directory, 'metadata'),
       logPath: this.#logPath('metadata'),
-      env: this.#env,
+      env: this.#serverEnvironment(join(directory, 'metadata')),
     });
   }
 
@@ -155,6 +157,10 @@ export class Cluster {
     return join(this.directory, 'metadata', 'dfs.db');
   }
 
+  #serverEnvironment(directory: string): NodeJS.ProcessEnv {
+    return { ...this.#env, ...this.#options.serverEnvironment?.(directory) };
+  }
+
   #logPath(name: string): string {
     return join(this.directory, 'log', `${name}.log`);
   }
@@ -169,7 +175,7 @@ export class Cluster {
       parameters: port => [HOST, String(port), directory, String(this.endpoint.port), ...options],
       directory,
       logPath: this.#logPath(name),
-      env: this.#env,
+      env: this.#serverEnvironment(directory),
     });
     this.nodes.push(node);
     if (this.#options.prepareDirectory) {

@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { faketimeLibrary } from './jumping-clock.js';
 
 interface Prerequisite {
   readonly what: string;
@@ -44,6 +45,21 @@ const PREREQUISITES: readonly Prerequisite[] = [
     what: 'setfattr and getfattr, by which people set goals',
     debianPackage: 'attr',
     isThere: () => hasProgram('setfattr') && hasProgram('getfattr'),
+  },
+  {
+    what: 'mkfs.ext4 and e2fsck, by which disks fail',
+    debianPackage: 'e2fsprogs',
+    isThere: () => hasProgram('mkfs.ext4') && hasProgram('e2fsck'),
+  },
+  {
+    what: 'ip, by which networks are cut',
+    debianPackage: 'iproute2',
+    isThere: () => hasProgram('ip'),
+  },
+  {
+    what: 'libfaketime, by which clocks jump',
+    debianPackage: 'faketime',
+    isThere: () => faketimeLibrary() !== undefined,
   },
 ];
 /** What only the real programs (test/programs) need: themselves. */

@@ -1,15 +1,49 @@
-/** What `dfs status` says of a test's cluster. */
-import type { NodeStatus, RepairStatus } from '../../src/protocol/metadata-commands.js';
+/** What `dfs status` says of a test's cluster, asked for without a process for each question. */
+import { tcpNetwork } from '../../src/platform/network.js';
+import { createLogger } from '../../src/platform/log.js';
+import { sleep, systemClock } from '../../src/platform/clock.js';
+import { systemRandom } from '../../src/platform/random.js';
+import {
+  nodes,
+  repairStatus,
+  type NodeStatus,
+  type RepairStatus,
+} from '../../src/protocol/metadata-commands.js';
+import { RpcClient } from '../../src/rpc/client.js';
 import { waitUntil, type Cluster } from './cluster.js';
 
 const REPAIRED_MS = 90_000;
+const CALL_MS = 10_000;
+/** Until every chunk was looked at. */
+const COMPLETE_MS = 5000;
+const LOOK_MS = 50;
 
 export type Status = RepairStatus & { readonly nodes: readonly NodeStatus[] };
 
-export async function statusOf(cluster: Cluster): Promise<Status> {
-  const { code, stdout, stderr } = await cluster.run('dfs', ['status', cluster.metadata.address, '--json']);
-  if (code !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as Status;
+/** Rejects when the metadata server does not answer. */
+export async function statusOf({ endpoint }: Cluster): Promise<Status> {
+  const rpc = new RpcClient({
+    network: tcpNetwork,
+    clock: systemClock,
+    random: systemRandom,
+    log: createLogger('test', 'silent'),
+    endpoint,
+  });
+  try {
+    const connection = await rpc.connect(systemClock.monotonicMs() + CALL_MS);
+    const untilMs = systemClock.monotonicMs() + COMPLETE_MS;
+    for (;;) {
+      const { reply } = await connection.call(repairStatus, {}, { timeoutMs: CALL_MS });
+      if (!reply.isComplete && systemClock.monotonicMs() < untilMs) {
+        await sleep(systemClock, LOOK_MS);
+        continue;
+      }
+      const known = await connection.call(nodes, {}, { timeoutMs: CALL_MS });
+      return { ...reply, nodes: known.reply.nodes };
+    }
+  } finally {
+    rpc.close();
+  }
 }
 
 function isSound({ isComplete, lost, endangered, short, surplus }: Status): boolean {
@@ -31,4 +65,12 @@ export async function untilSound(
   ).catch((error: unknown) => {
     throw new Error(`${String(error)}: ${JSON.stringify(last)}`);
   });
+}
+
+/** Waits until so many data nodes are live. */
+export async function untilLive(cluster: Cluster, count = cluster.nodes.length): Promise<void> {
+  await waitUntil(
+    async () => (await statusOf(cluster)).nodes.filter(({ state }) => state === 'live').length === count,
+    { what: `${count} data nodes are live` },
+  );
 }

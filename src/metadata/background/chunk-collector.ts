@@ -21,6 +21,8 @@ export async function collectDoomedChunks(
   tx: StoreTransaction,
   { nowMs, state }: OperationContext,
 ): Promise<boolean> {
+  // By an earlier process, whose clock may have been another one, everything may have been doomed just now.
+  if (nowMs < state.startedMs + state.graceMs) return false;
   const backedUpMs = state.backup.collectableBeforeMs(nowMs);
   // What is due was doomed a grace before; but by an earlier process maybe a shorter one.
   const graceMs = backedUpMs >= state.startedMs ? state.graceMs : MIN_GRACE_MS;
@@ -40,12 +42,15 @@ export async function collectDoomedChunks(
 /** Chunks that a client may have stored and never committed. Returns whether there may be more. */
 export async function collectExpiredGrants(
   tx: StoreTransaction,
-  { nowMs }: OperationContext,
+  { nowMs, wallMs }: OperationContext,
 ): Promise<boolean> {
   const oldest = await tx.grants.oldest(CHUNKS_AT_ONCE);
-  const expired = oldest.filter(grant => grant.expiresMs + EXPIRY_MARGIN_MS < nowMs);
+  // A clock that jumps must not let a chunk go that its client may commit when the clock is right again.
+  const untilMs = Math.min(nowMs, wallMs) - EXPIRY_MARGIN_MS;
+  const expired = oldest.filter(grant => grant.expiresMs < untilMs);
   for (const { chunk, nodes } of expired) {
     await tx.grants.delete(chunk);
+    await tx.retired.insert(chunk, nowMs + GRANT_LIFETIME_MS + EXPIRY_MARGIN_MS);
     for (const node of nodes) await tx.drops.insert(node, chunk, nowMs);
   }
   return expired.length === CHUNKS_AT_ONCE;

@@ -156,7 +156,7 @@ export class Defragmenter {
       await tx.fragmented.delete(number);
       return undefined;
     }
-    if (context.nowMs - inode.ctime.sec * 1000 < this.#options.quietMs) return undefined;
+    if (context.wallMs - inode.ctime.sec * 1000 < this.#options.quietMs) return undefined;
     for (;;) {
       const extents = await extentsFrom(tx, number, this.#offset, EXTENTS_AT_ONCE);
       const pieces = firstWindow(extents);

@@ -27,6 +27,8 @@ export interface BackupWorkOptions {
   readonly nodes: NodeTable;
   readonly source: BackupSource;
   readonly connectionOf: (node: number) => NodeConnection | undefined;
+  /** See ServerState. */
+  readonly steadyMs: () => number;
   /** How often a backup is made while there are changes; 0 for never. */
   readonly intervalMs: number;
   /** Where a file is kept until the data nodes have it. */
@@ -60,7 +62,13 @@ export class BackupWork {
   #copy: Copy | undefined;
   /** The newest complete backup: its files, and when it was made. */
   #newest:
-    { readonly files: readonly BackupFile[]; readonly madeMs: number; readonly commits: number } | undefined;
+    | {
+        readonly files: readonly BackupFile[];
+        readonly madeMs: number;
+        readonly steadyMs: number;
+        readonly commits: number;
+      }
+    | undefined;
   #problem = '';
   /** Monotonic ms of the start, of the newest backup, and at which the next is due. */
   #startedMs = 0;
@@ -90,14 +98,14 @@ export class BackupWork {
   }
 
   /**
-   * What was dereferenced before this moment (wall-clock ms) is not referred to by the newest backup either, and may go:
+   * What was dereferenced before this moment (of `steadyMs`) is not referred to by the newest backup either, and may go:
    * otherwise a database that is rebuilt from it would name chunks that are gone. Backups that fail hold nothing back
    * for longer than the intervals after which they are called old.
    */
   collectableBeforeMs(nowMs: number): number {
     const { intervalMs } = this.#options;
     if (intervalMs === 0) return nowMs;
-    return Math.max((this.#newest?.madeMs ?? 0) - COMMIT_MS, nowMs - OLD_INTERVALS * intervalMs);
+    return Math.max((this.#newest?.steadyMs ?? 0) - COMMIT_MS, nowMs - OLD_INTERVALS * intervalMs);
   }
 
   /** How the backups are. */
@@ -167,6 +175,7 @@ export class BackupWork {
       if (!this.#copy || isGrown(this.#copy)) this.#copy = await this.#newCopy(targets);
       const { files } = this.#copy;
       const madeMs = wallMs(this.#options.clock);
+      const steadyMs = this.#options.steadyMs();
       const file = await this.#add(
         this.#copy,
         targets,
@@ -174,7 +183,7 @@ export class BackupWork {
       );
       this.#copy.changeBytes += file.bytes;
       for (const each of this.#nodes.values()) each.forgetBefore(file.generation);
-      this.#newest = { files: [...files], madeMs, commits: madeOf };
+      this.#newest = { files: [...files], madeMs, steadyMs, commits: madeOf };
       this.#newestMs = this.#options.clock.monotonicMs();
       this.#problem = '';
       this.#options.log.debug(

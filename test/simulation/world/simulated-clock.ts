@@ -10,13 +10,13 @@ export class SimulatedClock implements Clock {
   readonly #scheduler: Scheduler;
   readonly #life: Life;
   readonly #rate: number;
-  readonly #offsetMs: number;
+  readonly #offsetMs: () => number;
 
   /**
    * @param rate how many of its milliseconds pass in one of simulated time
-   * @param offsetMs by how much its wall clock is wrong
+   * @param offsetMs by how much its wall clock is wrong now
    */
-  constructor(scheduler: Scheduler, life: Life, rate: number, offsetMs: number) {
+  constructor(scheduler: Scheduler, life: Life, rate: number, offsetMs: () => number) {
     this.#scheduler = scheduler;
     this.#life = life;
     this.#rate = rate;
@@ -28,7 +28,7 @@ export class SimulatedClock implements Clock {
   }
 
   now(): Timespec {
-    const ms = EPOCH_MS + this.#scheduler.nowMs + this.#offsetMs;
+    const ms = EPOCH_MS + this.#scheduler.nowMs + this.#offsetMs();
     const sec = Math.floor(ms / 1000);
     return { sec, nsec: Math.floor((ms - sec * 1000) * 1000) * 1000 };
   }
