@@ -6,6 +6,7 @@ import { AcknowledgedLoad } from '../support/acknowledged-load.js';
 import { shell, startCluster, type Cluster, type ServerProcess } from '../support/cluster.js';
 import { faketimeEnvironment, setClock } from '../support/jumping-clock.js';
 import { failFileSystem, mountLoopDevice, repairFileSystem } from '../support/loop-device.js';
+import type { Namespaces } from '../support/namespaces.js';
 import { statusOf, untilSound } from '../support/repair-status.js';
 import { SeededRandom } from '../simulation/world/seeded-random.js';
 
@@ -101,6 +102,27 @@ async function flipBits(path: string, places: number, random: SeededRandom): Pro
   } finally {
     await file.close();
   }
+}
+
+/** Two machines that do not hear of each other for a while, though everybody else hears of both. */
+export function cuts(network: Namespaces): Torment[] {
+  const pairs = [
+    ['metadata', 'node1'],
+    ['node1', 'node2'],
+    ['mount1', 'node1'],
+    ['mount1', 'metadata'],
+  ] as const;
+  return pairs.map(([one, other]) => ({
+    name: `a cut between ${one} and ${other}`,
+    happen: async (_cluster, random) => {
+      await network.cut(one, other);
+      try {
+        await pass(random.between(1000, 12_000));
+      } finally {
+        await network.heal(one, other);
+      }
+    },
+  }));
 }
 
 export const TORMENTS: readonly Torment[] = [
@@ -205,25 +227,32 @@ export const TORMENTS: readonly Torment[] = [
   },
 ];
 
+/** Disks and clocks that can be made bad. */
+const FRAIL_MACHINES = {
+  serverEnvironment: faketimeEnvironment,
+  prepareDirectory: async (directory: string) =>
+    await (isOnLoopDevice(directory)
+      ? mountLoopDevice(directory, DISK_MIB)
+      : shell(`mount -t tmpfs -o size=${DISK_MIB}m dfs-test ${directory}`)),
+};
+
 export interface TormentOptions {
   readonly seed: number;
   /** What happens next, until nothing does. */
   readonly torments: Iterable<Torment>;
+  /** Where the cluster's machines are, when they are to be cut off; then neither disks nor clocks can be bad. */
+  readonly network?: Namespaces;
 }
 
 /** Does each of `torments` to a cluster under load. */
-export async function torment(t: Test, { seed, torments }: TormentOptions): Promise<void> {
+export async function torment(t: Test, { seed, torments, network }: TormentOptions): Promise<void> {
   const random = new SeededRandom(seed);
   const cluster = await startCluster(t, {
     dataNodes: DATA_NODES,
     mounts: MOUNTS,
     goal: 2,
     metadataOptions: ['--lost-after=6', '--defragment-after=2', '--backup-interval=5', '--collect-after=5'],
-    serverEnvironment: faketimeEnvironment,
-    prepareDirectory: async directory =>
-      await (isOnLoopDevice(directory)
-        ? mountLoopDevice(directory, DISK_MIB)
-        : shell(`mount -t tmpfs -o size=${DISK_MIB}m dfs-test ${directory}`)),
+    ...(network ? { machines: network } : FRAIL_MACHINES),
   });
   const loads = cluster.mounts.map(
     ({ mountPoint, name }) =>

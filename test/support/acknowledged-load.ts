@@ -19,8 +19,6 @@ export interface LoadOptions {
   readonly directory: string;
   readonly name: string;
   readonly seed: number;
-  /** What the program is started by, e.g. `ip netns exec NAME`. */
-  readonly prefix?: readonly string[];
 }
 
 export class AcknowledgedLoad {
@@ -47,20 +45,10 @@ export class AcknowledgedLoad {
     await mkdir(this.#state, { recursive: true });
     for (const name of ['stop', 'count']) await rm(join(this.#state, name), { force: true });
     await mkdir(this.#mirror, { recursive: true });
-    const { mountPoint, name, prefix = [], seed } = this.#options;
-    const [program = 'python3', ...before] = [...prefix, 'python3'];
+    const { mountPoint, name, seed } = this.#options;
     const child = spawn(
-      program,
-      [
-        ...before,
-        PROGRAM,
-        'run',
-        join(mountPoint, name),
-        this.#mirror,
-        this.#state,
-        String(seed),
-        `run${this.#runs}`,
-      ],
+      'python3',
+      [PROGRAM, 'run', join(mountPoint, name), this.#mirror, this.#state, String(seed), `run${this.#runs}`],
       { stdio: ['ignore', 'inherit', 'inherit'] },
     );
     this.#kill = () => child.kill('SIGKILL');
@@ -98,8 +86,7 @@ export class AcknowledgedLoad {
   /** Compares everything that was acknowledged with what a mount shows. Returns how many files that are. */
   async check(mountPoint: string): Promise<number> {
     const mounted = join(mountPoint, this.name);
-    const { prefix = [] } = this.#options;
-    const command = [...prefix, 'python3', PROGRAM, 'check', mounted, this.#mirror, this.#state];
-    return Number(await shell(command.join(' '), { timeoutMs: CHECK_MS }));
+    const command = `python3 ${PROGRAM} check ${mounted} ${this.#mirror} ${this.#state}`;
+    return Number(await shell(command, { timeoutMs: CHECK_MS }));
   }
 }

@@ -1,11 +1,13 @@
 /** A whole DFS on this machine for a test: real processes of this clone, free ports, a temporary directory. */
-import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { parseMountTable } from '../../src/fuse/mount-table.js';
 import type { Endpoint } from '../../src/platform/network.js';
 import { environmentFor, inClone, runFile, shell, type Outcome, type RunOptions } from './programs.js';
+import type { Machines } from './namespaces.js';
 import { ServerProcess } from './server-process.js';
 
 export { ServerProcess } from './server-process.js';
@@ -13,6 +15,8 @@ export { shell } from './programs.js';
 export { waitUntil } from './wait-until.js';
 
 const HOST = '127.0.0.1';
+/** The machine on which commands are run, when there are machines. */
+const ADMINISTRATOR = 'administrator';
 const TEARDOWN_STOP_MS = 20_000;
 const UNMOUNT_TIMEOUT_MS = 10_000;
 
@@ -22,6 +26,8 @@ export interface ClusterOptions {
   readonly mounts?: number;
   /** --goal of the mounts; default what `dfs mount` has as its default. */
   readonly goal?: number;
+  /** Machines on which the servers and mounts run, each on one of its own; default all on this one. */
+  readonly machines?: Machines;
   /** More environment for the server that has a directory. */
   readonly serverEnvironment?: (directory: string) => NodeJS.ProcessEnv;
   /** Done with each data node's directory, which is empty, before the node is started. */
@@ -48,20 +54,33 @@ export class Cluster {
   readonly mounts: MountProcess[] = [];
   readonly #options: ClusterOptions;
   readonly #env: NodeJS.ProcessEnv;
+  /** Where the metadata server is to listen. */
+  #metadataHost = HOST;
 
   constructor(directory: string, options: ClusterOptions) {
     this.directory = directory;
     this.#options = options;
     this.#env = environmentFor(join(directory, 'home'));
+    if (options.machines) this.#env['DFS_KEY_FILE'] = join(directory, 'key');
     const database = this.#databasePath;
     this.metadata = new ServerProcess({
       name: 'metadata',
       program: 'meta-data',
-      parameters: port => [String(port), '--db', database, ...(options.metadataOptions ?? [])],
+      parameters: port => [
+        ...[String(port), '--db', database],
+        ...(options.machines ? ['--host', this.#metadataHost] : []),
+        ...(options.metadataOptions ?? []),
+      ],
       directory: join(directory, 'metadata'),
       logPath: this.#logPath('metadata'),
       env: this.#serverEnvironment(join(directory, 'metadata')),
+      prefix: options.machines?.prefixOf('metadata'),
     });
+  }
+
+  /** Whether this process reaches the servers. */
+  get isReachable(): boolean {
+    return this.#options.machines === undefined;
   }
 
   /** Where the metadata server listens. */
@@ -71,6 +90,13 @@ export class Cluster {
 
   async start(): Promise<void> {
     await mkdir(join(this.directory, 'log'));
+    const { machines } = this.#options;
+    if (machines) {
+      // What is sent to other machines is signed.
+      await writeFile(join(this.directory, 'key'), randomBytes(32).toString('base64'), { mode: 0o600 });
+      this.#metadataHost = await machines.addressOf('metadata');
+      await machines.addressOf(ADMINISTRATOR);
+    }
     const { code, stderr } = await this.run('createdb', ['--db', this.#databasePath]);
     if (code !== 0) throw new Error(`createdb failed: ${stderr}`);
     await this.metadata.start();
@@ -89,7 +115,7 @@ export class Cluster {
     userId?: number,
     address = this.metadata.address,
   ): Promise<MountProcess> {
-    const { goal, mountOptions = [] } = this.#options;
+    const { goal, mountOptions = [], machines } = this.#options;
     const name = `mount${this.mounts.length + 1}`;
     const directory = join(this.directory, name);
     await mkdir(directory);
@@ -97,6 +123,7 @@ export class Cluster {
       await chmod(this.directory, 0o755);
       await chown(directory, userId, userId);
     }
+    await machines?.addressOf(name);
     const goalOptions = goal === undefined ? [] : ['--goal', String(goal)];
     const mount = new MountProcess({
       name,
@@ -105,6 +132,7 @@ export class Cluster {
       directory,
       logPath: this.#logPath(name),
       env: this.#env,
+      prefix: machines?.prefixOf(name),
       userId,
     });
     this.mounts.push(mount);
@@ -114,8 +142,9 @@ export class Cluster {
 
   /** Runs an executable of bin/ to its end, with this cluster's DFS_HOME. */
   async run(program: string, parameters: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    const command = [inClone(`bin/${program}`), ...parameters];
-    return await runFile(process.execPath, command, { env: this.#env, ...options });
+    const prefix = this.#options.machines?.prefixOf(ADMINISTRATOR) ?? [];
+    const [file = '', ...rest] = [...prefix, process.execPath, inClone(`bin/${program}`), ...parameters];
+    return await runFile(file, rest, { env: this.#env, ...options });
   }
 
   /** The last log lines of every process. */
@@ -169,13 +198,22 @@ export class Cluster {
   async addNode(options: readonly string[] = []): Promise<ServerProcess> {
     const name = `node${this.nodes.length + 1}`;
     const directory = join(this.directory, name);
+    const { machines } = this.#options;
+    await machines?.addressOf(name);
     const node = new ServerProcess({
       name,
       program: 'data-node',
-      parameters: port => [HOST, String(port), directory, String(this.endpoint.port), ...options],
+      parameters: port => [
+        this.endpoint.host,
+        String(port),
+        directory,
+        String(this.endpoint.port),
+        ...options,
+      ],
       directory,
       logPath: this.#logPath(name),
       env: this.#serverEnvironment(directory),
+      prefix: machines?.prefixOf(name),
     });
     this.nodes.push(node);
     if (this.#options.prepareDirectory) {

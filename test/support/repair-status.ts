@@ -21,7 +21,9 @@ const LOOK_MS = 50;
 export type Status = RepairStatus & { readonly nodes: readonly NodeStatus[] };
 
 /** Rejects when the metadata server does not answer. */
-export async function statusOf({ endpoint }: Cluster): Promise<Status> {
+export async function statusOf(cluster: Cluster): Promise<Status> {
+  const { endpoint } = cluster;
+  if (!cluster.isReachable) return await askCommand(cluster);
   const rpc = new RpcClient({
     network: tcpNetwork,
     clock: systemClock,
@@ -44,6 +46,12 @@ export async function statusOf({ endpoint }: Cluster): Promise<Status> {
   } finally {
     rpc.close();
   }
+}
+
+async function askCommand(cluster: Cluster): Promise<Status> {
+  const { code, stdout, stderr } = await cluster.run('dfs', ['status', cluster.metadata.address, '--json']);
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as Status;
 }
 
 function isSound({ isComplete, lost, endangered, short, surplus }: Status): boolean {

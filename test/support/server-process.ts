@@ -21,6 +21,8 @@ export interface ServerProcessOptions {
   readonly directory: string;
   readonly logPath: string;
   readonly env: NodeJS.ProcessEnv;
+  /** What its command line begins with. */
+  readonly prefix?: readonly string[] | undefined;
   /** The user and group, both of this number, that it runs as; default this process's own. */
   readonly userId?: number | undefined;
 }
@@ -61,11 +63,17 @@ export class ServerProcess {
   /** Starts it, and waits until it says that it is ready. Throws with the end of its log if it does not. */
   async start(): Promise<void> {
     if (this.isRunning) throw new Error(`${this.name} runs already`);
-    const { program, parameters, logPath, env, userId } = this.#options;
+    const { program, parameters, logPath, env, userId, prefix = [] } = this.#options;
     const log = openSync(logPath, 'a');
     this.#logStart = statSync(logPath).size;
     const path = userId === undefined ? inClone(`bin/${program}`) : inSharedClone(`bin/${program}`);
-    const command = [...WITHOUT_TAP, process.execPath, path, ...parameters(this.#endpoint?.port ?? 0)];
+    const command = [
+      ...prefix,
+      ...WITHOUT_TAP,
+      process.execPath,
+      path,
+      ...parameters(this.#endpoint?.port ?? 0),
+    ];
     const user =
       userId === undefined ? [] : [`--reuid=${userId}`, `--regid=${userId}`, '--clear-groups', '--'];
     try {

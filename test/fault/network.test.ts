@@ -1,0 +1,13 @@
+/** The network between any two machines is cut under load, without either being told. */
+import t from 'tap';
+import { Namespaces } from '../support/namespaces.js';
+import { cuts, torment } from './torment.js';
+
+t.test(
+  'whoever cannot reach whom for a while, nothing that was acknowledged is lost',
+  { skip: process.getuid?.() !== 0 && 'only root makes network namespaces', timeout: 200_000 },
+  async t => {
+    const network = await Namespaces.create(t);
+    await torment(t, { seed: 1, torments: cuts(network), network });
+  },
+);
