@@ -13,7 +13,7 @@ process.env.UV_THREADPOOL_SIZE ??= '8';
 /** @param {string} program the executable's name */
 exports.start = async function start(program) {
   const root = join(__dirname, '..');
-  const entry = join(root, 'build/src/cli/main.js');
+  const entry = join(root, 'build/bundle/bin/main.js');
   if (!existsSync(entry) || !existsSync(join(root, 'node_modules'))) {
     process.stderr.write(`${program}: DFS is not built yet; run \`npm ci && npm run build\` in ${root}\n`);
     process.exit(1);

@@ -33,7 +33,7 @@ async function removeLost(cluster: Cluster): Promise<void> {
 }
 
 /** Everything acknowledged is there, for a mount that has nothing in its caches, and `dfs fsck` ends clean. */
-export async function expectNothingLost(
+async function expectNothingLost(
   t: Test,
   cluster: Cluster,
   loads: readonly AcknowledgedLoad[],
@@ -53,7 +53,7 @@ export async function expectNothingLost(
 }
 
 /** Something that happens to a cluster; resolves when it is over. */
-interface Torment {
+export interface Torment {
   readonly name: string;
   happen(cluster: Cluster, random: SeededRandom): Promise<void>;
 }
@@ -75,7 +75,7 @@ async function stalled(victim: ServerProcess, forMs: number): Promise<void> {
 }
 
 /** How long something goes on is what a torment is about, so it is no wait for a condition. */
-export async function pass(ms: number): Promise<void> {
+async function pass(ms: number): Promise<void> {
   await new Promise(resolve => {
     setTimeout(resolve, ms);
   });

@@ -141,7 +141,7 @@ export class History {
     if (!first) throw new BrokenPromise(this.#explain(what, register, value, began, own));
     if (candidates.length > 1) return;
     if (first.effects.get(register) === UNKNOWN) first.effects.set(register, value);
-    if (first.client !== client) this.#takesEffect(first, ended);
+    if (first.client !== client) this.#seen(first, ended);
   }
 
   /** As `observe`, when it was told only that the value is not 0. */
@@ -150,7 +150,7 @@ export class History {
     const candidates = this.#candidates(register, value => value !== 0, began, ended);
     const [first] = candidates;
     if (!first) throw new BrokenPromise(this.#explain(`${client}, ${how},`, register, UNKNOWN, began));
-    if (candidates.length === 1 && first.client !== client) this.#takesEffect(first, ended);
+    if (candidates.length === 1 && first.client !== client) this.#seen(first, ended);
   }
 
   /** Of those who made the same name exclusively at the same time only one can have succeeded. */
@@ -208,6 +208,11 @@ export class History {
     const changes = this.#registers.get(register);
     if (changes) changes.push(change);
     else this.#registers.set(register, [change]);
+  }
+
+  /** What the server lost with its power, another client may go on showing from its cache for as long as its lease lasts. */
+  #seen(change: Change, moment: Moment): void {
+    if (!change.mayBeLost) this.#takesEffect(change, moment);
   }
 
   #takesEffect(change: Change, moment: Moment): void {

@@ -67,7 +67,9 @@ export class Cluster {
       name: 'metadata',
       program: 'meta-data',
       parameters: port => [
-        ...[String(port), '--db', database],
+        String(port),
+        '--db',
+        database,
         ...(options.machines ? ['--host', this.#metadataHost] : []),
         ...(options.metadataOptions ?? []),
       ],
