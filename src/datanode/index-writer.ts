@@ -15,7 +15,7 @@ const PERSIST_BATCH = 1024;
 
 export interface IndexWriterOptions extends IndexPlace {
   readonly index: SegmentIndex;
-  readonly segments: SegmentLog;
+  readonly segments: Pick<SegmentLog, 'syncedEnd' | 'failure'>;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -63,11 +63,8 @@ t.test('a node that is added gets its share: slowly by itself, faster when asked
     what: 'the nodes are equally full',
   });
   t.ok(isEven(cluster), `shares: ${shares(cluster).join(', ')}`);
-  t.same(
-    left,
-    left.toSorted((x, y) => y - x),
-    'what is left becomes less',
-  );
+  // Not at each look: what a node is told to drop and what it says that it holds are told apart by a heartbeat.
+  t.ok(Number(left.at(-1)) < Number(left[0]) / 2, `what is left becomes less: ${left.join(', ')}`);
   await untilSound(cluster);
   const reader = await cluster.addMount();
   await shell(`diff -r ${local} ${reader.mountPoint}/copy`);

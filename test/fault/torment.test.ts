@@ -1,11 +1,16 @@
-/** Each kind of process is killed and stalled under load, and disks fail; `npm run test:faults` goes on for longer. */
+/**
+ * What no other test does to one process or disk under load. `npm run test:faults` does the rest too, and goes on for as long
+ * as it is told.
+ */
 import t from 'tap';
 import { torment, TORMENTS } from './torment.js';
 
+const WANTED = /every server|full|fails|is deleted|flip|clock of the metadata/;
+
 t.test(
-  'whatever happens to one process or disk, nothing that was acknowledged is lost',
+  'whatever happens to a disk or a clock, nothing that was acknowledged is lost',
   { skip: process.getuid?.() !== 0 && 'only root mounts', timeout: 290_000 },
   async t => {
-    await torment(t, { seed: 1, torments: TORMENTS });
+    await torment(t, { seed: 1, torments: TORMENTS.filter(({ name }) => WANTED.test(name)) });
   },
 );

@@ -1,6 +1,8 @@
 /** What a check of the file system can find wrong. */
 
 export type FindingKind =
+  /** The database itself is damaged; then nothing else is looked for. */
+  | 'database'
   /** A count that is wrong by `delta`: names of an inode, extents of a chunk, bytes of a file's extents. */
   | 'links'
   | 'references'

@@ -64,7 +64,8 @@ export class FsckJob {
     const { check, log } = this.#options;
     try {
       await this.#checkMetadata();
-      await this.#checkReplicas();
+      const isReadable = this.#findings.every(({ kind }) => kind !== 'database');
+      if (isReadable) await this.#checkReplicas();
       this.#stage = 'done';
     } catch (error) {
       this.#failure = toDfsError(error);

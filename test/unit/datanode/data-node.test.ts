@@ -256,7 +256,7 @@ t.test('a lost or damaged identity is said, not replaced', async t => {
   await writeFile(join(directory, 'node.json'), '{"version": 1, "id": 7}');
   await t.rejects(startNode(t, registry.endpoint, directory), {
     code: 'EINVAL',
-    message: /node\.json is damaged/,
+    message: /node\.json and its copy are damaged/,
   });
   await rm(join(directory, 'node.json'));
   await mkdir(join(directory, 'segments'));

@@ -61,6 +61,33 @@ t.test(
   },
 );
 
+t.test('a clock that is set ends no grace early, also over a restart', async t => {
+  const harness = await startHarness(t);
+  const node = await harness.node('node-1');
+  const client = await harness.client();
+  const { inode } = await client.file('f');
+  const chunks = await client.chunks([100]);
+  const chunk = chunks[0]?.chunk ?? 0;
+  await client.commit(inode, [{ offset: 0, length: 100, chunk, chunkOffset: 0 }], chunks);
+  const late = await client.chunks([10]);
+  await client.execute(unlink, entry('f'));
+  harness.clock.jumpMs = 30 * 3_600_000;
+  await harness.pass(30_000);
+  t.equal(harness.count('chunks'), 1, 'the grace is not over');
+  harness.clock.jumpMs = 0;
+  const again = await client.file('again');
+  const extent = { offset: 0, length: 10, chunk: late[0]?.chunk ?? 0, chunkOffset: 0 };
+  await client.commit(again.inode, [extent], late);
+  t.equal(harness.count('chunks'), 2, 'what was stored can be committed when the clock is right again');
+  harness.clock.jumpMs = 30 * 3_600_000;
+  await harness.restart();
+  await harness.node('node-1');
+  await harness.pass(30_000);
+  t.equal(harness.count('chunks'), 2, 'after a start nobody knows for how long it was waiting');
+  await harness.until('the grace is over', () => harness.count('chunks') === 1);
+  t.same(await harness.beat('node-1', node), [chunk]);
+});
+
 t.test('a chunk gets a new reference within its grace and lives', async t => {
   const harness = await startHarness(t);
   await harness.node('node-1');

@@ -9,6 +9,8 @@ export interface CheckpointWorkerData {
 
 export type CheckpointRequest =
   | { readonly is: 'checkpoint' }
+  /** Fails when the database is damaged. */
+  | { readonly is: 'check' }
   /** Changed pages are to be noted from now on. */
   | { readonly is: 'note-changes' }
   /** What was noted so far is forgotten: a copy of the whole file begins. */

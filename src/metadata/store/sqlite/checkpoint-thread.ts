@@ -8,6 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { BackupPlan, WrittenBackup } from '../store.js';
 import { writeBackupFile } from './backup-writer.js';
+import { DAMAGE_ADVICE } from './sqlite-errors.js';
 import { ChangedPages } from './changed-pages.js';
 import type {
   CheckpointAnswer,
@@ -57,11 +58,19 @@ function copyChanges(plan: BackupPlan): WrittenBackup | undefined {
   return writeBackupFile(file, { ...plan, isComplete: true, pageBytes, pageCount: count }, pages);
 }
 
+function checkSoundness(): void {
+  const found = String(database.pragma('quick_check(1)', { simple: true }));
+  if (found !== 'ok') throw new Error(`the metadata database ${path} is damaged: ${found}; ${DAMAGE_ADVICE}`);
+}
+
 function answer(request: Exclude<CheckpointRequest, { is: 'close' }>): CheckpointAnswer {
   try {
     switch (request.is) {
       case 'checkpoint':
         return { progress: checkpoint() };
+      case 'check':
+        checkSoundness();
+        return { pageCount: pageCount() };
       case 'note-changes':
         changed ??= new ChangedPages(database, open(), `${path}-wal`);
         return { pageCount: pageCount() };

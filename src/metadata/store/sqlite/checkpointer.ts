@@ -69,9 +69,13 @@ export class Checkpointer {
       .finally(() => (this.#running = undefined));
   }
 
-  /** Begins to copy the database: what copyChanges() writes is told from here. Resolves with the number of pages. */
+  /**
+   * Begins to copy the database: what copyChanges() writes is told from here. Resolves with the number of pages; rejects
+   * when the database is damaged, which must not take the place of sound copies.
+   */
   async beginCopy(): Promise<number> {
     return await this.#inTurn(async () => {
+      await this.#ask({ is: 'check' });
       await this.#ask({ is: 'note-changes' });
       return await this.#afterCheckpoint(async () => {
         const answer = await this.#ask({ is: 'begin-copy' });

@@ -96,6 +96,6 @@ function checkIdentity(database: Database.Database, path: string): void {
 function notOurs(path: string): DfsError {
   return new DfsError(
     'EINVAL',
-    `${path} is not a DFS metadata database; give the path of one, or create one with: createdb --db PATH`,
+    `${path} is not a DFS metadata database; give the path of one, or create one with: createdb --db PATH (one that is damaged is brought back with dfs recover)`,
   );
 }

@@ -21,15 +21,12 @@ const DIRECTORY_NAMES = `SELECT names.inode, names.parent, names.name, inodes.pa
   FROM names JOIN inodes USING (inode) WHERE ${TYPE} = ${DIRECTORY}`;
 const MAX_DEPTH = 2048;
 const PATHS_PER_CHUNK = 8;
+const MAX_DAMAGE = 10;
 
 const { path, maxFindings } = workerData as FsckWorkerData;
 const database = new Database(path, { readonly: true, fileMustExist: true });
 database.pragma('temp_store = FILE');
-database.exec(`
-  BEGIN;
-  CREATE TEMP TABLE names AS SELECT inode, parent, name FROM dentries;
-  CREATE INDEX temp.names_by_inode ON names (inode);
-`);
+database.exec('BEGIN');
 
 interface Row {
   readonly inode?: number;
@@ -163,15 +160,13 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
-const nameOf = database.prepare<[number], { parent: number; name: Buffer }>(
-  'SELECT parent, name FROM names WHERE inode = ? LIMIT 1',
-);
+let nameOf: Database.Statement<[number], { parent: number; name: Buffer }> | undefined;
 
 /** A path of the inode, or what there is of it. */
 function pathOf(inode: number): string {
   const names: string[] = [];
   for (let at = inode, depth = 0; at !== ROOT_INODE; depth += 1) {
-    const found = depth < MAX_DEPTH ? nameOf.get(at) : undefined;
+    const found = depth < MAX_DEPTH ? nameOf?.get(at) : undefined;
     if (!found) return `(inode ${at})${names.length > 0 ? `/${names.join('/')}` : ''}`;
     names.unshift(found.name.toString('latin1'));
     at = found.parent;
@@ -185,8 +180,23 @@ function place({ inode, chunk, parent, name }: Row): string {
   return chunk === undefined ? '' : (pathsOf([chunk]).get(chunk)?.[0] ?? `(chunk ${chunk})`);
 }
 
+/** What SQLite finds wrong with its file. */
+function damage(): Finding[] {
+  const rows = database.prepare<[], string>(`PRAGMA integrity_check(${MAX_DAMAGE})`).pluck().all();
+  return rows
+    .filter(row => row !== 'ok')
+    .map(row => ({ kind: 'database', path: '(the metadata database)', what: `is damaged: ${row}` }));
+}
+
 function check(): FsckAnswer {
-  const findings: Finding[] = [];
+  const findings: Finding[] = damage();
+  // What a damaged database says of itself is not to be believed, and less to be repaired by.
+  if (findings.length > 0) return { findings, count: findings.length };
+  database.exec(`
+    CREATE TEMP TABLE names AS SELECT inode, parent, name FROM dentries;
+    CREATE INDEX temp.names_by_inode ON names (inode);
+  `);
+  nameOf = database.prepare('SELECT parent, name FROM names WHERE inode = ? LIMIT 1');
   let count = 0;
   for (const { kind, sql } of CHECKS) {
     for (const row of database.prepare<[], Row>(sql).iterate()) {

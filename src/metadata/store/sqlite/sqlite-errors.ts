@@ -2,6 +2,10 @@
 import Database from 'better-sqlite3';
 import { DfsError, toDfsError } from '../../../protocol/errors.js';
 
+/** What to do about a database that is damaged. */
+export const DAMAGE_ADVICE =
+  'stop meta-data, and bring back what it held with: dfs recover --from DATA-NODE:PORT … --db NEW.db';
+
 /** Whether SQLite itself failed, so that its transaction can no longer be trusted. */
 export function isSqliteError(error: unknown): error is InstanceType<typeof Database.SqliteError> {
   return error instanceof Database.SqliteError;
@@ -34,7 +38,7 @@ export function fromSqliteError(error: unknown, path: string): DfsError {
   if (error.code.startsWith('SQLITE_CORRUPT')) {
     return new DfsError(
       'EIO',
-      `the metadata database ${path} is damaged: ${error.message}; restore it`,
+      `the metadata database ${path} is damaged: ${error.message}; ${DAMAGE_ADVICE}`,
       options,
     );
   }

@@ -10,6 +10,8 @@ const EPOCH_MS = 1_700_000_000_000;
 
 export class ManualClock implements Clock {
   #elapsedMs = 0;
+  /** By how much somebody has set the wall clock. */
+  jumpMs = 0;
   readonly #pending = new Set<Pending>();
 
   monotonicMs(): number {
@@ -17,7 +19,7 @@ export class ManualClock implements Clock {
   }
 
   now(): Timespec {
-    const ms = EPOCH_MS + this.#elapsedMs;
+    const ms = EPOCH_MS + this.#elapsedMs + this.jumpMs;
     return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1_000_000 };
   }
 
@@ -29,7 +31,7 @@ export class ManualClock implements Clock {
 
   /** Milliseconds since the epoch. */
   get wallMs(): number {
-    return EPOCH_MS + this.#elapsedMs;
+    return EPOCH_MS + this.#elapsedMs + this.jumpMs;
   }
 
   /** Moves on, and calls what was set for the time until then, in order. */
