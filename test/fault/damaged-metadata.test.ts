@@ -1,21 +1,26 @@
 /** Bits that flip in the metadata database: noticed, told in one sentence, kept out of backups, and made good by recovery. */
-import { open, rename, stat } from 'node:fs/promises';
+import { copyFile, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import t from 'tap';
 import type { BackupStatus } from '../../src/protocol/backup-commands.js';
 import { shell, startCluster, waitUntil } from '../support/cluster.js';
 import { inClone } from '../support/programs.js';
 import { untilLive } from '../support/repair-status.js';
 
-const PAGE_BYTES = 4096;
-
-/** Overwrites the header of every third page but the first, which is what makes the file an SQLite one. */
-async function damage(path: string): Promise<void> {
-  const { size } = await stat(path);
+/** Overwrites the head of every page of a table that has rows; none is left in the log. */
+async function damage(path: string, table: string): Promise<void> {
+  const database = new Database(path);
+  const pageBytes = Number(database.pragma('page_size', { simple: true }));
+  const pages = database
+    .prepare<[string], number>("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'")
+    .pluck()
+    .all(table);
+  database.close();
   const file = await open(path, 'r+');
-  for (let page = 3; page * PAGE_BYTES < size; page += 3)
-    await file.write(Buffer.alloc(8, 0xff), 0, 8, page * PAGE_BYTES);
+  for (const page of pages) await file.write(Buffer.alloc(8, 0xff), 0, 8, (page - 1) * pageBytes);
   await file.close();
+  if (pages.length === 0) throw new Error(`${table} has no pages`);
 }
 
 t.test(
@@ -36,7 +41,17 @@ t.test(
     await mount?.stop();
     await cluster.metadata.stop();
     const db = join(cluster.metadata.directory, 'dfs.db');
-    await damage(db);
+
+    await copyFile(db, `${db}.sound`);
+    await damage(db, 'sessions');
+    const refused = await cluster.run('meta-data', ['0', '--db', db]);
+    t.equal(refused.code, 1, 'what is needed to start is damaged');
+    t.match(
+      refused.stderr.split('\n').at(-2),
+      /^meta-data: the metadata database .* is damaged: .*dfs recover/,
+    );
+    await rename(`${db}.sound`, db);
+    await damage(db, 'extents');
 
     await cluster.metadata.start();
     await untilLive(cluster);

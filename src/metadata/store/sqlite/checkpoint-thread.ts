@@ -8,7 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { BackupPlan, WrittenBackup } from '../store.js';
 import { writeBackupFile } from './backup-writer.js';
-import { DAMAGE_ADVICE } from './sqlite-errors.js';
+import { DAMAGE_ADVICE, damageText } from './sqlite-errors.js';
 import { ChangedPages } from './changed-pages.js';
 import type {
   CheckpointAnswer,
@@ -60,7 +60,8 @@ function copyChanges(plan: BackupPlan): WrittenBackup | undefined {
 
 function checkSoundness(): void {
   const found = String(database.pragma('quick_check(1)', { simple: true }));
-  if (found !== 'ok') throw new Error(`the metadata database ${path} is damaged: ${found}; ${DAMAGE_ADVICE}`);
+  if (found !== 'ok')
+    throw new Error(`the metadata database ${path} is damaged: ${damageText(found)}; ${DAMAGE_ADVICE}`);
 }
 
 function answer(request: Exclude<CheckpointRequest, { is: 'close' }>): CheckpointAnswer {

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { Finding, FindingKind } from '../../fsck/finding.js';
 import { ROOT_INODE } from '../../../protocol/file-mode.js';
+import { DAMAGE_ADVICE, damageText, isDamage } from './sqlite-errors.js';
 import type { FsckAnswer, FsckRequest, FsckWorkerData } from './fsck-protocol.js';
 
 const port = parentPort;
@@ -180,12 +181,21 @@ function place({ inode, chunk, parent, name }: Row): string {
   return chunk === undefined ? '' : (pathsOf([chunk]).get(chunk)?.[0] ?? `(chunk ${chunk})`);
 }
 
-/** What SQLite finds wrong with its file. */
+/** What SQLite finds wrong with its file. Some damage it cannot even go on after. */
 function damage(): Finding[] {
-  const rows = database.prepare<[], string>(`PRAGMA integrity_check(${MAX_DAMAGE})`).pluck().all();
-  return rows
-    .filter(row => row !== 'ok')
-    .map(row => ({ kind: 'database', path: '(the metadata database)', what: `is damaged: ${row}` }));
+  let found: string[] = [];
+  try {
+    const rows = database.pragma(`integrity_check(${MAX_DAMAGE})`) as { integrity_check: string }[];
+    found = rows.map(row => row.integrity_check).filter(text => text !== 'ok');
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    found = [error instanceof Error ? error.message : String(error)];
+  }
+  return found.map(text => ({
+    kind: 'database',
+    path: '(the metadata database)',
+    what: `is damaged: ${damageText(text)}; ${DAMAGE_ADVICE}`,
+  }));
 }
 
 function check(): FsckAnswer {

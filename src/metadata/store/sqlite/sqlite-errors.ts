@@ -6,6 +6,16 @@ import { DfsError, toDfsError } from '../../../protocol/errors.js';
 export const DAMAGE_ADVICE =
   'stop meta-data, and bring back what it held with: dfs recover --from DATA-NODE:PORT … --db NEW.db';
 
+/** Whether SQLite says that its file is damaged. */
+export function isDamage(error: unknown): boolean {
+  return isSqliteError(error) && error.code.startsWith('SQLITE_CORRUPT');
+}
+
+/** One finding of `PRAGMA integrity_check`, as a clause. */
+export function damageText(found: string): string {
+  return found.replace(/^\*\*\* in database \w+ \*\*\*\s*/, '').replaceAll('\n', ', ');
+}
+
 /** Whether SQLite itself failed, so that its transaction can no longer be trusted. */
 export function isSqliteError(error: unknown): error is InstanceType<typeof Database.SqliteError> {
   return error instanceof Database.SqliteError;
@@ -35,7 +45,7 @@ export function fromSqliteError(error: unknown, path: string): DfsError {
       options,
     );
   }
-  if (error.code.startsWith('SQLITE_CORRUPT')) {
+  if (isDamage(error)) {
     return new DfsError(
       'EIO',
       `the metadata database ${path} is damaged: ${error.message}; ${DAMAGE_ADVICE}`,
