@@ -40,6 +40,8 @@ const SAVE_MS = 60_000;
 /** The pause after a chunk, and a node that holds nothing is looked at again after. */
 const MIN_PAUSE_MS = 5;
 const IDLE_MS = 60_000;
+/** How often a pass takes in what was stored since it began: otherwise that would wait for the end of the next one. */
+const RELIST_MS = 3_600_000;
 const NOTHING_DONE: ScrubState = { after: 0, beganMs: 0, completedMs: 0 };
 
 export class Scrubber {
@@ -48,6 +50,7 @@ export class Scrubber {
   /** Chunks of this pass, and which one is next. */
   #chunks: Float64Array = new Float64Array();
   #next = 0;
+  #listedMs = 0;
   #savedMs = 0;
   #timer: Timer | undefined;
   #step: Promise<void> = Promise.resolve();
@@ -77,6 +80,11 @@ export class Scrubber {
     if (this.#options.periodMs > 0) await this.#save();
   }
 
+  /** Resolves when the chunk that is being read has been. */
+  async settled(): Promise<void> {
+    await this.#step;
+  }
+
   #schedule(delayMs: number): void {
     if (this.#isClosed) return;
     this.#timer = this.#options.clock.setTimer(
@@ -92,9 +100,11 @@ export class Scrubber {
   async #run(): Promise<number> {
     const { clock, verify, periodMs } = this.#options;
     if (this.#next >= this.#chunks.length && !this.#beginOrEnd()) return IDLE_MS;
-    const chunk = this.#chunks[this.#next] ?? 0;
-    this.#next += 1;
     const beganMs = clock.monotonicMs();
+    if (beganMs - this.#listedMs > RELIST_MS) this.#list(this.#state.after);
+    const chunk = this.#chunks[this.#next] ?? 0;
+    if (chunk === 0) return MIN_PAUSE_MS;
+    this.#next += 1;
     await verify(chunk);
     this.#state = { ...this.#state, after: chunk };
     if (beganMs - this.#savedMs > SAVE_MS) await this.#save();
@@ -106,21 +116,26 @@ export class Scrubber {
 
   /** Goes on with a pass, or begins one. Returns whether there is something to read. */
   #beginOrEnd(): boolean {
-    const { chunkIds, log } = this.#options;
     const { after, beganMs, completedMs } = this.#state;
-    const all = chunkIds();
-    const from = all.findIndex(chunk => chunk > after);
-    if (beganMs > 0 && from >= 0 && this.#chunks.length === 0) {
-      this.#chunks = all.subarray(from);
-    } else {
+    const isResumed = beganMs > 0 && this.#listedMs === 0;
+    if (isResumed) this.#list(after);
+    if (!isResumed || this.#chunks.length === 0) {
       const nowMs = this.#wallMs();
-      if (this.#chunks.length > 0) log.info({ chunks: this.#chunks.length }, 'everything was read once');
+      if (after > 0) this.#options.log.info('everything was read once');
       const isComplete = beganMs > 0;
       this.#state = { after: 0, beganMs: nowMs, completedMs: isComplete ? nowMs : completedMs };
-      this.#chunks = all;
+      this.#list(0);
     }
-    this.#next = 0;
     return this.#chunks.length > 0;
+  }
+
+  /** What this pass still has to read. */
+  #list(after: number): void {
+    const all = this.#options.chunkIds();
+    const from = all.findIndex(chunk => chunk > after);
+    this.#chunks = from < 0 ? new Float64Array() : all.subarray(from);
+    this.#next = 0;
+    this.#listedMs = this.#options.clock.monotonicMs();
   }
 
   #wallMs(): number {

@@ -48,19 +48,25 @@ t.test('garbage is collected, compacted and made whole while everybody is killed
   await waitUntil(() => compacted() > 0 && rewritten() > 0, { deadlineMs: 60_000, what: 'there is garbage' });
   const reading = run('read', other.mountPoint, stop);
   reading.catch(() => undefined);
+  const [firstCompacted, firstRewritten] = [compacted(), rewritten()];
   for (let kill = 0; kill < KILLS; kill += 1) {
+    const before = compacted() + rewritten();
+    await waitUntil(() => compacted() + rewritten() > before, {
+      what: 'there was something to do since the last kill',
+    });
     await new Promise(resolve => setTimeout(resolve, Math.random() * LONGEST_PAUSE_MS));
     const victims = [cluster.metadata, ...cluster.nodes];
     const victim = victims[kill % victims.length];
     await victim?.kill9();
     await victim?.restart();
   }
+  await waitUntil(() => compacted() > firstCompacted && rewritten() > firstRewritten, {
+    what: 'segments were compacted, and files made whole, between the kills',
+  });
   await writeFile(stop, '');
   const [writes, reads] = [Number((await writing).split('\n').at(-1)), Number(await reading)];
-  t.ok(writes > 200 && reads > 10, `${writes} writes, everything read ${reads} times`);
+  t.ok(writes > 100 && reads > 1, `${writes} writes, everything read ${reads} times`);
   t.comment(`${rewritten()} pieces of files rewritten, ${compacted()} segments removed`);
-  t.ok(compacted() >= KILLS, 'segments were compacted between the kills');
-  t.ok(rewritten() >= KILLS, 'files were made whole between the kills');
 
   await waitUntil(() => recordedChunks(cluster).length <= FEW_CHUNKS, {
     deadlineMs: 60_000,

@@ -28,6 +28,8 @@ const CLOCK_RATES = [0.98, 1.02] as const;
 const CLOCK_OFFSETS_MS = [-200, 200] as const;
 const RESTART_PAUSE_MS = 500;
 export const CLIENT_TIMEOUT_MS = 6000;
+/** How long chunks that nobody refers to are kept: short, so that they are collected in a run at all. */
+export const GRACE_MS = 4000;
 
 /** A machine, and the process that runs on it, if any. */
 export class Machine {
@@ -197,7 +199,7 @@ export class Cluster {
     const log = this.#log;
     const opened: Store = await SqliteStore.open(DATABASE, log, machine.disk.interfaceOf(life));
     const store = bug?.breakStore?.(opened, clock) ?? opened;
-    const options = { durability: 'group', clock, random, log } as const;
+    const options = { durability: 'group', graceMs: GRACE_MS, clock, random, log } as const;
     const service = bug?.makeService?.(store, options) ?? new MetadataService(store, options);
     await service.start();
     const routes = metadataRoutes(service);

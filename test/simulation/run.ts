@@ -96,9 +96,11 @@ class Run {
     });
     const chance = random.pick([0, 0.15, 0.3, 1]);
     // Flipped bits forgive what is lost, and lock holders are cut off in long runs, so they are for few.
-    this.#kinds = FAULT_KINDS.filter(kind =>
-      random.isChance(kind === 'flip bit' || kind === 'cut lock holder' ? chance / 5 : chance),
-    );
+    const rare = new Map<FaultKind, number>([
+      ['flip bit', 0.2],
+      ['cut lock holder', 0.5],
+    ]);
+    this.#kinds = FAULT_KINDS.filter(kind => random.isChance(chance * (rare.get(kind) ?? 1)));
   }
 
   result(failure: string | undefined): RunResult {

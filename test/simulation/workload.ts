@@ -6,7 +6,7 @@ import { DfsError, hasCode } from '../../src/protocol/errors.js';
 import { ROOT_INODE, S_IFDIR, S_IFMT } from '../../src/protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../src/protocol/limits.js';
 import { get } from '../../src/protocol/metadata-commands.js';
-import type { LiveClient } from './cluster.js';
+import { GRACE_MS, type LiveClient } from './cluster.js';
 import { BrokenPromise, UNKNOWN, type Change, type History } from './history.js';
 import { blockRegister, FILE_BLOCKS, BLOCK_BYTES, nameRegister, ObservedFile } from './observed-file.js';
 import type { SeededRandom } from './world/seeded-random.js';
@@ -18,7 +18,7 @@ const DIRECTORY_NAMES = ['x', 'y'];
 const CREATION = { mode: 0o644, uid: 0, gid: 0 };
 const RECORD_BYTES = 16;
 /** How long a reader may take over what it was told; the grace is a minute. */
-const OLD_EXTENTS_MS = 5000;
+const OLD_EXTENTS_MS = 3000;
 /** Errors that say that nothing was done, and why. */
 const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY'];
 /** Errors that a program has to live with when servers are away, disks are full, or a lock is not to be had. */
@@ -297,6 +297,7 @@ export class Workload {
     const { uncached, clock } = client;
     const inode = await this.#find(client, random.pick(this.places.directories), random.pick(NAMES));
     if (inode === 0) return;
+    const askedMs = clock.monotonicMs();
     const told = await uncached.session.ask(get, { inode, offset: 0, limit: FILE_BLOCKS });
     uncached.nodes.learn(told.nodes);
     await sleep(clock, random.between(0, OLD_EXTENTS_MS));
@@ -305,7 +306,8 @@ export class Workload {
       try {
         await reader.read(location, 0, location.length);
       } catch (error) {
-        if (!hasCode(error, 'ENOENT') || this.#mayHaveLostChunks()) throw error;
+        const isInTime = clock.monotonicMs() - askedMs < GRACE_MS * 0.9;
+        if (!isInTime || !hasCode(error, 'ENOENT') || this.#mayHaveLostChunks()) throw error;
         throw new BrokenPromise(
           `${client.id} was cut off: chunk ${location.chunk} of inode ${inode} was collected while it read`,
         );

@@ -29,6 +29,11 @@ export class RepairNotes {
     else this.#isEverything = true;
   }
 
+  /** Whether there are chunks that were noted and not looked at. */
+  get hasNoted(): boolean {
+    return this.#chunks.size > 0;
+  }
+
   /** Whether everything is to be looked at; asks once. */
   takeEverything(): boolean {
     const isEverything = this.#isEverything;

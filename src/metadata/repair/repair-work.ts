@@ -100,6 +100,8 @@ export class RepairWork {
   /** What the last complete scan saw; an older one than FRESH_MS is done again, for whoever asks next. */
   status(): RepairStatus {
     const { state, clock } = this.#options;
+    // A node may have been lost since the last round: what was seen before that is nothing to rely on.
+    this.#watchNodes();
     if (!this.#scan && clock.monotonicMs() - this.#seenMs > FRESH_MS) this.#isScanDue = true;
     const seen = this.#seen ?? this.#scan;
     const totals = seen?.totals() ?? new RepairScan(this.#queue).totals();
@@ -107,7 +109,8 @@ export class RepairWork {
     const waitingBytes = this.#queue.bytes;
     const movingBytes = bytesToMove(this.#balance(), state.nodes);
     const bytesLeft = waitingBytes + movingBytes;
-    const isComplete = this.#seen !== undefined && !this.#isScanDue && this.#scan === undefined;
+    const isSettled = !this.#isScanDue && this.#scan === undefined && !state.repair.hasNoted;
+    const isComplete = this.#seen !== undefined && isSettled;
     return {
       ...totals,
       isComplete,
