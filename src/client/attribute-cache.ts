@@ -36,6 +36,11 @@ export class AttributeCache implements CacheKeeper {
     return { lease: this.#lease.ticket(), own: this.#now };
   }
 
+  /** Whether what a request told that began then is still true, as far as this client knows. */
+  isCurrent(ticket: AttributeTicket, inode: number): boolean {
+    return this.#mayKeep(ticket, inode);
+  }
+
   get(inode: number): Attributes | undefined {
     return this.#lease.isAlive ? this.#kept.get(inode) : undefined;
   }

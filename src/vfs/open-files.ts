@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
+import type { AttributeTicket } from '../client/attribute-cache.js';
 import type { Revocation } from '../client/cache-lease.js';
 import type { Client } from '../client/client.js';
 import { ExtentMap } from '../client/extent-map.js';
@@ -98,22 +99,25 @@ export class OpenFiles {
   /**
    * A handle on a file that the session has open.
    * @param flags those of open(2)
-   * @param ticket the lease's, taken before the request that told the attributes
+   * @param ticket taken before the request that told the attributes
    * @param isNew the file was made just now, and so has no content
    */
-  add(attributes: Attributes, flags: number, ticket: number, isNew = false): FileHandle {
+  add(attributes: Attributes, flags: number, ticket: AttributeTicket, isNew = false): FileHandle {
     const { inode } = attributes;
     let file = this.#files.get(inode);
     if (!file) {
       const extents = this.#extents.get(inode) ?? new ExtentMap();
       this.#extents.set(inode, extents);
-      file = new OpenFile(attributes, isNew, extents, this.#shared);
+      // A reply that was lost, and given again later, tells of before what this client has done since.
+      const isOvertaken = extents.version > attributes.version;
+      file = new OpenFile(attributes, isNew && !isOvertaken, extents, this.#shared);
+      if (isOvertaken) file.mayBeStale();
       this.#files.set(inode, file);
     }
     file.note(attributes);
-    const { lease } = this.#client.session;
-    // A revocation that overtook the reply did not find the file here.
-    if (lease.isWanted && !lease.mayKeep(ticket, inode)) file.mayBeStale();
+    const { lease, attributes: kept } = this.#client.session;
+    // A revocation, or a change of this client, that overtook the reply did not find the file here.
+    if (lease.isWanted && !kept.isCurrent(ticket, inode)) file.mayBeStale();
     file.handles += 1;
     const handle = this.#takeNumber();
     this.#handles.set(handle, {

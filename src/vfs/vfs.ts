@@ -252,7 +252,7 @@ export class Vfs implements FileSystem {
     const { goal, chunkBytes } = this.#shared.options;
     const { usualGoal } = this.#shared;
     const { session, grants } = this.#client;
-    const ticket = session.lease.ticket();
+    const ticket = session.attributes.ticket();
     const creating = session.execute(put, {
       parent,
       name,
@@ -291,7 +291,7 @@ export class Vfs implements FileSystem {
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { session } = this.#client;
     const request = { parent: directory, ...creation, goal: this.#shared.options.goal, ...this.#by };
-    const ticket = session.lease.ticket();
+    const ticket = session.attributes.ticket();
     const { attributes } = await session.execute(tmpfile, request);
     session.noteOpen(attributes.inode);
     return { handle: this.#files.add(attributes, openFlags, ticket, true), attributes };
@@ -381,7 +381,7 @@ export class Vfs implements FileSystem {
   }
 
   async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {
-    const ticket = this.#client.session.lease.ticket();
+    const ticket = this.#client.session.attributes.ticket();
     const attributes = await this.#client.session.open(inode, accessOf(openFlags), this.#by.caller);
     if (!isRegularFile(attributes.mode)) {
       await this.#client.session.release(inode);
