@@ -82,7 +82,7 @@ export function clientOf(t: Test, endpoint: Endpoint): RpcClient {
 
 /** Resolves when `condition` holds; fails after ten seconds. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`${what}: not within ten seconds`);
     await new Promise(resolve => {
