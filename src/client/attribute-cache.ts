@@ -36,25 +36,20 @@ export class AttributeCache implements CacheKeeper {
     return { lease: this.#lease.ticket(), own: this.#now };
   }
 
-  /** Whether what a request told that began then is still true, as far as this client knows. */
-  isCurrent(ticket: AttributeTicket, inode: number): boolean {
-    return this.#mayKeep(ticket, inode);
-  }
-
   get(inode: number): Attributes | undefined {
     return this.#lease.isAlive ? this.#kept.get(inode) : undefined;
   }
 
   /** A reply told these, and changed nothing. */
   keep(ticket: AttributeTicket, attributes: Attributes): void {
-    if (this.#mayKeep(ticket, attributes.inode)) this.#kept.set(attributes.inode, attributes);
+    if (this.mayKeep(ticket, attributes.inode)) this.#kept.set(attributes.inode, attributes);
   }
 
   /** A request of this client changed these inodes, and `gone` are no more. */
   change(ticket: AttributeTicket, changed: readonly Attributes[], gone: readonly number[]): void {
     for (const attributes of changed) {
       const { inode } = attributes;
-      const isNewest = this.#mayKeep(ticket, inode);
+      const isNewest = this.mayKeep(ticket, inode);
       this.#noteChange(inode);
       if (isNewest) this.#kept.set(inode, attributes);
     }
@@ -77,7 +72,8 @@ export class AttributeCache implements CacheKeeper {
     this.#kept.clear();
   }
 
-  #mayKeep({ lease, own }: AttributeTicket, inode: number): boolean {
+  /** Whether what a request told that began then is still true, as far as this client knows. */
+  mayKeep({ lease, own }: AttributeTicket, inode: number): boolean {
     return (
       own >= this.#allChangedAt &&
       own >= (this.#changedAt.get(inode) ?? 0) &&

@@ -12,7 +12,21 @@ import {
   type NodeStatus,
   type RepairStatus,
 } from '../protocol/metadata-commands.js';
+import { sleep, type Clock } from '../platform/clock.js';
 import type { MetadataSession } from './metadata-session.js';
+
+const PATIENCE_MS = 5000;
+const LOOK_MS = 100;
+
+/** Asks until every chunk was looked at, which takes a while where there are millions, but not for ever. */
+export async function completeStatus(clock: Clock, ask: () => Promise<RepairStatus>): Promise<RepairStatus> {
+  const untilMs = clock.monotonicMs() + PATIENCE_MS;
+  for (;;) {
+    const newest = await ask();
+    if (newest.isComplete || clock.monotonicMs() > untilMs) return newest;
+    await sleep(clock, LOOK_MS);
+  }
+}
 
 export class ClusterControl {
   readonly #session: MetadataSession;

@@ -1,5 +1,5 @@
 /** The segment files of one node: their names, sizes and open descriptors. */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Disk, DiskFile } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 
@@ -33,10 +33,7 @@ export class SegmentFiles {
   /** Makes the directory if there is none and learns what segments it holds. */
   async load(): Promise<void> {
     await this.#disk.makeDirectory(this.#directory);
-    for (const name of await this.#disk.list(this.#directory)) {
-      const digits = NAME.exec(name)?.[1];
-      if (digits === undefined) continue;
-      const segment = Number(digits);
+    for (const segment of await this.#listed()) {
       this.#sizes.set(segment, 0);
       this.setSize(segment, await this.use(segment, async file => await file.size()));
     }
@@ -95,11 +92,10 @@ export class SegmentFiles {
 
   /** Segments whose file has gone, though nobody here removed it. Rejects as Disk.list(). */
   async missing(): Promise<number[]> {
-    const expected = this.numbers();
-    const names = new Set(await this.#disk.list(this.#directory));
+    const expected = [...this.#sizes.keys()];
+    const there = new Set(await this.#listed());
     return expected.filter(
-      segment =>
-        this.#sizes.has(segment) && !this.#leaving.has(segment) && !names.has(basename(this.#path(segment))),
+      segment => this.#sizes.has(segment) && !this.#leaving.has(segment) && !there.has(segment),
     );
   }
 
@@ -128,6 +124,15 @@ export class SegmentFiles {
     await Promise.all(
       [...this.#open].map(async ([segment, opened]) => await this.#closeOne(segment, opened)),
     );
+  }
+
+  /** The segments whose files are in the directory. */
+  async #listed(): Promise<number[]> {
+    const names = await this.#disk.list(this.#directory);
+    return names.flatMap(name => {
+      const digits = NAME.exec(name)?.[1];
+      return digits === undefined ? [] : [Number(digits)];
+    });
   }
 
   #path(segment: number): string {

@@ -117,7 +117,7 @@ export class OpenFiles {
     file.note(attributes);
     const { lease, attributes: kept } = this.#client.session;
     // A revocation, or a change of this client, that overtook the reply did not find the file here.
-    if (lease.isWanted && !kept.isCurrent(ticket, inode)) file.mayBeStale();
+    if (lease.isWanted && !kept.mayKeep(ticket, inode)) file.mayBeStale();
     file.handles += 1;
     const handle = this.#takeNumber();
     this.#handles.set(handle, {

@@ -1,7 +1,8 @@
 /** What `dfs status` says of a test's cluster, asked for without a process for each question. */
+import { completeStatus } from '../../src/client/cluster-control.js';
 import { tcpNetwork } from '../../src/platform/network.js';
 import { createLogger } from '../../src/platform/log.js';
-import { sleep, systemClock } from '../../src/platform/clock.js';
+import { systemClock } from '../../src/platform/clock.js';
 import { systemRandom } from '../../src/platform/random.js';
 import {
   nodes,
@@ -14,9 +15,6 @@ import { waitUntil, type Cluster } from './cluster.js';
 
 const REPAIRED_MS = 90_000;
 const CALL_MS = 10_000;
-/** Until every chunk was looked at. */
-const COMPLETE_MS = 5000;
-const LOOK_MS = 50;
 
 export type Status = RepairStatus & { readonly nodes: readonly NodeStatus[] };
 
@@ -33,16 +31,13 @@ export async function statusOf(cluster: Cluster): Promise<Status> {
   });
   try {
     const connection = await rpc.connect(systemClock.monotonicMs() + CALL_MS);
-    const untilMs = systemClock.monotonicMs() + COMPLETE_MS;
-    for (;;) {
-      const { reply } = await connection.call(repairStatus, {}, { timeoutMs: CALL_MS });
-      if (!reply.isComplete && systemClock.monotonicMs() < untilMs) {
-        await sleep(systemClock, LOOK_MS);
-        continue;
-      }
-      const known = await connection.call(nodes, {}, { timeoutMs: CALL_MS });
-      return { ...reply, nodes: known.reply.nodes };
-    }
+    const options = { timeoutMs: CALL_MS };
+    const repair = await completeStatus(
+      systemClock,
+      async () => (await connection.call(repairStatus, {}, options)).reply,
+    );
+    const known = await connection.call(nodes, {}, options);
+    return { ...repair, nodes: known.reply.nodes };
   } finally {
     rpc.close();
   }

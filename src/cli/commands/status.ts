@@ -1,5 +1,5 @@
-import type { ClusterControl } from '../../client/cluster-control.js';
-import { sleep, systemClock } from '../../platform/clock.js';
+import { completeStatus } from '../../client/cluster-control.js';
+import { systemClock } from '../../platform/clock.js';
 import prettyBytes from 'pretty-bytes';
 import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/metadata-commands.js';
 import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
@@ -7,8 +7,6 @@ import { defineCommand } from '../command.js';
 import { writeOut } from '../standard-output.js';
 
 const MINUTE_S = 60;
-const PATIENCE_MS = 5000;
-const LOOK_MS = 100;
 
 export const status = defineCommand({
   name: 'status',
@@ -21,7 +19,7 @@ export const status = defineCommand({
       .example([[call, '']]),
   async run(parameters) {
     await withFileSystem('status', parameters.server, parameters, async ({ cluster }) => {
-      const repair = await newestStatus(cluster);
+      const repair = await completeStatus(systemClock, async () => await cluster.repairStatus());
       const nodes = await cluster.nodes();
       await writeOut(
         parameters.json
@@ -31,16 +29,6 @@ export const status = defineCommand({
     });
   },
 });
-
-/** Every chunk is looked at for it, which takes a while where there are millions. */
-async function newestStatus(cluster: ClusterControl): Promise<RepairStatus> {
-  const untilMs = systemClock.monotonicMs() + PATIENCE_MS;
-  for (;;) {
-    const newest = await cluster.repairStatus();
-    if (newest.isComplete || systemClock.monotonicMs() > untilMs) return newest;
-    await sleep(systemClock, LOOK_MS);
-  }
-}
 
 function lines(repair: RepairStatus, nodes: readonly NodeStatus[]): string[] {
   const live = nodes.filter(({ state }) => state === 'live').length;
