@@ -21,7 +21,7 @@ import { keepResults } from './results.js';
 import { chosenSubjects, parseSubjects } from './subject-choice.js';
 import type { SubjectName } from './subject.js';
 import { COMPARISONS } from './targets.js';
-import { findWorkloads } from './workloads.js';
+import { findWorkloads, type Workloads } from './workloads.js';
 
 const MAX_RUNS = 100;
 const FAILED = 1;
@@ -33,6 +33,7 @@ interface BenchOptions {
   readonly groups: readonly GroupName[];
   readonly runs: number;
   readonly isQuick: boolean;
+  readonly workloads: Workloads;
   readonly isMarkdown: boolean;
   readonly results: string;
 }
@@ -51,6 +52,11 @@ async function readOptions(parameters: readonly string[]): Promise<BenchOptions>
     })
     .option('runs', { type: 'string', requiresArg: true, default: '2', describe: 'of each subject, in turn' })
     .option('quick', { type: 'boolean', default: false, describe: 'small sizes, to see that it works' })
+    .option('own', {
+      type: 'boolean',
+      default: false,
+      describe: 'the workloads of `dfs bench`, also where fsbench is there',
+    })
     .option('markdown', { type: 'boolean', default: false, describe: 'the table in Markdown' })
     .option('results', {
       type: 'string',
@@ -76,6 +82,7 @@ async function readOptions(parameters: readonly string[]): Promise<BenchOptions>
     groups,
     runs: parseCount(given.runs, 'number of runs', 1, MAX_RUNS),
     isQuick: given.quick,
+    workloads: findWorkloads(given.own),
     isMarkdown: given.markdown,
     results: resolve(given.results),
   };
@@ -94,7 +101,7 @@ function say(line: string): void {
 
 /** Run 1 of all subjects, then run 2 of all, so that what changes on the machine meanwhile hits all of them. */
 async function measureAll(options: BenchOptions, signal: AbortSignal): Promise<SubjectRun[]> {
-  const workloads = findWorkloads();
+  const { workloads } = options;
   const sizes = options.isQuick ? QUICK_SIZES : FULL_SIZES;
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'dfs-bench-')));
   const scratch = await mkdtemp(join(MEMORY, 'dfs-bench-'));
@@ -143,7 +150,7 @@ async function bench(options: BenchOptions, signal: AbortSignal): Promise<number
   process.stdout.write(`${table(rows, { subjects, comparisons })}\n`);
   process.stdout.write(`${remarks(rows, runs).join('\n')}\n`);
   const sizes = options.isQuick ? QUICK_SIZES : FULL_SIZES;
-  const results = { workloads: findWorkloads().name, groups, sizes, subjects, runs, rows };
+  const results = { workloads: options.workloads.name, groups, sizes, subjects, runs, rows };
   for (const path of await keepResults(options.results, results)) say(path);
   return runs.some(({ failure }) => failure !== undefined) ? FAILED : 0;
 }

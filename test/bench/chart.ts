@@ -7,32 +7,39 @@ import type { SubjectName } from './subject.js';
 const COLUMNS = 6;
 const WIDTH = 150;
 const HEIGHT = 100;
+const LESS_IS_BETTER: ReadonlySet<string> = new Set(['s', 'MiB']);
 
-/** As SVG. */
+/** As SVG. A local disk is left out: beside it nothing else would be seen. */
 export async function chart(rows: readonly Row[], subjects: readonly SubjectName[]): Promise<string> {
-  const values = rows.flatMap(({ workload, unit, summaries }) =>
-    subjects.flatMap(subject => {
-      const summary = summaries.get(subject);
-      const title = `${workload} (${unit}${unit === 's' || unit === 'MiB' ? ', less is better' : ''})`;
-      return summary ? [{ workload: title, subject, value: summary.median }] : [];
+  const shown = subjects.filter(subject => subject !== 'local');
+  const values = rows.flatMap(row =>
+    shown.flatMap(subject => {
+      const summary = row.summaries.get(subject);
+      return summary ? [{ workload: titleOf(row), subject, value: summary.median }] : [];
     }),
   );
   const specification: TopLevelSpec = {
     data: { values },
-    facet: { field: 'workload', type: 'nominal', sort: null, title: null },
+    facet: { field: 'workload', type: 'nominal', sort: rows.map(titleOf), title: null },
     columns: COLUMNS,
+    align: 'all',
     spec: {
       width: WIDTH,
       height: HEIGHT,
       mark: 'bar',
       encoding: {
-        x: { field: 'subject', type: 'nominal', sort: [...subjects], title: null },
-        y: { field: 'value', type: 'quantitative', title: null, axis: { tickCount: 4, format: '~s' } },
-        color: { field: 'subject', type: 'nominal', sort: [...subjects], legend: null },
+        x: { field: 'subject', type: 'nominal', sort: [...shown], axis: null },
+        y: { field: 'value', type: 'quantitative', title: null, axis: { tickCount: 4 } },
+        color: {
+          field: 'subject',
+          type: 'nominal',
+          sort: [...shown],
+          legend: { orient: 'top', title: null },
+        },
       },
     },
     // Each workload has its own unit.
-    resolve: { scale: { x: 'independent', y: 'independent' } },
+    resolve: { scale: { y: 'independent' } },
   };
   const view = new vega.View(vega.parse(compile(specification).spec), { renderer: 'none' });
   try {
@@ -40,4 +47,8 @@ export async function chart(rows: readonly Row[], subjects: readonly SubjectName
   } finally {
     view.finalize();
   }
+}
+
+function titleOf({ workload, unit }: Row): string {
+  return `${workload} (${unit}${LESS_IS_BETTER.has(unit) ? ', less is better' : ''})`;
 }

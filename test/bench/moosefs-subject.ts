@@ -2,7 +2,7 @@
  * `moosefs1`, `moosefs2`: MooseFS with a master, three chunk servers and a mount, from Debian's packages. It runs in a
  * network namespace of its own, so that its fixed ports are nobody else's.
  */
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasProgram } from '../support/find-program.js';
 import { shell } from '../support/programs.js';
@@ -23,6 +23,7 @@ const FIRST_PORT = 9501;
 const EMPTY_METADATA = '/var/lib/mfs/metadata.mfs.empty';
 const NEW_METADATA = 'MFSM NEW';
 const END_MS = 20_000;
+const STEADY_MS = 2000;
 
 /** What to do, in a sentence, where MooseFS cannot be measured. */
 export function whyNoMoosefs(): string | undefined {
@@ -62,8 +63,8 @@ export class MoosefsSubject implements Subject {
       what: `every chunk server is connected (see ${directory}/log)`,
     });
     await shell(this.#mountCommand);
-    const point = quoted(this.directory);
-    await shell(`${this.#inside} mfssetgoal ${this.#goal} ${point}`);
+    await this.#untilAllSpaceIsKnown();
+    await shell(`${this.#inside} mfssetgoal ${this.#goal} ${quoted(this.directory)}`);
   }
 
   async close(): Promise<void> {
@@ -138,6 +139,17 @@ export class MoosefsSubject implements Subject {
     const path = join(this.#workplace.directory, name);
     await writeFile(path, `${lines.join('\n')}\n`);
     return path;
+  }
+
+  /** Chunk servers that are connected tell what room they have a moment later, one after the other. */
+  async #untilAllSpaceIsKnown(): Promise<void> {
+    let [lastBlocks, sinceMs] = [0, performance.now()];
+    const isSteady = async (): Promise<boolean> => {
+      const { blocks } = await statfs(this.directory);
+      if (blocks !== lastBlocks) [lastBlocks, sinceMs] = [blocks, performance.now()];
+      return blocks > 0 && performance.now() - sinceMs > STEADY_MS;
+    };
+    await waitUntil(isSteady, { what: 'the chunk servers have told what room they have' });
   }
 
   /** proc_pid_net(5) of any process in the namespace tells the namespace's connections. */

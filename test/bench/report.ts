@@ -6,6 +6,8 @@ import type { SubjectName } from './subject.js';
 import type { Comparison, Target } from './targets.js';
 
 const NOTHING = '–';
+/** fsbench's note: processor time that neither it nor the subject took. */
+const DISTURBED = 'other';
 
 export interface ReportOptions {
   readonly subjects: readonly SubjectName[];
@@ -76,16 +78,20 @@ export function remarks(rows: readonly Row[], runs: readonly SubjectRun[]): stri
       'where seconds are measured; those of memory are of amounts.',
   ];
   if (withTarget.length > 0) {
-    const names = missed.map(({ workload, ratio }) => `${workload} (${nameOf(ratio.comparison)})`);
-    const which = names.length > 0 ? `; not ${names.join(', ')}` : '';
-    lines.push(`${withTarget.length - missed.length} of ${withTarget.length} targets are met${which}.`);
+    const met = withTarget.length - missed.length;
+    lines.push(`${met} of ${withTarget.length} targets are met${missed.length > 0 ? '; not:' : '.'}`);
+    for (const name of new Set(missed.map(({ ratio }) => nameOf(ratio.comparison)))) {
+      const workloads = missed.filter(({ ratio }) => nameOf(ratio.comparison) === name);
+      lines.push(`  ${name}: ${workloads.map(({ workload }) => workload).join(', ')}`);
+    }
   }
-  const disturbed = runs.flatMap(({ run, subject, measurements }) =>
-    measurements
-      .filter(({ notes }) => 'other' in notes)
-      .map(({ name }) => `${name} (${subject}, run ${run})`),
-  );
-  if (disturbed.length > 0) lines.push(`Somebody else used the processor during ${disturbed.join(', ')}.`);
+  const disturbed = runs.flatMap(({ run, subject, measurements }) => {
+    const count = measurements.filter(({ notes }) => DISTURBED in notes).length;
+    return count > 0 ? [`${count} of ${measurements.length} measurements of ${subject} in run ${run}`] : [];
+  });
+  if (disturbed.length > 0) {
+    lines.push(`Others used the processors during ${disturbed.join(', ')} (\`other\` in the results).`);
+  }
   for (const { run, subject, failure } of runs) {
     if (failure !== undefined) lines.push(`${subject} failed in run ${run}: ${failure}`);
   }

@@ -30,8 +30,9 @@ export interface Workloads {
   run(subject: Subject, options: WorkloadOptions): Promise<void>;
 }
 
-export function findWorkloads(): Workloads {
-  if (existsSync(FSBENCH) && hasProgram('python3')) {
+/** @param isOwn those of `dfs bench` in any case */
+export function findWorkloads(isOwn: boolean): Workloads {
+  if (!isOwn && existsSync(FSBENCH) && hasProgram('python3')) {
     return {
       name: 'fsbench',
       run: async (subject, options) => await runFsbench(FSBENCH, subject, options),
