@@ -43,7 +43,10 @@ export async function runBench(options: RunOptions): Promise<void> {
   try {
     workers = await Workers.start(sizes.parallel, signal);
     const scratch = await makeIn(MEMORY).catch(async () => await makeIn(tmpdir()));
-    const bench = new Bench({ ...options, directory: await makeIn(directory), scratch, workers });
+    const workplace = await makeIn(directory).catch((error: unknown) => {
+      throw new DfsError(toDfsError(error).code, `no files can be made in ${directory}`, { cause: error });
+    });
+    const bench = new Bench({ ...options, directory: workplace, scratch, workers });
     for (const group of options.groups) {
       signal.throwIfAborted();
       await GROUPS[group](bench);

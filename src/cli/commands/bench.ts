@@ -101,9 +101,9 @@ function showProgress({ name, value, unit }: Measurement): void {
 
 function table(measurements: readonly Measurement[]): string {
   const rows = new Table({
-    head: ['workload', 'result', 'unit', ''],
+    head: ['workload', 'result', 'unit', 'latency'],
     colAligns: ['left', 'right', 'left', 'left'],
-    style: process.stdout.isTTY ? {} : { head: [], border: [] },
+    style: process.stdout.isTTY ? { compact: true } : { compact: true, head: [], border: [] },
   });
   for (const { name, value, unit, notes } of measurements) {
     rows.push([name, formatValue(value), unit, formatNotes(notes)]);
