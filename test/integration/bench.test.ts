@@ -1,7 +1,8 @@
 /** dfs bench as a user runs it, on a directory of this machine. How fast anything is, is no matter here. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { environmentFor, inClone, runFile, type Outcome } from '../support/programs.js';
@@ -81,14 +82,16 @@ t.test('it refuses in one sentence', async t => {
 });
 
 t.test('a disk that is too small is not filled', async t => {
-  const directory = join(t.testdir({}), 'small');
-  await mkdir(directory);
+  const directory = await mkdtemp(join(tmpdir(), 'dfs-small-'));
+  t.teardown(async () => await rmdir(directory));
   const mounted = await runFile('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', directory]);
   if (mounted.code !== 0) return void t.pass('only root can make such a disk');
-  t.teardown(async () => await runFile('umount', [directory]));
-  await writeFile(join(directory, 'mine'), '');
-  const { code, stderr } = await bench(directory, '--quick');
-  t.equal(code, FAILED);
-  t.match(stderr, /has 8 MiB free, and 160 MiB are needed; try --quick$/m);
-  t.same(await readdir(directory), ['mine']);
+  try {
+    const { code, stderr } = await bench(directory, '--quick');
+    t.equal(code, FAILED);
+    t.match(stderr, /has 8 MiB free, and 160 MiB are needed; try --quick$/m);
+    t.same(await readdir(directory), []);
+  } finally {
+    await runFile('umount', [directory]);
+  }
 });

@@ -91,7 +91,7 @@ t.test('tables show them', async t => {
       '',
     ].join('\n'),
   );
-  t.match(terminalTable(rows, options), /create-1p │ files\/s │ 1000 │ {5}~500 │ {4}2\.00 ≥2 ✓ │/);
+  t.match(terminalTable(rows, options), /create-1p +│ files\/s │ 1000 │ +~500 │ +2\.00 ≥2 ✓ │/);
   const said = remarks(rows, RUNS).join('\n');
   t.match(said, /2 of 3 targets are met; not:\n {2}dfs1\/moosefs1: untar\n/);
   t.match(said, /2 of 2 measurements of dfs1 in run 2/);

@@ -4,8 +4,8 @@ import t from 'tap';
 import { randomFractions } from '../../../src/cli/bench/source-data.js';
 import { MemoryContent } from '../../bench/null/memory-content.js';
 
-const MAX_BYTES = 5 << 20;
-const STEPS = 400;
+const MAX_BYTES = 3 << 20;
+const STEPS = 120;
 
 function readAll(content: MemoryContent): Buffer {
   return Buffer.concat(content.read(0, MAX_BYTES));
@@ -29,7 +29,7 @@ t.test('as a plain buffer, whatever is written, cut and made longer', async t =>
         resizeModel(size);
       } else {
         const isSmall = fraction() < 0.8;
-        const data = randomBytes(upTo(isSmall ? 10_000 : 2 << 20));
+        const data = randomBytes(upTo(isSmall ? 10_000 : 3 << 19));
         const offset = fraction() < 0.5 ? model.length : upTo(MAX_BYTES);
         if (offset + data.length > MAX_BYTES || data.length === 0) continue;
         content.write(offset, data);
