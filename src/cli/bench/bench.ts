@@ -63,12 +63,16 @@ export class Bench {
     await this.program('sync', []);
   }
 
+  /** Drops caches where that is possible. */
+  async freshen(): Promise<void> {
+    await this.settle();
+    await this.#parts.makeCold?.();
+  }
+
   /** Does `work`, which measures, with cold caches; leaves it out where there can be none. */
   async cold(work: () => Promise<void>): Promise<void> {
-    const { makeCold } = this.#parts;
-    if (!makeCold) return;
-    await this.settle();
-    await makeCold();
+    if (!this.#parts.makeCold) return;
+    await this.freshen();
     await work();
   }
 
