@@ -24,6 +24,7 @@ import { COMPARISONS } from './targets.js';
 import { findWorkloads, type Workloads } from './workloads.js';
 
 const MAX_RUNS = 100;
+const HELP_COLUMNS = 110;
 const FAILED = 1;
 const WRONG_USAGE = 2;
 const MEMORY = '/dev/shm';
@@ -64,6 +65,7 @@ async function readOptions(parameters: readonly string[]): Promise<BenchOptions>
       default: inClone('test/bench/results'),
       describe: 'where numbers and picture are kept',
     })
+    .wrap(HELP_COLUMNS)
     .strict()
     .version(false)
     .detectLocale(false)
@@ -178,7 +180,8 @@ async function main(): Promise<number> {
   } catch (error) {
     const reason = error instanceof Error ? error : new Error(String(error));
     const isUsage = reason instanceof UsageError || reason.name === 'YError';
-    say(`bench: ${reason.message}`);
+    // yargs writes lists of choices over several lines.
+    say(`bench: ${reason.message.replaceAll(/\s*\n\s*/g, ' ')}`);
     return isUsage ? WRONG_USAGE : FAILED;
   }
 }

@@ -53,9 +53,9 @@ export async function keepResults(directory: string, results: Results): Promise<
   return [`${base}.json`, `${base}.svg`];
 }
 
-/** 2026-01-31T0915, in UTC. */
+/** 2026-01-31T091500, in UTC. */
 function dateForName(date: Date): string {
-  return date.toISOString().slice(0, 16).replaceAll(':', '');
+  return date.toISOString().slice(0, 19).replaceAll(':', '');
 }
 
 /** Its short name; with `-changed` when what was measured is not what was committed. */
