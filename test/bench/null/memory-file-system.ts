@@ -1,11 +1,10 @@
 /**
  * The null file system: what DFS would be if servers and network cost nothing. It keeps everything in memory and answers
- * as a real one does, as far as programs ask; what none of the workloads does (locks, setgid, ACLs) it refuses.
+ * as a real one does, as far as programs ask; what none of the workloads does (locks, holes, ACLs) it refuses.
  */
 import { constants } from 'node:fs';
 import { systemClock } from '../../../src/platform/clock.js';
-import { DfsError, type ErrnoName } from '../../../src/protocol/errors.js';
-import { PERMISSION_BITS, ROOT_INODE, S_IFDIR, S_IFLNK, S_IFREG } from '../../../src/protocol/file-mode.js';
+import { PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFREG, S_ISGID } from '../../../src/protocol/file-mode.js';
 import type { Payload } from '../../../src/protocol/frame.js';
 import { RenameFlag, XattrFlag } from '../../../src/protocol/metadata-commands.js';
 import type { Attributes, TimeOrNow } from '../../../src/protocol/types.js';
@@ -22,13 +21,11 @@ import type {
   Statfs,
   WriteOptions,
 } from '../../../src/vfs/file-system.js';
-import { MemoryInode, type MemoryInodeOptions } from './memory-inode.js';
+import type { MemoryInode } from './memory-inode.js';
+import { DIRECTORY_LINKS, keyOf, MemoryTree, refusal } from './memory-tree.js';
 
-const MAX_NAME_BYTES = 255;
 const PAGE_ENTRIES = 1000;
 const TOTAL_BYTES = 2 ** 40;
-const DIRECTORY_LINKS = 2;
-const S_ISGID = 0o2000;
 const LINK_MODE = 0o777;
 
 /** Nobody else changes anything, so everything may be kept for ever. */
@@ -44,32 +41,15 @@ interface OpenFile {
   readonly isAppending: boolean;
 }
 
-function refusal(code: ErrnoName, what: string): DfsError {
-  return new DfsError(code, `the null file system: ${what}`);
-}
-
-function keyOf(name: Uint8Array): string {
-  if (name.length > MAX_NAME_BYTES) throw refusal('ENAMETOOLONG', 'a name has at most 255 bytes');
-  return Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1');
-}
-
 function timeOf(time: TimeOrNow): Attributes['mtime'] {
   return time === 'now' ? systemClock.now() : time;
 }
 
 export class MemoryFileSystem implements FileSystem {
-  /** inode → what is there */
-  readonly #inodes = new Map<number, MemoryInode>();
+  readonly #tree = new MemoryTree();
   /** handle → the open file */
   readonly #handles = new Map<FileHandle, OpenFile>();
-  #lastInode = ROOT_INODE;
   #lastHandle = 0;
-
-  constructor() {
-    const mode = S_IFDIR | 0o755;
-    const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-    this.#add({ inode: ROOT_INODE, mode, uid, gid, nlink: DIRECTORY_LINKS, parent: ROOT_INODE });
-  }
 
   get cluster(): never {
     throw refusal('ENOSYS', 'there is no cluster');
@@ -92,15 +72,15 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async lookup(parent: number, name: Uint8Array): Promise<Attributes> {
-    return this.#named(this.#directory(parent), keyOf(name)).attributes;
+    return this.#tree.named(this.#tree.directory(parent), keyOf(name)).attributes;
   }
 
   async getattr(inode: number): Promise<Attributes> {
-    return this.#inode(inode).attributes;
+    return this.#tree.inode(inode).attributes;
   }
 
   async setattr(number: number, changes: AttributeChanges): Promise<Attributes> {
-    const inode = this.#inode(number);
+    const inode = this.#tree.inode(number);
     const { mode, uid, gid, size, atime, mtime } = changes;
     if (size !== undefined) {
       if (!inode.content) throw refusal('EINVAL', 'only a file has a size');
@@ -119,19 +99,19 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async readlink(inode: number): Promise<Buffer> {
-    const { target } = this.#inode(inode);
+    const { target } = this.#tree.inode(inode);
     if (!target) throw refusal('EINVAL', 'that is no symbolic link');
     return target;
   }
 
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
-    return this.#make(parent, name, creation, { rdev }).attributes;
+    return this.#tree.make(parent, name, creation, { rdev }).attributes;
   }
 
   async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
-    const above = this.#directory(parent);
+    const above = this.#tree.directory(parent);
     const mode = S_IFDIR | creation.mode | (above.attributes.mode & S_ISGID);
-    const made = this.#make(parent, name, { ...creation, mode }, { nlink: DIRECTORY_LINKS, parent });
+    const made = this.#tree.make(parent, name, { ...creation, mode }, { nlink: DIRECTORY_LINKS, parent });
     above.change({ nlink: above.attributes.nlink + 1 });
     return made.attributes;
   }
@@ -143,31 +123,31 @@ export class MemoryFileSystem implements FileSystem {
     owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes> {
     const creation = { ...owner, mode: S_IFLNK | LINK_MODE };
-    return this.#make(parent, name, creation, { target: Buffer.from(target) }).attributes;
+    return this.#tree.make(parent, name, creation, { target: Buffer.from(target) }).attributes;
   }
 
   async link(number: number, parent: number, name: Uint8Array): Promise<Attributes> {
-    const inode = this.#inode(number);
-    const [directory, key] = this.#free(parent, name);
+    const inode = this.#tree.inode(number);
+    const [directory, key] = this.#tree.free(parent, name);
     directory.setName(key, number);
     inode.change({ nlink: inode.attributes.nlink + 1 });
     return inode.attributes;
   }
 
   async unlink(parent: number, name: Uint8Array): Promise<void> {
-    const [directory, key] = [this.#directory(parent), keyOf(name)];
-    const inode = this.#named(directory, key);
+    const [directory, key] = [this.#tree.directory(parent), keyOf(name)];
+    const inode = this.#tree.named(directory, key);
     if (inode.names) throw refusal('EISDIR', 'a directory is removed with rmdir');
     directory.setName(key, undefined);
-    this.#dropLink(inode);
+    this.#tree.dropLink(inode);
   }
 
   async rmdir(parent: number, name: Uint8Array): Promise<void> {
-    const [directory, key] = [this.#directory(parent), keyOf(name)];
-    const inode = this.#named(directory, key);
-    this.#checkEmptyDirectory(inode);
+    const [directory, key] = [this.#tree.directory(parent), keyOf(name)];
+    const inode = this.#tree.named(directory, key);
+    this.#tree.checkEmptyDirectory(inode);
     directory.setName(key, undefined);
-    this.#dropDirectory(inode, directory);
+    this.#tree.dropDirectory(inode, directory);
   }
 
   async rename(
@@ -177,21 +157,21 @@ export class MemoryFileSystem implements FileSystem {
     newName: Uint8Array,
     flags: number,
   ): Promise<void> {
-    const [from, to] = [this.#directory(parent), this.#directory(newParent)];
+    const [from, to] = [this.#tree.directory(parent), this.#tree.directory(newParent)];
     const [key, newKey] = [keyOf(name), keyOf(newName)];
-    const inode = this.#named(from, key);
-    const replaced = this.#inodes.get(to.names?.get(newKey) ?? 0);
+    const inode = this.#tree.named(from, key);
+    const replaced = this.#tree.find(to.names?.get(newKey) ?? 0);
     if (replaced === inode) return;
     if ((flags & ~RenameFlag.noreplace) !== 0) throw refusal('EINVAL', 'names are not exchanged');
     if (replaced) {
       if (flags === RenameFlag.noreplace) throw refusal('EEXIST', 'the name is taken');
-      if (inode.names) this.#checkEmptyDirectory(replaced);
+      if (inode.names) this.#tree.checkEmptyDirectory(replaced);
       else if (replaced.names) throw refusal('EISDIR', 'a file does not replace a directory');
     }
     from.setName(key, undefined);
     to.setName(newKey, inode.number);
-    if (replaced?.names) this.#dropDirectory(replaced, to);
-    else if (replaced) this.#dropLink(replaced);
+    if (replaced?.names) this.#tree.dropDirectory(replaced, to);
+    else if (replaced) this.#tree.dropLink(replaced);
     if (inode.names && from !== to) {
       inode.parent = to.number;
       from.change({ nlink: from.attributes.nlink - 1 });
@@ -207,13 +187,13 @@ export class MemoryFileSystem implements FileSystem {
     exclusive: boolean,
     openFlags: number,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
-    const there = this.#directory(parent).names?.get(keyOf(name));
+    const there = this.#tree.directory(parent).names?.get(keyOf(name));
     if (there !== undefined) {
       if (exclusive) throw refusal('EEXIST', 'the name is taken');
       const handle = await this.open(there, openFlags);
-      return { handle, attributes: this.#inode(there).attributes };
+      return { handle, attributes: this.#tree.inode(there).attributes };
     }
-    const inode = this.#make(parent, name, { ...creation, mode: S_IFREG | creation.mode });
+    const inode = this.#tree.make(parent, name, { ...creation, mode: S_IFREG | creation.mode });
     return { handle: this.#open(inode, openFlags), attributes: inode.attributes };
   }
 
@@ -223,18 +203,12 @@ export class MemoryFileSystem implements FileSystem {
     openFlags: number,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
     const { uid, gid, mode, umask = 0 } = creation;
-    const inode = this.#add({
-      inode: this.#nextInode(),
-      mode: S_IFREG | (mode & ~umask),
-      uid,
-      gid,
-      nlink: 0,
-    });
+    const inode = this.#tree.add({ mode: S_IFREG | (mode & ~umask), uid, gid, nlink: 0 });
     return { handle: this.#open(inode, openFlags), attributes: inode.attributes };
   }
 
   async open(number: number, openFlags: number): Promise<FileHandle> {
-    const inode = this.#inode(number);
+    const inode = this.#tree.inode(number);
     if ((openFlags & constants.O_TRUNC) !== 0 && inode.content) {
       inode.content.resize(0);
       inode.noteContent();
@@ -310,7 +284,7 @@ export class MemoryFileSystem implements FileSystem {
     const { inode } = this.#file(handle);
     this.#handles.delete(handle);
     inode.handles -= 1;
-    this.#forgetUnused(inode);
+    this.#tree.forgetUnused(inode);
   }
 
   async lock(): Promise<void> {
@@ -326,13 +300,13 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async readdirPage(number: number, after: Uint8Array, limit = PAGE_ENTRIES): Promise<DirectoryPage> {
-    const directory = this.#directory(number);
+    const directory = this.#tree.directory(number);
     const names = directory.sortedNames;
     const start = after.length === 0 ? 0 : firstAfter(names, keyOf(after));
     const page = names.slice(start, start + Math.min(limit, PAGE_ENTRIES));
     const entries = page.map(key => ({
       name: Buffer.from(key, 'latin1'),
-      attributes: this.#named(directory, key).attributes,
+      attributes: this.#tree.named(directory, key).attributes,
     }));
     return { entries, parent: directory.parent, isLast: start + page.length >= names.length };
   }
@@ -346,21 +320,21 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async statfs(): Promise<Statfs> {
-    return { totalBytes: TOTAL_BYTES, freeBytes: TOTAL_BYTES, inodes: this.#inodes.size, liveNodes: 1 };
+    return { totalBytes: TOTAL_BYTES, freeBytes: TOTAL_BYTES, inodes: this.#tree.size, liveNodes: 1 };
   }
 
   async getxattr(inode: number, name: Uint8Array): Promise<Buffer> {
-    const value = this.#inode(inode).xattrs.get(keyOf(name));
+    const value = this.#tree.inode(inode).xattrs.get(keyOf(name));
     if (!value) throw refusal('ENODATA', 'there is no such attribute');
     return value;
   }
 
   async listxattr(inode: number): Promise<Buffer[]> {
-    return [...this.#inode(inode).xattrs.keys()].map(key => Buffer.from(key, 'latin1'));
+    return [...this.#tree.inode(inode).xattrs.keys()].map(key => Buffer.from(key, 'latin1'));
   }
 
   async setxattr(number: number, name: Uint8Array, value: Uint8Array, flags: number): Promise<void> {
-    const { xattrs } = this.#inode(number);
+    const { xattrs } = this.#tree.inode(number);
     const key = keyOf(name);
     if (flags === XattrFlag.create && xattrs.has(key)) throw refusal('EEXIST', 'the attribute is there');
     if (flags === XattrFlag.replace && !xattrs.has(key)) throw refusal('ENODATA', 'no such attribute');
@@ -368,70 +342,12 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async removexattr(number: number, name: Uint8Array): Promise<void> {
-    if (!this.#inode(number).xattrs.delete(keyOf(name))) throw refusal('ENODATA', 'no such attribute');
+    if (!this.#tree.inode(number).xattrs.delete(keyOf(name))) throw refusal('ENODATA', 'no such attribute');
   }
 
   async close(): Promise<void> {
-    this.#inodes.clear();
+    this.#tree.clear();
     this.#handles.clear();
-  }
-
-  #inode(number: number): MemoryInode {
-    const inode = this.#inodes.get(number);
-    if (!inode) throw refusal('ENOENT', 'there is no such inode');
-    return inode;
-  }
-
-  #directory(number: number): MemoryInode {
-    const inode = this.#inode(number);
-    if (!inode.names) throw refusal('ENOTDIR', 'that is no directory');
-    return inode;
-  }
-
-  #named(directory: MemoryInode, key: string): MemoryInode {
-    const number = directory.names?.get(key);
-    if (number === undefined) throw refusal('ENOENT', 'there is no such name');
-    return this.#inode(number);
-  }
-
-  /** The directory and the key of a name that is not taken in it. */
-  #free(parent: number, name: Uint8Array): [MemoryInode, string] {
-    const [directory, key] = [this.#directory(parent), keyOf(name)];
-    if (directory.names?.has(key)) throw refusal('EEXIST', 'the name is taken');
-    return [directory, key];
-  }
-
-  #nextInode(): number {
-    this.#lastInode += 1;
-    return this.#lastInode;
-  }
-
-  #add(options: MemoryInodeOptions): MemoryInode {
-    const inode = new MemoryInode(options);
-    this.#inodes.set(inode.number, inode);
-    return inode;
-  }
-
-  #make(
-    parent: number,
-    name: Uint8Array,
-    { mode, umask = 0, uid, gid }: Creation,
-    more: Partial<MemoryInodeOptions> = {},
-  ): MemoryInode {
-    const [directory, key] = this.#free(parent, name);
-    const above = directory.attributes;
-    const group = (above.mode & S_ISGID) === 0 ? gid : above.gid;
-    const given = mode & ~(umask & PERMISSION_BITS);
-    const inode = this.#add({
-      inode: this.#nextInode(),
-      mode: given,
-      uid,
-      gid: group,
-      nlink: 1,
-      ...more,
-    });
-    directory.setName(key, inode.number);
-    return inode;
   }
 
   #open(inode: MemoryInode, openFlags: number): FileHandle {
@@ -445,25 +361,6 @@ export class MemoryFileSystem implements FileSystem {
     const file = this.#handles.get(handle);
     if (!file) throw refusal('EBADF', 'there is no such handle');
     return file;
-  }
-
-  #checkEmptyDirectory(inode: MemoryInode): void {
-    if (!inode.names) throw refusal('ENOTDIR', 'that is no directory');
-    if (inode.names.size > 0) throw refusal('ENOTEMPTY', 'the directory is not empty');
-  }
-
-  #dropDirectory(inode: MemoryInode, above: MemoryInode): void {
-    above.change({ nlink: above.attributes.nlink - 1 });
-    this.#inodes.delete(inode.number);
-  }
-
-  #dropLink(inode: MemoryInode): void {
-    inode.change({ nlink: inode.attributes.nlink - 1 });
-    this.#forgetUnused(inode);
-  }
-
-  #forgetUnused(inode: MemoryInode): void {
-    if (inode.attributes.nlink === 0 && inode.handles === 0) this.#inodes.delete(inode.number);
   }
 }
 
