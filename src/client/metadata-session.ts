@@ -17,6 +17,7 @@ import type { Command } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import {
   MAX_OPEN_INODES,
+  MAX_RELEASED,
   MAX_UNSYNCED_CHANGES,
   SESSION_RENEW_MS,
   SESSION_TIMEOUT_MS,
@@ -39,6 +40,7 @@ import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import { CacheLease } from './cache-lease.js';
 import { HeldLocks } from './held-locks.js';
 import { NameCache } from './name-cache.js';
+import { XattrCache } from './xattr-cache.js';
 
 const changedCheck = TypeCompiler.Compile(Changed);
 const attributesCheck = TypeCompiler.Compile(Type.Object({ attributes: Attributes }));
@@ -62,6 +64,8 @@ const GREETING_TIMEOUT_MS = 5000;
 const RETRY_PAUSE_MS = 20;
 /** How often a client that caches tries to come back: others may wait for it to drop what it has. */
 const RETURN_MS = 250;
+/** Files that are closed within this time are given back to the server together. */
+const RELEASE_AFTER_MS = 5;
 /** The server puts every change on stable storage within a second of its answer; the rest is for slow clocks and disks. */
 const UNSYNCED_MS = 5000;
 
@@ -83,6 +87,13 @@ export class MetadataSession {
   readonly #outstanding = new Set<number>();
   /** inode → how many handles of this client have it open */
   readonly #opens = new Map<number, number>();
+  /** Those of them of which the server was not told. */
+  readonly #unregistered = new Set<number>();
+  /** inode → the telling that is under way */
+  readonly #registering = new Map<number, Promise<void>>();
+  /** Inodes that are not open any more, of which the server was not told yet. */
+  readonly #releasing = new Set<number>();
+  #releaseTimer: Timer | undefined;
   /** sequence → what the server may lose with its power; the oldest first */
   readonly #unsynced = new Map<number, UnsyncedChange>();
   /** Names that were changed, as the server answered, are as they were before. */
@@ -104,6 +115,7 @@ export class MetadataSession {
   /** What it told of inodes. */
   readonly attributes: AttributeCache;
   readonly names: NameCache;
+  readonly xattrs: XattrCache;
   #renewTimer: Timer | undefined;
   #isClosed = false;
 
@@ -114,6 +126,14 @@ export class MetadataSession {
     this.lease.addKeeper(this.attributes);
     this.names = new NameCache(this.lease);
     this.lease.addKeeper(this.names);
+    this.xattrs = new XattrCache(this.lease, this.attributes);
+    this.lease.addKeeper(this.xattrs);
+    this.lease.addKeeper({
+      drop: async ({ inodes }) => {
+        if (this.#unregistered.size > 0) await this.#register(inodes.map(({ inode }) => inode));
+      },
+      dropAll: async () => await this.#register([...this.#unregistered]),
+    });
     this.#rpc = new RpcClient({
       network: options.network,
       clock: options.clock,
@@ -261,11 +281,26 @@ export class MetadataSession {
         const { reply } = await connection.call(open, request, { timeoutMs });
         return reply;
       });
+      this.#unregistered.delete(inode);
       return attributes;
     } catch (error) {
       this.#forgetOpen(inode);
       throw error;
     }
+  }
+
+  /**
+   * Opens an inode whose attributes are kept under the lease, without asking anybody; undefined when they are not.
+   * Nobody can remove the file without revoking them, and then the server is told that it is open, before the revocation
+   * is answered (`#register`); so it lives on as if it had been told at once.
+   */
+  openKnown(inode: number): Attributes | undefined {
+    const kept = this.attributes.get(inode);
+    if (!kept) return undefined;
+    const isNew = !this.#opens.has(inode) && !this.#releasing.has(inode) && !this.#registering.has(inode);
+    this.noteOpen(inode);
+    if (isNew) this.#unregistered.add(inode);
+    return kept;
   }
 
   /** Counts a handle on an inode that the server opened as part of another request (`put`). */
@@ -275,16 +310,67 @@ export class MetadataSession {
       throw new DfsError('ENFILE', `this client already has ${MAX_OPEN_INODES} files open`);
     }
     this.#opens.set(inode, count + 1);
+    // The server still has it open.
+    this.#releasing.delete(inode);
   }
 
-  /** Gives one handle back; with the last one the server is told. */
+  /** Gives one handle back; with the last one the server is told, if it knows of them, together with others. */
   async release(inode: number): Promise<void> {
     if (!this.#forgetOpen(inode)) return;
-    await this.#untilAnswered(release.name, async (connection, timeoutMs) => {
-      // Opened again meanwhile: the server must keep it.
-      if (this.#opens.has(inode)) return;
-      await connection.call(release, { inode, session: this.#session }, { timeoutMs });
-    });
+    await this.#registering.get(inode);
+    if (this.#opens.has(inode) || this.#unregistered.delete(inode)) return;
+    this.#releasing.add(inode);
+    this.#releaseTimer ??= this.#options.clock.setTimer(RELEASE_AFTER_MS, () => void this.#releaseAll(), true);
+  }
+
+  /** Never rejects: what a server that is away does not hear it hears when the session ends. */
+  async #releaseAll(): Promise<void> {
+    this.#releaseTimer = undefined;
+    while (this.#releasing.size > 0 && !this.#isClosed) {
+      const batch = [...this.#releasing].slice(0, MAX_RELEASED);
+      try {
+        await this.#untilAnswered(release.name, async (connection, timeoutMs) => {
+          // Opened again meanwhile: the server must keep it.
+          const inodes = batch.filter(inode => this.#releasing.has(inode));
+          for (const inode of inodes) this.#releasing.delete(inode);
+          if (inodes.length === 0) return;
+          try {
+            await connection.call(release, { inodes, session: this.#session }, { timeoutMs });
+          } catch (error) {
+            for (const inode of inodes) if (!this.#opens.has(inode)) this.#releasing.add(inode);
+            throw error;
+          }
+        });
+      } catch (error) {
+        this.#options.log.warn({ reason: toDfsError(error).message }, 'closed files are not given back');
+        for (const inode of batch) this.#releasing.delete(inode);
+      }
+    }
+  }
+
+  /** Tells the server that inodes are open of which it was not told. Never rejects. */
+  async #register(inodes: readonly number[]): Promise<void> {
+    await Promise.all(
+      inodes.map(async inode => {
+        if (!this.#unregistered.delete(inode)) {
+          await this.#registering.get(inode);
+          return;
+        }
+        const registering = this.#registerOne(inode).finally(() => this.#registering.delete(inode));
+        this.#registering.set(inode, registering);
+        await registering;
+      }),
+    );
+  }
+
+  async #registerOne(inode: number): Promise<void> {
+    try {
+      await this.#untilAnswered(open.name, async (connection, timeoutMs) => {
+        await connection.call(open, { inode, session: this.#session }, { timeoutMs });
+      });
+    } catch (error) {
+      this.#options.log.warn({ inode, reason: toDfsError(error).message }, 'an open file may be gone');
+    }
   }
 
   /** Ends the session if the server is there, and closes the connection. May be called twice. */
@@ -292,6 +378,7 @@ export class MetadataSession {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#renewTimer?.cancel();
+    this.#releaseTimer?.cancel();
     this.lease.close();
     try {
       const { clock } = this.#options;
@@ -416,6 +503,7 @@ export class MetadataSession {
       unsynced: [...this.#unsynced.keys()],
     };
     const options = { timeoutMs: GREETING_TIMEOUT_MS };
+    for (const inode of greeting.opens) this.#unregistered.delete(inode);
     const locks = this.heldLocks.all();
     const { reply } = await connection.call(session, { ...greeting, session: this.#session, locks }, options);
     if (!reply.resumed || !reply.locksKept) this.#loseLocks();

@@ -1,22 +1,21 @@
 /** POSIX on top of the client library (see FileSystem for what each method promises). */
 import { constants } from 'node:fs';
+import type { AttributeTicket } from '../client/attribute-cache.js';
 import type { CacheKeeper } from '../client/cache-lease.js';
 import { Client } from '../client/client.js';
 import { ClusterControl } from '../client/cluster-control.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
-import { MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
+import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import {
   getxattr,
   link,
   list,
   listxattr,
-  lookup,
   mkdir,
   mknod,
   put,
-  readdir,
   readlink,
   removexattr,
   rename,
@@ -29,6 +28,7 @@ import {
   unlink,
 } from '../protocol/metadata-commands.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
+import { Directories } from './directories.js';
 import type {
   AttributeChanges,
   Creation,
@@ -48,6 +48,8 @@ import type { VfsOptions } from './vfs-options.js';
 
 /** No version that a file has (the first is 1), so that its content counts as changed. */
 const DISPLACED_VERSION = 0;
+/** Told of every file and kept with none. */
+const GOAL = Buffer.from(GOAL_ATTRIBUTE);
 const CAPABILITY = Buffer.from('security.capability');
 /** What open(2) asks of a file's permissions (the `access` of the request). */
 const MAY_EXECUTE = 1;
@@ -61,6 +63,7 @@ interface Shared {
   readonly client: Client;
   readonly options: VfsOptions;
   readonly files: OpenFiles;
+  readonly directories: Directories;
   readonly keepers: Set<CacheKeeper>;
   /** What the last file that was created has, and so probably the next one. */
   usualGoal: number;
@@ -88,8 +91,9 @@ export class Vfs implements FileSystem {
     const client = await Client.open(options);
     const keepers = new Set<CacheKeeper>();
     const files = new OpenFiles(client, options, inode => void dropDisplaced(keepers, inode));
+    const directories = new Directories(client.session);
     return new Vfs(
-      { client, options, files, keepers, usualGoal: options.goal, isClosed: false },
+      { client, options, files, directories, keepers, usualGoal: options.goal, isClosed: false },
       options.caller,
     );
   }
@@ -131,15 +135,7 @@ export class Vfs implements FileSystem {
   }
 
   async lookup(parent: number, name: Uint8Array): Promise<Attributes> {
-    const { session } = this.#client;
-    const known = session.names.find(parent, name);
-    if (known === 0) throw new DfsError('ENOENT', 'this client made the directory, and knows no such name');
-    const kept = known === undefined ? undefined : session.attributes.get(known);
-    if (kept) return this.#files.present(kept);
-    const ticket = session.attributes.ticket();
-    const { attributes } = await session.ask(lookup, { parent, name, ...this.#by });
-    session.attributes.keep(ticket, attributes);
-    return this.#files.present(attributes);
+    return this.#files.present(await this.#shared.directories.lookup(parent, name, this.#by));
   }
 
   async getattr(inode: number): Promise<Attributes> {
@@ -177,7 +173,7 @@ export class Vfs implements FileSystem {
     const request = { parent, name, ...creation, ...this.#by };
     const { attributes } = await this.#naming([parent], session.execute(mkdir, request));
     session.names.linked(parent, name, attributes.inode);
-    session.names.created(ticket, attributes.inode);
+    session.names.created(ticket, attributes.inode, parent);
     return attributes;
   }
 
@@ -234,10 +230,13 @@ export class Vfs implements FileSystem {
     if (replaced === 0 && names.find(newParent, newName) !== 0) {
       names.forget(parent);
       names.forget(newParent);
+      if (flags === 0) names.forget(inode);
+      else names.forgetAll();
       return;
     }
     names.unlinked(parent, name);
     names.linked(newParent, newName, inode);
+    names.moved(inode, newParent);
     names.forget(replaced);
   }
 
@@ -271,10 +270,14 @@ export class Vfs implements FileSystem {
     session.names.linked(parent, name, inode);
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
-      const handle = await this.open(inode, openFlags, privilegeLoss).catch((error: unknown) => {
-        // Gone since `put` found it; with ESTALE whoever asked looks again.
-        throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
-      });
+      const opening = session.attributes.ticket();
+      const opened = await session
+        .open(inode, accessOf(openFlags), this.#by.caller)
+        .catch((error: unknown) => {
+          // Gone since `put` found it; with ESTALE whoever asked looks again.
+          throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
+        });
+      const handle = await this.#opened(opened, openFlags, opening, privilegeLoss);
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);
@@ -302,13 +305,12 @@ export class Vfs implements FileSystem {
   }
 
   async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
-    const request = { inode, after, limit: Math.min(limit, MAX_DIRECTORY_PAGE), ...this.#by };
-    const page = await this.#client.session.ask(readdir, request);
+    const page = await this.#shared.directories.page(inode, after, limit, this.#by);
     const entries = page.entries.map(({ name, attributes }) => ({
-      name: Buffer.from(name),
+      name,
       attributes: this.#files.present(attributes),
     }));
-    return { entries, parent: page.parent, isLast: page.end };
+    return { ...page, entries };
   }
 
   async *readdir(inode: number): AsyncGenerator<DirectoryEntry> {
@@ -344,7 +346,10 @@ export class Vfs implements FileSystem {
     const isCapability = CAPABILITY.equals(name);
     const file = isCapability ? this.#files.get(inode) : undefined;
     if (file?.hasNoCapability) throw new DfsError('ENODATA', 'the file has no capabilities');
-    const { lease } = this.#client.session;
+    const { lease, xattrs } = this.#client.session;
+    if (xattrs.hasNone(inode) && !GOAL.equals(name)) {
+      throw new DfsError('ENODATA', 'the file has no extended attributes');
+    }
     const ticket = lease.ticket();
     try {
       const { value } = await this.#client.session.ask(getxattr, { inode, name, ...this.#by });
@@ -356,7 +361,12 @@ export class Vfs implements FileSystem {
   }
 
   async listxattr(inode: number): Promise<Buffer[]> {
-    const { names } = await this.#client.session.ask(listxattr, { inode, ...this.#by });
+    const { session } = this.#client;
+    if (session.xattrs.hasNone(inode)) return [];
+    const ticket = session.attributes.ticket();
+    const { names } = await session.ask(listxattr, { inode, ...this.#by });
+    // Others than root do not see all there are.
+    if (names.length === 0 && !this.#by.caller) session.xattrs.none(ticket, inode);
     return names.map(name => Buffer.from(name));
   }
 
@@ -372,8 +382,13 @@ export class Vfs implements FileSystem {
     // As in setattr: a write of before must not take them away.
     if (file?.privilegeLoss && CAPABILITY.equals(name)) await file.flush();
     const request = { inode, name, value, flags, stripSetgid, ...this.#by };
-    await this.#client.session.execute(setxattr, request);
-    if (file) file.hasNoCapability = false;
+    const { session } = this.#client;
+    try {
+      await session.execute(setxattr, request);
+    } finally {
+      session.xattrs.changed(inode);
+      if (file) file.hasNoCapability = false;
+    }
   }
 
   async removexattr(inode: number, name: Uint8Array): Promise<void> {
@@ -381,8 +396,22 @@ export class Vfs implements FileSystem {
   }
 
   async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {
-    const ticket = this.#client.session.attributes.ticket();
-    const attributes = await this.#client.session.open(inode, accessOf(openFlags), this.#by.caller);
+    const { session } = this.#client;
+    const ticket = session.attributes.ticket();
+    // Whether others than root may, the server says.
+    const known = this.#by.caller ? undefined : session.openKnown(inode);
+    const attributes = known ?? (await session.open(inode, accessOf(openFlags), this.#by.caller));
+    return await this.#opened(attributes, openFlags, ticket, privilegeLoss);
+  }
+
+  /** A handle on what the session has just opened; with O_TRUNC empty. */
+  async #opened(
+    attributes: Attributes,
+    openFlags: number,
+    ticket: AttributeTicket,
+    privilegeLoss: PrivilegeLoss | undefined,
+  ): Promise<FileHandle> {
+    const { inode } = attributes;
     if (!isRegularFile(attributes.mode)) {
       await this.#client.session.release(inode);
       throw new DfsError('EINVAL', 'only regular files are opened through DFS');

@@ -10,6 +10,7 @@ import { ManualClock } from '../metadata/support/manual-clock.js';
 const LEASE = 20_000;
 const FILE = 10;
 const DIRECTORY = 11;
+const PARENT = 1;
 const NAME = Buffer.from('name');
 const NONE: Revocation = { inodes: [], names: [], directories: [], everything: false };
 const ofFile: Revocation = { ...NONE, inodes: [{ inode: FILE, version: 2 }] };
@@ -95,7 +96,7 @@ t.test('of two replies about one inode only one that no change overtook is kept'
 t.test('a directory that this client made has the names that it made, and no others', async t => {
   const { lease, names } = await granted();
   t.equal(names.find(DIRECTORY, NAME), undefined, 'of others nothing is known');
-  names.created(lease.ticket(), DIRECTORY);
+  names.created(lease.ticket(), DIRECTORY, PARENT);
   t.equal(names.find(DIRECTORY, NAME), 0);
   names.linked(DIRECTORY, NAME, FILE);
   t.equal(names.find(DIRECTORY, NAME), FILE);
@@ -108,11 +109,11 @@ t.test('a directory that this client made has the names that it made, and no oth
 
 t.test('a name is not believed to be missing when the lease is gone', async t => {
   const { clock, lease, names } = await granted();
-  names.created(lease.ticket(), DIRECTORY);
+  names.created(lease.ticket(), DIRECTORY, PARENT);
   clock.advance(LEASE + 1);
   t.equal(names.find(DIRECTORY, NAME), undefined);
   const late = lease.ticket();
   lease.lose();
-  names.created(late, DIRECTORY);
+  names.created(late, DIRECTORY, PARENT);
   t.equal(names.find(DIRECTORY, NAME), undefined);
 });
