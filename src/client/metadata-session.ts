@@ -94,6 +94,8 @@ export class MetadataSession {
   /** Inodes that are not open any more, of which the server was not told yet. */
   readonly #releasing = new Set<number>();
   #releaseTimer: Timer | undefined;
+  /** Requests under way that take names away. */
+  #removals = 0;
   /** sequence → what the server may lose with its power; the oldest first */
   readonly #unsynced = new Map<number, UnsyncedChange>();
   /** Names that were changed, as the server answered, are as they were before. */
@@ -295,7 +297,8 @@ export class MetadataSession {
    * is answered (`#register`); so it lives on as if it had been told at once.
    */
   openKnown(inode: number): Attributes | undefined {
-    const kept = this.attributes.get(inode);
+    // What is being removed may be this inode, and its removal may have been executed.
+    const kept = this.#removals === 0 ? this.attributes.get(inode) : undefined;
     if (!kept) return undefined;
     const isNew = !this.#opens.has(inode) && !this.#releasing.has(inode) && !this.#registering.has(inode);
     this.noteOpen(inode);
@@ -345,6 +348,28 @@ export class MetadataSession {
         this.#options.log.warn({ reason: toDfsError(error).message }, 'closed files are not given back');
         for (const inode of batch) this.#releasing.delete(inode);
       }
+    }
+  }
+
+  /**
+   * Does `remove`, which takes a name away. What that leads to is open by the server's knowledge too before it does, so
+   * that it lives on even if the answer is long in coming.
+   */
+  async removing<Result>(
+    directory: number,
+    name: Uint8Array,
+    remove: () => Promise<Result>,
+  ): Promise<Result> {
+    this.#removals += 1;
+    try {
+      if (this.#unregistered.size > 0 || this.#registering.size > 0) {
+        const known = this.names.knows(directory, name);
+        const inodes = known === undefined ? [...this.#unregistered, ...this.#registering.keys()] : [known];
+        await this.#register(inodes);
+      }
+      return await remove();
+    } finally {
+      this.#removals -= 1;
     }
   }
 

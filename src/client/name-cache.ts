@@ -47,6 +47,8 @@ export class NameCache implements CacheKeeper {
     maxSize: MAX_NAMES,
     sizeCalculation: ({ names }) => names.size + 1,
   });
+  /** directory → names that this client is changing → by how many requests */
+  readonly #inFlight = new Map<number, Map<string, number>>();
   /** directory → its listings that are under way */
   readonly #listings = new Map<number, Set<Listing>>();
 
@@ -58,6 +60,13 @@ export class NameCache implements CacheKeeper {
   find(directory: number, name: Uint8Array): number | undefined {
     // A name that no directory can have is for the server to refuse.
     if (!this.#lease.isAlive || name.length > MAX_NAME_BYTES || isDots(name)) return undefined;
+    if (this.#inFlight.get(directory)?.has(keyOf(name)) === true) return undefined;
+    return this.knows(directory, name);
+  }
+
+  /** The same as of before what this client is just changing. */
+  knows(directory: number, name: Uint8Array): number | undefined {
+    if (!this.#lease.isAlive) return undefined;
     const known = this.#directories.get(directory);
     return known && (known.names.get(keyOf(name)) ?? 0);
   }
@@ -65,7 +74,7 @@ export class NameCache implements CacheKeeper {
   /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
   page(directory: number, after: Uint8Array, limit: number): KnownPage | undefined {
     const known = this.#lease.isAlive ? this.#directories.get(directory) : undefined;
-    if (!known) return undefined;
+    if (!known || this.#inFlight.has(directory)) return undefined;
     // Latin1 strings compare as their bytes do.
     known.sorted ??= [...known.names.keys()].sort();
     const { sorted, parent } = known;
@@ -110,6 +119,28 @@ export class NameCache implements CacheKeeper {
     const others = this.#listings.get(listing.directory);
     others?.delete(listing);
     if (others?.size === 0) this.#listings.delete(listing.directory);
+  }
+
+  /**
+   * This client asks the server to change the name. Until `changed` nobody is told of it from here: the server may have
+   * done it, and others may have seen it.
+   */
+  changing(directory: number, name: Uint8Array): void {
+    let names = this.#inFlight.get(directory);
+    if (!names) this.#inFlight.set(directory, (names = new Map()));
+    const key = keyOf(name);
+    names.set(key, (names.get(key) ?? 0) + 1);
+  }
+
+  /** It was answered, and what came of it told here. */
+  changed(directory: number, name: Uint8Array): void {
+    const names = this.#inFlight.get(directory);
+    if (!names) return;
+    const key = keyOf(name);
+    const requests = (names.get(key) ?? 1) - 1;
+    if (requests > 0) names.set(key, requests);
+    else names.delete(key);
+    if (names.size === 0) this.#inFlight.delete(directory);
   }
 
   /** This client made the name lead to the inode. */

@@ -48,6 +48,10 @@ import type { VfsOptions } from './vfs-options.js';
 
 /** No version that a file has (the first is 1), so that its content counts as changed. */
 const DISPLACED_VERSION = 0;
+/** <linux/fs.h> */
+const RENAME_EXCHANGE = 2;
+/** By these the metadata server says that it has changed nothing. */
+const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'EXDEV', 'EMLINK'];
 /** Told of every file and kept with none. */
 const GOAL = Buffer.from(GOAL_ATTRIBUTE);
 const CAPABILITY = Buffer.from('security.capability');
@@ -162,8 +166,12 @@ export class Vfs implements FileSystem {
 
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
     const request = { parent, name, ...creation, rdev, open: false, exclusive: true, ...this.#by };
-    const { attributes } = await this.#naming([parent], this.#client.session.execute(mknod, request));
-    this.#client.session.names.linked(parent, name, attributes.inode);
+    const { session } = this.#client;
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(mknod, request),
+      made => session.names.linked(parent, name, made.attributes.inode),
+    );
     return attributes;
   }
 
@@ -171,9 +179,14 @@ export class Vfs implements FileSystem {
     const { session } = this.#client;
     const ticket = session.lease.ticket();
     const request = { parent, name, ...creation, ...this.#by };
-    const { attributes } = await this.#naming([parent], session.execute(mkdir, request));
-    session.names.linked(parent, name, attributes.inode);
-    session.names.created(ticket, attributes.inode, parent);
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(mkdir, request),
+      made => {
+        session.names.linked(parent, name, made.attributes.inode);
+        session.names.created(ticket, made.attributes.inode, parent);
+      },
+    );
     return attributes;
   }
 
@@ -186,33 +199,47 @@ export class Vfs implements FileSystem {
     const { uid, gid } = owner;
     const { session } = this.#client;
     const request = { parent, name, target, uid, gid, ...this.#by };
-    const { attributes } = await this.#naming([parent], session.execute(symlink, request));
-    session.names.linked(parent, name, attributes.inode);
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(symlink, request),
+      made => session.names.linked(parent, name, made.attributes.inode),
+    );
     return attributes;
   }
 
   async link(inode: number, parent: number, name: Uint8Array): Promise<Attributes> {
     const { session } = this.#client;
     const request = { inode, parent, name, ...this.#by };
-    const { attributes } = await this.#naming([parent], session.execute(link, request));
-    session.names.linked(parent, name, inode);
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(link, request),
+      () => session.names.linked(parent, name, inode),
+    );
     return this.#files.present(attributes);
   }
 
   async unlink(parent: number, name: Uint8Array): Promise<void> {
     const { session } = this.#client;
     const request = { parent, name, ...this.#by };
-    const { inode, nlink } = await this.#naming([parent], session.execute(unlink, request));
-    session.names.unlinked(parent, name);
+    const { inode, nlink } = await this.#naming(
+      [[parent, name]],
+      async () => await session.removing(parent, name, async () => await session.execute(unlink, request)),
+      () => session.names.unlinked(parent, name),
+    );
     if (nlink === 0) this.#files.forget(inode);
   }
 
   async rmdir(parent: number, name: Uint8Array): Promise<void> {
     const { session } = this.#client;
     const request = { parent, name, ...this.#by };
-    const { inode } = await this.#naming([parent], session.execute(rmdir, request));
-    session.names.unlinked(parent, name);
-    session.names.forget(inode);
+    await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(rmdir, request),
+      removed => {
+        session.names.unlinked(parent, name);
+        session.names.forget(removed.inode);
+      },
+    );
   }
 
   async rename(
@@ -224,20 +251,33 @@ export class Vfs implements FileSystem {
   ): Promise<void> {
     const { session } = this.#client;
     const request = { parent, name, newParent, newName, flags, ...this.#by };
-    const { inode, replaced } = await this.#naming([parent, newParent], session.execute(rename, request));
-    const { names } = session;
-    // Exchanged, or perhaps two names of one file, which stay as they are.
-    if (replaced === 0 && names.find(newParent, newName) !== 0) {
-      names.forget(parent);
-      names.forget(newParent);
-      if (flags === 0) names.forget(inode);
-      else names.forgetAll();
-      return;
-    }
-    names.unlinked(parent, name);
-    names.linked(newParent, newName, inode);
-    names.moved(inode, newParent);
-    names.forget(replaced);
+    await this.#naming(
+      [
+        [parent, name],
+        [newParent, newName],
+      ],
+      async () =>
+        await session.removing(newParent, newName, async () => await session.execute(rename, request)),
+      ({ inode, replaced }) => {
+        const { names } = session;
+        // Exchanged: two directories may have changed places.
+        if (flags === RENAME_EXCHANGE) {
+          names.forgetAll();
+          return;
+        }
+        // Perhaps two names of one file, which stay as they are (POSIX rename()).
+        if (replaced === 0 && names.knows(newParent, newName) !== 0) {
+          names.forget(parent);
+          names.forget(newParent);
+          names.forget(inode);
+          return;
+        }
+        names.unlinked(parent, name);
+        names.linked(newParent, newName, inode);
+        names.moved(inode, newParent);
+        names.forget(replaced);
+      },
+    );
   }
 
   async create(
@@ -252,7 +292,7 @@ export class Vfs implements FileSystem {
     const { usualGoal } = this.#shared;
     const { session, grants } = this.#client;
     const ticket = session.attributes.ticket();
-    const creating = session.execute(put, {
+    const request = {
       parent,
       name,
       ...creation,
@@ -262,12 +302,15 @@ export class Vfs implements FileSystem {
       maxBytes: chunkBytes,
       exclude: this.#client.nodes.distrusted(),
       ...this.#by,
-    });
-    const reply = await this.#naming([parent], creating);
+    };
+    const reply = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(put, request),
+      made => session.names.linked(parent, name, made.attributes.inode),
+    );
     this.#shared.usualGoal = reply.attributes.goal;
     grants.add(reply.attributes.goal, reply.grants, reply.nodes);
     const { inode } = reply.attributes;
-    session.names.linked(parent, name, inode);
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
       const opening = session.attributes.ticket();
@@ -501,13 +544,26 @@ export class Vfs implements FileSystem {
     }
   }
 
-  /** A change of names in these directories: when it fails, nobody knows which are there. */
-  async #naming<Reply>(directories: readonly number[], changing: Promise<Reply>): Promise<Reply> {
+  /**
+   * A change of these names, of which nobody is told from here until `learn` has taken over what came of it. When it fails,
+   * and was not refused, nobody knows which are there.
+   */
+  async #naming<Reply>(
+    changed: readonly (readonly [directory: number, name: Uint8Array])[],
+    change: () => Promise<Reply>,
+    learn: (reply: Reply) => void,
+  ): Promise<Reply> {
+    const { names } = this.#client.session;
+    for (const [directory, name] of changed) names.changing(directory, name);
     try {
-      return await changing;
+      const reply = await change();
+      learn(reply);
+      return reply;
     } catch (error) {
-      for (const directory of directories) this.#client.session.names.forget(directory);
+      if (!hasCode(error, ...REFUSALS)) for (const [directory] of changed) names.forget(directory);
       throw error;
+    } finally {
+      for (const [directory, name] of changed) names.changed(directory, name);
     }
   }
 }
