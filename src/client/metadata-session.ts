@@ -74,6 +74,8 @@ interface UnsyncedChange {
   /** The inode that was changed; 0 when it was names. */
   readonly inode: number;
   readonly answeredMs: number;
+  /** How many changes were answered up to it. */
+  readonly answers: number;
 }
 
 export class MetadataSession {
@@ -98,6 +100,7 @@ export class MetadataSession {
   #removals = 0;
   /** sequence → what the server may lose with its power; the oldest first */
   readonly #unsynced = new Map<number, UnsyncedChange>();
+  #answers = 0;
   /** Names that were changed, as the server answered, are as they were before. */
   #hasLostNames = false;
   #run = '';
@@ -213,6 +216,8 @@ export class MetadataSession {
     this.#sequence += 1;
     const sequence = this.#sequence;
     let executing = refusal ? this.#session : 0;
+    let answersBefore = 0;
+    const isDurable = 'durable' in request && request.durable === true;
     this.#outstanding.add(sequence);
     const ticket = this.attributes.ticket();
     try {
@@ -226,12 +231,15 @@ export class MetadataSession {
         const refused = refusal?.();
         if (refused) throw refused;
         executing = this.#session;
+        answersBefore = this.#answers;
         const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
         const numbered = withOnce(request, once) as Static<Request>;
         const answer = await connection.call(command, numbered, { timeoutMs });
         return answer.reply;
       });
-      this.#noteUnsynced(sequence, request);
+      // The log is on stable storage up to this change, with all that was answered before it was sent.
+      if (isDurable) this.#noteSynced(answersBefore);
+      else this.#noteUnsynced(sequence, request);
       this.#learnChanges(ticket, reply);
       return reply;
     } catch (error) {
@@ -241,6 +249,11 @@ export class MetadataSession {
     } finally {
       this.#outstanding.delete(sequence);
     }
+  }
+
+  /** Whether every change of this client that was answered is on stable storage already. */
+  get isSynced(): boolean {
+    return this.#unsynced.size === 0;
   }
 
   /** Every change that was answered is on stable storage when it resolves. */
@@ -323,7 +336,11 @@ export class MetadataSession {
     await this.#registering.get(inode);
     if (this.#opens.has(inode) || this.#unregistered.delete(inode)) return;
     this.#releasing.add(inode);
-    this.#releaseTimer ??= this.#options.clock.setTimer(RELEASE_AFTER_MS, () => void this.#releaseAll(), true);
+    this.#releaseTimer ??= this.#options.clock.setTimer(
+      RELEASE_AFTER_MS,
+      () => void this.#releaseAll(),
+      true,
+    );
   }
 
   /** Never rejects: what a server that is away does not hear it hears when the session ends. */
@@ -434,7 +451,16 @@ export class MetadataSession {
       if (!isOld && this.#unsynced.size < MAX_UNSYNCED_CHANGES) break;
       this.#unsynced.delete(oldest);
     }
-    this.#unsynced.set(sequence, { inode: inodeChangedBy(request), answeredMs: nowMs });
+    this.#answers += 1;
+    const inode = inodeChangedBy(request);
+    this.#unsynced.set(sequence, { inode, answeredMs: nowMs, answers: this.#answers });
+  }
+
+  #noteSynced(answers: number): void {
+    for (const [oldest, change] of this.#unsynced) {
+      if (change.answers > answers) break;
+      this.#unsynced.delete(oldest);
+    }
   }
 
   /** Takes notice of another start of the server, and of what it has lost. */

@@ -68,7 +68,8 @@ export class Directories {
       await this.#listWhole(parent);
       known = names.find(parent, name);
     }
-    if (known === 0) throw new DfsError('ENOENT', 'this client knows every name in the directory, and no such');
+    if (known === 0)
+      throw new DfsError('ENOENT', 'this client knows every name in the directory, and no such');
     const kept = known === undefined ? undefined : cache.get(known);
     if (kept) return kept;
     const ticket = cache.ticket();
@@ -159,11 +160,7 @@ export class Directories {
   }
 
   /** Undefined when the attributes of one of them are not known any more. */
-  #withAttributes(
-    names: readonly KnownName[],
-    parent: number,
-    isLast: boolean,
-  ): DirectoryPage | undefined {
+  #withAttributes(names: readonly KnownName[], parent: number, isLast: boolean): DirectoryPage | undefined {
     const entries: { name: Buffer; attributes: Attributes }[] = [];
     for (const { name, inode } of names) {
       const attributes = this.#session.attributes.get(inode);
