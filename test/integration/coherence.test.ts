@@ -48,7 +48,7 @@ t.test(
     await writeFile(join(away, 'file'), 'another one');
     // The sentinel was removed later than the file, and is gone for good: the file would be too.
     await waitUntil(async () => (await inodesOf(away)) <= before, { what: 'the sentinel is collected' });
-  t.equal(await inodesOf(away), before, 'only the sentinel is gone');
+    t.equal(await inodesOf(away), before, 'only the sentinel is gone');
     t.equal((await file.readFile()).toString(), 'kept');
     t.equal((await removedHere.readFile()).toString(), 'kept');
     t.equal(await readFile(join(here, 'file'), 'utf8'), 'another one');
