@@ -1,5 +1,6 @@
 /** Where every executable in bin/ begins. */
 import { backup } from './commands/backup.js';
+import { bench } from './commands/bench.js';
 import { copy } from './commands/copy.js';
 import { createdb } from './commands/createdb.js';
 import { dataNode } from './commands/data-node.js';
@@ -35,6 +36,7 @@ const COMMANDS: readonly Command[] = [
   recover,
   dump,
   load,
+  bench,
 ];
 
 /** Runs the program `name`, `dfs` or one of its commands, with the process's arguments, and ends the process. */

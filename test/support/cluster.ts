@@ -36,6 +36,8 @@ export interface ClusterOptions {
   readonly metadataOptions?: readonly string[];
   /** More options of `dfs mount`, e.g. `--timeout=5`. */
   readonly mountOptions?: readonly string[];
+  /** As in ServerProcessOptions. */
+  readonly ownExecutable?: string;
 }
 
 /** A mount daemon in the foreground. */
@@ -77,6 +79,7 @@ export class Cluster {
       logPath: this.#logPath('metadata'),
       env: this.#serverEnvironment(join(directory, 'metadata')),
       prefix: options.machines?.prefixOf('metadata'),
+      ownExecutable: options.ownExecutable,
     });
   }
 
@@ -136,6 +139,7 @@ export class Cluster {
       env: this.#env,
       prefix: machines?.prefixOf(name),
       userId,
+      ownExecutable: this.#options.ownExecutable,
     });
     this.mounts.push(mount);
     await mount.start();
@@ -216,6 +220,7 @@ export class Cluster {
       logPath: this.#logPath(name),
       env: this.#serverEnvironment(directory),
       prefix: machines?.prefixOf(name),
+      ownExecutable: this.#options.ownExecutable,
     });
     this.nodes.push(node);
     if (this.#options.prepareDirectory) {

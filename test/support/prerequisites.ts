@@ -4,8 +4,8 @@
  * and its kin it installs what is missing; otherwise it says what to install, and exits with 1.
  */
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { findProgram, hasProgram } from './find-program.js';
 import { faketimeLibrary } from './jumping-clock.js';
 
 interface Prerequisite {
@@ -73,27 +73,6 @@ const PROGRAMS: readonly Prerequisite[] = [
   },
 ];
 const FUSE_DEVICE = '/dev/fuse';
-/** Not in everybody's PATH. */
-const SYSTEM_DIRECTORIES = ['/usr/sbin', '/sbin'];
-
-function findProgram(name: string): string | undefined {
-  const directories = [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_DIRECTORIES];
-  return directories
-    .map(directory => join(directory, name))
-    .find(path => {
-      try {
-        accessSync(path, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-}
-
-function hasProgram(name: string): boolean {
-  return findProgram(name) !== undefined;
-}
-
 function output(program: string, parameters: readonly string[]): string {
   return execFileSync(program, parameters, { encoding: 'utf8', maxBuffer: 16 << 20 });
 }

@@ -25,6 +25,11 @@ export interface ServerProcessOptions {
   readonly prefix?: readonly string[] | undefined;
   /** The user and group, both of this number, that it runs as; default this process's own. */
   readonly userId?: number | undefined;
+  /**
+   * A copy of Node under another name, by which its processes are told from all others. Ctrl-C on the terminal does not
+   * reach them.
+   */
+  readonly ownExecutable?: string | undefined;
 }
 
 /** What of the log line `ready` says where a process listens. */
@@ -63,14 +68,14 @@ export class ServerProcess {
   /** Starts it, and waits until it says that it is ready. Throws with the end of its log if it does not. */
   async start(): Promise<void> {
     if (this.isRunning) throw new Error(`${this.name} runs already`);
-    const { program, parameters, logPath, env, userId, prefix = [] } = this.#options;
+    const { program, parameters, logPath, env, userId, ownExecutable, prefix = [] } = this.#options;
     const log = openSync(logPath, 'a');
     this.#logStart = statSync(logPath).size;
     const path = userId === undefined ? inClone(`bin/${program}`) : inSharedClone(`bin/${program}`);
     const command = [
       ...prefix,
       ...WITHOUT_TAP,
-      process.execPath,
+      ownExecutable ?? process.execPath,
       path,
       ...parameters(this.#endpoint?.port ?? 0),
     ];
@@ -81,6 +86,7 @@ export class ServerProcess {
       const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...user, ...command], {
         stdio: ['ignore', log, log],
         env,
+        detached: ownExecutable !== undefined,
       });
       this.#child = child;
       this.#exit = once(child, 'exit').then(([code]: (number | null)[]) => code ?? null);

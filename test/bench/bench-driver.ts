@@ -1,0 +1,186 @@
+/**
+ * `npm run bench -- [--peer moosefs] [--subjects dfs1,null] [--only seq,small] [--runs 2] [--quick]`: measures DFS and what
+ * it is compared with, in turn, and says which targets are met.
+ */
+import { mkdtemp, realpath, rm, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import yargs from 'yargs';
+import { GROUP_NAMES, parseGroups, type GroupName } from '../../src/cli/bench/groups.js';
+import { formatValue } from '../../src/cli/bench/measurement.js';
+import { FULL_SIZES, QUICK_SIZES } from '../../src/cli/bench/sizes.js';
+import { onEndSignal } from '../../src/cli/interruption.js';
+import { parseCount } from '../../src/cli/quantity.js';
+import { UsageError } from '../../src/cli/usage-error.js';
+import { inClone } from '../support/programs.js';
+import { compare, type SubjectRun } from './comparison.js';
+import { measure } from './measure.js';
+import { whyNoMoosefs } from './moosefs-subject.js';
+import { markdownTable, remarks, terminalTable } from './report.js';
+import { keepResults } from './results.js';
+import { chosenSubjects, parseSubjects } from './subject-choice.js';
+import type { SubjectName } from './subject.js';
+import { COMPARISONS } from './targets.js';
+import { findWorkloads, type Workloads } from './workloads.js';
+
+const MAX_RUNS = 100;
+const FAILED = 1;
+const WRONG_USAGE = 2;
+const MEMORY = '/dev/shm';
+
+interface BenchOptions {
+  readonly subjects: readonly SubjectName[];
+  readonly groups: readonly GroupName[];
+  readonly runs: number;
+  readonly isQuick: boolean;
+  readonly workloads: Workloads;
+  readonly isMarkdown: boolean;
+  readonly results: string;
+}
+
+async function readOptions(parameters: readonly string[]): Promise<BenchOptions> {
+  const given = await yargs(parameters)
+    .scriptName('npm run bench --')
+    .usage('$0 [options]\n\nMeasures DFS and what it is compared with.')
+    .option('subjects', { type: 'string', requiresArg: true, describe: 'what is measured, in this order' })
+    .option('peer', { choices: ['moosefs'] as const, describe: 'compare with it, with the same goals' })
+    .option('only', {
+      type: 'string',
+      requiresArg: true,
+      default: GROUP_NAMES.join(','),
+      describe: 'groups of workloads',
+    })
+    .option('runs', { type: 'string', requiresArg: true, default: '2', describe: 'of each subject, in turn' })
+    .option('quick', { type: 'boolean', default: false, describe: 'small sizes, to see that it works' })
+    .option('own', {
+      type: 'boolean',
+      default: false,
+      describe: 'the workloads of `dfs bench`, also where fsbench is there',
+    })
+    .option('markdown', { type: 'boolean', default: false, describe: 'the table in Markdown' })
+    .option('results', {
+      type: 'string',
+      requiresArg: true,
+      default: inClone('test/bench/results'),
+      describe: 'where numbers and picture are kept',
+    })
+    .strict()
+    .version(false)
+    .detectLocale(false)
+    .parserConfiguration({ 'duplicate-arguments-array': false })
+    .demandCommand(0, 0, '', 'there are only options')
+    .fail((message, error) => {
+      throw error ?? new UsageError(message);
+    })
+    .parseAsync();
+  const groups = parseGroups(given.only);
+  if (typeof groups === 'string') throw new UsageError(groups);
+  const subjects = given.subjects === undefined ? undefined : parseSubjects(given.subjects);
+  if (typeof subjects === 'string') throw new UsageError(subjects);
+  return {
+    subjects: chosenSubjects(subjects, given.peer === 'moosefs'),
+    groups,
+    runs: parseCount(given.runs, 'number of runs', 1, MAX_RUNS),
+    isQuick: given.quick,
+    workloads: findWorkloads(given.own),
+    isMarkdown: given.markdown,
+    results: resolve(given.results),
+  };
+}
+
+/** Why nothing can be measured here, in a sentence. */
+function obstacle({ subjects }: BenchOptions): string | undefined {
+  if (process.getuid?.() !== 0)
+    return 'run it as root, who alone can drop caches and make network namespaces';
+  return subjects.some(name => name.startsWith('moosefs')) ? whyNoMoosefs() : undefined;
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Run 1 of all subjects, then run 2 of all, so that what changes on the machine meanwhile hits all of them. */
+async function measureAll(options: BenchOptions, signal: AbortSignal): Promise<SubjectRun[]> {
+  const { workloads } = options;
+  const sizes = options.isQuick ? QUICK_SIZES : FULL_SIZES;
+  const directory = await realpath(await mkdtemp(join(tmpdir(), 'dfs-bench-')));
+  const scratch = await mkdtemp(join(MEMORY, 'dfs-bench-'));
+  const done: SubjectRun[] = [];
+  try {
+    for (let run = 1; run <= options.runs; run += 1) {
+      for (const subject of options.subjects) {
+        const prefix = `${subject}, run ${run} of ${options.runs}`;
+        const { groups } = options;
+        const result = await measure({
+          run,
+          subject,
+          workloads,
+          sizes,
+          groups,
+          scratch,
+          directory,
+          signal,
+          onMeasurement: ({ name, value, unit }) => say(`${prefix}: ${name} ${formatValue(value)} ${unit}`),
+          onNote: sentence => say(`${prefix}: ${sentence}`),
+        });
+        if (result.failure !== undefined) say(`${prefix} FAILED: ${result.failure}`);
+        done.push(result);
+      }
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+    await removeIfEmpty(directory);
+  }
+  return done;
+}
+
+/** Subjects have removed what was theirs; what is left could not be unmounted, and must not be walked into. */
+async function removeIfEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch(() => say(`${directory} is left, since something in it could not be ended`));
+}
+
+async function bench(options: BenchOptions, signal: AbortSignal): Promise<number> {
+  const runs = await measureAll(options, signal);
+  const { subjects, groups } = options;
+  const comparisons = COMPARISONS.filter(
+    ({ subject, reference }) => subjects.includes(subject) && subjects.includes(reference),
+  );
+  const rows = compare(runs, comparisons);
+  const table = options.isMarkdown ? markdownTable : terminalTable;
+  process.stdout.write(`${table(rows, { subjects, comparisons })}\n`);
+  process.stdout.write(`${remarks(rows, runs).join('\n')}\n`);
+  const sizes = options.isQuick ? QUICK_SIZES : FULL_SIZES;
+  const results = { workloads: options.workloads.name, groups, sizes, subjects, runs, rows };
+  for (const path of await keepResults(options.results, results)) say(path);
+  return runs.some(({ failure }) => failure !== undefined) ? FAILED : 0;
+}
+
+async function main(): Promise<number> {
+  // A user's own cluster is not what is measured.
+  for (const name of Object.keys(process.env)) if (name.startsWith('DFS_')) delete process.env[name];
+  const stop = new AbortController();
+  let isStopped = false;
+  onEndSignal(
+    () => {
+      if (!isStopped) say('interrupted; unmounting and ending what was started');
+      isStopped = true;
+      stop.abort(new Error('interrupted'));
+    },
+    // What was started has to be ended in any case.
+    () => undefined,
+  );
+  try {
+    const options = await readOptions(process.argv.slice(2));
+    const reason = obstacle(options);
+    if (reason === undefined) return await bench(options, stop.signal);
+    say(`bench: ${reason}`);
+    return FAILED;
+  } catch (error) {
+    const reason = error instanceof Error ? error : new Error(String(error));
+    const isUsage = reason instanceof UsageError || reason.name === 'YError';
+    say(`bench: ${reason.message}`);
+    return isUsage ? WRONG_USAGE : FAILED;
+  }
+}
+
+process.exit(await main());

@@ -1,0 +1,67 @@
+/** `dfs1`, `dfs2`: a metadata server, three data nodes and a mount of this clone. */
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Cluster, shell, waitUntil } from '../support/cluster.js';
+import { inClone } from '../support/programs.js';
+import { endDaemons, runningExecutable, type FindDaemons } from './daemons.js';
+import { quoted, unmountCommand, type Subject, type Workplace } from './subject.js';
+import { unmount } from './unmount.js';
+
+const DATA_NODES = 3;
+const STORE_MS = 60_000;
+const END_MS = 20_000;
+
+export class DfsSubject implements Subject {
+  readonly directory: string;
+  readonly executables: readonly string[];
+  readonly findDaemons: FindDaemons;
+  readonly #workplace: Workplace;
+  readonly #goal: number;
+  readonly #cluster: Cluster;
+  #isStarted = false;
+
+  constructor(workplace: Workplace, goal: number) {
+    const { directory, node } = workplace;
+    this.#workplace = workplace;
+    this.#goal = goal;
+    this.directory = join(directory, 'mount');
+    this.executables = [basename(node)];
+    this.findDaemons = runningExecutable(node);
+    this.#cluster = new Cluster(join(directory, 'cluster'), { dataNodes: DATA_NODES, ownExecutable: node });
+  }
+
+  get remount(): string {
+    return `${unmountCommand(this.directory)} && ${this.#mountCommand}`;
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.#cluster.directory);
+    await mkdir(this.directory);
+    this.#isStarted = true;
+    await this.#cluster.start();
+    await shell(this.#mountCommand);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isStarted) return;
+    this.#isStarted = false;
+    try {
+      await unmount(this.directory);
+      // The mount's process stores what was written, for which it needs the servers.
+      await waitUntil(async () => (await this.findDaemons()).length <= DATA_NODES + 1, {
+        deadlineMs: STORE_MS,
+        what: 'the mount has stored everything',
+      });
+    } finally {
+      await this.#cluster.close().finally(async () => await endDaemons(this.findDaemons, END_MS));
+    }
+  }
+
+  get #mountCommand(): string {
+    const { directory, node } = this.#workplace;
+    const program = [node, inClone('bin/dfs')].map(quoted).join(' ');
+    const log = quoted(join(directory, 'mount.log'));
+    const options = `--background --goal=${this.#goal} --log-file=${log}`;
+    return `${program} mount ${this.#cluster.metadata.address} ${quoted(this.directory)} ${options}`;
+  }
+}

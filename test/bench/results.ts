@@ -1,0 +1,75 @@
+/** What is kept of a run of the benchmark: all numbers as JSON, and the picture. */
+import { execFileSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { GroupName } from '../../src/cli/bench/groups.js';
+import type { Sizes } from '../../src/cli/bench/sizes.js';
+import { inClone } from '../support/programs.js';
+import { chart } from './chart.js';
+import type { Row, SubjectRun } from './comparison.js';
+import type { SubjectName } from './subject.js';
+
+export interface Results {
+  readonly workloads: string;
+  readonly groups: readonly GroupName[];
+  readonly sizes: Sizes;
+  readonly subjects: readonly SubjectName[];
+  readonly runs: readonly SubjectRun[];
+  readonly rows: readonly Row[];
+}
+
+/** Writes the files; returns their paths. */
+export async function keepResults(directory: string, results: Results): Promise<string[]> {
+  const { rows, subjects, ...kept } = results;
+  await mkdir(directory, { recursive: true });
+  const commit = currentCommit();
+  const base = join(directory, `${dateForName(new Date())}-${commit}`);
+  const medians = subjects.map(subject => [
+    subject,
+    Object.fromEntries(
+      rows.map(({ workload, unit, summaries }) => [
+        `${workload} ${unit}`,
+        summaries.get(subject)?.median ?? null,
+      ]),
+    ),
+  ]);
+  const json = {
+    date: new Date().toISOString(),
+    commit,
+    machine: {
+      processors: cpus().length,
+      model: cpus()[0]?.model ?? '',
+      memoryBytes: totalmem(),
+      kernel: release(),
+      node: process.version,
+    },
+    ...kept,
+    medians: Object.fromEntries(medians) as unknown,
+    ratios: rows.flatMap(({ workload, ratios }) => ratios.map(ratio => ({ workload, ...ratio }))),
+  };
+  await writeFile(`${base}.json`, `${JSON.stringify(json, null, 2)}\n`);
+  await writeFile(`${base}.svg`, await chart(rows, subjects));
+  return [`${base}.json`, `${base}.svg`];
+}
+
+/** 2026-01-31T0915, in UTC. */
+function dateForName(date: Date): string {
+  return date.toISOString().slice(0, 16).replaceAll(':', '');
+}
+
+/** Its short name; with `-changed` when what was measured is not what was committed. */
+function currentCommit(): string {
+  const git = (...parameters: string[]): string =>
+    execFileSync('git', ['-C', inClone(''), ...parameters], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  try {
+    const isChanged = git('status', '--porcelain') !== '';
+    return `${git('rev-parse', '--short', 'HEAD')}${isChanged ? '-changed' : ''}`;
+  } catch {
+    // Not a clone, or no git.
+    return 'unknown';
+  }
+}
