@@ -10,7 +10,8 @@ import { LRUCache } from 'lru-cache';
 import type { Attributes } from '../protocol/types.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 
-const MAX_KEPT = 16_384;
+/** Some 30 MB of them. */
+const MAX_KEPT = 65_536;
 /** Inodes whose last change is remembered; beyond that every request under way counts as overtaken. */
 const MAX_REMEMBERED = 65_536;
 

@@ -17,6 +17,7 @@ import type { Command } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import {
   MAX_OPEN_INODES,
+  MAX_RELEASED,
   MAX_UNSYNCED_CHANGES,
   SESSION_RENEW_MS,
   SESSION_TIMEOUT_MS,
@@ -39,6 +40,7 @@ import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import { CacheLease } from './cache-lease.js';
 import { HeldLocks } from './held-locks.js';
 import { NameCache } from './name-cache.js';
+import { XattrCache } from './xattr-cache.js';
 
 const changedCheck = TypeCompiler.Compile(Changed);
 const attributesCheck = TypeCompiler.Compile(Type.Object({ attributes: Attributes }));
@@ -62,6 +64,8 @@ const GREETING_TIMEOUT_MS = 5000;
 const RETRY_PAUSE_MS = 20;
 /** How often a client that caches tries to come back: others may wait for it to drop what it has. */
 const RETURN_MS = 250;
+/** Files that are closed within this time are given back to the server together. */
+const RELEASE_AFTER_MS = 5;
 /** The server puts every change on stable storage within a second of its answer; the rest is for slow clocks and disks. */
 const UNSYNCED_MS = 5000;
 
@@ -70,6 +74,8 @@ interface UnsyncedChange {
   /** The inode that was changed; 0 when it was names. */
   readonly inode: number;
   readonly answeredMs: number;
+  /** How many changes were answered up to it. */
+  readonly answers: number;
 }
 
 export class MetadataSession {
@@ -83,8 +89,18 @@ export class MetadataSession {
   readonly #outstanding = new Set<number>();
   /** inode → how many handles of this client have it open */
   readonly #opens = new Map<number, number>();
+  /** Those of them of which the server was not told. */
+  readonly #unregistered = new Set<number>();
+  /** inode → the telling that is under way */
+  readonly #registering = new Map<number, Promise<void>>();
+  /** Inodes that are not open any more, of which the server was not told yet. */
+  readonly #releasing = new Set<number>();
+  #releaseTimer: Timer | undefined;
+  /** Requests under way that take names away. */
+  #removals = 0;
   /** sequence → what the server may lose with its power; the oldest first */
   readonly #unsynced = new Map<number, UnsyncedChange>();
+  #answers = 0;
   /** Names that were changed, as the server answered, are as they were before. */
   #hasLostNames = false;
   #run = '';
@@ -104,6 +120,7 @@ export class MetadataSession {
   /** What it told of inodes. */
   readonly attributes: AttributeCache;
   readonly names: NameCache;
+  readonly xattrs: XattrCache;
   #renewTimer: Timer | undefined;
   #isClosed = false;
 
@@ -114,6 +131,14 @@ export class MetadataSession {
     this.lease.addKeeper(this.attributes);
     this.names = new NameCache(this.lease);
     this.lease.addKeeper(this.names);
+    this.xattrs = new XattrCache(this.lease, this.attributes);
+    this.lease.addKeeper(this.xattrs);
+    this.lease.addKeeper({
+      drop: async ({ inodes }) => {
+        if (this.#unregistered.size > 0) await this.#register(inodes.map(({ inode }) => inode));
+      },
+      dropAll: async () => await this.#register([...this.#unregistered]),
+    });
     this.#rpc = new RpcClient({
       network: options.network,
       clock: options.clock,
@@ -191,6 +216,8 @@ export class MetadataSession {
     this.#sequence += 1;
     const sequence = this.#sequence;
     let executing = refusal ? this.#session : 0;
+    let answersBefore = 0;
+    const isDurable = 'durable' in request && request.durable === true;
     this.#outstanding.add(sequence);
     const ticket = this.attributes.ticket();
     try {
@@ -204,12 +231,15 @@ export class MetadataSession {
         const refused = refusal?.();
         if (refused) throw refused;
         executing = this.#session;
+        answersBefore = this.#answers;
         const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
         const numbered = withOnce(request, once) as Static<Request>;
         const answer = await connection.call(command, numbered, { timeoutMs });
         return answer.reply;
       });
-      this.#noteUnsynced(sequence, request);
+      // The log is on stable storage up to this change, with all that was answered before it was sent.
+      if (isDurable) this.#noteSynced(answersBefore);
+      else this.#noteUnsynced(sequence, request);
       this.#learnChanges(ticket, reply);
       return reply;
     } catch (error) {
@@ -219,6 +249,11 @@ export class MetadataSession {
     } finally {
       this.#outstanding.delete(sequence);
     }
+  }
+
+  /** Whether every change of this client that was answered is on stable storage already. */
+  get isSynced(): boolean {
+    return this.#unsynced.size === 0;
   }
 
   /** Every change that was answered is on stable storage when it resolves. */
@@ -261,11 +296,27 @@ export class MetadataSession {
         const { reply } = await connection.call(open, request, { timeoutMs });
         return reply;
       });
+      this.#unregistered.delete(inode);
       return attributes;
     } catch (error) {
       this.#forgetOpen(inode);
       throw error;
     }
+  }
+
+  /**
+   * Opens an inode whose attributes are kept under the lease, without asking anybody; undefined when they are not.
+   * Nobody can remove the file without revoking them, and then the server is told that it is open, before the revocation
+   * is answered (`#register`); so it lives on as if it had been told at once.
+   */
+  openKnown(inode: number): Attributes | undefined {
+    // What is being removed may be this inode, and its removal may have been executed.
+    const kept = this.#removals === 0 ? this.attributes.get(inode) : undefined;
+    if (!kept) return undefined;
+    const isNew = !this.#opens.has(inode) && !this.#releasing.has(inode) && !this.#registering.has(inode);
+    this.noteOpen(inode);
+    if (isNew) this.#unregistered.add(inode);
+    return kept;
   }
 
   /** Counts a handle on an inode that the server opened as part of another request (`put`). */
@@ -275,16 +326,93 @@ export class MetadataSession {
       throw new DfsError('ENFILE', `this client already has ${MAX_OPEN_INODES} files open`);
     }
     this.#opens.set(inode, count + 1);
+    // The server still has it open.
+    this.#releasing.delete(inode);
   }
 
-  /** Gives one handle back; with the last one the server is told. */
+  /** Gives one handle back; with the last one the server is told, if it knows of them, together with others. */
   async release(inode: number): Promise<void> {
     if (!this.#forgetOpen(inode)) return;
-    await this.#untilAnswered(release.name, async (connection, timeoutMs) => {
-      // Opened again meanwhile: the server must keep it.
-      if (this.#opens.has(inode)) return;
-      await connection.call(release, { inode, session: this.#session }, { timeoutMs });
-    });
+    await this.#registering.get(inode);
+    if (this.#opens.has(inode) || this.#unregistered.delete(inode)) return;
+    this.#releasing.add(inode);
+    this.#releaseTimer ??= this.#options.clock.setTimer(
+      RELEASE_AFTER_MS,
+      () => void this.#releaseAll(),
+      true,
+    );
+  }
+
+  /** Never rejects: what a server that is away does not hear it hears when the session ends. */
+  async #releaseAll(): Promise<void> {
+    this.#releaseTimer = undefined;
+    while (this.#releasing.size > 0 && !this.#isClosed) {
+      const batch = [...this.#releasing].slice(0, MAX_RELEASED);
+      try {
+        await this.#untilAnswered(release.name, async (connection, timeoutMs) => {
+          // Opened again meanwhile: the server must keep it.
+          const inodes = batch.filter(inode => this.#releasing.has(inode));
+          for (const inode of inodes) this.#releasing.delete(inode);
+          if (inodes.length === 0) return;
+          try {
+            await connection.call(release, { inodes, session: this.#session }, { timeoutMs });
+          } catch (error) {
+            for (const inode of inodes) if (!this.#opens.has(inode)) this.#releasing.add(inode);
+            throw error;
+          }
+        });
+      } catch (error) {
+        this.#options.log.warn({ reason: toDfsError(error).message }, 'closed files are not given back');
+        for (const inode of batch) this.#releasing.delete(inode);
+      }
+    }
+  }
+
+  /**
+   * Does `remove`, which takes a name away. What that leads to is open by the server's knowledge too before it does, so
+   * that it lives on even if the answer is long in coming.
+   */
+  async removing<Result>(
+    directory: number,
+    name: Uint8Array,
+    remove: () => Promise<Result>,
+  ): Promise<Result> {
+    this.#removals += 1;
+    try {
+      if (this.#unregistered.size > 0 || this.#registering.size > 0) {
+        const known = this.names.knows(directory, name);
+        const inodes = known === undefined ? [...this.#unregistered, ...this.#registering.keys()] : [known];
+        await this.#register(inodes);
+      }
+      return await remove();
+    } finally {
+      this.#removals -= 1;
+    }
+  }
+
+  /** Tells the server that inodes are open of which it was not told. Never rejects. */
+  async #register(inodes: readonly number[]): Promise<void> {
+    await Promise.all(
+      inodes.map(async inode => {
+        if (!this.#unregistered.delete(inode)) {
+          await this.#registering.get(inode);
+          return;
+        }
+        const registering = this.#registerOne(inode).finally(() => this.#registering.delete(inode));
+        this.#registering.set(inode, registering);
+        await registering;
+      }),
+    );
+  }
+
+  async #registerOne(inode: number): Promise<void> {
+    try {
+      await this.#untilAnswered(open.name, async (connection, timeoutMs) => {
+        await connection.call(open, { inode, session: this.#session }, { timeoutMs });
+      });
+    } catch (error) {
+      this.#options.log.warn({ inode, reason: toDfsError(error).message }, 'an open file may be gone');
+    }
   }
 
   /** Ends the session if the server is there, and closes the connection. May be called twice. */
@@ -292,6 +420,7 @@ export class MetadataSession {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#renewTimer?.cancel();
+    this.#releaseTimer?.cancel();
     this.lease.close();
     try {
       const { clock } = this.#options;
@@ -322,7 +451,16 @@ export class MetadataSession {
       if (!isOld && this.#unsynced.size < MAX_UNSYNCED_CHANGES) break;
       this.#unsynced.delete(oldest);
     }
-    this.#unsynced.set(sequence, { inode: inodeChangedBy(request), answeredMs: nowMs });
+    this.#answers += 1;
+    const inode = inodeChangedBy(request);
+    this.#unsynced.set(sequence, { inode, answeredMs: nowMs, answers: this.#answers });
+  }
+
+  #noteSynced(answers: number): void {
+    for (const [oldest, change] of this.#unsynced) {
+      if (change.answers > answers) break;
+      this.#unsynced.delete(oldest);
+    }
   }
 
   /** Takes notice of another start of the server, and of what it has lost. */
@@ -416,6 +554,7 @@ export class MetadataSession {
       unsynced: [...this.#unsynced.keys()],
     };
     const options = { timeoutMs: GREETING_TIMEOUT_MS };
+    for (const inode of greeting.opens) this.#unregistered.delete(inode);
     const locks = this.heldLocks.all();
     const { reply } = await connection.call(session, { ...greeting, session: this.#session, locks }, options);
     if (!reply.resumed || !reply.locksKept) this.#loseLocks();

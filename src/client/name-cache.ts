@@ -1,7 +1,7 @@
 /**
- * Directories of which this client knows every name, because it made them, under its lease (client/cache-lease.ts). A
- * name that is not among them is not there, which nobody need be asked: whoever unpacks a tree looks up each name
- * before he creates it.
+ * Directories of which this client knows every name, because it made them or has listed them, under its lease
+ * (client/cache-lease.ts). A name that is not among them is not there, which nobody need be asked: whoever unpacks a tree
+ * looks up each name before he creates it, and whoever walks one looks up every name that there is.
  */
 import { LRUCache } from 'lru-cache';
 import { MAX_NAME_BYTES } from '../protocol/limits.js';
@@ -10,16 +10,47 @@ import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 /** Names kept in all directories together. */
 const MAX_NAMES = 262_144;
 
-/** name (its bytes as latin1) → inode */
-type Names = Map<string, number>;
+/** A directory of which every name is known. */
+interface KnownDirectory {
+  /** Where `..` leads. */
+  parent: number;
+  /** name (its bytes as latin1) → inode */
+  readonly names: Map<string, number>;
+  /** The names in the order of their bytes; undefined when they have changed since they were sorted. */
+  sorted: readonly string[] | undefined;
+}
+
+/** A directory that is being listed: what this client changes meanwhile may be in the pages, or not. */
+export interface Listing {
+  readonly directory: number;
+  /** The lease's, from before the first page was asked for. */
+  readonly ticket: number;
+  /** This client changed a name in it since. */
+  isSpoiled: boolean;
+}
+
+/** One name of a known directory. */
+export interface KnownName {
+  readonly name: Buffer;
+  readonly inode: number;
+}
+
+export interface KnownPage {
+  readonly names: readonly KnownName[];
+  readonly parent: number;
+  readonly isLast: boolean;
+}
 
 export class NameCache implements CacheKeeper {
   readonly #lease: CacheLease;
-  /** directory → every name in it */
-  readonly #directories = new LRUCache<number, Names>({
+  readonly #directories = new LRUCache<number, KnownDirectory>({
     maxSize: MAX_NAMES,
-    sizeCalculation: names => names.size + 1,
+    sizeCalculation: ({ names }) => names.size + 1,
   });
+  /** directory → names that this client is changing → by how many requests */
+  readonly #inFlight = new Map<number, Map<string, number>>();
+  /** directory → its listings that are under way */
+  readonly #listings = new Map<number, Set<Listing>>();
 
   constructor(lease: CacheLease) {
     this.#lease = lease;
@@ -28,39 +59,127 @@ export class NameCache implements CacheKeeper {
   /** The inode that the name leads to; 0 when there is none; undefined when that is not known here. */
   find(directory: number, name: Uint8Array): number | undefined {
     // A name that no directory can have is for the server to refuse.
-    if (!this.#lease.isAlive || name.length > MAX_NAME_BYTES) return undefined;
-    const names = this.#directories.get(directory);
-    return names && (names.get(keyOf(name)) ?? 0);
+    if (!this.#lease.isAlive || name.length > MAX_NAME_BYTES || isDots(name)) return undefined;
+    if (this.#inFlight.get(directory)?.has(keyOf(name)) === true) return undefined;
+    return this.knows(directory, name);
+  }
+
+  /** The same as of before what this client is just changing. */
+  knows(directory: number, name: Uint8Array): number | undefined {
+    if (!this.#lease.isAlive) return undefined;
+    const known = this.#directories.get(directory);
+    return known && (known.names.get(keyOf(name)) ?? 0);
+  }
+
+  /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
+  page(directory: number, after: Uint8Array, limit: number): KnownPage | undefined {
+    const known = this.#lease.isAlive ? this.#directories.get(directory) : undefined;
+    if (!known || this.#inFlight.has(directory)) return undefined;
+    // Latin1 strings compare as their bytes do.
+    known.sorted ??= [...known.names.keys()].sort();
+    const { sorted, parent } = known;
+    const start = after.length === 0 ? 0 : firstBehind(sorted, keyOf(after));
+    const names = sorted.slice(start, start + limit).map(key => ({
+      name: Buffer.from(key, 'latin1'),
+      inode: known.names.get(key) ?? 0,
+    }));
+    return { names, parent, isLast: start + limit >= sorted.length };
   }
 
   /**
    * This client created the directory; it is empty.
    * @param ticket the lease's, from before the request
    */
-  created(ticket: number, directory: number): void {
-    if (this.#lease.mayKeep(ticket, directory)) this.#directories.set(directory, new Map());
+  created(ticket: number, directory: number, parent: number): void {
+    if (!this.#lease.mayKeep(ticket, directory)) return;
+    this.#directories.set(directory, { parent, names: new Map(), sorted: undefined });
+  }
+
+  /** A listing from the first name on begins; it ends with `listed` or `giveUp`. */
+  beginListing(directory: number): Listing {
+    const listing = { directory, ticket: this.#lease.ticket(), isSpoiled: false };
+    const others = this.#listings.get(directory);
+    if (others) others.add(listing);
+    else this.#listings.set(directory, new Set([listing]));
+    return listing;
+  }
+
+  /** Every name was told, in the order of their bytes. */
+  listed(listing: Listing, names: readonly KnownName[], parent: number): void {
+    this.giveUp(listing);
+    const { directory, ticket, isSpoiled } = listing;
+    if (isSpoiled || !this.#lease.mayKeep(ticket, directory)) return;
+    const sorted = names.map(({ name }) => keyOf(name));
+    const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
+    this.#directories.set(directory, { parent, names: known, sorted });
+  }
+
+  /** The listing was not finished. May be called twice. */
+  giveUp(listing: Listing): void {
+    const others = this.#listings.get(listing.directory);
+    others?.delete(listing);
+    if (others?.size === 0) this.#listings.delete(listing.directory);
+  }
+
+  /**
+   * This client asks the server to change the name. Until `changed` nobody is told of it from here: the server may have
+   * done it, and others may have seen it.
+   */
+  changing(directory: number, name: Uint8Array): void {
+    let names = this.#inFlight.get(directory);
+    if (!names) this.#inFlight.set(directory, (names = new Map()));
+    const key = keyOf(name);
+    names.set(key, (names.get(key) ?? 0) + 1);
+  }
+
+  /** It was answered, and what came of it told here. */
+  changed(directory: number, name: Uint8Array): void {
+    const names = this.#inFlight.get(directory);
+    if (!names) return;
+    const key = keyOf(name);
+    const requests = (names.get(key) ?? 1) - 1;
+    if (requests > 0) names.set(key, requests);
+    else names.delete(key);
+    if (names.size === 0) this.#inFlight.delete(directory);
   }
 
   /** This client made the name lead to the inode. */
   linked(directory: number, name: Uint8Array, inode: number): void {
-    const names = this.#directories.get(directory);
-    if (!names) return;
-    names.set(keyOf(name), inode);
+    const known = this.#changing(directory);
+    if (!known) return;
+    known.names.set(keyOf(name), inode);
+    known.sorted = undefined;
     // Counted in steps, since each time the cache is told costs as much as the name itself.
-    if ((names.size & 0xff) === 0) this.#directories.set(directory, names);
+    if ((known.names.size & 0xff) === 0) this.#directories.set(directory, known);
   }
 
   /** This client removed the name. */
   unlinked(directory: number, name: Uint8Array): void {
-    this.#directories.get(directory)?.delete(keyOf(name));
+    const known = this.#changing(directory);
+    if (known?.names.delete(keyOf(name)) === true) known.sorted = undefined;
+  }
+
+  /** This client moved the directory. */
+  moved(directory: number, parent: number): void {
+    const known = this.#changing(directory);
+    if (known) known.parent = parent;
+  }
+
+  /** Directories changed places, and who is whose parent is not known. */
+  forgetAll(): void {
+    for (const directory of this.#listings.keys()) this.#changing(directory);
+    this.#directories.clear();
   }
 
   /** A change by this client failed, or the directory is gone: nothing is known of its names. */
   forget(directory: number): void {
+    this.#changing(directory);
     this.#directories.delete(directory);
   }
 
-  async drop({ names, directories }: Revocation): Promise<void> {
+  async drop({ inodes, names, directories }: Revocation): Promise<void> {
+    // Its parent may have changed.
+    for (const { inode } of inodes) this.#directories.delete(inode);
     for (const { parent } of names) this.#directories.delete(parent);
     for (const directory of directories) this.#directories.delete(directory);
   }
@@ -68,6 +187,30 @@ export class NameCache implements CacheKeeper {
   async dropAll(): Promise<void> {
     this.#directories.clear();
   }
+
+  #changing(directory: number): KnownDirectory | undefined {
+    for (const listing of this.#listings.get(directory) ?? []) listing.isSpoiled = true;
+    return this.#directories.get(directory);
+  }
+}
+
+/** The index of the first of the `sorted` names that comes behind `key`. */
+function firstBehind(sorted: readonly string[], key: string): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] ?? '') <= key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const DOT = 0x2e;
+
+/** `.` and `..`, which stand in no directory. */
+function isDots(name: Uint8Array): boolean {
+  return name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT));
 }
 
 function keyOf(name: Uint8Array): string {

@@ -67,7 +67,11 @@ export class DfsError extends Error {
   readonly code: ErrnoName;
 
   constructor(code: ErrnoName, message: string, options?: ErrorOptions) {
+    // Where an answer like ENOENT came from says nothing, and to find it out costs more than most requests.
+    const { stackTraceLimit } = Error;
+    if (code !== 'EIO') Error.stackTraceLimit = 0;
     super(message, options);
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
   }
 

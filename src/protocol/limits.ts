@@ -51,6 +51,8 @@ export const MAX_DROPS = 4096;
 export const MAX_UNSYNCED_CHANGES = 8192;
 /** Inodes that one `session` request may declare open. */
 export const MAX_OPEN_INODES = 65_536;
+/** Inodes that one `release` may name. */
+export const MAX_RELEASED = 256;
 
 /**
  * Locks (ranges of one owner on one file) that a client may hold; fcntl(2) ENOLCK beyond. Unlocking the middle of a

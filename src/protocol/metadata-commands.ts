@@ -12,6 +12,7 @@ import {
   MAX_INVENTORY,
   MAX_OPEN_INODES,
   MAX_PATH_NAMES,
+  MAX_RELEASED,
   MAX_REVOKED,
   MAX_TROUBLES,
   MAX_UNSYNCED_CHANGES,
@@ -371,6 +372,8 @@ export const readdir = command('readdir', 24, {
     /** The directory's parent, for `..`. */
     parent: InodeNumber,
     end: Type.Boolean(),
+    /** Those of the entries that have extended attributes, whatever the caller may see of them. */
+    withXattrs: Type.Optional(Type.Array(InodeNumber, { maxItems: MAX_DIRECTORY_PAGE })),
   }),
 });
 
@@ -545,7 +548,10 @@ export const open = command('open', 70, {
 });
 
 export const release = command('release', 71, {
-  request: Type.Object({ inode: InodeNumber, session: SafeInteger }),
+  request: Type.Object({
+    inodes: Type.Array(InodeNumber, { maxItems: MAX_RELEASED }),
+    session: SafeInteger,
+  }),
   reply: Nothing,
 });
 

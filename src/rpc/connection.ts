@@ -264,8 +264,7 @@ export class RpcConnection {
     }
     const prefix = encodePrefix(kind, commandNumber, requestId, header.length, payloadBytes(payload));
     this.#corkForThisTurn();
-    stream.write(prefix);
-    stream.write(header);
+    stream.write(Buffer.concat([prefix, header]));
     for (const [index, piece] of payload.entries()) {
       if (onSent && index === payload.length - 1) stream.write(piece, onSent);
       else stream.write(piece);

@@ -220,7 +220,9 @@ export class OpenFile {
     // Data that others wrote may be on any node; those with nothing to do answer at once.
     const others = version === this.#trackedVersion ? [] : await this.#shared.client.liveNodes();
     await Promise.all([this.#makeDurable(), this.#sync(others.map(node => [node, NO_CHUNKS]))]);
-    await this.#shared.client.session.sync();
+    // A commit that is durable makes everything durable that was answered before.
+    const { session } = this.#shared.client;
+    if (others.length > 0 || !session.isSynced) await session.sync();
     this.#trackedVersion = Math.max(this.#trackedVersion, version);
   }
 

@@ -1,22 +1,21 @@
 /** POSIX on top of the client library (see FileSystem for what each method promises). */
 import { constants } from 'node:fs';
+import type { AttributeTicket } from '../client/attribute-cache.js';
 import type { CacheKeeper } from '../client/cache-lease.js';
 import { Client } from '../client/client.js';
 import { ClusterControl } from '../client/cluster-control.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
-import { MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
+import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import {
   getxattr,
   link,
   list,
   listxattr,
-  lookup,
   mkdir,
   mknod,
   put,
-  readdir,
   readlink,
   removexattr,
   rename,
@@ -29,6 +28,7 @@ import {
   unlink,
 } from '../protocol/metadata-commands.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
+import { Directories } from './directories.js';
 import type {
   AttributeChanges,
   Creation,
@@ -48,6 +48,12 @@ import type { VfsOptions } from './vfs-options.js';
 
 /** No version that a file has (the first is 1), so that its content counts as changed. */
 const DISPLACED_VERSION = 0;
+/** <linux/fs.h> */
+const RENAME_EXCHANGE = 2;
+/** By these the metadata server says that it has changed nothing. */
+const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'EXDEV', 'EMLINK'];
+/** Told of every file and kept with none. */
+const GOAL = Buffer.from(GOAL_ATTRIBUTE);
 const CAPABILITY = Buffer.from('security.capability');
 /** What open(2) asks of a file's permissions (the `access` of the request). */
 const MAY_EXECUTE = 1;
@@ -61,6 +67,7 @@ interface Shared {
   readonly client: Client;
   readonly options: VfsOptions;
   readonly files: OpenFiles;
+  readonly directories: Directories;
   readonly keepers: Set<CacheKeeper>;
   /** What the last file that was created has, and so probably the next one. */
   usualGoal: number;
@@ -88,8 +95,9 @@ export class Vfs implements FileSystem {
     const client = await Client.open(options);
     const keepers = new Set<CacheKeeper>();
     const files = new OpenFiles(client, options, inode => void dropDisplaced(keepers, inode));
+    const directories = new Directories(client.session);
     return new Vfs(
-      { client, options, files, keepers, usualGoal: options.goal, isClosed: false },
+      { client, options, files, directories, keepers, usualGoal: options.goal, isClosed: false },
       options.caller,
     );
   }
@@ -131,15 +139,7 @@ export class Vfs implements FileSystem {
   }
 
   async lookup(parent: number, name: Uint8Array): Promise<Attributes> {
-    const { session } = this.#client;
-    const known = session.names.find(parent, name);
-    if (known === 0) throw new DfsError('ENOENT', 'this client made the directory, and knows no such name');
-    const kept = known === undefined ? undefined : session.attributes.get(known);
-    if (kept) return this.#files.present(kept);
-    const ticket = session.attributes.ticket();
-    const { attributes } = await session.ask(lookup, { parent, name, ...this.#by });
-    session.attributes.keep(ticket, attributes);
-    return this.#files.present(attributes);
+    return this.#files.present(await this.#shared.directories.lookup(parent, name, this.#by));
   }
 
   async getattr(inode: number): Promise<Attributes> {
@@ -166,8 +166,12 @@ export class Vfs implements FileSystem {
 
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
     const request = { parent, name, ...creation, rdev, open: false, exclusive: true, ...this.#by };
-    const { attributes } = await this.#naming([parent], this.#client.session.execute(mknod, request));
-    this.#client.session.names.linked(parent, name, attributes.inode);
+    const { session } = this.#client;
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(mknod, request),
+      made => session.names.linked(parent, name, made.attributes.inode),
+    );
     return attributes;
   }
 
@@ -175,9 +179,14 @@ export class Vfs implements FileSystem {
     const { session } = this.#client;
     const ticket = session.lease.ticket();
     const request = { parent, name, ...creation, ...this.#by };
-    const { attributes } = await this.#naming([parent], session.execute(mkdir, request));
-    session.names.linked(parent, name, attributes.inode);
-    session.names.created(ticket, attributes.inode);
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(mkdir, request),
+      made => {
+        session.names.linked(parent, name, made.attributes.inode);
+        session.names.created(ticket, made.attributes.inode, parent);
+      },
+    );
     return attributes;
   }
 
@@ -190,33 +199,47 @@ export class Vfs implements FileSystem {
     const { uid, gid } = owner;
     const { session } = this.#client;
     const request = { parent, name, target, uid, gid, ...this.#by };
-    const { attributes } = await this.#naming([parent], session.execute(symlink, request));
-    session.names.linked(parent, name, attributes.inode);
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(symlink, request),
+      made => session.names.linked(parent, name, made.attributes.inode),
+    );
     return attributes;
   }
 
   async link(inode: number, parent: number, name: Uint8Array): Promise<Attributes> {
     const { session } = this.#client;
     const request = { inode, parent, name, ...this.#by };
-    const { attributes } = await this.#naming([parent], session.execute(link, request));
-    session.names.linked(parent, name, inode);
+    const { attributes } = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(link, request),
+      () => session.names.linked(parent, name, inode),
+    );
     return this.#files.present(attributes);
   }
 
   async unlink(parent: number, name: Uint8Array): Promise<void> {
     const { session } = this.#client;
     const request = { parent, name, ...this.#by };
-    const { inode, nlink } = await this.#naming([parent], session.execute(unlink, request));
-    session.names.unlinked(parent, name);
+    const { inode, nlink } = await this.#naming(
+      [[parent, name]],
+      async () => await session.removing(parent, name, async () => await session.execute(unlink, request)),
+      () => session.names.unlinked(parent, name),
+    );
     if (nlink === 0) this.#files.forget(inode);
   }
 
   async rmdir(parent: number, name: Uint8Array): Promise<void> {
     const { session } = this.#client;
     const request = { parent, name, ...this.#by };
-    const { inode } = await this.#naming([parent], session.execute(rmdir, request));
-    session.names.unlinked(parent, name);
-    session.names.forget(inode);
+    await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(rmdir, request),
+      removed => {
+        session.names.unlinked(parent, name);
+        session.names.forget(removed.inode);
+      },
+    );
   }
 
   async rename(
@@ -228,17 +251,33 @@ export class Vfs implements FileSystem {
   ): Promise<void> {
     const { session } = this.#client;
     const request = { parent, name, newParent, newName, flags, ...this.#by };
-    const { inode, replaced } = await this.#naming([parent, newParent], session.execute(rename, request));
-    const { names } = session;
-    // Exchanged, or perhaps two names of one file, which stay as they are.
-    if (replaced === 0 && names.find(newParent, newName) !== 0) {
-      names.forget(parent);
-      names.forget(newParent);
-      return;
-    }
-    names.unlinked(parent, name);
-    names.linked(newParent, newName, inode);
-    names.forget(replaced);
+    await this.#naming(
+      [
+        [parent, name],
+        [newParent, newName],
+      ],
+      async () =>
+        await session.removing(newParent, newName, async () => await session.execute(rename, request)),
+      ({ inode, replaced }) => {
+        const { names } = session;
+        // Exchanged: two directories may have changed places.
+        if (flags === RENAME_EXCHANGE) {
+          names.forgetAll();
+          return;
+        }
+        // Perhaps two names of one file, which stay as they are (POSIX rename()).
+        if (replaced === 0 && names.knows(newParent, newName) !== 0) {
+          names.forget(parent);
+          names.forget(newParent);
+          names.forget(inode);
+          return;
+        }
+        names.unlinked(parent, name);
+        names.linked(newParent, newName, inode);
+        names.moved(inode, newParent);
+        names.forget(replaced);
+      },
+    );
   }
 
   async create(
@@ -253,7 +292,7 @@ export class Vfs implements FileSystem {
     const { usualGoal } = this.#shared;
     const { session, grants } = this.#client;
     const ticket = session.attributes.ticket();
-    const creating = session.execute(put, {
+    const request = {
       parent,
       name,
       ...creation,
@@ -263,18 +302,25 @@ export class Vfs implements FileSystem {
       maxBytes: chunkBytes,
       exclude: this.#client.nodes.distrusted(),
       ...this.#by,
-    });
-    const reply = await this.#naming([parent], creating);
+    };
+    const reply = await this.#naming(
+      [[parent, name]],
+      async () => await session.execute(put, request),
+      made => session.names.linked(parent, name, made.attributes.inode),
+    );
     this.#shared.usualGoal = reply.attributes.goal;
     grants.add(reply.attributes.goal, reply.grants, reply.nodes);
     const { inode } = reply.attributes;
-    session.names.linked(parent, name, inode);
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
-      const handle = await this.open(inode, openFlags, privilegeLoss).catch((error: unknown) => {
-        // Gone since `put` found it; with ESTALE whoever asked looks again.
-        throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
-      });
+      const opening = session.attributes.ticket();
+      const opened = await session
+        .open(inode, accessOf(openFlags), this.#by.caller)
+        .catch((error: unknown) => {
+          // Gone since `put` found it; with ESTALE whoever asked looks again.
+          throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
+        });
+      const handle = await this.#opened(opened, openFlags, opening, privilegeLoss);
       return { handle, attributes: await this.getattr(inode) };
     }
     session.noteOpen(inode);
@@ -302,13 +348,12 @@ export class Vfs implements FileSystem {
   }
 
   async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
-    const request = { inode, after, limit: Math.min(limit, MAX_DIRECTORY_PAGE), ...this.#by };
-    const page = await this.#client.session.ask(readdir, request);
+    const page = await this.#shared.directories.page(inode, after, limit, this.#by);
     const entries = page.entries.map(({ name, attributes }) => ({
-      name: Buffer.from(name),
+      name,
       attributes: this.#files.present(attributes),
     }));
-    return { entries, parent: page.parent, isLast: page.end };
+    return { ...page, entries };
   }
 
   async *readdir(inode: number): AsyncGenerator<DirectoryEntry> {
@@ -344,7 +389,10 @@ export class Vfs implements FileSystem {
     const isCapability = CAPABILITY.equals(name);
     const file = isCapability ? this.#files.get(inode) : undefined;
     if (file?.hasNoCapability) throw new DfsError('ENODATA', 'the file has no capabilities');
-    const { lease } = this.#client.session;
+    const { lease, xattrs } = this.#client.session;
+    if (xattrs.hasNone(inode) && !GOAL.equals(name)) {
+      throw new DfsError('ENODATA', 'the file has no extended attributes');
+    }
     const ticket = lease.ticket();
     try {
       const { value } = await this.#client.session.ask(getxattr, { inode, name, ...this.#by });
@@ -356,7 +404,12 @@ export class Vfs implements FileSystem {
   }
 
   async listxattr(inode: number): Promise<Buffer[]> {
-    const { names } = await this.#client.session.ask(listxattr, { inode, ...this.#by });
+    const { session } = this.#client;
+    if (session.xattrs.hasNone(inode)) return [];
+    const ticket = session.attributes.ticket();
+    const { names } = await session.ask(listxattr, { inode, ...this.#by });
+    // Others than root do not see all there are.
+    if (names.length === 0 && !this.#by.caller) session.xattrs.none(ticket, inode);
     return names.map(name => Buffer.from(name));
   }
 
@@ -372,8 +425,13 @@ export class Vfs implements FileSystem {
     // As in setattr: a write of before must not take them away.
     if (file?.privilegeLoss && CAPABILITY.equals(name)) await file.flush();
     const request = { inode, name, value, flags, stripSetgid, ...this.#by };
-    await this.#client.session.execute(setxattr, request);
-    if (file) file.hasNoCapability = false;
+    const { session } = this.#client;
+    try {
+      await session.execute(setxattr, request);
+    } finally {
+      session.xattrs.changed(inode);
+      if (file) file.hasNoCapability = false;
+    }
   }
 
   async removexattr(inode: number, name: Uint8Array): Promise<void> {
@@ -381,8 +439,22 @@ export class Vfs implements FileSystem {
   }
 
   async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {
-    const ticket = this.#client.session.attributes.ticket();
-    const attributes = await this.#client.session.open(inode, accessOf(openFlags), this.#by.caller);
+    const { session } = this.#client;
+    const ticket = session.attributes.ticket();
+    // Whether others than root may, the server says.
+    const known = this.#by.caller ? undefined : session.openKnown(inode);
+    const attributes = known ?? (await session.open(inode, accessOf(openFlags), this.#by.caller));
+    return await this.#opened(attributes, openFlags, ticket, privilegeLoss);
+  }
+
+  /** A handle on what the session has just opened; with O_TRUNC empty. */
+  async #opened(
+    attributes: Attributes,
+    openFlags: number,
+    ticket: AttributeTicket,
+    privilegeLoss: PrivilegeLoss | undefined,
+  ): Promise<FileHandle> {
+    const { inode } = attributes;
     if (!isRegularFile(attributes.mode)) {
       await this.#client.session.release(inode);
       throw new DfsError('EINVAL', 'only regular files are opened through DFS');
@@ -472,13 +544,26 @@ export class Vfs implements FileSystem {
     }
   }
 
-  /** A change of names in these directories: when it fails, nobody knows which are there. */
-  async #naming<Reply>(directories: readonly number[], changing: Promise<Reply>): Promise<Reply> {
+  /**
+   * A change of these names, of which nobody is told from here until `learn` has taken over what came of it. When it fails,
+   * and was not refused, nobody knows which are there.
+   */
+  async #naming<Reply>(
+    changed: readonly (readonly [directory: number, name: Uint8Array])[],
+    change: () => Promise<Reply>,
+    learn: (reply: Reply) => void,
+  ): Promise<Reply> {
+    const { names } = this.#client.session;
+    for (const [directory, name] of changed) names.changing(directory, name);
     try {
-      return await changing;
+      const reply = await change();
+      learn(reply);
+      return reply;
     } catch (error) {
-      for (const directory of directories) this.#client.session.names.forget(directory);
+      if (!hasCode(error, ...REFUSALS)) for (const [directory] of changed) names.forget(directory);
       throw error;
+    } finally {
+      for (const [directory, name] of changed) names.changed(directory, name);
     }
   }
 }

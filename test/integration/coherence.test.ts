@@ -1,12 +1,19 @@
-import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../../src/protocol/limits.js';
 import { shell, startCluster } from '../support/cluster.js';
 import { startProxy } from '../support/severable-proxy.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const program = new URL('../../../test/support/coherence.py', import.meta.url).pathname;
+/** Inodes that the metadata server has, those without a name included. */
+async function inodesOf(mountPoint: string): Promise<number> {
+  const { files, ffree } = await statfs(mountPoint);
+  return files - ffree;
+}
+
 const KERNEL = { mountOptions: ['--driver', 'kernel'] };
 
 t.test('what one mount changes, the other sees at once, however warm its caches are', async t => {
@@ -18,6 +25,51 @@ t.test('what one mount changes, the other sees at once, however warm its caches 
   t.comment(`DFS_TEST_SEED=${seed}`);
   const command = `python3 ${program} ${first} ${second} ${local} ${seed} 500`;
   t.equal(await shell(command, { timeoutMs: 240_000 }), 'ok');
+});
+
+t.test(
+  'a file that one mount has open lives on when another removes it, for as long as it is open',
+  async t => {
+    const cluster = await startCluster(t, { dataNodes: 1, mounts: 2, ...KERNEL });
+    const [here = '', away = ''] = cluster.mounts.map(mount => mount.mountPoint);
+    await writeFile(join(away, 'file'), 'kept');
+    // Looked at first, so that it is then opened under the lease, without asking the server.
+    t.equal((await stat(join(here, 'file'))).size, 4);
+    const file = await open(join(here, 'file'), 'r');
+    const removedHere = await open(join(here, 'file'), 'r');
+    t.teardown(async () => {
+      await file.close();
+      await removedHere.close();
+    });
+    await writeFile(join(away, 'sentinel'), '');
+    const before = await inodesOf(away);
+    await rm(join(away, 'file'));
+    await rm(join(away, 'sentinel'));
+    await writeFile(join(away, 'file'), 'another one');
+    // The sentinel was removed later than the file, and is gone for good: the file would be too.
+    await waitUntil(async () => (await inodesOf(away)) <= before, { what: 'the sentinel is collected' });
+    t.equal(await inodesOf(away), before, 'only the sentinel is gone');
+    t.equal((await file.readFile()).toString(), 'kept');
+    t.equal((await removedHere.readFile()).toString(), 'kept');
+    t.equal(await readFile(join(here, 'file'), 'utf8'), 'another one');
+  },
+);
+
+t.test('a listing tells what another mount has made and removed, also when it is kept', async t => {
+  const cluster = await startCluster(t, { dataNodes: 1, mounts: 2, ...KERNEL });
+  const [here = '', away = ''] = cluster.mounts.map(mount => mount.mountPoint);
+  const names = Array.from({ length: 1500 }, (_, index) => `n${String(index).padStart(4, '0')}`);
+  await mkdir(join(away, 'many'));
+  for (const name of names) await writeFile(join(away, 'many', name), '');
+  t.same((await readdir(join(here, 'many'))).sort(), names);
+  await Promise.all([rm(join(away, 'many', 'n0007')), writeFile(join(away, 'many', 'zz'), '')]);
+  const expected = [...names.filter(name => name !== 'n0007'), 'zz'];
+  t.same((await readdir(join(here, 'many'))).sort(), expected);
+  await t.rejects(stat(join(here, 'many', 'n0007')), { code: 'ENOENT' });
+  t.equal((await stat(join(here, 'many', 'zz'))).size, 0);
+  // Attributes that were listed as absent.
+  await shell(`setfattr -n user.mark -v yes ${join(away, 'many', 'n0001')}`);
+  t.equal(await shell(`getfattr -n user.mark --only-values ${join(here, 'many', 'n0001')}`), 'yes');
 });
 
 t.test('two mounts that fight over the same names never wait for each other for ever', async t => {

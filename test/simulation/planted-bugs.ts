@@ -161,7 +161,7 @@ class UnfencedService extends MetadataService {
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an fsync is skipped',
-    seed: 40,
+    seed: 67,
     isFoundAs: /fsynced|reading|counted/,
     breakDisk: disk => {
       disk.faults.lyingSyncChance = 0.3;
@@ -169,7 +169,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a change is acknowledged before it is committed',
-    seed: 9,
+    seed: 10,
     isFoundAs: /was told/,
     breakStore: (store, clock) => new LateStore(store, clock),
   },
@@ -187,7 +187,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'chunks are collected without grace',
-    seed: 14,
+    seed: 17,
     isFoundAs: /was cut off|is lost/,
     breakStore: store => new HastyStore(store),
   },

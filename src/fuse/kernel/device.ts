@@ -1,10 +1,12 @@
 /**
- * The descriptor of /dev/fuse: several reads wait in the kernel at once, so that requests that come together are
- * taken together; answers are written at once, since writing to the device only copies and never waits.
+ * The descriptor of /dev/fuse. The event loop itself waits for it where it can; elsewhere several reads wait in the kernel
+ * at once, on threads, which costs two switches of threads more for each request. Answers are written at once, since
+ * writing to the device only copies and never waits.
  */
-import { closeSync, read as readCallback, writevSync } from 'node:fs';
+import { closeSync, read as readCallback, readSync, writeSync, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { emptyDescriptor } from '../../platform/blocked-reads.js';
+import { ReadableDescriptor } from '../../platform/readable-descriptor.js';
 import type { Logger } from '../../platform/log.js';
 import { hasCode } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
@@ -12,6 +14,8 @@ import { OUT_HEADER_BYTES } from './wire.js';
 
 const readDevice = promisify(readCallback);
 const MAX_FREE_BUFFERS = 16;
+/** Answers up to this size are written in one piece, which costs less than to name several to the kernel. */
+const SMALL_ANSWER_BYTES = 1024;
 
 /** A request in memory that belongs to its handler until `release` is called. */
 export interface DeviceRequest {
@@ -34,6 +38,8 @@ export class FuseDevice {
   /** Request buffers that nobody uses. */
   readonly #free: Buffer[] = [];
   #ended: Promise<unknown> = Promise.resolve();
+  #watch: ReadableDescriptor | undefined;
+  #endPolling: () => void = () => undefined;
   #isStopping = false;
   #isClosed = false;
 
@@ -43,6 +49,13 @@ export class FuseDevice {
 
   /** Begins to take requests. Resolves when the kernel has ended the connection: unmounted, or aborted. */
   async run(): Promise<void> {
+    const polled = new Promise<void>(resolve => (this.#endPolling = resolve));
+    this.#watch = ReadableDescriptor.watch(this.#options.fd, () => this.#takeRequest());
+    if (this.#watch) {
+      this.#ended = polled.then(async () => await this.#watch?.close());
+      await this.#ended;
+      return;
+    }
     const loops = Array.from({ length: this.#options.readers }, async () => await this.#readLoop());
     this.#ended = Promise.all(loops);
     await this.#ended;
@@ -54,7 +67,8 @@ export class FuseDevice {
    */
   stop(): void {
     this.#isStopping = true;
-    emptyDescriptor(this.#options.fd);
+    if (this.#watch) this.#endPolling();
+    else emptyDescriptor(this.#options.fd);
   }
 
   /** Answers a request. ENOENT from the kernel means that the request was interrupted and nobody waits any more. */
@@ -63,12 +77,21 @@ export class FuseDevice {
     if (this.#isClosed) return;
     let length = OUT_HEADER_BYTES;
     for (const piece of payload) length += piece.length;
-    const header = Buffer.allocUnsafe(OUT_HEADER_BYTES);
+    const isSmall = length <= SMALL_ANSWER_BYTES;
+    const header = Buffer.allocUnsafe(isSmall ? length : OUT_HEADER_BYTES);
     header.writeUInt32LE(length, 0);
     header.writeInt32LE(-errno, 4);
     header.writeBigUInt64LE(unique, 8);
+    if (isSmall) {
+      let at = OUT_HEADER_BYTES;
+      for (const piece of payload) {
+        header.set(piece, at);
+        at += piece.length;
+      }
+    }
     try {
-      writevSync(this.#options.fd, [header, ...payload]);
+      if (isSmall) writeSync(this.#options.fd, header);
+      else writevSync(this.#options.fd, [header, ...payload]);
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENODEV', 'EBADF')) return;
       this.#options.log.error({ err: error, unique: String(unique) }, 'the kernel did not take an answer');
@@ -89,8 +112,33 @@ export class FuseDevice {
     if (this.#free.length < MAX_FREE_BUFFERS) this.#free.push(buffer);
   }
 
+  /**
+   * The descriptor can be read: takes one request. If there are more this is called again at once; to find out by reading
+   * that there are none (EAGAIN) costs more than half a request. Never throws.
+   */
+  #takeRequest(): void {
+    if (this.#isStopping) return;
+    const { fd, requestBytes, onRequest } = this.#options;
+    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
+    try {
+      const bytesRead = readSync(fd, buffer, 0, buffer.length, null);
+      onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#giveBack(buffer) });
+    } catch (error) {
+      this.#giveBack(buffer);
+      if (isWithdrawn(error)) return;
+      this.#logEnd(error);
+      this.#endPolling();
+    }
+  }
+
+  #logEnd(error: unknown): void {
+    // ENODEV: unmounted; ECONNABORTED: aborted through /sys/fs/fuse/connections or by umount -f.
+    if (hasCode(error, 'ENODEV', 'ECONNABORTED')) return;
+    this.#options.log.error({ err: error }, 'reading /dev/fuse failed');
+  }
+
   async #readLoop(): Promise<void> {
-    const { fd, requestBytes, onRequest, log } = this.#options;
+    const { fd, requestBytes, onRequest } = this.#options;
     for (;;) {
       const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
       try {
@@ -99,12 +147,15 @@ export class FuseDevice {
         onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#giveBack(buffer) });
       } catch (error) {
         this.#giveBack(buffer);
-        // A request was withdrawn before it was read (fuse_dev_do_read), or a signal came.
-        if (hasCode(error, 'ENOENT', 'EINTR', 'EAGAIN')) continue;
-        // ENODEV: unmounted; ECONNABORTED: aborted through /sys/fs/fuse/connections or by umount -f.
-        if (!hasCode(error, 'ENODEV', 'ECONNABORTED')) log.error({ err: error }, 'reading /dev/fuse failed');
+        if (isWithdrawn(error)) continue;
+        this.#logEnd(error);
         return;
       }
     }
   }
+}
+
+/** A request was withdrawn before it was read (fuse_dev_do_read), or a signal came. */
+function isWithdrawn(error: unknown): boolean {
+  return hasCode(error, 'ENOENT', 'EINTR', 'EAGAIN');
 }

@@ -21,9 +21,14 @@ export async function collectOrphans(
 
 /** Destroys inodes without a name that nobody opened in time. Returns whether there may be more. */
 export async function collectUnlinked(tx: StoreTransaction, context: OperationContext): Promise<boolean> {
-  const { unlinked, clock } = context.state;
+  const { unlinked, leases, clock } = context.state;
   const due = unlinked.takeDue(clock.monotonicMs(), ORPHANS_AT_ONCE);
   for (const inode of due) {
+    // Who has it open under a lease says so before it answers the revocation.
+    if (leases.isAwaited(inode)) {
+      unlinked.add(inode, clock.monotonicMs());
+      continue;
+    }
     // One that is open goes with its last opener; what fails here is found with the orphans.
     if (!mayBeOpen(inode, context)) await destroyOrphan(tx, inode, context);
   }

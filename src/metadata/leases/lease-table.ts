@@ -118,6 +118,11 @@ export class LeaseTable {
     this.#senders.delete(session);
   }
 
+  /** Whether somebody who may cache the inode was told of a change to it, or to drop everything, and has not answered. */
+  isAwaited(inode: number): boolean {
+    return this.#clearing.size > 0 || this.#unanswered.has(inode);
+  }
+
   /** Whether the session may cache. */
   isHolder(session: number): boolean {
     return this.#holders.has(session);

@@ -12,9 +12,14 @@ export const readdir = operation(command, async (tx, { inode, after, limit, call
   const directory = await requireDirectory(tx, inode);
   await checkAccess(tx, directory, caller, Access.read);
   const page = await tx.dentries.after(inode, after, limit + 1);
+  const entries = page
+    .slice(0, limit)
+    .map(entry => ({ name: entry.name, attributes: attributesOf(entry.inode) }));
+  const last = entries.at(-1);
   return {
-    entries: page.slice(0, limit).map(entry => ({ name: entry.name, attributes: attributesOf(entry.inode) })),
+    entries,
     parent: directory.parent,
     end: page.length <= limit,
+    withXattrs: last ? await tx.xattrs.among(inode, after, last.name) : [],
   };
 });

@@ -163,6 +163,8 @@ export interface XattrTable {
   get(inode: number, name: Uint8Array): Awaitable<Buffer | undefined>;
   /** In byte order. */
   names(inode: number): Awaitable<Buffer[]>;
+  /** Inodes that have any, among those that names of `parent` behind `after`, up to `last`, lead to; each once. */
+  among(parent: number, after: Uint8Array, last: Uint8Array): Awaitable<number[]>;
   /** Sets or replaces. */
   put(inode: number, name: Uint8Array, value: Uint8Array): Awaitable<void>;
   delete(inode: number, name: Uint8Array): Awaitable<void>;

@@ -4,12 +4,14 @@ import { AttributeCache } from '../../../src/client/attribute-cache.js';
 import { CacheLease, type Revocation } from '../../../src/client/cache-lease.js';
 import { NameCache } from '../../../src/client/name-cache.js';
 import { createLogger } from '../../../src/platform/log.js';
+import { XattrCache } from '../../../src/client/xattr-cache.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { ManualClock } from '../metadata/support/manual-clock.js';
 
 const LEASE = 20_000;
 const FILE = 10;
 const DIRECTORY = 11;
+const PARENT = 1;
 const NAME = Buffer.from('name');
 const NONE: Revocation = { inodes: [], names: [], directories: [], everything: false };
 const ofFile: Revocation = { ...NONE, inodes: [{ inode: FILE, version: 2 }] };
@@ -95,7 +97,7 @@ t.test('of two replies about one inode only one that no change overtook is kept'
 t.test('a directory that this client made has the names that it made, and no others', async t => {
   const { lease, names } = await granted();
   t.equal(names.find(DIRECTORY, NAME), undefined, 'of others nothing is known');
-  names.created(lease.ticket(), DIRECTORY);
+  names.created(lease.ticket(), DIRECTORY, PARENT);
   t.equal(names.find(DIRECTORY, NAME), 0);
   names.linked(DIRECTORY, NAME, FILE);
   t.equal(names.find(DIRECTORY, NAME), FILE);
@@ -108,11 +110,76 @@ t.test('a directory that this client made has the names that it made, and no oth
 
 t.test('a name is not believed to be missing when the lease is gone', async t => {
   const { clock, lease, names } = await granted();
-  names.created(lease.ticket(), DIRECTORY);
+  names.created(lease.ticket(), DIRECTORY, PARENT);
   clock.advance(LEASE + 1);
   t.equal(names.find(DIRECTORY, NAME), undefined);
   const late = lease.ticket();
   lease.lose();
-  names.created(late, DIRECTORY);
+  names.created(late, DIRECTORY, PARENT);
   t.equal(names.find(DIRECTORY, NAME), undefined);
+});
+
+t.test('a directory that was listed as a whole has those names and no others, in their order', async t => {
+  const { names } = await granted();
+  const listing = names.beginListing(DIRECTORY);
+  const listed = ['a', 'b', 'd'].map((name, index) => ({ name: Buffer.from(name), inode: 20 + index }));
+  names.listed(listing, listed, PARENT);
+  t.equal(names.find(DIRECTORY, Buffer.from('b')), 21);
+  t.equal(names.find(DIRECTORY, NAME), 0);
+  names.linked(DIRECTORY, Buffer.from('c'), 30);
+  const page = names.page(DIRECTORY, Buffer.from('a'), 2);
+  t.same(page, {
+    names: [
+      { name: Buffer.from('b'), inode: 21 },
+      { name: Buffer.from('c'), inode: 30 },
+    ],
+    parent: PARENT,
+    isLast: false,
+  });
+  t.equal(names.page(DIRECTORY, Buffer.from('c'), 5)?.isLast, true);
+  t.equal(names.find(DIRECTORY, Buffer.from('..')), undefined, 'which stands in no directory');
+});
+
+t.test('a listing during which the directory changed is not kept', async t => {
+  const { lease, names } = await granted();
+  const own = names.beginListing(DIRECTORY);
+  names.unlinked(DIRECTORY, NAME);
+  names.listed(own, [{ name: NAME, inode: FILE }], PARENT);
+  t.equal(names.find(DIRECTORY, NAME), undefined, 'this client removed a name meanwhile');
+  const others = names.beginListing(DIRECTORY);
+  await lease.revoke({ ...NONE, names: [{ parent: DIRECTORY, name: NAME }] });
+  names.listed(others, [{ name: NAME, inode: FILE }], PARENT);
+  t.equal(names.find(DIRECTORY, NAME), undefined, 'another client did');
+});
+
+t.test(
+  'a name that this client is changing is told by the server alone until the answer is there',
+  async t => {
+    const { lease, names } = await granted();
+    names.created(lease.ticket(), DIRECTORY, PARENT);
+    names.linked(DIRECTORY, NAME, FILE);
+    names.changing(DIRECTORY, NAME);
+    t.equal(names.find(DIRECTORY, NAME), undefined, 'others may have seen it done');
+    t.equal(names.page(DIRECTORY, Buffer.alloc(0), 10), undefined);
+    t.equal(names.find(DIRECTORY, Buffer.from('other')), 0);
+    names.unlinked(DIRECTORY, NAME);
+    names.changed(DIRECTORY, NAME);
+    t.equal(names.find(DIRECTORY, NAME), 0);
+  },
+);
+
+t.test('that a file has no extended attributes is known until anybody changes it', async t => {
+  const { lease, cache } = await granted();
+  const xattrs = new XattrCache(lease, cache);
+  lease.addKeeper(xattrs);
+  const early = cache.ticket();
+  xattrs.none(cache.ticket(), FILE);
+  t.ok(xattrs.hasNone(FILE));
+  await lease.revoke(ofFile);
+  t.notOk(xattrs.hasNone(FILE));
+  xattrs.none(early, FILE);
+  t.notOk(xattrs.hasNone(FILE), 'the answer is of before');
+  xattrs.none(cache.ticket(), FILE);
+  xattrs.changed(FILE);
+  t.notOk(xattrs.hasNone(FILE));
 });

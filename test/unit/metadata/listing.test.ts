@@ -39,7 +39,7 @@ t.test('readdir goes through a directory in byte order, page by page', async t =
   t.same(found, names.toSorted());
   const directory = await client.mkdir('sub');
   const empty = await client.ask(readdir, { inode: directory.inode, after: Buffer.alloc(0), limit: 10 });
-  t.same(empty, { entries: [], parent: ROOT_INODE, end: true });
+  t.same(empty, { entries: [], parent: ROOT_INODE, end: true, withXattrs: [] });
   const file = await client.lookup('n00');
   const request = { inode: file.inode, after: Buffer.alloc(0), limit: 1 };
   t.equal(await refusal(client.ask(readdir, request)), 'ENOTDIR');

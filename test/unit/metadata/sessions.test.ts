@@ -68,10 +68,10 @@ t.test('a file without a name lives until the last session closes it', async t =
   await two.ask(open, { inode, session: two.id });
   t.equal((await one.execute(unlink, entry('f'))).nlink, 0);
   t.equal((await two.stat(inode)).nlink, 0);
-  await one.ask(release, { inode, session: one.id });
-  await one.ask(release, { inode, session: one.id });
+  await one.ask(release, { inodes: [inode], session: one.id });
+  await one.ask(release, { inodes: [inode], session: one.id });
   t.equal((await two.stat(inode)).nlink, 0, 'closing twice closes once');
-  await two.ask(release, { inode, session: two.id });
+  await two.ask(release, { inodes: [inode], session: two.id });
   await harness.pass(5000);
   t.equal(await refusal(two.stat(inode)), 'ENOENT');
   t.equal(harness.count('orphans'), 0);
@@ -95,14 +95,14 @@ t.test('a file that a rename replaced lives on as well, and ends with its sessio
   t.equal(await refusal(other.stat(inode)), 'ENOENT');
   await client.ask(end, { session: client.id });
   t.equal(await refusal(client.ask(renew, { session: client.id })), 'ESTALE');
-  await other.ask(release, { inode, session: client.id });
+  await other.ask(release, { inodes: [inode], session: client.id });
 });
 
 t.test('a file that is closed and keeps a name stays', async t => {
   const harness = await startHarness(t);
   const client = await harness.client();
   const { inode } = await client.file('f', ROOT_INODE, true);
-  await client.ask(release, { inode, session: client.id });
+  await client.ask(release, { inodes: [inode], session: client.id });
   await client.ask(end, { session: client.id });
   t.equal((await client.stat(inode)).nlink, 1);
 });
@@ -132,7 +132,7 @@ t.test('after a restart a file without a name waits for who had it open', async 
   t.equal(await refusal(returning.stat(dropped)), 'ENOENT');
   t.equal(await refusal(returning.stat(late)), 'ENOENT');
   t.equal((await returning.stat(kept)).nlink, 0, 'still open');
-  await returning.ask(release, { inode: kept, session: returning.id });
+  await returning.ask(release, { inodes: [kept], session: returning.id });
   t.equal(await refusal(returning.stat(kept)), 'ENOENT');
   t.equal(harness.count('orphans'), 0);
 });
@@ -166,7 +166,7 @@ t.test('what a put opened is closed by release', async t => {
   const { inode } = attributes;
   await client.execute(unlink, entry('f'));
   t.equal((await client.stat(inode)).nlink, 0);
-  await client.ask(release, { inode, session: client.id });
+  await client.ask(release, { inodes: [inode], session: client.id });
   await harness.pass(5000);
   t.equal(await refusal(client.stat(inode)), 'ENOENT');
 });

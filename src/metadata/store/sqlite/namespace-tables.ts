@@ -227,6 +227,7 @@ export class SqliteDentries implements DentryTable {
 export class SqliteXattrs implements XattrTable {
   readonly #select;
   readonly #names;
+  readonly #among;
   readonly put: (inode: number, name: Uint8Array, value: Uint8Array) => void;
   readonly delete: (inode: number, name: Uint8Array) => void;
   readonly deleteAll: (inode: number) => void;
@@ -234,6 +235,10 @@ export class SqliteXattrs implements XattrTable {
   constructor(connection: SqliteConnection) {
     this.#select = connection.row<[Buffer]>('SELECT value FROM xattrs WHERE inode = ? AND name = ?');
     this.#names = connection.rows<[Buffer]>('SELECT name FROM xattrs WHERE inode = ? ORDER BY name');
+    this.#among = connection.rows<[number]>(
+      `SELECT DISTINCT d.inode FROM dentries d CROSS JOIN xattrs x ON x.inode = d.inode
+       WHERE d.parent = ? AND d.name > ? AND d.name <= ?`,
+    );
     this.put = connection.change('INSERT OR REPLACE INTO xattrs (inode, name, value) VALUES (?, ?, ?)');
     this.delete = connection.change('DELETE FROM xattrs WHERE inode = ? AND name = ?');
     this.deleteAll = connection.change('DELETE FROM xattrs WHERE inode = ?');
@@ -245,6 +250,10 @@ export class SqliteXattrs implements XattrTable {
 
   names(inode: number): Buffer[] {
     return this.#names(inode).map(([name]) => name);
+  }
+
+  among(parent: number, after: Uint8Array, last: Uint8Array): number[] {
+    return this.#among(parent, after, last).map(([inode]) => inode);
   }
 }
 

@@ -1,0 +1,43 @@
+/**
+ * Inodes of which this client was told that they have no extended attributes, under its lease (client/cache-lease.ts):
+ * `ls -l` asks for several of each file, which seldom has any.
+ */
+import { LRUCache } from 'lru-cache';
+import type { AttributeCache, AttributeTicket } from './attribute-cache.js';
+import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
+
+const MAX_KEPT = 65_536;
+
+export class XattrCache implements CacheKeeper {
+  readonly #lease: CacheLease;
+  readonly #attributes: AttributeCache;
+  readonly #none = new LRUCache<number, true>({ max: MAX_KEPT });
+
+  constructor(lease: CacheLease, attributes: AttributeCache) {
+    this.#lease = lease;
+    this.#attributes = attributes;
+  }
+
+  /** Whether the inode is known to have no extended attributes. */
+  hasNone(inode: number): boolean {
+    return this.#lease.isAlive && this.#none.has(inode);
+  }
+
+  /** A reply says that the inode has none. */
+  none(ticket: AttributeTicket, inode: number): void {
+    if (this.#attributes.mayKeep(ticket, inode)) this.#none.set(inode, true);
+  }
+
+  /** This client gives the inode one, or tries to. */
+  changed(inode: number): void {
+    this.#none.delete(inode);
+  }
+
+  async drop({ inodes }: Revocation): Promise<void> {
+    for (const { inode } of inodes) this.#none.delete(inode);
+  }
+
+  async dropAll(): Promise<void> {
+    this.#none.clear();
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * Lookups and listings, answered from what this client knows of directories under its lease (client/name-cache.ts) where
+ * that is possible. A listing is asked for in large pages, whatever the kernel's are, and kept when it is whole; and a
+ * directory in which several names are looked up is listed, which costs less than asking for each.
+ */
+import { LRUCache } from 'lru-cache';
+import type { MetadataSession } from '../client/metadata-session.js';
+import type { KnownName, Listing } from '../client/name-cache.js';
+import { DfsError } from '../protocol/errors.js';
+import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
+import { lookup, readdir } from '../protocol/metadata-commands.js';
+import type { Attributes, Caller } from '../protocol/types.js';
+import type { DirectoryPage } from './file-system.js';
+
+/** Names looked up in a directory that is not known before it is listed; twice as many each time it was listed in vain. */
+const FIRST_PATIENCE = 2;
+/** Larger directories are never known as a whole. */
+const MAX_KNOWN_NAMES = 65_536;
+/** Directories whose lookups are counted, and those that are being listed. */
+const COUNTED_DIRECTORIES = 4096;
+const LISTED_DIRECTORIES = 32;
+
+const NOTHING: Uint8Array = new Uint8Array();
+
+/** Who asks; left out for root. */
+export interface AskedBy {
+  readonly caller?: Caller;
+}
+
+/** Lookups in a directory that is not known. */
+interface Misses {
+  count: number;
+  patience: number;
+}
+
+/** A directory that is being listed: its names from the first one on, as far as they were told. */
+class Run {
+  readonly listing: Listing;
+  readonly names: KnownName[] = [];
+  parent = 0;
+  isWhole = false;
+  /** The next page is being asked for. */
+  fetching: Promise<void> | undefined;
+
+  constructor(listing: Listing) {
+    this.listing = listing;
+  }
+}
+
+export class Directories {
+  readonly #session: MetadataSession;
+  readonly #misses = new LRUCache<number, Misses>({ max: COUNTED_DIRECTORIES });
+  /** directory → its listing that is under way */
+  readonly #runs = new LRUCache<number, Run>({
+    max: LISTED_DIRECTORIES,
+    dispose: run => this.#session.names.giveUp(run.listing),
+  });
+
+  constructor(session: MetadataSession) {
+    this.#session = session;
+  }
+
+  /** As FileSystem.lookup, without what is written and not committed. */
+  async lookup(parent: number, name: Uint8Array, by: AskedBy): Promise<Attributes> {
+    const { names, attributes: cache, lease } = this.#session;
+    let known = names.find(parent, name);
+    if (known === undefined && lease.isAlive && this.#isWorthListing(parent)) {
+      await this.#listWhole(parent);
+      known = names.find(parent, name);
+    }
+    if (known === 0)
+      throw new DfsError('ENOENT', 'this client knows every name in the directory, and no such');
+    const kept = known === undefined ? undefined : cache.get(known);
+    if (kept) return kept;
+    const ticket = cache.ticket();
+    const { attributes } = await this.#session.ask(lookup, { parent, name, ...by });
+    cache.keep(ticket, attributes);
+    return attributes;
+  }
+
+  /** As FileSystem.readdirPage, without what is written and not committed. */
+  async page(inode: number, after: Uint8Array, limit: number, by: AskedBy): Promise<DirectoryPage> {
+    // Whether somebody else than root may read it, the server says.
+    if (!by.caller && this.#session.lease.isAlive) {
+      const known = this.#knownPage(inode, after, limit) ?? (await this.#runPage(inode, after, limit));
+      if (known) return known;
+    }
+    return await this.#ask(inode, after, Math.min(limit, MAX_DIRECTORY_PAGE), by);
+  }
+
+  #isWorthListing(directory: number): boolean {
+    const misses = this.#misses.get(directory);
+    if (!misses) {
+      this.#misses.set(directory, { count: 1, patience: FIRST_PATIENCE });
+      return false;
+    }
+    misses.count += 1;
+    if (misses.count <= misses.patience) return false;
+    misses.count = 0;
+    misses.patience *= 2;
+    return true;
+  }
+
+  /** Lists the directory if one page is all of it. Never rejects: who cannot list it may still look names up. */
+  async #listWhole(directory: number): Promise<void> {
+    try {
+      const run = this.#runs.get(directory) ?? this.#begin(directory);
+      if (run.names.length === 0) await this.#fetch(directory, run);
+    } catch {
+      this.#runs.delete(directory);
+    }
+  }
+
+  #knownPage(inode: number, after: Uint8Array, limit: number): DirectoryPage | undefined {
+    const page = this.#session.names.page(inode, after, limit);
+    return page && this.#withAttributes(page.names, page.parent, page.isLast);
+  }
+
+  /** A page of a listing that is under way, which goes on for it; undefined when there is none that could. */
+  async #runPage(inode: number, after: Uint8Array, limit: number): Promise<DirectoryPage | undefined> {
+    if (after.length === 0) this.#runs.delete(inode);
+    const run = this.#runs.get(inode) ?? (after.length === 0 ? this.#begin(inode) : undefined);
+    if (!run) return undefined;
+    let start = positionBehind(run.names, after);
+    while (start === run.names.length && !run.isWhole) {
+      if (!(await this.#fetch(inode, run))) return undefined;
+      start = positionBehind(run.names, after);
+    }
+    if (!this.#isTrue(run)) return undefined;
+    const names = run.names.slice(start, start + limit);
+    return this.#withAttributes(names, run.parent, run.isWhole && start + limit >= run.names.length);
+  }
+
+  #begin(directory: number): Run {
+    const run = new Run(this.#session.names.beginListing(directory));
+    this.#runs.set(directory, run);
+    return run;
+  }
+
+  /** Whether nothing has changed since the listing began. */
+  #isTrue({ listing }: Run): boolean {
+    return !listing.isSpoiled && this.#session.lease.mayKeep(listing.ticket, listing.directory);
+  }
+
+  /** Asks for the next page of a listing. Returns false when it cannot go on. */
+  async #fetch(directory: number, run: Run): Promise<boolean> {
+    if (run.fetching) await run.fetching;
+    else await (run.fetching = this.#fetchNext(directory, run).finally(() => (run.fetching = undefined)));
+    const isGood = this.#isTrue(run) && (run.isWhole || run.names.length <= MAX_KNOWN_NAMES);
+    if (!isGood || run.isWhole) this.#runs.delete(directory);
+    return isGood;
+  }
+
+  async #fetchNext(directory: number, run: Run): Promise<void> {
+    const page = await this.#ask(directory, run.names.at(-1)?.name ?? NOTHING, MAX_DIRECTORY_PAGE, {});
+    for (const { name, attributes } of page.entries) run.names.push({ name, inode: attributes.inode });
+    run.parent = page.parent;
+    run.isWhole = page.isLast;
+    if (run.isWhole) this.#session.names.listed(run.listing, run.names, run.parent);
+  }
+
+  /** Undefined when the attributes of one of them are not known any more. */
+  #withAttributes(names: readonly KnownName[], parent: number, isLast: boolean): DirectoryPage | undefined {
+    const entries: { name: Buffer; attributes: Attributes }[] = [];
+    for (const { name, inode } of names) {
+      const attributes = this.#session.attributes.get(inode);
+      if (!attributes) return undefined;
+      entries.push({ name, attributes });
+    }
+    return { entries, parent, isLast };
+  }
+
+  async #ask(inode: number, after: Uint8Array, limit: number, by: AskedBy): Promise<DirectoryPage> {
+    const { attributes: cache, xattrs } = this.#session;
+    const ticket = cache.ticket();
+    const page = await this.#session.ask(readdir, { inode, after, limit, ...by });
+    const withXattrs = page.withXattrs && new Set(page.withXattrs);
+    const entries = page.entries.map(({ name, attributes }) => {
+      cache.keep(ticket, attributes);
+      if (withXattrs && !withXattrs.has(attributes.inode)) xattrs.none(ticket, attributes.inode);
+      return { name: Buffer.from(name), attributes };
+    });
+    return { entries, parent: page.parent, isLast: page.end };
+  }
+}
+
+/** The index of the first of the sorted names that comes behind `after`. */
+function positionBehind(names: readonly KnownName[], after: Uint8Array): number {
+  if (after.length === 0) return 0;
+  let low = 0;
+  let high = names.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const name = names[middle]?.name;
+    if (name && Buffer.compare(name, after) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
