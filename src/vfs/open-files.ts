@@ -289,7 +289,7 @@ export class OpenFiles {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#dirtyTimer?.cancel();
-    const files = [...this.#files.values()].map(file => ({ file, failures: file.failures }));
+    const files = [...this.#files.values()];
     // All at once, so that a server that is away is waited for once.
     const released = await Promise.allSettled(
       [...this.#handles].map(async ([number, open]) => {
@@ -300,9 +300,9 @@ export class OpenFiles {
     await Promise.allSettled(this.#releasing);
     const failure = released.find(result => result.status === 'rejected');
     if (failure) throw toDfsError(failure.reason);
-    // It may have been told to a program that is not there any more.
-    const failed = files.find(({ file, failures }) => file.failures > failures);
-    if (failed) throw failed.file.lastFailure ?? new DfsError('EIO', 'what was written is not stored');
+    // Of a file that is still open, also what a program was told that did not listen, or is not there any more.
+    const failed = files.find(file => file.failures > 0);
+    if (failed) throw failed.lastFailure ?? new DfsError('EIO', 'what was written is not stored');
   }
 
   async #release(file: OpenFile, flockOwner: string | undefined): Promise<void> {
