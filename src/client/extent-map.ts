@@ -3,6 +3,7 @@
  * are unknown, which is not the same as a hole.
  */
 import type { ChunkLocation, Extent } from '../protocol/types.js';
+import { firstAfter } from './sorted-search.js';
 
 /** A run of the file: bytes of a chunk, or (without location) a hole. */
 export interface ExtentPiece {
@@ -187,17 +188,4 @@ export class ExtentMap {
 
 function hole(offset: number, length: number): ExtentPiece {
   return { offset, length, location: undefined, chunkOffset: 0 };
-}
-
-/** The index of the first item whose key is greater than `key`, in a list sorted by key. */
-function firstAfter<Item>(items: readonly Item[], key: number, keyOf: (item: Item) => number): number {
-  let low = 0;
-  let high = items.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const item = items[middle];
-    if (item !== undefined && keyOf(item) <= key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

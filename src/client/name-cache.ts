@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import { MAX_NAME_BYTES } from '../protocol/limits.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
+import { firstAfter } from './sorted-search.js';
 
 /** Names kept in all directories together. */
 const MAX_NAMES = 262_144;
@@ -78,7 +79,7 @@ export class NameCache implements CacheKeeper {
     // Latin1 strings compare as their bytes do.
     known.sorted ??= [...known.names.keys()].sort();
     const { sorted, parent } = known;
-    const start = after.length === 0 ? 0 : firstBehind(sorted, keyOf(after));
+    const start = firstAfter(sorted, keyOf(after), key => key);
     const names = sorted.slice(start, start + limit).map(key => ({
       name: Buffer.from(key, 'latin1'),
       inode: known.names.get(key) ?? 0,
@@ -194,18 +195,6 @@ export class NameCache implements CacheKeeper {
   }
 }
 
-/** The index of the first of the `sorted` names that comes behind `key`. */
-function firstBehind(sorted: readonly string[], key: string): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] ?? '') <= key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 const DOT = 0x2e;
 
 /** `.` and `..`, which stand in no directory. */
@@ -213,6 +202,7 @@ function isDots(name: Uint8Array): boolean {
   return name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT));
 }
 
-function keyOf(name: Uint8Array): string {
+/** The name as a string, which compares as its bytes do. */
+export function keyOf(name: Uint8Array): string {
   return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1');
 }

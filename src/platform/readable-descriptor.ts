@@ -80,8 +80,11 @@ export class ReadableDescriptor {
     if (uv.init(uv.loop, handle, fd) !== 0) return undefined;
     const onPoll = koffi.register(() => onReadable(), koffi.pointer('DfsPollCallback'));
     const watch = new ReadableDescriptor(uv, handle, onPoll);
+    if (uv.start(handle, UV_READABLE, onPoll) !== 0) {
+      void watch.close();
+      return undefined;
+    }
     uv.fcntl(fd, F_SETFL, uv.fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
-    uv.start(handle, UV_READABLE, onPoll);
     return watch;
   }
 

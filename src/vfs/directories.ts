@@ -5,7 +5,8 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { MetadataSession } from '../client/metadata-session.js';
-import type { KnownName, Listing } from '../client/name-cache.js';
+import { keyOf, type KnownName, type Listing } from '../client/name-cache.js';
+import { firstAfter } from '../client/sorted-search.js';
 import { DfsError } from '../protocol/errors.js';
 import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
 import { lookup, readdir } from '../protocol/metadata-commands.js';
@@ -186,14 +187,5 @@ export class Directories {
 
 /** The index of the first of the sorted names that comes behind `after`. */
 function positionBehind(names: readonly KnownName[], after: Uint8Array): number {
-  if (after.length === 0) return 0;
-  let low = 0;
-  let high = names.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const name = names[middle]?.name;
-    if (name && Buffer.compare(name, after) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return firstAfter(names, keyOf(after), ({ name }) => keyOf(name));
 }
