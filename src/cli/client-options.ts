@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { Argv } from 'yargs';
 import { systemClock } from '../platform/clock.js';
+import { nodeLocalFiles } from '../platform/local-files.js';
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../platform/log.js';
 import { tcpNetwork, type Endpoint } from '../platform/network.js';
 import { systemRandom } from '../platform/random.js';
@@ -81,12 +82,20 @@ export const MIN_REPLICAS_OPTION = {
     'waits, and fails after the timeout [default: the goal, or all live nodes if there are fewer]',
 } as const;
 
+/** --short-circuit, for the commands that read. */
+export const SHORT_CIRCUIT_OPTION = {
+  type: 'boolean',
+  default: true,
+  describe: "read straight from the files of data nodes on this machine, where this user's rights allow it",
+} as const;
+
 export interface ClientSettings extends ClientParameters {
   readonly goal?: number;
   readonly minReplicas?: number | undefined;
   readonly dirtyBytes?: number;
   readonly cacheBytes?: number;
   readonly readAheadBytes?: number;
+  readonly shortCircuit?: boolean;
 }
 
 /** Who runs this, to whom the metadata server may refuse what it likes; undefined for root. */
@@ -118,6 +127,7 @@ export async function openFileSystem(
     chunkBytes: DEFAULT_CHUNK_BYTES,
     caller: processCaller(),
     clientName: `${program} on ${hostname()}, process ${process.pid}`,
+    localFiles: settings.shortCircuit === false ? undefined : nodeLocalFiles,
     network: tcpNetwork,
     clock: systemClock,
     random: systemRandom,

@@ -120,6 +120,17 @@ export class CacheLease {
     await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(revocation)));
   }
 
+  /** What is kept of these inodes' attributes is not true. */
+  async dropFalse(inodes: Revocation['inodes']): Promise<void> {
+    const revocation = { inodes, names: [], directories: [], everything: false };
+    await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(revocation)));
+  }
+
+  /** Something that is kept is not true. */
+  async dropEverything(): Promise<void> {
+    await this.#dropAll();
+  }
+
   /** May be called twice. */
   close(): void {
     this.#isWanted = false;

@@ -7,26 +7,36 @@ import { payloadBytes, type Payload } from '../protocol/frame.js';
 import type { ChunkLocation } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { DataNodePool } from './data-node-pool.js';
+import type { LocalReplicas } from './local-replicas.js';
 
 const READ_TIMEOUT_MS = 10_000;
 
 export class ChunkReader {
   readonly #nodes: DataNodePool;
   readonly #log: Logger;
+  readonly #local: LocalReplicas | undefined;
 
-  constructor(nodes: DataNodePool, log: Logger) {
+  /** @param local the replicas on this machine, which are preferred to all others */
+  constructor(nodes: DataNodePool, log: Logger, local?: LocalReplicas) {
     this.#nodes = nodes;
     this.#log = log;
+    this.#local = local;
   }
 
   /**
-   * `length` bytes of a chunk from `offset` on: one try of each replica, the likeliest first. Rejects with ENOENT when
+   * `length` bytes of a chunk from `offset` on: straight from a file of this machine if there is one that has them, else by
+   * one try of each replica, the likeliest first. Rejects with ENOENT when
    * every replica is gone (the chunk may have been replaced: look its file's extents up again), with a connection
    * error when a node that may have it was not reached, and with EIO when what there is does not match its checksums.
    */
   async read(location: ChunkLocation, offset: number, length: number): Promise<Payload> {
+    const found = await this.#local?.read(location, offset, length);
+    if (found?.is === 'read') return [found.bytes];
     const errors: DfsError[] = [];
-    for (const node of this.#nodes.preferred(location.nodes)) {
+    const preferred = this.#nodes.preferred(location.nodes);
+    // A node whose file did not read well is to see that itself: it is who has the chunk made good.
+    const order = found ? [found.node, ...preferred.filter(node => node !== found.node)] : preferred;
+    for (const node of order) {
       try {
         return await this.#readFrom(node, location.chunk, offset, length);
       } catch (error) {

@@ -1,5 +1,6 @@
 /** A client of one DFS: its session, the data nodes it talks to, and what reads and writes chunks. */
 import type { Clock } from '../platform/clock.js';
+import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
@@ -11,6 +12,7 @@ import { ContentReader } from './content-reader.js';
 import { DataNodePool } from './data-node-pool.js';
 import { GrantPool } from './grant-pool.js';
 import { LockClient } from './lock-client.js';
+import { LocalReplicas } from './local-replicas.js';
 import { MetadataSession } from './metadata-session.js';
 
 export interface ClientOptions {
@@ -25,8 +27,12 @@ export interface ClientOptions {
   readonly cacheBytes: number;
   /** The most bytes of a chunk that this client writes. */
   readonly chunkBytes: number;
+  /** See MetadataSessionOptions. */
+  readonly delegationPauseMs?: number | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
+  /** How the files of data nodes on this machine are read; without it their chunks come over the network too. */
+  readonly localFiles?: LocalFiles | undefined;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -41,6 +47,7 @@ export class Client {
   readonly grants: GrantPool;
   readonly writer: ChunkWriter;
   readonly content: ContentReader;
+  readonly #local: LocalReplicas | undefined;
 
   private constructor(options: ClientOptions) {
     const { clock, log, timeoutMs } = options;
@@ -50,7 +57,9 @@ export class Client {
     this.nodes = new DataNodePool(options);
     this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes);
     this.writer = new ChunkWriter({ ...options, nodes: this.nodes, grants: this.grants });
-    const reader = new ChunkReader(this.nodes, log);
+    const { localFiles: files } = options;
+    this.#local = files && new LocalReplicas({ nodes: this.nodes, files, clock, log });
+    const reader = new ChunkReader(this.nodes, log, this.#local);
     const cache = new ChunkCache(reader, options.cacheBytes);
     this.content = new ContentReader(this.session, this.nodes, reader, cache, clock, timeoutMs);
   }
@@ -78,5 +87,6 @@ export class Client {
   async close(): Promise<void> {
     await this.session.close();
     this.nodes.close();
+    await this.#local?.close();
   }
 }

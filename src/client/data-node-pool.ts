@@ -8,7 +8,7 @@ import type { Command } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import type { NodeAddress } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
-import type { Answer, CallOptions } from '../rpc/connection.js';
+import type { Answer, CallOptions, RpcConnection } from '../rpc/connection.js';
 import { WatchedClient } from '../rpc/watched-client.js';
 
 export interface DataNodePoolOptions {
@@ -83,6 +83,11 @@ export class DataNodePool {
   distrust(node: number): void {
     const known = this.#nodes.get(node);
     if (known) known.distrustedUntilMs = this.#options.clock.monotonicMs() + DISTRUST_MS;
+  }
+
+  /** The connection by which a node was last called; undefined when there is none, or it is closed by now. */
+  connectionTo(node: number): RpcConnection | undefined {
+    return this.#nodes.get(node)?.rpc.connection;
   }
 
   /** Whether a node shows a sign of life in about two seconds. */

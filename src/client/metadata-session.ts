@@ -9,7 +9,7 @@
  */
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { sleep, type Clock, type Timer } from '../platform/clock.js';
+import { isDoneWithin, sleep, type Clock, type Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
@@ -23,14 +23,20 @@ import {
   SESSION_TIMEOUT_MS,
 } from '../protocol/limits.js';
 import {
+  amend,
+  batch as batchCommand,
   Changed,
+  delegate,
   end,
   getattr,
+  grant,
+  nodes,
   open,
   release,
   renew,
   revoke,
   session,
+  statfs,
   sync,
 } from '../protocol/metadata-commands.js';
 import { Attributes, type Caller, type Once } from '../protocol/types.js';
@@ -38,6 +44,8 @@ import { isConnectionError, RpcClient } from '../rpc/client.js';
 import { Routes, type RpcConnection } from '../rpc/connection.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import { CacheLease } from './cache-lease.js';
+import { ChangeLog } from './change-log.js';
+import { DelegatedChanges } from './delegated-changes.js';
 import { HeldLocks } from './held-locks.js';
 import { NameCache } from './name-cache.js';
 import { XattrCache } from './xattr-cache.js';
@@ -54,6 +62,8 @@ export interface MetadataSessionOptions {
   readonly key?: Uint8Array | undefined;
   /** How long a request waits for an absent metadata server before it fails with EIO. */
   readonly timeoutMs: number;
+  /** How long this client waits before it asks for the delegation again; default: a second after a recall. */
+  readonly delegationPauseMs?: number | undefined;
   /** Who this is, for people. */
   readonly clientName: string;
 }
@@ -69,10 +79,15 @@ const RELEASE_AFTER_MS = 5;
 /** The server puts every change on stable storage within a second of its answer; the rest is for slow clocks and disks. */
 const UNSYNCED_MS = 5000;
 
+/** Requests that tell and change nothing that is in the log of changes: they do not wait until the server has it. */
+const BESIDE_THE_LOG: ReadonlySet<string> = new Set(
+  [batchCommand, delegate, renew, release, grant, amend, nodes, statfs].map(({ name }) => name),
+);
+
 /** A change that was answered, and may be lost with the server's power. */
 interface UnsyncedChange {
-  /** The inode that was changed; 0 when it was names. */
-  readonly inode: number;
+  /** The inodes that were changed; 0 for names. */
+  readonly inodes: readonly number[];
   readonly answeredMs: number;
   /** How many changes were answered up to it. */
   readonly answers: number;
@@ -101,8 +116,10 @@ export class MetadataSession {
   /** sequence → what the server may lose with its power; the oldest first */
   readonly #unsynced = new Map<number, UnsyncedChange>();
   #answers = 0;
-  /** Names that were changed, as the server answered, are as they were before. */
-  #hasLostNames = false;
+  /** Why names that were changed, as programs were told, are as they were before; until that was told. */
+  #lostNames: DfsError | undefined;
+  /** Requests under way that change something, apart from batches. */
+  readonly #changing = new Set<Promise<unknown>>();
   #run = '';
   /** What the server is told when the session is resumed. */
   readonly heldLocks = new HeldLocks();
@@ -121,8 +138,13 @@ export class MetadataSession {
   readonly attributes: AttributeCache;
   readonly names: NameCache;
   readonly xattrs: XattrCache;
+  /** What it was not told yet. */
+  readonly changes: ChangeLog;
+  readonly delegated: DelegatedChanges;
   #renewTimer: Timer | undefined;
   #isClosed = false;
+  /** What was acknowledged is not waited for without end any more. */
+  #isEnding = false;
 
   constructor(options: MetadataSessionOptions) {
     this.#options = options;
@@ -139,6 +161,37 @@ export class MetadataSession {
       },
       dropAll: async () => await this.#register([...this.#unregistered]),
     });
+    const { clock, log } = options;
+    this.changes = new ChangeLog(
+      clock,
+      log,
+      this.lease,
+      {
+        ask: async reserve => await this.askInSession(delegate, number => ({ session: number, reserve })),
+        // Under no other session than that in which they were acknowledged.
+        send: async request =>
+          await this.#executeNumbered(
+            batchCommand,
+            request,
+            () => undefined,
+            false,
+            () => !this.#isEnding,
+          ),
+        confirm: changed => this.#confirm(changed),
+        broken: reason => this.#loseAcknowledged(reason),
+      },
+      options.delegationPauseMs,
+    );
+    this.delegated = new DelegatedChanges({
+      clock,
+      log,
+      lease: this.lease,
+      attributes: this.attributes,
+      names: this.names,
+      xattrs: this.xattrs,
+      changes: this.changes,
+      client: { isBusy: () => this.#changing.size > 0, isOpen: inode => this.#opens.has(inode) },
+    });
     this.#rpc = new RpcClient({
       network: options.network,
       clock: options.clock,
@@ -148,6 +201,7 @@ export class MetadataSession {
       key: options.key,
       greet: async connection => await this.#greet(connection),
       routes: new Routes().on(revoke, async revocation => {
+        if (revocation.recall === true || revocation.everything) await this.changes.giveBack();
         await this.lease.revoke(revocation);
         return {};
       }),
@@ -207,11 +261,39 @@ export class MetadataSession {
    * EIO when the server stayed away, or ended the session while the request was under way.
    * @param refusal for what was acknowledged to a program earlier: why it must not be sent (again), if it must not. Nor
    *   is it done under a later session, since others may have gone on without it
+   * @param isPatient asked when the server has stayed away for the session's timeout: whether to go on waiting
    */
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
     refusal?: () => DfsError | undefined,
+    isPatient?: () => boolean,
+  ): Promise<Static<Reply>> {
+    this.changes.noteRequest();
+    const changing = this.#executeNumbered(command, request, refusal, true, isPatient);
+    this.#changing.add(changing);
+    try {
+      return await changing;
+    } finally {
+      this.#changing.delete(changing);
+    }
+  }
+
+  /**
+   * Waits, if this client may decide alone, for the requests under way that keep it from knowing how things are; else
+   * several programs that ask the server would keep each other asking.
+   */
+  async quiesce(): Promise<void> {
+    if (this.#changing.size > 0 && this.changes.isOpen) await Promise.allSettled(this.#changing);
+  }
+
+  /** @param isNews what it changes is not known before it is answered */
+  async #executeNumbered<Request extends TSchema, Reply extends TSchema>(
+    command: Command<Request, Reply>,
+    request: Omit<Static<Request>, 'once'>,
+    refusal: (() => DfsError | undefined) | undefined,
+    isNews: boolean,
+    isPatient?: () => boolean,
   ): Promise<Static<Reply>> {
     this.#sequence += 1;
     const sequence = this.#sequence;
@@ -221,26 +303,30 @@ export class MetadataSession {
     this.#outstanding.add(sequence);
     const ticket = this.attributes.ticket();
     try {
-      const reply = await this.#untilAnswered(command.name, async (connection, timeoutMs) => {
-        if (executing !== 0 && executing !== this.#session) {
-          throw new DfsError(
-            'EIO',
-            `the metadata server ended this session while '${command.name}' was under way`,
-          );
-        }
-        const refused = refusal?.();
-        if (refused) throw refused;
-        executing = this.#session;
-        answersBefore = this.#answers;
-        const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
-        const numbered = withOnce(request, once) as Static<Request>;
-        const answer = await connection.call(command, numbered, { timeoutMs });
-        return answer.reply;
-      });
+      const reply = await this.#untilAnswered(
+        command.name,
+        async (connection, timeoutMs) => {
+          if (executing !== 0 && executing !== this.#session) {
+            throw new DfsError(
+              'EIO',
+              `the metadata server ended this session while '${command.name}' was under way`,
+            );
+          }
+          const refused = refusal?.();
+          if (refused) throw refused;
+          executing = this.#session;
+          answersBefore = this.#answers;
+          const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
+          const numbered = withOnce(request, once) as Static<Request>;
+          const answer = await connection.call(command, numbered, { timeoutMs });
+          return answer.reply;
+        },
+        isPatient,
+      );
       // The log is on stable storage up to this change, with all that was answered before it was sent.
       if (isDurable) this.#noteSynced(answersBefore);
       else this.#noteUnsynced(sequence, request);
-      this.#learnChanges(ticket, reply);
+      if (isNews) this.#learnChanges(ticket, reply);
       return reply;
     } catch (error) {
       // A part of it may have been done.
@@ -253,11 +339,12 @@ export class MetadataSession {
 
   /** Whether every change of this client that was answered is on stable storage already. */
   get isSynced(): boolean {
-    return this.#unsynced.size === 0;
+    return this.#unsynced.size === 0 && this.changes.isEmpty;
   }
 
   /** Every change that was answered is on stable storage when it resolves. */
   async sync(): Promise<void> {
+    if (!this.changes.isEmpty) await this.#drainedFor(sync.name);
     const answered = [...this.#unsynced.keys()];
     await this.ask(sync, {});
     for (const sequence of answered) this.#unsynced.delete(sequence);
@@ -266,12 +353,14 @@ export class MetadataSession {
   /** As `sync`; EIO, once, when the server lost changes of names that it had answered. */
   async syncNames(): Promise<void> {
     await this.sync();
-    if (!this.#hasLostNames) return;
-    this.#hasLostNames = false;
-    throw new DfsError(
-      'EIO',
-      'the metadata server lost its power before changes of names were on its disk; look what is there, and do them again',
-    );
+    this.tellLostNames();
+  }
+
+  /** EIO, once, when names were changed, as a program was told, and are as they were before. */
+  tellLostNames(): void {
+    const lost = this.#lostNames;
+    this.#lostNames = undefined;
+    if (lost) throw lost;
   }
 
   /** The newest attributes of an inode that this client may keep, or else the metadata server's. ENOENT, … */
@@ -328,6 +417,17 @@ export class MetadataSession {
     this.#opens.set(inode, count + 1);
     // The server still has it open.
     this.#releasing.delete(inode);
+  }
+
+  /** Whether one more file may be open. */
+  get hasRoomToOpen(): boolean {
+    return this.#opens.size < MAX_OPEN_INODES;
+  }
+
+  /** Counts a handle on an inode that this client makes without having told the server yet. */
+  noteOpenAhead(inode: number): void {
+    this.noteOpen(inode);
+    this.#unregistered.add(inode);
   }
 
   /** Gives one handle back; with the last one the server is told, if it knows of them, together with others. */
@@ -415,9 +515,16 @@ export class MetadataSession {
     }
   }
 
+  /** What was acknowledged is committed, or after the session's timeout given up. */
+  async finishChanges(): Promise<void> {
+    this.#isEnding = true;
+    await this.changes.drained();
+  }
+
   /** Ends the session if the server is there, and closes the connection. May be called twice. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    await this.finishChanges();
     this.#isClosed = true;
     this.#renewTimer?.cancel();
     this.#releaseTimer?.cancel();
@@ -431,6 +538,22 @@ export class MetadataSession {
       this.#options.log.debug({ reason: toDfsError(error).message }, 'the session was not ended in order');
     }
     this.#rpc.close();
+  }
+
+  #confirm(changed: readonly Attributes[]): void {
+    const wrong = this.delegated.confirm(changed);
+    if (wrong.length === 0) return;
+    const ticket = this.attributes.ticket();
+    this.attributes.change(ticket, wrong, []);
+    const inodes = wrong.map(({ inode, version }) => ({ inode, version }));
+    void this.lease.dropFalse(inodes);
+  }
+
+  #loseAcknowledged(reason: DfsError): void {
+    this.#lostNames = reason;
+    this.attributes.changeUnknown();
+    this.names.forgetAll();
+    void this.lease.dropEverything();
   }
 
   #learnChanges(ticket: AttributeTicket, reply: unknown): void {
@@ -452,8 +575,8 @@ export class MetadataSession {
       this.#unsynced.delete(oldest);
     }
     this.#answers += 1;
-    const inode = inodeChangedBy(request);
-    this.#unsynced.set(sequence, { inode, answeredMs: nowMs, answers: this.#answers });
+    const inodes = inodesChangedBy(request);
+    this.#unsynced.set(sequence, { inodes, answeredMs: nowMs, answers: this.#answers });
   }
 
   #noteSynced(answers: number): void {
@@ -469,8 +592,10 @@ export class MetadataSession {
     for (const sequence of lost) {
       const change = this.#unsynced.get(sequence);
       this.#unsynced.delete(sequence);
-      if (change?.inode === 0) this.#hasLostNames = true;
-      else if (change) inodes.add(change.inode);
+      for (const inode of change?.inodes ?? []) {
+        if (inode === 0) this.#lostNames = lostWithPower();
+        else inodes.add(inode);
+      }
     }
     const isSame = run === this.#run;
     const isFirst = this.#run === '';
@@ -506,9 +631,11 @@ export class MetadataSession {
   async #untilAnswered<Reply>(
     what: string,
     attempt: (connection: RpcConnection, timeoutMs: number) => Promise<Reply>,
+    isPatient: () => boolean = () => false,
   ): Promise<Reply> {
     const { clock, timeoutMs } = this.#options;
-    const deadlineMs = clock.monotonicMs() + timeoutMs;
+    let deadlineMs = clock.monotonicMs() + timeoutMs;
+    if (!this.changes.isEmpty && !BESIDE_THE_LOG.has(what)) await this.#drainedFor(what);
     for (;;) {
       let connection: RpcConnection | undefined;
       try {
@@ -521,16 +648,24 @@ export class MetadataSession {
         if (reason.code === 'ETIMEDOUT') connection?.close(reason);
         if (reason.code === 'ESTALE') await this.#checkSession(connection);
         if (!isConnectionError(reason)) throw reason;
+        if (deadlineMs <= clock.monotonicMs() && isPatient()) deadlineMs += timeoutMs;
         const leftMs = deadlineMs - clock.monotonicMs();
-        if (leftMs <= 0 || this.#isClosed) {
-          throw new DfsError(
-            'EIO',
-            `'${what}' failed, no metadata server for ${timeoutMs / 1000} s: ${reason.message}`,
-          );
-        }
+        if (leftMs <= 0 || this.#isClosed) throw this.#absent(what, reason.message);
         await sleep(clock, Math.min(leftMs, RETRY_PAUSE_MS));
       }
     }
+  }
+
+  /** Everything that was acknowledged before is committed. EIO when the server stays away. */
+  async #drainedFor(what: string): Promise<void> {
+    const { clock, timeoutMs } = this.#options;
+    const isDrained = await isDoneWithin(clock, timeoutMs, this.changes.drained());
+    if (!isDrained) throw this.#absent(what, 'it has not answered what was acknowledged before');
+  }
+
+  #absent(what: string, reason: string): DfsError {
+    const seconds = this.#options.timeoutMs / 1000;
+    return new DfsError('EIO', `'${what}' failed, no metadata server for ${seconds} s: ${reason}`);
   }
 
   /** ESTALE may mean that the server ended our session; then the connection is made anew, with a new session. */
@@ -568,6 +703,7 @@ export class MetadataSession {
       );
       // A session that is resumed is told by the server to drop everything.
       lease.lose();
+      this.changes.lose();
       this.onSessionLost();
     }
     this.#learnRun(reply.run, reply.lost);
@@ -637,10 +773,24 @@ export class MetadataSession {
   }
 }
 
-/** The inode whose content or attributes a request changes; 0 for changes of names. */
-function inodeChangedBy(request: object): number {
-  if ('target' in request && typeof request.target === 'number') return request.target;
-  return 'inode' in request && !('name' in request) && typeof request.inode === 'number' ? request.inode : 0;
+/** The inodes whose content or attributes a request changes; 0 for changes of names. */
+function inodesChangedBy(request: object): number[] {
+  if ('changes' in request && Array.isArray(request.changes)) {
+    // Nothing else than a batch has a field of this name.
+    const { changes } = request as { readonly changes: readonly { readonly request: object }[] };
+    return [...new Set(changes.flatMap(change => inodesChangedBy(change.request)))];
+  }
+  if ('target' in request && typeof request.target === 'number') return [request.target];
+  return [
+    'inode' in request && !('name' in request) && typeof request.inode === 'number' ? request.inode : 0,
+  ];
+}
+
+function lostWithPower(): DfsError {
+  return new DfsError(
+    'EIO',
+    'the metadata server lost its power before changes of names were on its disk; look what is there, and do them again',
+  );
 }
 
 /** The cast says what the types of `execute` know: the request's shape is this one, with `once`. */

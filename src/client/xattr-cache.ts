@@ -12,6 +12,8 @@ export class XattrCache implements CacheKeeper {
   readonly #lease: CacheLease;
   readonly #attributes: AttributeCache;
   readonly #none = new LRUCache<number, true>({ max: MAX_KEPT });
+  /** Inodes that were asked about, and had some; only worth knowing so that nobody asks for nothing again. */
+  readonly #some = new LRUCache<number, true>({ max: MAX_KEPT });
 
   constructor(lease: CacheLease, attributes: AttributeCache) {
     this.#lease = lease;
@@ -28,16 +30,30 @@ export class XattrCache implements CacheKeeper {
     if (this.#attributes.mayKeep(ticket, inode)) this.#none.set(inode, true);
   }
 
+  /** Whether it is worth asking if the inode has any. */
+  isUnknown(inode: number): boolean {
+    return this.#lease.isAlive && !this.#none.has(inode) && !this.#some.has(inode);
+  }
+
+  /** A reply says that the inode has some. */
+  some(inode: number): void {
+    this.#some.set(inode, true);
+  }
+
   /** This client gives the inode one, or tries to. */
   changed(inode: number): void {
     this.#none.delete(inode);
   }
 
   async drop({ inodes }: Revocation): Promise<void> {
-    for (const { inode } of inodes) this.#none.delete(inode);
+    for (const { inode } of inodes) {
+      this.#none.delete(inode);
+      this.#some.delete(inode);
+    }
   }
 
   async dropAll(): Promise<void> {
     this.#none.clear();
+    this.#some.clear();
   }
 }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Clock } from '../platform/clock.js';
 import type { Disk } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
+import type { ReplyOf } from '../protocol/command.js';
+import type { locate } from '../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { ByteBudget } from './byte-budget.js';
@@ -12,9 +14,9 @@ import { FreeSpace, type NodeSpace } from './free-space.js';
 import { Quarantine } from './quarantine.js';
 import { ReplicaTroubles } from './replica-troubles.js';
 import { IndexWriter } from './index-writer.js';
-import { chunkRecordBytes, RecordKind } from './record.js';
+import { chunkRecordBytes, RECORD_HEADER_BYTES, RecordKind } from './record.js';
 import { recover } from './recovery.js';
-import { SegmentFiles } from './segment-files.js';
+import { segmentFileName, SegmentFiles } from './segment-files.js';
 import { SegmentIndex, type ChunkLocation } from './segment-index.js';
 import { SegmentLog } from './segment-log.js';
 
@@ -251,6 +253,19 @@ export class ChunkStore {
     if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
     const table = await this.#reader.table(chunk, at);
     return { ...(await this.#reader.hints(chunk, at)), length: at.length, table };
+  }
+
+  /** Where a chunk is in the node's files, by the shape of `locate`. ENOENT when it is not here, EIO when it is damaged. */
+  async locate(chunk: number): Promise<ReplyOf<typeof locate>> {
+    const at = this.#index.find(chunk);
+    if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
+    const checksums = await this.#reader.table(chunk, at);
+    return {
+      file: `${SEGMENTS_DIRECTORY}/${segmentFileName(at.segment)}`,
+      offset: at.offset + RECORD_HEADER_BYTES + checksums.length,
+      length: at.length,
+      checksums,
+    };
   }
 
   /** A chunk with what belongs to it, as it was stored. ENOENT, EIO as for `read`. */

@@ -11,6 +11,8 @@ import { matchesChecksums } from '../protocol/checksum.js';
 import {
   assemble,
   info,
+  locality,
+  locate,
   read,
   replicate,
   syncChunks,
@@ -29,6 +31,7 @@ import { BackupStore } from './backup-store.js';
 import { ChunkStore } from './chunk-store.js';
 import { listChunks } from './chunk-list.js';
 import { checkGrant } from './grant-check.js';
+import { Locality } from './locality.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { isNodeDirectory, loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
 import { Verification } from './verification.js';
@@ -67,6 +70,7 @@ const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
 
 export class DataNode {
   readonly #options: DataNodeOptions;
+  readonly #locality: Locality;
   #lock: ExclusiveLock | undefined;
   #identity: NodeIdentity | undefined;
   #store: ChunkStore | undefined;
@@ -88,6 +92,7 @@ export class DataNode {
 
   constructor(options: DataNodeOptions) {
     this.#options = options;
+    this.#locality = new Locality(options.disk, options.directory, options.random);
     this.broken = new Promise(resolve => (this.#end = resolve));
   }
 
@@ -310,6 +315,8 @@ export class DataNode {
         return { absent: chunks.filter(chunk => !store.has(chunk)) };
       })
       .on(chunksAfter, async request => await this.#answer(listChunks(this.#openStore(), request)))
+      .on(locality, async () => await this.#answer(this.#locality.tell()))
+      .on(locate, async ({ chunk }) => await this.#answer(this.#openStore().locate(chunk)))
       .on(info, async () => await this.#answer(this.#info()));
   }
 

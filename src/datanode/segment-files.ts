@@ -7,6 +7,11 @@ const NAME = /^(\d{8,10})\.seg$/;
 /** Descriptors kept open; a node with 1 TB has 4000 segments, and a process may open few files. */
 const MAX_OPEN = 128;
 
+/** The name of a segment's file in the directory of segments. */
+export function segmentFileName(segment: number): string {
+  return `${String(segment).padStart(8, '0')}.seg`;
+}
+
 interface OpenSegment {
   readonly file: Promise<DiskFile>;
   users: number;
@@ -136,7 +141,7 @@ export class SegmentFiles {
   }
 
   #path(segment: number): string {
-    return join(this.#directory, `${String(segment).padStart(8, '0')}.seg`);
+    return join(this.#directory, segmentFileName(segment));
   }
 
   #hold(segment: number): OpenSegment {

@@ -37,15 +37,20 @@ export class IdAllocator {
     return number < this.#next;
   }
 
-  /** A number that was never given before. */
+  /** A number that was never given before. EAGAIN. */
   take(): number {
+    return this.takeRange(1);
+  }
+
+  /** The first of `count` numbers that follow each other and were never given before. EAGAIN. */
+  takeRange(count: number): number {
     if (this.#end - this.#next < RANGE / 2) this.#reserveMore();
-    if (this.#next > this.#end) {
+    if (this.#next + count - 1 > this.#end) {
       throw new DfsError('EAGAIN', `no ${this.#name} numbers are reserved just now; try again`);
     }
-    const taken = this.#next;
-    this.#next += 1;
-    return taken;
+    const first = this.#next;
+    this.#next += count;
+    return first;
   }
 
   #reserveMore(): void {

@@ -5,7 +5,8 @@ import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Changed, FsckStatus, RepairStatus } from '../protocol/metadata-commands.js';
-import type { Attributes } from '../protocol/types.js';
+import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import type { Attributes, Once } from '../protocol/types.js';
 import { BackupWork } from './backup/backup-work.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { Defragmenter } from './background/defragmenter.js';
@@ -16,6 +17,7 @@ import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
 import { LockService } from './locks/lock-service.js';
 import { ChangeTrace } from './leases/change-trace.js';
+import { Delegation, needsTurn } from './leases/delegation.js';
 import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
 import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
 import { attributesOf } from './namespace/inodes.js';
@@ -23,6 +25,7 @@ import { NodeOrders, type NodeConnection } from './node-orders.js';
 import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
+import { delegate } from './operations/delegate.js';
 import { endSession, forfeitRecord } from './operations/session.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
@@ -50,6 +53,8 @@ export interface MetadataServiceOptions {
   readonly graceMs?: number | undefined;
   /** How often the metadata is backed up to the data nodes while it changes; default: never. */
   readonly backupIntervalMs?: number | undefined;
+  /** How long nobody else has been active when a session gets the delegation; default: a second. */
+  readonly delegationQuietMs?: number | undefined;
   /** Where a file of a backup is kept until the data nodes have it. */
   readonly backupSpoolPath?: string | undefined;
 }
@@ -89,6 +94,7 @@ export class MetadataService {
     const sessions = new SessionTable();
     const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
     const steadyMs = steadyClock(clock);
+    const leases = new LeaseTable(clock, log, async session => await this.#fence(session));
     this.#backup = new BackupWork({
       clock,
       steadyMs,
@@ -107,7 +113,12 @@ export class MetadataService {
       opens: new OpenTable(),
       unlinked: new UnlinkedInodes(),
       locks: new LockService(clock, sessions),
-      leases: new LeaseTable(clock, log, async session => await this.#fence(session)),
+      leases,
+      delegation: new Delegation(
+        clock,
+        async holder => await leases.recall(holder),
+        options.delegationQuietMs,
+      ),
       nodes,
       backup: this.#backup,
       repair: new RepairNotes(),
@@ -176,6 +187,46 @@ export class MetadataService {
     if (peer) this.#noteHeard(peer);
     const once = onceOf(request);
     const session = once?.session ?? (peer && this.#sessions.get(peer));
+    if (needsTurn(operation.command.number))
+      return await this.#executeInTurn(operation, request, once, session, peer);
+    return await this.#execute(operation, request, once, session, peer);
+  }
+
+  /** Nobody else has the delegation meanwhile. */
+  async #executeInTurn<Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+    request: Static<Request> & object,
+    once: Once | undefined,
+    session = 0,
+    peer?: Peer,
+  ): Promise<Static<Reply>> {
+    const { delegation } = this.#state;
+    // Without an await where it is not needed, which is nearly always.
+    if (!delegation.tryEnter(session)) await delegation.enter(session);
+    try {
+      return await this.#execute(operation, request, once, session || undefined, peer);
+    } finally {
+      delegation.leave(session);
+    }
+  }
+
+  /** Gives a session the delegation, if it may have it. ESTALE. */
+  async delegate(
+    request: RequestOf<typeof delegate.command>,
+    peer: Peer,
+  ): Promise<ReplyOf<typeof delegate.command>> {
+    const { leases, delegation } = this.#state;
+    if (delegation.isAlone(request.session)) await leases.clearOthers(request.session);
+    return await this.execute(delegate, request, peer);
+  }
+
+  async #execute<Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+    request: Static<Request> & object,
+    once: Once | undefined,
+    session: number | undefined,
+    peer: Peer | undefined,
+  ): Promise<Static<Reply>> {
     const trace = new ChangeTrace();
     try {
       if (!once) {
@@ -209,7 +260,7 @@ export class MetadataService {
    */
   bind(peer: Peer, session: number, isResumed: boolean, send: SendRevocation): void {
     this.#sessions.set(peer, session);
-    this.#state.leases.connect(session, send, isResumed);
+    this.#state.leases.connect(session, peer, send, isResumed);
   }
 
   /** The data node takes orders by this connection from now on. */
@@ -269,7 +320,7 @@ export class MetadataService {
   }
 
   async #load(tx: StoreTransaction): Promise<void> {
-    const { sessions, leases, locks, nodes, clock } = this.#state;
+    const { sessions, leases, delegation, locks, nodes, clock } = this.#state;
     for (const record of await tx.nodes.all()) nodes.load(record);
     for (const { session, secret, client, acknowledged, caches } of await tx.sessions.all()) {
       const { count, highest } = await tx.replies.summary(session);
@@ -289,6 +340,8 @@ export class MetadataService {
       });
       if (caches) leases.presume(session);
     }
+    const holder = await tx.counters.get('delegation');
+    if (sessions.get(holder)) delegation.presume(holder);
   }
 
   /** Ends the session, if it has not ended, with its locks. Rejects when that could not be committed. */

@@ -16,9 +16,11 @@ import {
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
+import { batch } from './operations/batch.js';
 import { blocks } from './operations/blocks.js';
 import { clone } from './operations/clone.js';
 import { fallocate } from './operations/fallocate.js';
+import { delegate } from './operations/delegate.js';
 import { get } from './operations/get.js';
 import { getattr } from './operations/getattr.js';
 import { amend } from './operations/amend.js';
@@ -94,6 +96,8 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(renew);
   answer(end);
   answer(sync);
+  routes.on(delegate.command, async (request, { connection }) => await service.delegate(request, connection));
+  answer(batch);
 
   answer(lookup);
   answer(resolve);

@@ -5,6 +5,7 @@ import type { DamageLog } from './fsck/damage-log.js';
 import type { BackupWork } from './backup/backup-work.js';
 import type { IdAllocator } from './id-allocator.js';
 import type { LockService } from './locks/lock-service.js';
+import type { Delegation } from './leases/delegation.js';
 import type { LeaseTable } from './leases/lease-table.js';
 import type { NodeTable } from './node-table.js';
 import type { OpenTable } from './open-table.js';
@@ -22,6 +23,7 @@ export interface ServerState {
   readonly unlinked: UnlinkedInodes;
   readonly locks: LockService;
   readonly leases: LeaseTable;
+  readonly delegation: Delegation;
   readonly nodes: NodeTable;
   readonly repair: RepairNotes;
   readonly damage: DamageLog;

@@ -69,6 +69,23 @@ export async function sleep(clock: Clock, delayMs: number): Promise<void> {
 }
 
 /** -1, 0 or 1 as `a` is before, at or after `b`. */
+/** Resolves when `work` does, or after `limitMs`: true if it was `work`. Rejects as `work` does. */
+export async function isDoneWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<boolean> {
+  return await new Promise<boolean>((resolve, reject) => {
+    const timer = clock.setTimer(limitMs, () => resolve(false));
+    work.then(
+      () => {
+        timer.cancel();
+        resolve(true);
+      },
+      (error: unknown) => {
+        timer.cancel();
+        reject(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  });
+}
+
 export function compareTimespec(a: Timespec, b: Timespec): -1 | 0 | 1 {
   const difference = a.sec - b.sec || a.nsec - b.nsec;
   return difference < 0 ? -1 : difference > 0 ? 1 : 0;

@@ -45,7 +45,11 @@ export class MessageShape<Schema extends TSchema> {
 
   /** Throws EPROTO, naming the field, when `bytes` are not such a message. */
   decode(bytes: Buffer): Static<Schema> {
-    const value = decodeMessage(bytes);
+    return this.check(decodeMessage(bytes));
+  }
+
+  /** The value, if it is such a message; throws EPROTO, naming the field. */
+  check(value: unknown): Static<Schema> {
     if (this.#check.Check(value)) return value;
     const first = this.#check.Errors(value).First();
     throw new DfsError(

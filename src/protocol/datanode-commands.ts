@@ -6,9 +6,20 @@ import {
   CHECKSUM_BYTES,
   MAX_CHUNK_BYTES,
   MAX_CHUNKS_TO_SYNC,
+  MAX_PATH_BYTES,
   MAX_PIECES,
 } from './limits.js';
-import { ChunkId, FileOffset, Grant, HostName, NodeAddress, NodeNumber, SafeInteger, U32 } from './types.js';
+import {
+  ChunkId,
+  ChunkLength,
+  FileOffset,
+  Grant,
+  HostName,
+  NodeAddress,
+  NodeNumber,
+  SafeInteger,
+  U32,
+} from './types.js';
 
 const MAX_CHECKSUM_TABLE_BYTES = (MAX_CHUNK_BYTES / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BYTES;
 const ChecksumTable = Type.Uint8Array({ maxByteLength: MAX_CHECKSUM_TABLE_BYTES + CHECKSUM_BYTES });
@@ -105,6 +116,40 @@ export const assemble = command('assemble', 1007, {
 export const verify = command('verify', 1006, {
   request: Type.Object({ start: Type.Boolean(), deep: Type.Boolean() }),
   reply: Type.Object({ isRunning: Type.Boolean(), doneBytes: SafeInteger, totalBytes: SafeInteger }),
+});
+
+/** The file in a node's directory that holds what `locality` answers as its proof. */
+export const LOCALITY_PROOF_FILE = 'locality-proof';
+export const LOCALITY_PROOF_BYTES = 32;
+
+/**
+ * Where this node's files are, for a client that may be on the same machine. It is if LOCALITY_PROOF_FILE in `directory`,
+ * as the client sees it, holds `proof`: random, and made anew each time a node is started.
+ */
+export const locality = command('locality', 1008, {
+  request: Type.Object({}),
+  reply: Type.Object({
+    directory: Type.String({ pattern: '^/', maxLength: MAX_PATH_BYTES }),
+    proof: Type.String({ pattern: `^[0-9a-f]{${2 * LOCALITY_PROOF_BYTES}}$` }),
+  }),
+});
+
+/**
+ * Where a chunk is in this node's files, for a client that reads it there by itself, and checks what it reads against
+ * `checksums`, which this node has checked. The place is true for as long as the node does not move the chunk; nobody is
+ * told when that happens. ENOENT, EIO as for `read`.
+ */
+export const locate = command('locate', 1009, {
+  request: Type.Object({ chunk: ChunkId }),
+  reply: Type.Object({
+    /** Relative to the directory that `locality` told. */
+    file: Type.String({ pattern: '^segments/[0-9]{8,10}[.]seg$' }),
+    /** Of the chunk's first byte in the file. */
+    offset: SafeInteger,
+    length: ChunkLength,
+    /** One little-endian CRC-32 for each block of CHECKSUM_BLOCK_BYTES. */
+    checksums: ChecksumTable,
+  }),
 });
 
 /** How a data node is. */

@@ -51,6 +51,9 @@ export const MAX_DROPS = 4096;
 export const MAX_UNSYNCED_CHANGES = 8192;
 /** Inodes that one `session` request may declare open. */
 export const MAX_OPEN_INODES = 65_536;
+/** Changes in one `batch`, and inode numbers that one asks for. */
+export const MAX_BATCH = 128;
+export const MAX_RESERVED_INODES = 1024;
 /** Inodes that one `release` may name. */
 export const MAX_RELEASED = 256;
 

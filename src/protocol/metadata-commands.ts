@@ -2,6 +2,7 @@
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
 import {
+  MAX_BATCH,
   MAX_DECLARED_LOCKS,
   MAX_DIRECTORY_PAGE,
   MAX_DROPS,
@@ -13,6 +14,7 @@ import {
   MAX_OPEN_INODES,
   MAX_PATH_NAMES,
   MAX_RELEASED,
+  MAX_RESERVED_INODES,
   MAX_REVOKED,
   MAX_TROUBLES,
   MAX_UNSYNCED_CHANGES,
@@ -54,6 +56,8 @@ const By = { caller: Type.Optional(Caller) };
 const Umask = { umask: Type.Optional(U32) };
 /** Whoever changes the file lacks CAP_FSETID: setuid, setgid and capabilities go (write(2), truncate(2)). */
 const WithPrivilegeLoss = { privilegeLoss: Type.Optional(PrivilegeLoss) };
+/** The new inode's number, from those that the session was given (`delegate`, `batch`). */
+const Numbered = { number: Type.Optional(InodeNumber) };
 const Page = Type.Integer({ minimum: 1, maximum: MAX_DIRECTORY_PAGE });
 const WithAttributes = Type.Object({ attributes: Attributes });
 
@@ -327,8 +331,58 @@ export const revoke = command('revoke', 14, {
     directories: Type.Array(InodeNumber, { maxItems: MAX_REVOKED }),
     /** All that the session caches. */
     everything: Type.Boolean(),
+    /** Its delegation, if it has one (`delegate`), as with `everything`: the reply comes when its changes are committed. */
+    recall: Type.Optional(Type.Boolean()),
   }),
   reply: Nothing,
+});
+
+/** Inode numbers for what a session creates ahead of the server: `first`, and those that follow it. */
+const ReservedInodes = Type.Object({ first: InodeNumber, count: SafeInteger });
+
+/**
+ * The session asks to be the only one: everybody else has dropped what he cached, and waits with his next request until
+ * the session has given the delegation back (`revoke`) or has lost its lease. Until then it may answer its programs
+ * before it has told the server, which it does with `batch`.
+ */
+export const delegate = command('delegate', 15, {
+  request: Type.Object({
+    session: SafeInteger,
+    reserve: Type.Integer({ minimum: 0, maximum: MAX_RESERVED_INODES }),
+  }),
+  reply: Type.Object({
+    /** False: somebody else is active, or was just now; ask again later. */
+    isGranted: Type.Boolean(),
+    inodes: Type.Optional(ReservedInodes),
+    freeBytes: SafeInteger,
+  }),
+});
+
+/**
+ * Changes that the session has acknowledged already, in their order, committed together. One that is refused leaves the
+ * others alone.
+ */
+export const batch = command('batch', 17, {
+  request: Type.Object({
+    changes: Type.Array(
+      Type.Object({
+        /** The command's number. */
+        command: U32,
+        /** Its request without `once`. */
+        request: Type.Object({}, { additionalProperties: true }),
+        /** When it was done, which is what the times of inodes become. */
+        at: WireTimespec,
+      }),
+      { maxItems: MAX_BATCH },
+    ),
+    reserve: Type.Integer({ minimum: 0, maximum: MAX_RESERVED_INODES }),
+    once: Once,
+  }),
+  reply: Type.Object({
+    refused: Type.Array(Type.Object({ index: SafeInteger, code: Type.String(), message: Type.String() })),
+    inodes: Type.Optional(ReservedInodes),
+    freeBytes: SafeInteger,
+  }),
 });
 
 /** Everything acknowledged before this request was sent is on stable storage when the reply comes. */
@@ -418,6 +472,9 @@ export const mknod = command('mknod', 40, {
     open: Type.Boolean(),
     /** With false an existing regular file is returned instead of EEXIST (open with O_CREAT but not O_EXCL). */
     exclusive: Type.Boolean(),
+    /** Replicas, where the directory has no goal. */
+    goal: Type.Optional(Goal),
+    ...Numbered,
     ...By,
     once: Once,
   }),
@@ -425,12 +482,12 @@ export const mknod = command('mknod', 40, {
 });
 
 export const mkdir = command('mkdir', 41, {
-  request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, ...By, once: Once }),
+  request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, ...Numbered, ...By, once: Once }),
   reply: WithAttributes,
 });
 
 export const symlink = command('symlink', 42, {
-  request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, ...By, once: Once }),
+  request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, ...Numbered, ...By, once: Once }),
   reply: WithAttributes,
 });
 

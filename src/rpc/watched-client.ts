@@ -66,6 +66,11 @@ export class WatchedClient {
     }
   }
 
+  /** The connection by which the last call went; undefined when it is closed by now. */
+  get connection(): RpcConnection | undefined {
+    return this.#connection?.isClosed === false ? this.#connection : undefined;
+  }
+
   /** Whether the server shows a sign of life in about two seconds. */
   async answers(): Promise<boolean> {
     try {

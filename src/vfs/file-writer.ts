@@ -4,12 +4,16 @@
  *     write ──► WriteBuffer ──seal──► flight: storing ──► stored ──► committing ──► done
  *                                        └──────────── failed: the error is told at the next write, fsync or close
  *
+ * With the delegation (client/change-log.ts) what is stored is committed before the metadata server is told; the bytes are
+ * kept until it has answered, for it may say that their grant was void.
+ *
  * Flights store side by side but commit first in, first out, several at once if they are ready: what another client
  * sees never skips over an earlier write.
  */
 import type { LimitFunction } from 'p-limit';
+import type { RequestOf } from '../protocol/command.js';
 import type { Client } from '../client/client.js';
-import type { Clock, Timespec } from '../platform/clock.js';
+import { sleep, type Clock, type Timespec } from '../platform/clock.js';
 import { assert, DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES, SCATTERED_OFFSET } from '../protocol/limits.js';
 import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
@@ -47,6 +51,8 @@ export interface WriterOwner {
     isMoved: boolean,
   ): void;
   failed(error: DfsError): void;
+  /** What `committed` told is not so: the server refused it, and it is written again. */
+  uncommitted(): void;
   /** So much was stored without an fsync that it becomes a burden to know what. */
   hasMuchUnsynced(): void;
 }
@@ -62,6 +68,10 @@ class Flight {
   readonly privilegeLoss: PrivilegeLoss | undefined;
   /** Why it must not be committed, if it must not. */
   refusal: DfsError | undefined;
+  /** A program was told that it is done: it is not given up because servers are away. */
+  isAcknowledged = false;
+  /** The server refused its commit after others were told of it. */
+  isUncommitted = false;
   /** How often it was stored anew, since its grant was void when it was to be committed. */
   storedAnew = 0;
   /** What became of storing it; undefined while that is under way. */
@@ -107,6 +117,8 @@ class Flight {
 
 /** How often a chunk is stored anew because its grant was void when it was to be committed. */
 const MAX_STORED_ANEW = 5;
+/** How long before what a program was told is stored is tried again, when no node took it. */
+const STORE_AGAIN_MS = 500;
 /** Replicas not known to be on stable storage, beyond which the owner is asked to see to it. */
 const MAX_UNSYNCED_REPLICAS = 8192;
 
@@ -117,6 +129,8 @@ export class FileWriter {
   readonly #buffer: WriteBuffer;
   /** In the order in which they are to be committed. */
   #flights: Flight[] = [];
+  /** Committed ahead of the server (client/change-log.ts), which has not answered. */
+  readonly #ahead = new Set<Flight>();
   #isCommitting = false;
   #dirtySinceMs = 0;
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
@@ -225,8 +239,29 @@ export class FileWriter {
 
   /** Everything written before this call is committed, or has failed and told its owner so, when it returns. */
   async flush(isDurable: boolean): Promise<void> {
+    // Whoever waits for it hears of it when it fails.
+    if (isDurable) this.unacknowledge();
     if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), isDurable);
     await this.#flights.at(-1)?.landed;
+  }
+
+  /** A program was told that everything written before this call is done. */
+  acknowledge(): void {
+    if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), false);
+    for (const flight of this.#flights) flight.isAcknowledged = true;
+  }
+
+  /** Somebody will be told if it fails. */
+  unacknowledge(): void {
+    for (const flight of this.#flights) flight.isAcknowledged = false;
+  }
+
+  /** Everything written before this call is committed by the server's word, or has failed. */
+  async settled(): Promise<void> {
+    do {
+      await this.flush(false);
+      if (this.#ahead.size > 0) await this.#shared.client.session.changes.drained();
+    } while (this.#flights.some(({ isUncommitted }) => isUncommitted));
   }
 
   /** What is not committed yet fails with `reason`; what is being committed, unless it is answered without being sent again. */
@@ -277,17 +312,25 @@ export class FileWriter {
   }
 
   async #storeNow(flight: Flight): Promise<void> {
-    const { client } = this.#shared;
-    try {
-      flight.outcome = await client.writer.store({
-        payload: flight.slices.flatMap(slice => slice.payload()),
-        goal: this.#owner.goal(),
-        inode: this.#inode,
-        fileOffset: hintOf(flight.slices),
-        durable: flight.isDurable,
-      });
-    } catch (error) {
-      flight.outcome = toDfsError(error);
+    const { client, clock } = this.#shared;
+    const chunk = {
+      payload: flight.slices.flatMap(slice => slice.payload()),
+      inode: this.#inode,
+      fileOffset: hintOf(flight.slices),
+      durable: flight.isDurable,
+    };
+    for (;;) {
+      try {
+        flight.outcome = await client.writer.store({ ...chunk, goal: this.#owner.goal() });
+        return;
+      } catch (error) {
+        const reason = toDfsError(error);
+        if (reason.code !== 'EIO' || !flight.isAcknowledged || flight.refusal) {
+          flight.outcome = reason;
+          return;
+        }
+        await sleep(clock, STORE_AGAIN_MS);
+      }
     }
   }
 
@@ -304,6 +347,8 @@ export class FileWriter {
       }
       const batch = this.#readyFlights();
       try {
+        await this.#shared.client.session.quiesce();
+        if (this.#commitAhead(batch)) continue;
         await this.#commit(batch);
       } catch (error) {
         if (hasCode(error, 'ESTALE') && this.#storeAgain(batch)) continue;
@@ -342,8 +387,64 @@ export class FileWriter {
     return ready;
   }
 
+  /** Commits before the server is told, if this client may; returns whether. */
+  #commitAhead(batch: readonly Flight[]): boolean {
+    const { session } = this.#shared.client;
+    if (!session.changes.isOpen || batch.some(({ isUncommitted }) => isUncommitted)) return false;
+    const { request, extents, chunks } = this.#requestOf(batch);
+    const attributes = session.delegated.commit(
+      request,
+      () => this.#answered(batch),
+      reason => this.#refused(batch, reason),
+    );
+    if (!attributes) return false;
+    for (const flight of batch) {
+      this.#ahead.add(flight);
+      this.#noteUnsynced(flight);
+    }
+    this.#owner.committed(attributes, extents, chunks, false);
+    this.#flights = this.#flights.filter(flight => !batch.includes(flight));
+    for (const flight of batch) flight.land();
+    return true;
+  }
+
+  #answered(batch: readonly Flight[]): void {
+    for (const flight of batch) this.#ahead.delete(flight);
+    this.#giveBack(batch);
+  }
+
+  #refused(batch: readonly Flight[], reason: DfsError): void {
+    for (const flight of batch) this.#ahead.delete(flight);
+    this.#owner.uncommitted();
+    if (reason.code !== 'ESTALE' || !this.#storeAgain(batch)) {
+      this.#giveBack(batch);
+      this.#owner.failed(reason);
+      return;
+    }
+    for (const flight of batch) flight.isUncommitted = true;
+    this.#flights.unshift(...batch);
+    if (!this.#isCommitting) void this.#commitAll();
+  }
+
   async #commit(batch: readonly Flight[]): Promise<void> {
-    const extents: { -readonly [Field in keyof Extent]: Extent[Field] }[] = [];
+    const { request, extents, chunks } = this.#requestOf(batch);
+    const { attributes, moved = 0 } = await this.#shared.client.session.execute(
+      blocks,
+      request,
+      () => batch.find(flight => flight.refusal)?.refusal,
+      () => batch.some(flight => flight.isAcknowledged),
+    );
+    if (moved !== 0) this.#move(moved);
+    for (const flight of batch) this.#noteUnsynced(flight);
+    this.#owner.committed(attributes, movedBy(moved, extents), chunks, moved !== 0);
+  }
+
+  #requestOf(batch: readonly Flight[]): {
+    readonly request: Omit<RequestOf<typeof blocks>, 'once'>;
+    readonly extents: readonly Extent[];
+    readonly chunks: readonly StoredChunk[];
+  } {
+    const extents: Extent[] = [];
     const chunks: StoredChunk[] = [];
     for (const flight of batch) {
       assert(flight.stored, 'only stored chunks are committed');
@@ -355,25 +456,17 @@ export class FileWriter {
     const newest = batch.at(-1);
     const loss = batch.map(flight => flight.privilegeLoss).reduce(greater, undefined);
     assert(last && newest, 'a commit has extents');
-    const isAppend = this.#isAppending;
-    const { attributes, moved = 0 } = await this.#shared.client.session.execute(
-      blocks,
-      {
-        inode: this.#inode,
-        extents,
-        chunks,
-        size: last.offset + last.length,
-        mtime: newest.lastWrite,
-        durable: batch.some(flight => flight.isDurable),
-        ...(isAppend ? { append: true } : {}),
-        ...(loss ? { privilegeLoss: loss } : {}),
-      },
-      () => batch.find(flight => flight.refusal)?.refusal,
-    );
-    if (moved !== 0) this.#move(moved);
-    for (const flight of batch) this.#noteUnsynced(flight);
-    for (const extent of extents) extent.offset += moved;
-    this.#owner.committed(attributes, extents, chunks, moved !== 0);
+    const request = {
+      inode: this.#inode,
+      extents,
+      chunks,
+      size: last.offset + last.length,
+      mtime: newest.lastWrite,
+      durable: batch.some(flight => flight.isDurable),
+      ...(this.#isAppending ? { append: true } : {}),
+      ...(loss ? { privilegeLoss: loss } : {}),
+    };
+    return { request, extents, chunks };
   }
 
   /** What was just committed lies so much further on, and what is still to be appended follows it. */
@@ -390,16 +483,31 @@ export class FileWriter {
 
   #land(batch: readonly Flight[]): void {
     this.#flights = this.#flights.filter(flight => !batch.includes(flight));
+    this.#giveBack(batch);
+    for (const flight of batch) flight.land();
+  }
+
+  /** Nobody needs the bytes any more. */
+  #giveBack(batch: readonly Flight[]): void {
     for (const flight of batch) {
       for (const slice of flight.slices) this.#shared.pool.give(slice.blocks);
       this.#shared.budget.release(flight.bytes);
-      flight.land();
     }
   }
 }
 
 function greater(a: PrivilegeLoss | undefined, b: PrivilegeLoss | undefined): PrivilegeLoss | undefined {
   return a === 'all' || b === 'all' ? 'all' : (a ?? b);
+}
+
+function movedBy(bytes: number, extents: readonly Extent[]): readonly Extent[] {
+  if (bytes === 0) return extents;
+  return extents.map(({ offset, length, chunk, chunkOffset }) => ({
+    offset: offset + bytes,
+    length,
+    chunk,
+    chunkOffset,
+  }));
 }
 
 /** Slices that follow each other in the file, as they do in the chunk, are one extent. */

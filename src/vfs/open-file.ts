@@ -67,6 +67,7 @@ export class OpenFile {
         );
         shared.onDisplaced(attributes.inode);
       },
+      uncommitted: () => this.serverStarted(undefined),
       hasMuchUnsynced: () => void this.#syncInBackground(),
     });
   }
@@ -78,6 +79,16 @@ export class OpenFile {
 
   get lastFailure(): DfsError | undefined {
     return this.#lastFailure;
+  }
+
+  /** A write failed after the file had been closed. */
+  noteFailure(error: DfsError): void {
+    this.#failures += 1;
+    this.#lastFailure = error;
+  }
+
+  get pendingBytes(): number {
+    return this.#writer.pendingBytes;
   }
 
   get isDirty(): boolean {
@@ -208,6 +219,21 @@ export class OpenFile {
     await this.#writer.flush(false);
   }
 
+  /** A program was told that what was written is there: it is not given up because servers are away. */
+  acknowledge(): void {
+    this.#writer.acknowledge();
+  }
+
+  /** Whoever waits for it will be told if it fails. */
+  unacknowledge(): void {
+    this.#writer.unacknowledge();
+  }
+
+  /** As `flush`, and the metadata server has said so. */
+  async settled(): Promise<void> {
+    await this.#writer.settled();
+  }
+
   /** What is written but not committed fails with `reason`. */
   abandonWrites(reason: DfsError): void {
     this.#writer.abandon(reason);
@@ -216,6 +242,7 @@ export class OpenFile {
   /** As FileSystem.fsync, apart from earlier failures, which are counted. */
   async fsync(): Promise<void> {
     await this.#writer.flush(true);
+    await this.#writer.settled();
     const { version } = this.#attributes;
     // Data that others wrote may be on any node; those with nothing to do answer at once.
     const others = version === this.#trackedVersion ? [] : await this.#shared.client.liveNodes();

@@ -6,7 +6,7 @@ import type { AttributeTicket } from '../client/attribute-cache.js';
 import type { Revocation } from '../client/cache-lease.js';
 import type { Client } from '../client/client.js';
 import { ExtentMap } from '../client/extent-map.js';
-import type { Timer } from '../platform/clock.js';
+import { isDoneWithin, type Timer } from '../platform/clock.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { clone, fallocate, statfs } from '../protocol/metadata-commands.js';
@@ -26,6 +26,17 @@ const MAX_DIRTY_AGE_MS = 500;
 const DIRTY_CHECK_MS = 250;
 /** Files whose extents are remembered after they are closed. */
 const REMEMBERED_FILES = 4096;
+/** What close(2) does not wait for: of one file, of how many files, and for how long. */
+const MAX_CLOSING_BYTES = 1 << 20;
+const MAX_CLOSING_FILES = 256;
+const MAX_CLOSING_MS = 500;
+
+/** A file that was closed before what was written was committed. */
+interface Closing {
+  readonly sinceMs: number;
+  /** Never rejects. */
+  readonly over: Promise<void>;
+}
 
 interface Handle {
   readonly file: OpenFile;
@@ -47,6 +58,10 @@ export class OpenFiles {
   readonly #files = new Map<number, OpenFile>();
   /** inode → its extents, as far as known */
   readonly #extents = new LRUCache<number, ExtentMap>({ max: REMEMBERED_FILES });
+  /** Those closed first come first. */
+  readonly #closing = new Map<OpenFile, Closing>();
+  /** inode → a failure that no program was told of, since it had closed the file */
+  readonly #untold = new LRUCache<number, DfsError>({ max: REMEMBERED_FILES });
   /** Files that are being given back. */
   readonly #releasing = new Set<Promise<void>>();
   /** inode → flocks on it that are being released, which close(2) does not wait for */
@@ -75,6 +90,7 @@ export class OpenFiles {
         this.#extents.forEach(extents => extents.clear());
       },
     });
+    client.session.changes.onRecall = async () => await this.closed();
     client.session.onLocksLost = inodes => this.#loseLocks(inodes);
     client.session.onSessionLost = () => this.#loseSession();
     client.session.onServerStarted = lost => this.#serverStarted(lost);
@@ -119,12 +135,18 @@ export class OpenFiles {
     // A revocation, or a change of this client, that overtook the reply did not find the file here.
     if (lease.isWanted && !kept.mayKeep(ticket, inode)) file.mayBeStale();
     file.handles += 1;
+    const toldFailures = file.failures;
+    const untold = this.#untold.get(inode);
+    if (untold) {
+      this.#untold.delete(inode);
+      file.noteFailure(untold);
+    }
     const handle = this.#takeNumber();
     this.#handles.set(handle, {
       file,
       flags,
       readAhead: new ReadAhead(this.#options.readAheadBytes),
-      toldFailures: file.failures,
+      toldFailures,
       hasLostLock: false,
     });
     return handle;
@@ -220,7 +242,8 @@ export class OpenFiles {
 
   async flush(handle: FileHandle, lockOwner?: string): Promise<void> {
     const open = this.#handle(handle);
-    await open.file.flush();
+    if (this.#mayCloseAhead(open.file)) this.#closeAhead(open.file);
+    else await open.file.flush();
     if (lockOwner !== undefined) await this.#client.locks.unlock(open.file.inode, 'posix', lockOwner);
     this.#tellFailure(open);
   }
@@ -232,9 +255,9 @@ export class OpenFiles {
   }
 
   async release(handle: FileHandle, flockOwner?: string): Promise<void> {
-    const { file } = this.#handle(handle);
+    const open = this.#handle(handle);
     this.#handles.delete(handle);
-    const releasing = this.#release(file, flockOwner);
+    const releasing = this.#release(open, flockOwner);
     this.#releasing.add(releasing);
     try {
       await releasing;
@@ -279,6 +302,7 @@ export class OpenFiles {
    * @throws the first failure, after all were tried
    */
   async syncAll(): Promise<void> {
+    await this.closed();
     const synced = await Promise.allSettled([...this.#files.values()].map(async file => await file.fsync()));
     const failure = synced.find(result => result.status === 'rejected');
     if (failure) throw toDfsError(failure.reason);
@@ -290,6 +314,7 @@ export class OpenFiles {
     this.#isClosed = true;
     this.#dirtyTimer?.cancel();
     const files = [...this.#files.values()];
+    for (const file of [...files, ...this.#closing.keys()]) file.unacknowledge();
     // All at once, so that a server that is away is waited for once.
     const released = await Promise.allSettled(
       [...this.#handles].map(async ([number, open]) => {
@@ -298,16 +323,67 @@ export class OpenFiles {
       }),
     );
     await Promise.allSettled(this.#releasing);
+    await this.closed();
     const failure = released.find(result => result.status === 'rejected');
     if (failure) throw toDfsError(failure.reason);
     // Of a file that is still open, also what a program was told that did not listen, or is not there any more.
     const failed = files.find(file => file.failures > 0);
+    const [untold] = this.#untold.values();
+    if (untold) throw untold;
     if (failed) throw failed.lastFailure ?? new DfsError('EIO', 'what was written is not stored');
   }
 
-  async #release(file: OpenFile, flockOwner: string | undefined): Promise<void> {
+  /** Everything is committed that was written before files were closed. */
+  async closed(): Promise<void> {
+    await Promise.all([...this.#closing.values()].map(async ({ over }) => await over));
+  }
+
+  /** The same of one file, as far as others who ask this client, or what it logs from now on, are concerned. */
+  async closedOne(inode: number | undefined): Promise<void> {
+    const files = [...this.#closing.keys()].filter(file => inode === undefined || file.inode === inode);
+    if (files.length === 0) return;
+    const { clock, timeoutMs } = this.#options;
+    const flushed = Promise.all(files.map(async file => await file.flush()));
+    if (await isDoneWithin(clock, timeoutMs, flushed)) return;
+    throw new DfsError(
+      'EIO',
+      `what was closed is not stored after ${timeoutMs / 1000} s: no data node takes it`,
+    );
+  }
+
+  /** Whether close(2) need not wait until what was written is committed. */
+  #mayCloseAhead(file: OpenFile): boolean {
+    const { changes, heldLocks } = this.#client.session;
+    if (!file.isDirty || !changes.isOpen || this.#isClosed) return false;
+    const { pendingBytes } = file;
+    if (pendingBytes > MAX_CLOSING_BYTES || !changes.hasRoomFor(MAX_CLOSING_BYTES * MAX_CLOSING_FILES))
+      return false;
+    const [oldest] = this.#closing.values();
+    const isYoung = !oldest || this.#options.clock.monotonicMs() - oldest.sinceMs < MAX_CLOSING_MS;
+    // Who locks the file next must find what was written under this lock.
+    return isYoung && this.#closing.size < MAX_CLOSING_FILES && heldLocks.owners(file.inode).length === 0;
+  }
+
+  #closeAhead(file: OpenFile): void {
+    file.acknowledge();
+    const earlier = this.#closing.get(file);
+    const settled = earlier ? earlier.over.then(async () => await file.settled()) : file.settled();
+    const sinceMs = earlier?.sinceMs ?? this.#options.clock.monotonicMs();
+    const closing: Closing = {
+      sinceMs,
+      over: settled.finally(() => {
+        if (this.#closing.get(file) === closing) this.#closing.delete(file);
+      }),
+    };
+    this.#closing.set(file, closing);
+  }
+
+  async #release(open: Handle, flockOwner: string | undefined): Promise<void> {
+    const { file } = open;
     if (flockOwner === undefined) await file.flush();
     else await this.#releaseFlock(file, flockOwner);
+    if (open.toldFailures !== file.failures && file.lastFailure)
+      this.#untold.set(file.inode, file.lastFailure);
     file.handles -= 1;
     if (file.handles === 0) {
       this.#files.delete(file.inode);

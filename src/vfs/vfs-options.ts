@@ -1,5 +1,6 @@
 /** How a client of DFS is set up. */
 import type { Clock } from '../platform/clock.js';
+import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
@@ -27,8 +28,12 @@ export interface VfsOptions {
   readonly chunkBytes: number;
   /** For whom requests are made unless FileSystem.as says otherwise; root when left out. */
   readonly caller?: Caller | undefined;
+  /** See MetadataSessionOptions. */
+  readonly delegationPauseMs?: number | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
+  /** As in ClientOptions. */
+  readonly localFiles?: LocalFiles | undefined;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;

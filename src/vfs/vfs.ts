@@ -106,6 +106,11 @@ export class Vfs implements FileSystem {
     return new Vfs(this.#shared, caller);
   }
 
+  /** Whether this client is alone, and answers before it has told the metadata server (client/change-log.ts). */
+  get isDecidingAlone(): boolean {
+    return this.#client.session.changes.isOpen;
+  }
+
   async keepCaches(keeper: CacheKeeper): Promise<KeepingLease> {
     const { session } = this.#client;
     const { lease } = session;
@@ -155,7 +160,12 @@ export class Vfs implements FileSystem {
     // What was written before must not be committed after: it would bring back the old size or time.
     // A write of before takes privileges away, but not those that are given after it.
     if (file && (isContent || (changes.mode !== undefined && file.privilegeLoss))) await file.flush();
-    const { attributes } = await this.#client.session.execute(setattr, { inode, ...changes, ...this.#by });
+    const { session } = this.#client;
+    const request = { inode, ...changes, ...this.#by };
+    await session.quiesce();
+    const ahead = session.delegated.setattr(request);
+    if (ahead) return this.#files.present(ahead);
+    const { attributes } = await session.execute(setattr, request);
     return this.#files.present(attributes);
   }
 
@@ -177,6 +187,10 @@ export class Vfs implements FileSystem {
 
   async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
     const { session } = this.#client;
+    await this.#learnInheritance(parent);
+    await session.quiesce();
+    const ahead = session.delegated.mkdir(parent, name, creation, this.#by);
+    if (ahead) return ahead;
     const ticket = session.lease.ticket();
     const request = { parent, name, ...creation, ...this.#by };
     const { attributes } = await this.#naming(
@@ -209,6 +223,7 @@ export class Vfs implements FileSystem {
 
   async link(inode: number, parent: number, name: Uint8Array): Promise<Attributes> {
     const { session } = this.#client;
+    await this.#files.closedOne(inode);
     const request = { inode, parent, name, ...this.#by };
     const { attributes } = await this.#naming(
       [[parent, name]],
@@ -220,6 +235,12 @@ export class Vfs implements FileSystem {
 
   async unlink(parent: number, name: Uint8Array): Promise<void> {
     const { session } = this.#client;
+    await session.quiesce();
+    const ahead = session.delegated.unlink(parent, name, this.#by);
+    if (ahead) {
+      if (ahead.nlink === 0) this.#files.forget(ahead.inode);
+      return;
+    }
     const request = { parent, name, ...this.#by };
     const { inode, nlink } = await this.#naming(
       [[parent, name]],
@@ -231,6 +252,8 @@ export class Vfs implements FileSystem {
 
   async rmdir(parent: number, name: Uint8Array): Promise<void> {
     const { session } = this.#client;
+    await session.quiesce();
+    if (session.delegated.rmdir(parent, name, this.#by)) return;
     const request = { parent, name, ...this.#by };
     await this.#naming(
       [[parent, name]],
@@ -250,6 +273,10 @@ export class Vfs implements FileSystem {
     flags: number,
   ): Promise<void> {
     const { session } = this.#client;
+    // Whoever writes a file and then gives it another's name must find the one or the other there after a crash.
+    await this.#files.closedOne(session.names.knows(parent, name));
+    await session.quiesce();
+    if (flags === 0 && session.delegated.rename(parent, name, newParent, newName, this.#by)) return;
     const request = { parent, name, newParent, newName, flags, ...this.#by };
     await this.#naming(
       [
@@ -291,7 +318,18 @@ export class Vfs implements FileSystem {
     const { goal, chunkBytes } = this.#shared.options;
     const { usualGoal } = this.#shared;
     const { session, grants } = this.#client;
+    await this.#learnInheritance(parent);
+    await session.quiesce();
     const ticket = session.attributes.ticket();
+    const ahead = session.hasRoomToOpen && session.delegated.create(parent, name, creation, goal, this.#by);
+    if (ahead) {
+      session.noteOpenAhead(ahead.inode);
+      this.#shared.usualGoal = ahead.goal;
+      return {
+        handle: this.#files.add(ahead, openFlags, session.attributes.ticket(), true),
+        attributes: ahead,
+      };
+    }
     const request = {
       parent,
       name,
@@ -408,6 +446,7 @@ export class Vfs implements FileSystem {
     if (session.xattrs.hasNone(inode)) return [];
     const ticket = session.attributes.ticket();
     const { names } = await session.ask(listxattr, { inode, ...this.#by });
+    if (names.length > 0) session.xattrs.some(inode);
     // Others than root do not see all there are.
     if (names.length === 0 && !this.#by.caller) session.xattrs.none(ticket, inode);
     return names.map(name => Buffer.from(name));
@@ -539,8 +578,22 @@ export class Vfs implements FileSystem {
     this.#shared.isClosed = true;
     try {
       await this.#files.close();
+      await this.#client.session.finishChanges();
+      this.#client.session.tellLostNames();
     } finally {
       await this.#client.close();
+    }
+  }
+
+  /** Learns whether a directory has a default ACL, if that is all that is missing for deciding alone what is made there. */
+  async #learnInheritance(directory: number): Promise<void> {
+    const { changes, xattrs, attributes } = this.#client.session;
+    if (!changes.isOpen || !xattrs.isUnknown(directory) || !attributes.get(directory)) return;
+    try {
+      await this.as(undefined).listxattr(directory);
+    } catch (error) {
+      // It is gone, or no directory; the server will say so to who asked.
+      if (!hasCode(error, 'ENOENT', 'ESTALE')) throw error;
     }
   }
 

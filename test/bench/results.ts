@@ -37,13 +37,7 @@ export async function keepResults(directory: string, results: Results): Promise<
   const json = {
     date: new Date().toISOString(),
     commit,
-    machine: {
-      processors: cpus().length,
-      model: cpus()[0]?.model ?? '',
-      memoryBytes: totalmem(),
-      kernel: release(),
-      node: process.version,
-    },
+    machine: machine(),
     ...kept,
     medians: Object.fromEntries(medians) as unknown,
     ratios: rows.flatMap(({ workload, ratios }) => ratios.map(ratio => ({ workload, ...ratio }))),
@@ -53,13 +47,24 @@ export async function keepResults(directory: string, results: Results): Promise<
   return [`${base}.json`, `${base}.svg`];
 }
 
+/** What the numbers depend on besides the programs. */
+export function machine(): object {
+  return {
+    processors: cpus().length,
+    model: cpus()[0]?.model ?? '',
+    memoryBytes: totalmem(),
+    kernel: release(),
+    node: process.version,
+  };
+}
+
 /** 2026-01-31T091500, in UTC. */
-function dateForName(date: Date): string {
+export function dateForName(date: Date): string {
   return date.toISOString().slice(0, 19).replaceAll(':', '');
 }
 
 /** Its short name; with `-changed` when what was measured is not what was committed. */
-function currentCommit(): string {
+export function currentCommit(): string {
   const git = (...parameters: string[]): string =>
     execFileSync('git', ['-C', inClone(''), ...parameters], {
       encoding: 'utf8',

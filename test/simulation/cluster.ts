@@ -9,7 +9,7 @@ import { metadataRoutes } from '../../src/metadata/routes.js';
 import { SqliteStore } from '../../src/metadata/store/sqlite/sqlite-store.js';
 import type { Store } from '../../src/metadata/store/store.js';
 import { sleep, type Clock } from '../../src/platform/clock.js';
-import { createLogger, type Logger } from '../../src/platform/log.js';
+import { type Logger } from '../../src/platform/log.js';
 import { RpcServer } from '../../src/rpc/server.js';
 import { Vfs } from '../../src/vfs/vfs.js';
 import { KeptNames } from './kept-names.js';
@@ -60,6 +60,15 @@ export interface LiveClient {
   readonly clock: Clock;
 }
 
+/** What is logged when something that a client acknowledged is not done. */
+const LOSSES = [
+  'changes that a program was told are done are not',
+  'what was written is not stored',
+  'the lease of a session that does not answer ran out',
+  'a session that had the delegation is gone',
+];
+const MISPREDICTION = 'the metadata server made something else of a change';
+
 export interface ClusterOptions {
   readonly scheduler: Scheduler;
   readonly random: SeededRandom;
@@ -80,6 +89,8 @@ export class Cluster {
   readonly random: SeededRandom;
   readonly #options: ClusterOptions;
   readonly #log: Logger;
+  /** Short, so that the delegation goes to and fro as often as it can. */
+  readonly #delegationPauseMs: number;
   #lives = 0;
 
   constructor(options: ClusterOptions) {
@@ -88,7 +99,13 @@ export class Cluster {
     this.scheduler = scheduler;
     this.random = random;
     this.network = new SimulatedNetwork(scheduler, random.fork());
-    this.#log = onLog ? pino({ level: 'info', timestamp: false, base: null }, { write: onLog }) : SILENT;
+    this.#delegationPauseMs = this.random.pick([1, 20, 200, 1000]);
+    const write = (line: string): void => {
+      onLog?.(line);
+      if (LOSSES.some(message => line.includes(message))) this.onAcknowledgedLost();
+      if (line.includes(MISPREDICTION)) this.mispredictions += 1;
+    };
+    this.#log = pino({ level: onLog ? 'info' : 'warn', timestamp: false, base: null }, { write });
     const machine = (name: string, host: string): Machine =>
       new Machine(name, host, new SimulatedDisk(scheduler, random.fork()));
     this.metadata = machine('metadata', METADATA.host);
@@ -105,6 +122,11 @@ export class Cluster {
   get servers(): Machine[] {
     return [this.metadata, ...this.nodes];
   }
+
+  /** Told when a client that was away lost the delegation, and what it had not sent. */
+  onAcknowledgedLost: () => void = () => undefined;
+  /** How often a client foretold something else than what the server did. */
+  mispredictions = 0;
 
   /** The metadata as a server that starts now would find it. */
   metadataImage(): Buffer {
@@ -142,6 +164,7 @@ export class Cluster {
           cacheBytes: 1 << 20,
           chunkBytes: 8 << 10,
           clientName: life.name,
+          delegationPauseMs: this.#delegationPauseMs,
           network: this.network.interfaceOf(machine.host, life),
           clock,
           random,
@@ -199,7 +222,14 @@ export class Cluster {
     const log = this.#log;
     const opened: Store = await SqliteStore.open(DATABASE, log, machine.disk.interfaceOf(life));
     const store = bug?.breakStore?.(opened, clock) ?? opened;
-    const options = { durability: 'group', graceMs: GRACE_MS, clock, random, log } as const;
+    const options = {
+      durability: 'group',
+      graceMs: GRACE_MS,
+      delegationQuietMs: this.#delegationPauseMs,
+      clock,
+      random,
+      log,
+    } as const;
     const service = bug?.makeService?.(store, options) ?? new MetadataService(store, options);
     await service.start();
     const routes = metadataRoutes(service);
@@ -221,8 +251,6 @@ export class Cluster {
     await node.start();
   }
 }
-
-const SILENT = createLogger('simulation', 'silent');
 
 let emptyImage: Buffer | undefined;
 

@@ -6,6 +6,8 @@ import type { SeededRandom } from './world/seeded-random.js';
 
 /** DESIGN section 4: after a power loss at most a second of what was acknowledged is gone. */
 const UNSYNCED_METADATA_MS = 1000;
+/** The same of what a client that is killed had acknowledged before it told the server. */
+export const UNSENT_MS = 1000;
 const HOLDER_POLL_MS = 100;
 const HOUR_MS = 3_600_000;
 /** The server gives the locks of a client away that it has not heard of for five seconds. */
@@ -173,6 +175,7 @@ export class Faults {
   #kill(machine: Machine, isPowerLoss: boolean): void {
     const { cluster, history, random, clock, restartClient } = this.#options;
     if (!machine.life || machine.life.isDead) return;
+    if (cluster.clients.includes(machine)) history.loseAhead(UNSENT_MS, machine.life.name);
     cluster.kill(machine, isPowerLoss);
     if (isPowerLoss && machine === cluster.metadata) history.losePower(UNSYNCED_METADATA_MS);
     if (isPowerLoss && cluster.nodes.includes(machine)) this.nodePowerLossesMs.push(cluster.scheduler.nowMs);

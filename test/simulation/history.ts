@@ -41,6 +41,8 @@ export class Change {
   /** Whether it made a name that must not have been there. */
   isExclusive = false;
   isAcknowledged = false;
+  /** Another client than the one who made it has seen it. */
+  isSeen = false;
 
   constructor(what: string, client: string, began: Moment) {
     this.what = what;
@@ -192,6 +194,23 @@ export class History {
     }
   }
 
+  /**
+   * A client is gone with what it had acknowledged and not sent yet (DESIGN decision 4): neither fsynced, nor seen by
+   * anybody else, nor older than that.
+   * @param client undefined: it is not known which
+   */
+  loseAhead(withinMs: number, client?: string): void {
+    const nowMs = this.#nowMs();
+    for (const change of this.#changes) {
+      if (client !== undefined && change.client !== client) continue;
+      if (change.isDurable || change.isSeen || change.inEffectBy === NEVER) continue;
+      if (change.inEffectMs < nowMs - withinMs) continue;
+      change.inEffectBy = NEVER;
+      change.inEffectMs = NEVER;
+      change.mayBeLost = true;
+    }
+  }
+
   /** Whether the bytes of a block may be lost with the power of the nodes that held them: nobody had synced them. */
   mayHaveLostContent(register: string, powerLossesMs: readonly number[], withinMs: number): boolean {
     const candidates = this.#candidates(register, () => true, this.now(), this.now());
@@ -212,6 +231,7 @@ export class History {
 
   /** What the server lost with its power, another client may go on showing from its cache for as long as its lease lasts. */
   #seen(change: Change, moment: Moment): void {
+    change.isSeen = true;
     if (!change.mayBeLost) this.#takesEffect(change, moment);
   }
 

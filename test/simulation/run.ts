@@ -1,8 +1,10 @@
 /** One run of a whole cluster from a seed. */
 import { sleep } from '../../src/platform/clock.js';
+import { ROOT_INODE } from '../../src/protocol/file-mode.js';
+import { LOCK_LOST_CONNECTION_MS } from '../../src/protocol/limits.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { Cluster, type LiveClient, type Machine } from './cluster.js';
-import { FAULT_KINDS, Faults, type FaultKind } from './faults.js';
+import { FAULT_KINDS, Faults, UNSENT_MS, type FaultKind } from './faults.js';
 import { BrokenPromise, History } from './history.js';
 import { checkInvariants } from './invariants.js';
 import { blockRegister, FILE_BLOCKS, ObservedFile } from './observed-file.js';
@@ -20,6 +22,8 @@ const LONG_CHANCE = 0.08;
 const LONG_MS = [20_000, 60_000] as const;
 const SETTLE_MS = 1500;
 const HEAL_LIMIT_MS = 120_000;
+/** A client that was away for its lease, and its margin, had acknowledged what is lost before that. */
+const AWAY_MS = 30_000;
 /** Data that nobody synced is on stable storage after this, also on a slow disk. */
 const UNSYNCED_DATA_MS = 5000;
 
@@ -94,6 +98,7 @@ class Run {
       bug,
       onLog: onTrace && (line => onTrace(`${this.#scheduler.nowMs.toFixed(3)} LOG ${line.trim()}`)),
     });
+    this.#cluster.onAcknowledgedLost = () => this.#history.loseAhead(AWAY_MS);
     const chance = random.pick([0, 0.15, 0.3, 1]);
     // Flipped bits forgive what is lost, and lock holders are cut off in long runs, so they are for few.
     const rare = new Map<FaultKind, number>([
@@ -135,6 +140,9 @@ class Run {
       () => faults.nodePowerLossesMs.length > 0 || faults.flippedBits > 0,
     );
     this.#workload = workload;
+    // A client that is alone for a while gets the delegation.
+    const turnMs = random.isChance(0.6) ? random.between(200, 3000) : 0;
+    if (turnMs > 0) workload.isTurnOf = machine => this.#turn(turnMs) === machine;
     if (this.#kinds.includes('cut lock holder')) workload.longHoldChance = 0.8;
     const faults: Faults = new Faults({
       cluster,
@@ -160,6 +168,9 @@ class Run {
     });
     await this.#pass(SETTLE_MS);
     await this.#until('the final check', async () => await this.#checkFinally(workload, faults));
+    if (cluster.mispredictions > 0 && this.#kinds.length === 0) {
+      throw new BrokenPromise(`${cluster.mispredictions} changes were foretold wrong`);
+    }
     checkInvariants(cluster.metadataImage(), faults.nodePowerLossesMs.length > 0 || faults.flippedBits > 0);
   }
 
@@ -196,8 +207,11 @@ class Run {
     const { nodePowerLossesMs, flippedBits } = faults;
     const [machine] = this.#cluster.clients;
     if (!machine) throw new Error('there is no client');
+    if (machine.life) history.loseAhead(UNSENT_MS, machine.life.name);
     this.#cluster.kill(machine, false);
     const fresh = await this.#cluster.startClient(machine);
+    // It may have had the delegation, which is taken from it some time after somebody asks for something.
+    await fresh.vfs.getattr(ROOT_INODE).catch(async () => await sleep(this.#clock, LOCK_LOST_CONNECTION_MS));
     /** inode → its names */
     const names = new Map<number, number>();
     for (const directory of workload.places.directories) {
@@ -227,6 +241,12 @@ class Run {
     } catch (error) {
       if (!hasCode(error, 'EIO') || (flippedBits === 0 && nodePowerLossesMs.length === 0)) throw error;
     }
+  }
+
+  /** Whose turn it is, when each has so much time. */
+  #turn(turnMs: number): Machine | undefined {
+    const { clients } = this.#cluster;
+    return clients[Math.floor(this.#scheduler.nowMs / turnMs) % clients.length];
   }
 
   /** Lets time pass. */

@@ -6,7 +6,7 @@ import { DfsError, hasCode } from '../../src/protocol/errors.js';
 import { ROOT_INODE, S_IFDIR, S_IFMT } from '../../src/protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../src/protocol/limits.js';
 import { get } from '../../src/protocol/metadata-commands.js';
-import { GRACE_MS, type LiveClient } from './cluster.js';
+import { GRACE_MS, type LiveClient, type Machine } from './cluster.js';
 import { BrokenPromise, UNKNOWN, type Change, type History } from './history.js';
 import { blockRegister, FILE_BLOCKS, BLOCK_BYTES, nameRegister, ObservedFile } from './observed-file.js';
 import type { SeededRandom } from './world/seeded-random.js';
@@ -105,10 +105,14 @@ export class Workload {
     return { directories, journal, counter };
   }
 
+  /** Whether programs of this machine do anything just now. */
+  isTurnOf: (machine: Machine) => boolean = () => true;
+
   /** One program: does one thing after the other until it is told to stop. Rejects with a BrokenPromise alone. */
   async runProgram(client: LiveClient, random: SeededRandom, busyness: number): Promise<void> {
     while (!this.isStopped) {
       await sleep(client.clock, random.between(0, 60 / busyness));
+      if (!this.isTurnOf(client.machine)) continue;
       await this.#runOne(client, random);
     }
   }

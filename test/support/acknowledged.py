@@ -5,13 +5,15 @@
     acknowledged.py check MOUNTED MIRROR STATE    MOUNTED holds what MIRROR does; says how many files, or what is wrong
 
 Every change ends with close(2) or fsync(2). One that failed may have happened, or not, or half of it: its names are noted
-in STATE/uncertain and never used again. A program on a local disk would see no failure; one whose mount was killed does.
+in STATE/uncertain and never used again; so may everything that was not fsynced in the second before it, for a mount that
+was killed had perhaps not told anybody yet. A program on a local disk would see no failure; one whose mount was killed does.
 """
 import os, random, sys, time
 
 MAX_BYTES = 300_000
 MAX_FILES = 60
 RETRY_S = 0.05
+UNSENT_S = 1
 
 
 def content(rng, size):
@@ -27,6 +29,8 @@ class Load:
         self.files = []
         self.made = 0
         self.count = 0
+        # What was acknowledged lately and not fsynced: (when, names).
+        self.recent = []
         self.failures = open(os.path.join(state, 'failures'), 'a')
 
     def fresh(self):
@@ -34,7 +38,7 @@ class Load:
         return '%s/d%d/f%d' % (self.directory, self.made % 3, self.made)
 
     def change(self):
-        """One change: (names, what to do in a root)."""
+        """One change: (names, what to do in a root, whether it is fsynced)."""
         rng = self.rng
         kind = rng.choice('create create write write append truncate rename unlink replace'.split())
         if len(self.files) < 5:
@@ -45,17 +49,17 @@ class Load:
         data = content(rng, rng.randrange(1, MAX_BYTES if rng.random() < 0.3 else 9000))
         name = rng.choice(self.files) if kind != 'create' else self.fresh()
         if kind == 'create':
-            return [name], lambda root: put(root, name, os.O_CREAT | os.O_EXCL, data, 0, is_synced)
+            return [name], lambda root: put(root, name, os.O_CREAT | os.O_EXCL, data, 0, is_synced), is_synced
         if kind == 'write':
             at = rng.randrange(0, MAX_BYTES // 2)
-            return [name], lambda root: put(root, name, 0, data, at, is_synced)
+            return [name], lambda root: put(root, name, 0, data, at, is_synced), is_synced
         if kind == 'append':
-            return [name], lambda root: put(root, name, os.O_APPEND, data, None, is_synced)
+            return [name], lambda root: put(root, name, os.O_APPEND, data, None, is_synced), is_synced
         if kind == 'truncate':
             size = rng.randrange(0, MAX_BYTES)
-            return [name], lambda root: os.truncate(os.path.join(root, name), size)
+            return [name], lambda root: os.truncate(os.path.join(root, name), size), False
         if kind == 'unlink':
-            return [name], lambda root: os.unlink(os.path.join(root, name))
+            return [name], lambda root: os.unlink(os.path.join(root, name)), False
         if kind == 'replace':
             # As editors do: all of it, under another name, renamed onto the old one.
             new = self.fresh()
@@ -64,26 +68,33 @@ class Load:
                 put(root, new, os.O_CREAT | os.O_EXCL, data, 0, True)
                 os.rename(os.path.join(root, new), os.path.join(root, name))
 
-            return [new, name], replace
+            return [new, name], replace, False
         target = self.fresh()
-        return [name, target], lambda root: os.rename(os.path.join(root, name), os.path.join(root, target))
+        return [name, target], lambda root: os.rename(os.path.join(root, name), os.path.join(root, target)), False
 
     def one(self):
-        names, act = self.change()
+        names, act, is_synced = self.change()
         mounted, mirror = self.roots
+        began = time.monotonic()
+        self.recent = [(when, recent) for when, recent in self.recent if when > began - UNSENT_S]
         try:
             act(mounted)
         except OSError as e:
             self.failures.write('%s: %s\n' % (' '.join(names), e))
             self.failures.flush()
             with open(os.path.join(self.state, 'uncertain'), 'a') as f:
+                # A mount that was killed takes its last second with it.
+                names = names + [name for _, recent in self.recent for name in recent]
                 f.write(''.join(name + '\n' for name in names))
+            self.recent = []
             for name in names:
                 if name in self.files:
                     self.files.remove(name)
             time.sleep(RETRY_S)
             return
         act(mirror)
+        if not is_synced:
+            self.recent.append((time.monotonic(), names))
         self.files = [n for n in self.files if n not in names]
         self.files += [n for n in names if os.path.exists(os.path.join(mirror, n))]
         self.count += 1

@@ -5,7 +5,13 @@ import { systemRandom } from '../../platform/random.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { namesOf } from '../../vfs/path-walk.js';
 import { formatEndpoint, parseRemotePath, type RemotePath } from '../address.js';
-import { clientOptions, GOAL_OPTION, MIN_REPLICAS_OPTION, withFileSystem } from '../client-options.js';
+import {
+  clientOptions,
+  GOAL_OPTION,
+  MIN_REPLICAS_OPTION,
+  SHORT_CIRCUIT_OPTION,
+  withFileSystem,
+} from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { DfsTree, type DfsPlace } from '../copy/dfs-tree.js';
 import { LocalTree } from '../copy/local-tree.js';
@@ -57,6 +63,7 @@ export const copy = defineCommand({
       .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'replace an existing file' })
       .option('goal', GOAL_OPTION)
       .option('min-replicas', MIN_REPLICAS_OPTION)
+      .option('short-circuit', SHORT_CIRCUIT_OPTION)
       .option('quiet', {
         alias: 'q',
         type: 'boolean',

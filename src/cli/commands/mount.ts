@@ -8,7 +8,13 @@ import { createLogger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
 import { DEFAULT_CACHE_BYTES, DEFAULT_DIRTY_BYTES, DEFAULT_READ_AHEAD_BYTES } from '../../vfs/vfs-options.js';
 import { formatEndpoint, parseServer } from '../address.js';
-import { clientOptions, GOAL_OPTION, MIN_REPLICAS_OPTION, type ClientParameters } from '../client-options.js';
+import {
+  clientOptions,
+  GOAL_OPTION,
+  MIN_REPLICAS_OPTION,
+  SHORT_CIRCUIT_OPTION,
+  type ClientParameters,
+} from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { logDirectory } from '../dfs-home.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
@@ -30,6 +36,7 @@ interface MountParameters extends ClientParameters {
   readonly cache: number;
   readonly dirty: number;
   readonly readAhead: number;
+  readonly shortCircuit: boolean;
   /** Milliseconds. */
   readonly entryTimeout: number;
   readonly attrTimeout: number;
@@ -111,6 +118,7 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
     .option('cache', size(DEFAULT_CACHE_BYTES, 'memory for data that was read'))
     .option('dirty', size(DEFAULT_DIRTY_BYTES, 'written data that may wait to be stored'))
     .option('read-ahead', size(DEFAULT_READ_AHEAD_BYTES, 'read ahead of a sequential reader; 0 for not'))
+    .option('short-circuit', SHORT_CIRCUIT_OPTION)
     .option(
       'entry-timeout',
       seconds('seconds that the kernel may believe names; changes by others show late'),
@@ -173,6 +181,7 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     `--timeout=${seconds(parameters.timeout)}`,
     `--log-level=${parameters.logLevel}`,
     ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),
+    ...(parameters.shortCircuit ? [] : ['--no-short-circuit']),
     ...(minReplicas === undefined ? [] : [`--min-replicas=${minReplicas}`]),
     ...(keyFile === undefined ? [] : [`--key-file=${resolve(keyFile)}`]),
   ];

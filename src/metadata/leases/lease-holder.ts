@@ -15,6 +15,8 @@ export class RevocationMessage {
   readonly queuedMs: number;
   readonly answered: Promise<void>;
   isEverything = false;
+  /** The delegation is to be given back. */
+  isRecall = false;
   isAnswered = false;
   /** inode → the content's version */
   readonly inodes = new Map<number, number>();
@@ -50,6 +52,7 @@ export class RevocationMessage {
       names: this.#names,
       directories: [...this.#directories],
       everything: false,
+      ...(this.isRecall ? { recall: true } : {}),
     };
   }
 

@@ -24,10 +24,16 @@
  *
  * A change is visible to those who ask the server as soon as it is committed, which is before it is acknowledged.
  */
-import type { Clock, Timer } from '../../platform/clock.js';
+import { sleep, type Clock, type Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { toDfsError } from '../../protocol/errors.js';
-import { LEASE_MARGIN_MS, LEASE_MS, MAX_LEASED_INODES } from '../../protocol/limits.js';
+import {
+  LEASE_MARGIN_MS,
+  LEASE_MS,
+  LOCK_LOST_CONNECTION_MS,
+  MAX_LEASED_INODES,
+} from '../../protocol/limits.js';
+import type { Peer } from '../peer.js';
 import type { ChangeTrace, InodeChange } from './change-trace.js';
 import { LeaseHolder, RevocationMessage, type Revocation } from './lease-holder.js';
 
@@ -39,12 +45,16 @@ const ANSWER_PATIENCE_MS = 5000;
 
 /** A session that could not be ended (the disk is full, …) is tried again after this. */
 const FENCE_RETRY_MS = 100;
+/** How often it is looked whether a session that owes the delegation is still connected. */
+const DEATH_CHECK_MS = 250;
 
 export class LeaseTable {
   readonly #clock: Clock;
   readonly #log: Logger;
   /** session → how it is told, by its newest connection */
   readonly #senders = new Map<number, SendRevocation>();
+  /** session → its newest connection */
+  readonly #peers = new Map<number, Peer>();
   /** session → what it holds */
   readonly #holders = new Map<number, LeaseHolder>();
   /** inode → who may cache it; mostly one */
@@ -98,8 +108,9 @@ export class LeaseTable {
   }
 
   /** The session is to be told by `send` from now on. One that was there before drops everything first. */
-  connect(session: number, send: SendRevocation, isResumed: boolean): void {
+  connect(session: number, peer: Peer, send: SendRevocation, isResumed: boolean): void {
     this.#senders.set(session, send);
+    this.#peers.set(session, peer);
     const holder = this.#holders.get(session);
     if (holder && isResumed) this.#clear(holder);
   }
@@ -116,6 +127,7 @@ export class LeaseTable {
   end(session: number): void {
     this.release(session);
     this.#senders.delete(session);
+    this.#peers.delete(session);
   }
 
   /** Whether somebody who may cache the inode was told of a change to it, or to drop everything, and has not answered. */
@@ -152,6 +164,61 @@ export class LeaseTable {
     if (others.length === 0) return undefined;
     for (const { holder } of others) this.#watch(holder);
     return Promise.all(others.map(async message => await message.answered));
+  }
+
+  /** Whether the session may cache, owes no answer, and nobody else may cache anything. */
+  isOnlyHolder(session: number): boolean {
+    const own = this.#holders.get(session);
+    if (!own || own.messages.size > 0 || this.#clock.monotonicMs() >= own.leaseEndMs) return false;
+    for (const holder of this.#holders.values()) {
+      if (holder !== own && (holder.inodes.size > 0 || holder.messages.size > 0)) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Every other session drops everything that it caches. Resolves when all have; at once, having asked nobody, when one is
+   * away.
+   */
+  async clearOthers(session: number): Promise<void> {
+    const others = [...this.#holders.values()].filter(
+      holder => holder.session !== session && (holder.inodes.size > 0 || holder.messages.size > 0),
+    );
+    if (this.#isClosed || others.some(holder => !this.#senders.has(holder.session))) return;
+    await Promise.all(
+      others.map(async holder => {
+        this.#clear(holder);
+        this.#watch(holder);
+        await holder.everything?.answered;
+      }),
+    );
+  }
+
+  /**
+   * Asks the session for the delegation; resolves when it has given it back, has no lease any more, or must have died: its
+   * connection is closed, and it has not made another one for LOCK_LOST_CONNECTION_MS.
+   */
+  async recall(session: number): Promise<void> {
+    const holder = this.#holders.get(session);
+    if (!holder || this.#isClosed) return;
+    const message = this.#draft(holder);
+    message.isRecall = true;
+    this.#watch(holder);
+    await Promise.race([message.answered, this.#death(holder, message)]);
+  }
+
+  /** Resolves when the session's process must have died before it could answer. */
+  async #death(holder: LeaseHolder, message: RevocationMessage): Promise<void> {
+    let closedMs = 0;
+    while (!message.isAnswered && !this.#isClosed && closedMs < LOCK_LOST_CONNECTION_MS) {
+      await sleep(this.#clock, DEATH_CHECK_MS);
+      // Without a connection since the server was started it is away as well.
+      const isConnected = this.#peers.get(holder.session)?.isClosed === false;
+      closedMs = isConnected ? 0 : closedMs + DEATH_CHECK_MS;
+    }
+    if (message.isAnswered || this.#isClosed) return;
+    const { session } = holder;
+    this.#log.warn({ session }, 'a session that had the delegation is gone, and what it had not sent yet');
   }
 
   /** Lets go of everybody who waits. May be called twice. */

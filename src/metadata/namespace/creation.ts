@@ -20,7 +20,9 @@ export interface NewInode {
   readonly rdev: number;
   readonly size: number;
   /** Replicas, where the directory has no goal. */
-  readonly goal?: number;
+  readonly goal?: number | undefined;
+  /** Its number, if that was given to the client before. */
+  readonly number?: number | undefined;
 }
 
 /** The directory in which `name` is free, and may be made. EACCES, ENOENT, ENOTDIR, EEXIST, ENAMETOOLONG, EINVAL. */
@@ -36,6 +38,20 @@ export async function requireFreeName(
   if (await tx.dentries.get(parent, name)) throw new DfsError('EEXIST', `${quoted(name)} exists already`);
   await checkCreate(tx, directory, caller);
   return directory;
+}
+
+/**
+ * The number that a client chose for a new inode is one that it can have been given, and stands for nothing yet. EINVAL.
+ */
+export async function checkReserved(
+  tx: StoreTransaction,
+  number: number | undefined,
+  { state }: OperationContext,
+): Promise<void> {
+  if (number === undefined) return;
+  if (!state.inodeNumbers.hasGiven(number) || (await tx.inodes.get(number))) {
+    throw new DfsError('EINVAL', `${number} is not the number of a new inode`);
+  }
 }
 
 /** Each subdirectory's `..` is a link to its parent: EMLINK when there cannot be one more (POSIX mkdir()). */
@@ -78,7 +94,7 @@ export async function insertInode(
   const isGroupInherited = (directory.mode & S_ISGID) !== 0;
   const { mode, acls } = await inheritance(tx, directory, created);
   const inode: InodeRecord = {
-    inode: state.inodeNumbers.take(),
+    inode: created.number ?? state.inodeNumbers.take(),
     // Numbers are never used again, so one generation is enough.
     generation: 1,
     mode: isGroupInherited && isSubdirectory ? mode | S_ISGID : mode,

@@ -1,13 +1,14 @@
 /** mkdir(2). */
 import { PERMISSION_BITS, S_IFDIR } from '../../protocol/file-mode.js';
 import { mkdir as command } from '../../protocol/metadata-commands.js';
-import { checkSubdirectoryRoom, createInode, requireFreeName } from '../namespace/creation.js';
+import { checkReserved, checkSubdirectoryRoom, createInode, requireFreeName } from '../namespace/creation.js';
 import { attributesOf } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
 export const mkdir = operation(command, async (tx, request, context) => {
   const directory = await requireFreeName(tx, request.parent, request.name, request.caller);
   checkSubdirectoryRoom(directory);
+  await checkReserved(tx, request.number, context);
   const inode = await createInode(
     tx,
     directory,
@@ -19,6 +20,7 @@ export const mkdir = operation(command, async (tx, request, context) => {
       gid: request.gid,
       rdev: 0,
       size: 0,
+      number: request.number,
     },
     context,
   );

@@ -11,6 +11,7 @@ import {
   S_IFSOCK,
 } from '../../protocol/file-mode.js';
 import { mknod as command } from '../../protocol/metadata-commands.js';
+import { checkReserved } from '../namespace/creation.js';
 import { checkRoot } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import { markOpen, openOrCreate } from './open-or-create.js';
@@ -33,6 +34,7 @@ export const mknod = operation(
     const isDevice = type === S_IFCHR || type === S_IFBLK;
     // mknod(2): EPERM, "the process is not privileged (Linux: does not have the CAP_MKNOD capability)".
     if (isDevice) checkRoot(request.caller, 'make devices');
+    await checkReserved(tx, request.number, context);
     return await openOrCreate(
       tx,
       {
@@ -48,6 +50,8 @@ export const mknod = operation(
           // mknod(2): "otherwise it is ignored".
           rdev: isDevice ? request.rdev : 0,
           size: 0,
+          goal: request.goal,
+          number: request.number,
         },
         session: request.open ? request.once.session : undefined,
       },

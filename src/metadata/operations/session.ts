@@ -112,6 +112,7 @@ export async function endSession(
   const bringBack = (): void => sessions.add(ended);
   sessions.delete(ended, clock.monotonicMs());
   context.state.leases.end(ended.id);
+  context.state.delegation.forget(ended.id);
   context.control.onRollback(bringBack);
   for (const [index, inode] of opens.of(ended.id).entries()) {
     if (index > 0 && index % CLOSED_AT_ONCE === 0) {

@@ -3,7 +3,7 @@ import { DfsError } from '../../protocol/errors.js';
 import { S_IFLNK } from '../../protocol/file-mode.js';
 import { MAX_SYMLINK_BYTES } from '../../protocol/limits.js';
 import { symlink as command } from '../../protocol/metadata-commands.js';
-import { createInode, requireFreeName } from '../namespace/creation.js';
+import { checkReserved, createInode, requireFreeName } from '../namespace/creation.js';
 import { attributesOf } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
@@ -16,12 +16,13 @@ export const symlink = operation(command, async (tx, request, context) => {
   }
   if (target.includes(0)) throw new DfsError('EINVAL', "a symbolic link's target must not hold a NUL");
   const directory = await requireFreeName(tx, parent, name, request.caller);
+  await checkReserved(tx, request.number, context);
   const inode = await createInode(
     tx,
     directory,
     name,
     // symlink(7): "The permissions of a symbolic link are … always 0777". Its size is the length of its target.
-    { mode: S_IFLNK | 0o777, uid, gid, rdev: 0, size: target.length },
+    { mode: S_IFLNK | 0o777, uid, gid, rdev: 0, size: target.length, number: request.number },
     context,
   );
   await tx.symlinks.insert(inode.inode, target);

@@ -205,8 +205,11 @@ export interface NodeRecords {
   delete(node: number): Awaitable<void>;
 }
 
-/** `locks-forfeited-SESSION` is there for a session whose locks were let go without its client's knowing. */
-export type CounterName = 'inode' | 'chunk' | 'session' | 'node' | `locks-forfeited-${number}`;
+/**
+ * `locks-forfeited-SESSION` is there for a session whose locks were let go without its client's knowing; `delegation` is
+ * the session that has, or had last, the delegation.
+ */
+export type CounterName = 'inode' | 'chunk' | 'session' | 'node' | 'delegation' | `locks-forfeited-${number}`;
 
 export interface CounterTable {
   /** 0 when it was never set. */

@@ -29,6 +29,7 @@ class Fixture {
     this.table.renew(READER);
     this.table.connect(
       READER,
+      { isClosed: false },
       async revocation => {
         this.told.push(revocation);
         await new Promise<void>(resolve => (this.answer = resolve));
@@ -124,6 +125,7 @@ t.test('after a restart whoever cached before counts as caching everything, unti
   t.notOk(await isOver(waiting));
   fixture.table.connect(
     READER,
+    { isClosed: false },
     async revocation => {
       fixture.told.push(revocation);
     },

@@ -1,23 +1,13 @@
 import { constants } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { createDatabase } from '../../../src/metadata/create-database.js';
-import { MetadataServer } from '../../../src/metadata/metadata-server.js';
+import t from 'tap';
 import { systemClock } from '../../../src/platform/clock.js';
-import { createLogger } from '../../../src/platform/log.js';
-import { tcpNetwork, type ByteStream, type Network } from '../../../src/platform/network.js';
-import { systemRandom } from '../../../src/platform/random.js';
-import { DfsError } from '../../../src/protocol/errors.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import { LOCK_LOST_CONNECTION_MS, MAX_FILE_BYTES } from '../../../src/protocol/limits.js';
 import type { FileLock } from '../../../src/vfs/file-system.js';
-import { Vfs } from '../../../src/vfs/vfs.js';
+import type { Vfs } from '../../../src/vfs/vfs.js';
 import { refusal } from '../metadata/support/harness.js';
+import { Cable, connect, serve } from './support/connected-clients.js';
 
-const PLATFORM = { clock: systemClock, random: systemRandom, log: createLogger('test', 'silent') };
-const ANY_PORT = { host: '127.0.0.1', port: 0 };
 const OWNER = { mode: 0o644, uid: 0, gid: 0 };
 const EXCLUSIVE: FileLock = {
   kind: 'flock',
@@ -28,59 +18,6 @@ const EXCLUSIVE: FileLock = {
   pid: 1,
 };
 
-/** A network whose cable can be pulled. */
-class Cable implements Network {
-  readonly #streams: ByteStream[] = [];
-  #isCut = false;
-
-  listen = tcpNetwork.listen.bind(tcpNetwork);
-
-  async connect(...parameters: Parameters<Network['connect']>): Promise<ByteStream> {
-    if (this.#isCut) throw new DfsError('EHOSTUNREACH', 'the cable is cut');
-    const bytes = await tcpNetwork.connect(...parameters);
-    this.#streams.push(bytes);
-    return bytes;
-  }
-
-  cut(): void {
-    this.#isCut = true;
-    for (const bytes of this.#streams.splice(0)) bytes.stream.destroy();
-  }
-
-  mend(): void {
-    this.#isCut = false;
-  }
-}
-
-async function serve(t: Test): Promise<MetadataServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'dfs-locks-'));
-  const databasePath = join(directory, 'metadata.db');
-  await createDatabase(databasePath, PLATFORM);
-  const options = { databasePath, endpoint: ANY_PORT, durability: 'group', network: tcpNetwork } as const;
-  const server = new MetadataServer({ ...PLATFORM, ...options });
-  t.teardown(async () => {
-    await server.close();
-    await rm(directory, { recursive: true, force: true });
-  });
-  await server.start();
-  return server;
-}
-
-async function client(t: Test, server: MetadataServer, network: Network = tcpNetwork): Promise<Vfs> {
-  const memory = { dirtyBytes: 1 << 20, cacheBytes: 1 << 20, readAheadBytes: 0, chunkBytes: 1 << 20 };
-  const vfs = await Vfs.open({
-    ...PLATFORM,
-    ...memory,
-    network,
-    metadata: server.endpoint,
-    goal: 1,
-    timeoutMs: 20_000,
-    clientName: 'test',
-  });
-  t.teardown(async () => await vfs.close());
-  return vfs;
-}
-
 async function openFile(vfs: Vfs, name = 'file'): Promise<number> {
   return (await vfs.create(ROOT_INODE, Buffer.from(name), OWNER, false, constants.O_RDWR)).handle;
 }
@@ -88,7 +25,7 @@ async function openFile(vfs: Vfs, name = 'file'): Promise<number> {
 t.test('a client that was cut off and lost its lock is told, and can go on with a new handle', async t => {
   const server = await serve(t);
   const cable = new Cable();
-  const [first, second] = [await client(t, server, cable), await client(t, server)];
+  const [first, second] = [await connect(t, server, cable), await connect(t, server)];
   const [mine, theirs] = [await openFile(first), await openFile(second)];
   const other = await openFile(first, 'other');
   await first.lock(mine, EXCLUSIVE, false);
@@ -110,7 +47,7 @@ t.test('a client that was cut off and lost its lock is told, and can go on with 
 t.test('a connection that breaks and comes back costs no lock', async t => {
   const server = await serve(t);
   const cable = new Cable();
-  const [first, second] = [await client(t, server, cable), await client(t, server)];
+  const [first, second] = [await connect(t, server, cable), await connect(t, server)];
   const [mine, theirs] = [await openFile(first), await openFile(second)];
   await first.lock(mine, EXCLUSIVE, false);
   const waiting = second.lock(theirs, EXCLUSIVE, true);
@@ -128,7 +65,7 @@ t.test('a connection that breaks and comes back costs no lock', async t => {
 t.test('an idle client comes back by itself, in time to keep its lock', async t => {
   const server = await serve(t);
   const cable = new Cable();
-  const [first, second] = [await client(t, server, cable), await client(t, server)];
+  const [first, second] = [await connect(t, server, cable), await connect(t, server)];
   const [mine, theirs] = [await openFile(first), await openFile(second)];
   await first.lock(mine, EXCLUSIVE, false);
   cable.cut();
@@ -144,7 +81,7 @@ t.test('an idle client comes back by itself, in time to keep its lock', async t 
 t.test('waiting ends at once when a signal comes, also while the server is away', async t => {
   const server = await serve(t);
   const cable = new Cable();
-  const [first, second] = [await client(t, server), await client(t, server, cable)];
+  const [first, second] = [await connect(t, server), await connect(t, server, cable)];
   const [mine, theirs] = [await openFile(first), await openFile(second)];
   await first.lock(mine, EXCLUSIVE, false);
   for (const isCut of [false, true]) {
@@ -165,7 +102,7 @@ t.test('waiting ends at once when a signal comes, also while the server is away'
 
 t.test('a handle that is given back takes its locks along', async t => {
   const server = await serve(t);
-  const [first, second] = [await client(t, server), await client(t, server)];
+  const [first, second] = [await connect(t, server), await connect(t, server)];
   const [mine, theirs] = [await openFile(first), await openFile(second)];
   await first.lock(mine, EXCLUSIVE, false);
   const posix = { ...EXCLUSIVE, kind: 'posix' } as const;

@@ -1,0 +1,175 @@
+/**
+ * One data node on this machine whose files this client reads by itself: where its chunks are, as the node told, and the
+ * reading, which believes nothing without its checksum. Chunks never change, but the node moves them, and removes them
+ * when they are not wanted any more: then what is read does not match, or cannot be opened, and is asked of the node.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../platform/clock.js';
+import type { LocalFile, LocalFiles } from '../platform/local-files.js';
+import type { Logger } from '../platform/log.js';
+import { blocksCovering, checksumTableBytes, chunkChecksum, matchesChecksums } from '../protocol/checksum.js';
+import type { ReplyOf } from '../protocol/command.js';
+import type { locate } from '../protocol/datanode-commands.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from '../protocol/limits.js';
+import type { ChunkLocation } from '../protocol/types.js';
+import type { DiskReads } from './disk-reads.js';
+import { LocalSegments } from './local-segments.js';
+
+/** Places kept in memory, with their checksums; those of 4 MiB chunks are 1 KiB, so this is enough for 50 GiB. */
+const PLACES_BYTES = 16 << 20;
+/** What a place costs besides its checksums. */
+const PLACE_OVERHEAD_BYTES = 200;
+/** A chunk that could not be read here is not tried again for so long, and then its place is asked for anew. */
+const AVOID_MS = 2000;
+const MAX_AVOIDED = 1024;
+
+interface Place {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly checksums: Buffer;
+}
+
+export interface LocalNodeOptions {
+  readonly node: number;
+  /** The node's data directory. */
+  readonly directory: string;
+  readonly files: LocalFiles;
+  readonly diskReads: DiskReads;
+  /** Asks the node where a chunk is. */
+  readonly locate: (chunk: number) => Promise<ReplyOf<typeof locate>>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class LocalNode {
+  readonly #options: LocalNodeOptions;
+  readonly #segments: LocalSegments;
+  /** chunk id → where it is */
+  readonly #places = new LRUCache<number, Place>({
+    maxSize: PLACES_BYTES,
+    sizeCalculation: place => place.checksums.length + PLACE_OVERHEAD_BYTES,
+  });
+  /** chunk id → monotonic ms until which it is not tried */
+  readonly #avoided = new LRUCache<number, number>({ max: MAX_AVOIDED });
+  /** chunk id → the question under way; it never rejects */
+  readonly #locating = new Map<number, Promise<Place | undefined>>();
+
+  constructor(options: LocalNodeOptions) {
+    this.#options = options;
+    const { files, clock, directory } = options;
+    this.#segments = new LocalSegments({
+      files,
+      clock,
+      directory,
+      onRemoved: name => this.#forgetFile(name),
+    });
+  }
+
+  /**
+   * Exactly these bytes of a chunk. Undefined when they cannot be had here now; 'damaged' when what is here is not what
+   * was stored, which the node has to be told. Never rejects.
+   */
+  async read(
+    location: ChunkLocation,
+    offset: number,
+    length: number,
+  ): Promise<Buffer | 'damaged' | undefined> {
+    const { chunk } = location;
+    const place = this.#places.get(chunk) ?? (await this.#locate(location));
+    if (!place) return undefined;
+    const firstBlock = Math.floor(offset / CHECKSUM_BLOCK_BYTES);
+    const blocks = blocksCovering(offset, length);
+    const from = firstBlock * CHECKSUM_BLOCK_BYTES;
+    const to = Math.min(place.length, from + blocks * CHECKSUM_BLOCK_BYTES);
+    const table = place.checksums.subarray(
+      firstBlock * CHECKSUM_BYTES,
+      (firstBlock + blocks) * CHECKSUM_BYTES,
+    );
+    const at = place.offset + from;
+    const cached = this.#segments.readCached(place.file, to - from, at);
+    if (cached && matchesChecksums([cached], table)) {
+      // A copy: the next read uses the same memory.
+      return Buffer.from(cached.subarray(offset - from, offset - from + length));
+    }
+    try {
+      const bytes =
+        cached ??
+        (await this.#segments.use(place.file, async file => await this.#fromDisk(file, to - from, at)));
+      if (!bytes) return undefined;
+      if (!cached && matchesChecksums([bytes], table)) {
+        return bytes.subarray(offset - from, offset - from + length);
+      }
+      this.#noteFailure(chunk, new DfsError('EIO', 'what is in the file does not match its checksums'));
+      return 'damaged';
+    } catch (error) {
+      this.#noteFailure(chunk, error);
+      // A file that is gone: the chunk was moved, or the node has lost it, which it will notice when it is asked.
+      return hasCode(error, 'ETIMEDOUT') ? undefined : 'damaged';
+    }
+  }
+
+  /** Closes the node's files and forgets where its chunks are. May be called twice. */
+  async close(): Promise<void> {
+    this.#places.clear();
+    await this.#segments.close();
+  }
+
+  /** Undefined when so many disk reads are under way that asking the node is better. ETIMEDOUT when the disk is slow. */
+  async #fromDisk(file: LocalFile, length: number, position: number): Promise<Buffer | undefined> {
+    // It may have been opened just now.
+    const cached = file.preadCached(length, position);
+    if (cached) return Buffer.from(cached);
+    return await this.#options.diskReads.run(async () => {
+      const target = Buffer.allocUnsafeSlow(length);
+      const count = await file.pread(target, position);
+      if (count < length) throw new DfsError('EIO', 'the file ends before the chunk does');
+      return target;
+    });
+  }
+
+  /** Where a chunk is; undefined when the node does not tell, or what it tells is of no use. Never rejects. */
+  async #locate(location: ChunkLocation): Promise<Place | undefined> {
+    const { chunk } = location;
+    const untilMs = this.#avoided.get(chunk);
+    if (untilMs !== undefined && untilMs > this.#options.clock.monotonicMs()) return undefined;
+    let locating = this.#locating.get(chunk);
+    if (!locating) {
+      locating = this.#ask(location).finally(() => this.#locating.delete(chunk));
+      this.#locating.set(chunk, locating);
+    }
+    return await locating;
+  }
+
+  async #ask(location: ChunkLocation): Promise<Place | undefined> {
+    const { chunk, length } = location;
+    try {
+      const told = await this.#options.locate(chunk);
+      const isWhole = told.length === length && told.checksums.length === checksumTableBytes(length);
+      // The metadata server knows the checksum of the checksums.
+      if (!isWhole || chunkChecksum(told.checksums) !== location.checksum) {
+        throw new DfsError('EIO', 'what the node tells of it is not what was stored');
+      }
+      // A copy: the table would keep the whole message in memory.
+      const place = { file: told.file, offset: told.offset, length, checksums: Buffer.from(told.checksums) };
+      this.#places.set(chunk, place);
+      return place;
+    } catch (error) {
+      this.#noteFailure(chunk, error);
+      return undefined;
+    }
+  }
+
+  #noteFailure(chunk: number, error: unknown): void {
+    const { clock, log, node } = this.#options;
+    this.#places.delete(chunk);
+    this.#avoided.set(chunk, clock.monotonicMs() + AVOID_MS);
+    log.debug({ chunk, node, reason: toDfsError(error).message }, 'a chunk is not read from its file');
+  }
+
+  /** The node has moved what was wanted of it. */
+  #forgetFile(name: string): void {
+    for (const [chunk, place] of this.#places.entries()) if (place.file === name) this.#places.delete(chunk);
+  }
+}

@@ -1,0 +1,69 @@
+/** Commits what a session with the delegation has acknowledged to its programs (leases/delegation.ts). */
+import type { TSchema } from '@sinclair/typebox';
+import { DfsError } from '../../protocol/errors.js';
+import type { RequestOf } from '../../protocol/command.js';
+import { batch as command } from '../../protocol/metadata-commands.js';
+import type { Once } from '../../protocol/types.js';
+import { operation, type Operation, type OperationContext } from '../operation.js';
+import type { StoreTransaction } from '../store/store.js';
+import { blocks } from './blocks.js';
+import { freeBytesOf, reserved } from './delegate.js';
+import { mkdir } from './mkdir.js';
+import { mknod } from './mknod.js';
+import { rename } from './rename.js';
+import { rmdir } from './rmdir.js';
+import { setattr } from './setattr.js';
+import { symlink } from './symlink.js';
+import { unlink } from './unlink.js';
+
+type Change = RequestOf<typeof command>['changes'][number];
+
+/** What may come in a batch: each is done in one go. */
+const OPERATIONS: ReadonlyMap<
+  number,
+  (tx: StoreTransaction, change: Change, once: Once, context: OperationContext) => Promise<void>
+> = new Map([
+  executing(blocks),
+  executing(mkdir),
+  executing(mknod),
+  executing(rename),
+  executing(rmdir),
+  executing(setattr),
+  executing(symlink),
+  executing(unlink),
+]);
+
+export const batch = operation(command, async (tx, { changes, reserve, once }, context) => {
+  // It was given to somebody else, who has seen the state of before.
+  if (context.state.delegation.holder !== once.session) {
+    throw new DfsError('EIO', 'this client was away for too long, and others have gone on without it');
+  }
+  const refused: { index: number; code: string; message: string }[] = [];
+  for (const [index, change] of changes.entries()) {
+    const changesBefore = tx.changes;
+    try {
+      const execute = OPERATIONS.get(change.command);
+      if (!execute) throw new DfsError('EPROTO', `command ${change.command} cannot stand in a batch`);
+      // The one change of attributes that may take several transactions (setattr.ts).
+      if ('size' in change.request && change.command === setattr.command.number) {
+        throw new DfsError('EPROTO', 'a file is not truncated in a batch');
+      }
+      await execute(tx, change, once, { ...context, now: change.at });
+    } catch (error) {
+      if (!(error instanceof DfsError) || tx.changes !== changesBefore) throw error;
+      refused.push({ index, code: error.code, message: error.message });
+    }
+  }
+  return { refused, freeBytes: freeBytesOf(context), ...reserved(reserve, context) };
+});
+
+function executing<Request extends TSchema, Reply extends TSchema>(
+  each: Operation<Request, Reply>,
+): [number, (tx: StoreTransaction, change: Change, once: Once, context: OperationContext) => Promise<void>] {
+  return [
+    each.command.number,
+    async (tx, change, once, context) => {
+      await each.execute(tx, each.command.request.check({ ...change.request, once }), context);
+    },
+  ];
+}

@@ -1,0 +1,92 @@
+/** What a client that is alone acknowledges before it tells the metadata server (client/change-log.ts). */
+import t, { type Test } from 'tap';
+import { sleep, systemClock } from '../../../src/platform/clock.js';
+import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
+import type { Vfs } from '../../../src/vfs/vfs.js';
+import { waitUntil } from '../../support/wait-until.js';
+import { refusal } from '../metadata/support/harness.js';
+import { Cable, connect, serve } from './support/connected-clients.js';
+
+const OWNER = { mode: 0o755, uid: 0, gid: 0 };
+const name = (text: string): Buffer => Buffer.from(text);
+const KEEPER = { drop: async () => undefined, dropAll: async () => undefined };
+/** Within this a client acknowledges ahead of a server that does not answer. */
+const AHEAD_MS = 500;
+
+/** The names in a directory, as a client sees them. */
+async function names(vfs: Vfs, directory: number): Promise<string[]> {
+  const found: string[] = [];
+  for await (const entry of vfs.readdir(directory)) found.push(entry.name.toString());
+  return found;
+}
+
+/** A client on a cable, in a directory of its own in which it decides alone. */
+async function alone(t: Test) {
+  const server = await serve(t);
+  const cable = new Cable();
+  const vfs = await connect(t, server, cable);
+  await vfs.keepCaches(KEEPER);
+  const { inode: directory } = await vfs.mkdir(ROOT_INODE, name('own'), OWNER);
+  await waitUntil(() => vfs.isDecidingAlone, { what: 'the client has the delegation' });
+  await vfs.mkdir(directory, name('ahead'), OWNER);
+  // Whether the directory has a default ACL it had to ask; now it knows.
+  await vfs.fsyncDirectory(directory);
+  return { server, cable, vfs, directory };
+}
+
+t.test('names and attributes are changed without the server, and everybody sees them', async t => {
+  const { server, cable, vfs, directory } = await alone(t);
+  cable.cut();
+  const { inode } = await vfs.mkdir(directory, name('a'), OWNER);
+  await vfs.mkdir(directory, name('b'), OWNER);
+  await vfs.rename(directory, name('a'), directory, name('c'), 0);
+  await vfs.rmdir(directory, name('b'));
+  await vfs.setattr(inode, { mode: 0o700 });
+  const told = await vfs.getattr(inode);
+  cable.mend();
+  t.equal(told.mode & 0o777, 0o700);
+  const other = await connect(t, server);
+  t.same(await names(other, directory), ['ahead', 'c']);
+  t.same(await other.getattr(inode), told, 'the server made of it what was told');
+  t.same(await names(vfs, directory), ['ahead', 'c']);
+});
+
+t.test('what another client asks for waits until everything that was acknowledged is committed', async t => {
+  const { server, vfs, directory } = await alone(t);
+  const other = await connect(t, server);
+  for (let round = 0; round < 200; round += 1) {
+    const made = name(`f${round}`);
+    const { inode } = await vfs.mkdir(directory, made, OWNER);
+    if (round % 20 === 0) t.equal((await other.lookup(directory, made)).inode, inode);
+    else if (round % 20 === 1) t.equal(await refusal(other.mkdir(directory, made, OWNER)), 'EEXIST');
+  }
+  t.equal((await names(other, directory)).length, 201);
+});
+
+t.test('while the server is away nothing more is acknowledged', async t => {
+  const { cable, vfs, directory } = await alone(t);
+  cable.cut();
+  await vfs.mkdir(directory, name('young'), OWNER);
+  await sleep(systemClock, 2 * AHEAD_MS);
+  let isAnswered = false;
+  const late = vfs.mkdir(directory, name('late'), OWNER).then(() => (isAnswered = true));
+  await sleep(systemClock, 100);
+  t.notOk(isAnswered, 'it waits as without a delegation');
+  cable.mend();
+  await late;
+  t.same(await names(vfs, directory), ['ahead', 'late', 'young']);
+});
+
+t.test('a client that was away for too long is told that what it acknowledged is lost', async t => {
+  const { server, cable, vfs, directory } = await alone(t);
+  cable.cut();
+  await vfs.mkdir(directory, name('lost'), OWNER);
+  const other = await connect(t, server);
+  t.same(await names(other, directory), ['ahead'], 'it counts as dead');
+  cable.mend();
+  t.equal(await refusal(vfs.fsyncDirectory(directory)), 'EIO');
+  t.same(await names(vfs, directory), ['ahead']);
+  t.equal(await refusal(vfs.fsyncDirectory(directory)), 'OK', 'told once');
+  await vfs.mkdir(directory, name('lost'), OWNER);
+  t.same(await names(other, directory), ['ahead', 'lost']);
+});

@@ -1,0 +1,69 @@
+/** A metadata server in this process, and clients of it, whose cable can be pulled. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { createDatabase } from '../../../../src/metadata/create-database.js';
+import { MetadataServer } from '../../../../src/metadata/metadata-server.js';
+import { systemClock } from '../../../../src/platform/clock.js';
+import { createLogger } from '../../../../src/platform/log.js';
+import { tcpNetwork, type ByteStream, type Network } from '../../../../src/platform/network.js';
+import { systemRandom } from '../../../../src/platform/random.js';
+import { DfsError } from '../../../../src/protocol/errors.js';
+import { Vfs } from '../../../../src/vfs/vfs.js';
+
+const PLATFORM = { clock: systemClock, random: systemRandom, log: createLogger('test', 'silent') };
+const ANY_PORT = { host: '127.0.0.1', port: 0 };
+
+/** A network whose cable can be pulled. */
+export class Cable implements Network {
+  readonly #streams: ByteStream[] = [];
+  #isCut = false;
+
+  listen = tcpNetwork.listen.bind(tcpNetwork);
+
+  async connect(...parameters: Parameters<Network['connect']>): Promise<ByteStream> {
+    if (this.#isCut) throw new DfsError('EHOSTUNREACH', 'the cable is cut');
+    const bytes = await tcpNetwork.connect(...parameters);
+    this.#streams.push(bytes);
+    return bytes;
+  }
+
+  cut(): void {
+    this.#isCut = true;
+    for (const bytes of this.#streams.splice(0)) bytes.stream.destroy();
+  }
+
+  mend(): void {
+    this.#isCut = false;
+  }
+}
+
+export async function serve(t: Test): Promise<MetadataServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'dfs-locks-'));
+  const databasePath = join(directory, 'metadata.db');
+  await createDatabase(databasePath, PLATFORM);
+  const options = { databasePath, endpoint: ANY_PORT, durability: 'group', network: tcpNetwork } as const;
+  const server = new MetadataServer({ ...PLATFORM, ...options });
+  t.teardown(async () => {
+    await server.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  await server.start();
+  return server;
+}
+
+export async function connect(t: Test, server: MetadataServer, network: Network = tcpNetwork): Promise<Vfs> {
+  const memory = { dirtyBytes: 1 << 20, cacheBytes: 1 << 20, readAheadBytes: 0, chunkBytes: 1 << 20 };
+  const vfs = await Vfs.open({
+    ...PLATFORM,
+    ...memory,
+    network,
+    metadata: server.endpoint,
+    goal: 1,
+    timeoutMs: 20_000,
+    clientName: 'test',
+  });
+  t.teardown(async () => await vfs.close());
+  return vfs;
+}
