@@ -10,8 +10,6 @@ import { LRUCache } from 'lru-cache';
 import type { Attributes } from '../protocol/types.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 
-/** Some 30 MB of them. */
-const MAX_KEPT = 65_536;
 /** Inodes whose last change is remembered; beyond that every request under way counts as overtaken. */
 const MAX_REMEMBERED = 65_536;
 
@@ -22,14 +20,16 @@ export interface AttributeTicket {
 
 export class AttributeCache implements CacheKeeper {
   readonly #lease: CacheLease;
-  readonly #kept = new LRUCache<number, Attributes>({ max: MAX_KEPT });
+  readonly #kept: LRUCache<number, Attributes>;
   /** inode → when a change by this client was answered */
   readonly #changedAt = new Map<number, number>();
   #now = 0;
   #allChangedAt = 0;
 
-  constructor(lease: CacheLease) {
+  /** @param max inodes whose attributes are kept */
+  constructor(lease: CacheLease, max: number) {
     this.#lease = lease;
+    this.#kept = new LRUCache({ max });
   }
 
   /** Taken when a request begins. */

@@ -5,6 +5,7 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { nodes } from '../protocol/metadata-commands.js';
+import { divideCache, type CacheSizes } from './cache-sizes.js';
 import { ChunkCache } from './chunk-cache.js';
 import { ChunkReader } from './chunk-reader.js';
 import { ChunkWriter } from './chunk-writer.js';
@@ -23,7 +24,7 @@ export interface ClientOptions {
   readonly timeoutMs: number;
   /** On how many nodes a chunk must be to count as stored; see ChunkWriterOptions. */
   readonly minReplicas?: number | undefined;
-  /** The most chunk data kept for reading it again. */
+  /** Memory for what is kept to be read, or told, again (cache-sizes.ts). */
   readonly cacheBytes: number;
   /** The most bytes of a chunk that this client writes. */
   readonly chunkBytes: number;
@@ -41,6 +42,7 @@ export interface ClientOptions {
 
 export class Client {
   readonly log: Logger;
+  readonly cacheSizes: CacheSizes;
   readonly session: MetadataSession;
   readonly locks: LockClient;
   readonly nodes: DataNodePool;
@@ -52,7 +54,8 @@ export class Client {
   private constructor(options: ClientOptions) {
     const { clock, log, timeoutMs } = options;
     this.log = log;
-    this.session = new MetadataSession(options);
+    this.cacheSizes = divideCache(options.cacheBytes);
+    this.session = new MetadataSession({ ...options, cacheSizes: this.cacheSizes });
     this.locks = new LockClient(this.session, clock, timeoutMs);
     this.nodes = new DataNodePool(options);
     this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes);
@@ -60,7 +63,7 @@ export class Client {
     const { localFiles: files } = options;
     this.#local = files && new LocalReplicas({ nodes: this.nodes, files, clock, log });
     const reader = new ChunkReader(this.nodes, log, this.#local);
-    const cache = new ChunkCache(reader, options.cacheBytes);
+    const cache = new ChunkCache(reader, this.cacheSizes.dataBytes);
     this.content = new ContentReader(this.session, this.nodes, reader, cache, clock, timeoutMs);
   }
 

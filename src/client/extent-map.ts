@@ -18,10 +18,16 @@ interface Interval {
   readonly end: number;
 }
 
-/** A file in more pieces than this is asked for again rather than remembered whole (some 10 MB of memory). */
-const MAX_EXTENTS_KEPT = 65_536;
+/** Who bounds what is known of all files together. */
+export interface ExtentRoom {
+  /** A map has so many extents more, or fewer. */
+  readonly resized: (by: number) => void;
+  /** Whether a map may have so many more; if not, it forgets what it has. */
+  readonly hasRoomFor: (count: number, asking: ExtentMap) => boolean;
+}
 
 export class ExtentMap {
+  readonly #room: ExtentRoom | undefined;
   #version = -1;
   /** Sorted, not overlapping. */
   #extents: Extent[] = [];
@@ -29,6 +35,11 @@ export class ExtentMap {
   #known: Interval[] = [];
   /** chunk → where it is */
   #locations = new Map<number, ChunkLocation>();
+
+  /** @param room without it, everything is remembered */
+  constructor(room?: ExtentRoom) {
+    this.#room = room;
+  }
 
   get version(): number {
     return this.#version;
@@ -69,7 +80,7 @@ export class ExtentMap {
     // A reply that was overtaken by a newer one would bring back what is no longer true.
     if (version < this.#version) return;
     this.revalidate(version);
-    if (this.#extents.length + extents.length > MAX_EXTENTS_KEPT) this.#reset(version);
+    if (this.#room?.hasRoomFor(extents.length, this) === false) this.#reset(version);
     const start = Math.min(from, extents[0]?.offset ?? from);
     const last = extents.at(-1);
     const end = Math.max(until, last ? last.offset + last.length : until);
@@ -87,7 +98,7 @@ export class ExtentMap {
       return;
     }
     this.#version = version;
-    if (this.#extents.length + extents.length > MAX_EXTENTS_KEPT) this.#reset(version);
+    if (this.#room?.hasRoomFor(extents.length, this) === false) this.#reset(version);
     for (const extent of extents) {
       this.#replace(extent.offset, extent.offset + extent.length, [extent], []);
     }
@@ -136,6 +147,7 @@ export class ExtentMap {
 
   #reset(version: number): void {
     this.#version = version;
+    this.#room?.resized(-this.#extents.length);
     this.#extents = [];
     this.#known = [];
     this.#locations = new Map();
@@ -160,6 +172,7 @@ export class ExtentMap {
       }
     }
     this.#extents.splice(first, last - first, ...fresh);
+    this.#room?.resized(fresh.length - (last - first));
     this.#learn(start, end);
     if (this.#locations.size > 2 * this.#extents.length + 1024) this.#dropUnusedLocations();
   }

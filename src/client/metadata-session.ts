@@ -43,6 +43,7 @@ import { Attributes, type Caller, type Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
 import { Routes, type RpcConnection } from '../rpc/connection.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
+import type { CacheSizes } from './cache-sizes.js';
 import { CacheLease } from './cache-lease.js';
 import { ChangeLog } from './change-log.js';
 import { DelegatedChanges } from './delegated-changes.js';
@@ -66,6 +67,7 @@ export interface MetadataSessionOptions {
   readonly delegationPauseMs?: number | undefined;
   /** Who this is, for people. */
   readonly clientName: string;
+  readonly cacheSizes: CacheSizes;
 }
 
 /** A server that took the connection but does not answer for this long is tried again on a new connection. */
@@ -148,12 +150,13 @@ export class MetadataSession {
 
   constructor(options: MetadataSessionOptions) {
     this.#options = options;
+    const { cacheSizes } = options;
     this.lease = new CacheLease(options.clock, options.log);
-    this.attributes = new AttributeCache(this.lease);
+    this.attributes = new AttributeCache(this.lease, cacheSizes.attributes);
     this.lease.addKeeper(this.attributes);
-    this.names = new NameCache(this.lease);
+    this.names = new NameCache(this.lease, cacheSizes.names);
     this.lease.addKeeper(this.names);
-    this.xattrs = new XattrCache(this.lease, this.attributes);
+    this.xattrs = new XattrCache(this.lease, this.attributes, cacheSizes.attributes);
     this.lease.addKeeper(this.xattrs);
     this.lease.addKeeper({
       drop: async ({ inodes }) => {

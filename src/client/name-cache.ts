@@ -8,9 +8,6 @@ import { MAX_NAME_BYTES } from '../protocol/limits.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 import { firstAfter } from './sorted-search.js';
 
-/** Names kept in all directories together. */
-const MAX_NAMES = 262_144;
-
 /** A directory of which every name is known. */
 interface KnownDirectory {
   /** Where `..` leads. */
@@ -44,17 +41,16 @@ export interface KnownPage {
 
 export class NameCache implements CacheKeeper {
   readonly #lease: CacheLease;
-  readonly #directories = new LRUCache<number, KnownDirectory>({
-    maxSize: MAX_NAMES,
-    sizeCalculation: ({ names }) => names.size + 1,
-  });
+  readonly #directories: LRUCache<number, KnownDirectory>;
   /** directory → names that this client is changing → by how many requests */
   readonly #inFlight = new Map<number, Map<string, number>>();
   /** directory → its listings that are under way */
   readonly #listings = new Map<number, Set<Listing>>();
 
-  constructor(lease: CacheLease) {
+  /** @param maxSize names in all directories together */
+  constructor(lease: CacheLease, maxSize: number) {
     this.#lease = lease;
+    this.#directories = new LRUCache({ maxSize, sizeCalculation: ({ names }) => names.size + 1 });
   }
 
   /** The inode that the name leads to; 0 when there is none; undefined when that is not known here. */

@@ -6,17 +6,18 @@ import { LRUCache } from 'lru-cache';
 import type { AttributeCache, AttributeTicket } from './attribute-cache.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 
-const MAX_KEPT = 65_536;
-
 export class XattrCache implements CacheKeeper {
   readonly #lease: CacheLease;
   readonly #attributes: AttributeCache;
-  readonly #none = new LRUCache<number, true>({ max: MAX_KEPT });
+  readonly #none: LRUCache<number, true>;
   /** Inodes that were asked about, and had some; only worth knowing so that nobody asks for nothing again. */
-  readonly #some = new LRUCache<number, true>({ max: MAX_KEPT });
+  readonly #some: LRUCache<number, true>;
 
-  constructor(lease: CacheLease, attributes: AttributeCache) {
+  /** @param max inodes of either kind */
+  constructor(lease: CacheLease, attributes: AttributeCache, max: number) {
     this.#lease = lease;
+    this.#none = new LRUCache({ max });
+    this.#some = new LRUCache({ max });
     this.#attributes = attributes;
   }
 

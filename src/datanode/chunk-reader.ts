@@ -12,8 +12,6 @@ import { chunkRecordBytes, decodeRecordHeader, isHeadIntact, RECORD_HEADER_BYTES
 import type { SegmentFiles } from './segment-files.js';
 import type { ChunkLocation } from './segment-index.js';
 
-/** Checksum tables kept in memory; a 4 MiB chunk's has 1 KiB. */
-const TABLE_CACHE_BYTES = 8 << 20;
 /** What a table costs besides its bytes. */
 const TABLE_OVERHEAD_BYTES = 200;
 /** When what is asked begins this close behind the table, one read fetches both. */
@@ -29,13 +27,15 @@ export interface ChunkPart {
 export class ChunkReader {
   readonly #files: SegmentFiles;
   /** chunk id → its checksum table, which never changes */
-  readonly #tables = new LRUCache<number, Buffer>({
-    maxSize: TABLE_CACHE_BYTES,
-    sizeCalculation: table => table.length + TABLE_OVERHEAD_BYTES,
-  });
+  readonly #tables: LRUCache<number, Buffer>;
 
-  constructor(files: SegmentFiles) {
+  /** @param tableBytes memory for tables */
+  constructor(files: SegmentFiles, tableBytes: number) {
     this.#files = files;
+    this.#tables = new LRUCache({
+      maxSize: tableBytes,
+      sizeCalculation: table => table.length + TABLE_OVERHEAD_BYTES,
+    });
   }
 
   /** `length` bytes from `offset` on; the range lies within the chunk. EIO when what is on disk is damaged. */

@@ -22,6 +22,7 @@ import { SegmentLog } from './segment-log.js';
 
 const SEGMENTS_DIRECTORY = 'segments';
 const DEFAULT_SEGMENT_BYTES = 256 << 20;
+const DEFAULT_TABLE_BYTES = 8 << 20;
 /** Payload bytes that are being read at once. */
 const MAX_READING_BYTES = 32 << 20;
 
@@ -35,6 +36,8 @@ export interface ChunkStoreOptions {
   readonly node: string;
   /** Default: 256 MiB. */
   readonly segmentBytes?: number | undefined;
+  /** Memory for the checksum tables of chunks that are read; a 4 MiB chunk's has 1 KiB. Default: 8 MiB. */
+  readonly tableBytes?: number | undefined;
 }
 
 /** A chunk to store. */
@@ -76,7 +79,7 @@ export class ChunkStore {
     this.#quarantine = new Quarantine(disk, directory);
     this.troubles = new ReplicaTroubles(clock);
     this.#files = new SegmentFiles(disk, join(directory, SEGMENTS_DIRECTORY), log);
-    this.#reader = new ChunkReader(this.#files);
+    this.#reader = new ChunkReader(this.#files, options.tableBytes ?? DEFAULT_TABLE_BYTES);
     this.#space = new FreeSpace(disk, directory, clock);
     this.#log = new SegmentLog({
       files: this.#files,

@@ -55,6 +55,8 @@ export interface DataNodeOptions {
   readonly scrubPeriodMs?: number | undefined;
   /** Bytes after which another segment is begun. */
   readonly segmentBytes?: number | undefined;
+  /** As tableBytes of ChunkStoreOptions. */
+  readonly cacheBytes?: number | undefined;
   /** The cluster's shared key. */
   readonly key?: Uint8Array | undefined;
   readonly network: Network;
@@ -166,6 +168,7 @@ export class DataNode {
       directory,
       node: identity.id,
       segmentBytes: this.#options.segmentBytes,
+      tableBytes: this.#options.cacheBytes,
     });
     this.#store = store;
     await store.open();

@@ -11,8 +11,11 @@ import type { Durability } from './group-commit.js';
 import type { NodePatience } from './node-table.js';
 import { MetadataService } from './metadata-service.js';
 import { metadataRoutes } from './routes.js';
+import { nodeDisk } from '../platform/disk.js';
 import { requireDatabaseFile } from './store/sqlite/database-file.js';
 import { SqliteStore } from './store/sqlite/sqlite-store.js';
+
+const DEFAULT_CACHE_BYTES = 256 << 20;
 
 export interface MetadataServerOptions {
   /** The file that createDatabase() made. */
@@ -33,6 +36,8 @@ export interface MetadataServerOptions {
   readonly backupIntervalMs?: number | undefined;
   /** How long a chunk that nobody refers to is kept. */
   readonly graceMs?: number | undefined;
+  /** Memory for pages of the database, a quarter, and for knowing what clients cache; default: 256 MiB. */
+  readonly cacheBytes?: number | undefined;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -55,13 +60,15 @@ export class MetadataServer {
    */
   async start(): Promise<void> {
     const { databasePath, log, endpoint, key, network, clock, random } = this.#options;
+    const cacheBytes = this.#options.cacheBytes ?? DEFAULT_CACHE_BYTES;
     try {
       // Before its lock, which would be made beside it.
       await requireDatabaseFile(databasePath);
       this.#lock = takeDatabaseLock(databasePath, 'meta-data');
-      const store = await SqliteStore.open(databasePath, log);
+      const store = await SqliteStore.open(databasePath, log, nodeDisk, cacheBytes / 4);
       const service = new MetadataService(store, {
         ...this.#options,
+        leaseBytes: (3 * cacheBytes) / 4,
         backupSpoolPath: `${databasePath}.backup-part`,
       });
       this.#service = service;

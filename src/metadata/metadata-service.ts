@@ -51,6 +51,8 @@ export interface MetadataServiceOptions {
   readonly repairBytesPerSecond?: number | undefined;
   /** How long a chunk that nobody refers to is kept; default: a minute. */
   readonly graceMs?: number | undefined;
+  /** Memory for knowing what clients cache; default: 192 MiB. */
+  readonly leaseBytes?: number | undefined;
   /** How often the metadata is backed up to the data nodes while it changes; default: never. */
   readonly backupIntervalMs?: number | undefined;
   /** How long nobody else has been active when a session gets the delegation; default: a second. */
@@ -94,7 +96,12 @@ export class MetadataService {
     const sessions = new SessionTable();
     const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
     const steadyMs = steadyClock(clock);
-    const leases = new LeaseTable(clock, log, async session => await this.#fence(session));
+    const leases = new LeaseTable(
+      clock,
+      log,
+      async session => await this.#fence(session),
+      options.leaseBytes,
+    );
     this.#backup = new BackupWork({
       clock,
       steadyMs,

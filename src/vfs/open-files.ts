@@ -5,7 +5,7 @@ import pLimit from 'p-limit';
 import type { AttributeTicket } from '../client/attribute-cache.js';
 import type { Revocation } from '../client/cache-lease.js';
 import type { Client } from '../client/client.js';
-import { ExtentMap } from '../client/extent-map.js';
+import { ExtentMaps } from '../client/extent-maps.js';
 import { isDoneWithin, type Timer } from '../platform/clock.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
@@ -57,7 +57,7 @@ export class OpenFiles {
   /** inode → the file, while any handle has it open */
   readonly #files = new Map<number, OpenFile>();
   /** inode → its extents, as far as known */
-  readonly #extents = new LRUCache<number, ExtentMap>({ max: REMEMBERED_FILES });
+  readonly #extents: ExtentMaps;
   /** Those closed first come first. */
   readonly #closing = new Map<OpenFile, Closing>();
   /** inode → a failure that no program was told of, since it had closed the file */
@@ -74,6 +74,7 @@ export class OpenFiles {
   constructor(client: Client, options: VfsOptions, onDisplaced: (inode: number) => void) {
     this.#client = client;
     this.#options = options;
+    this.#extents = new ExtentMaps(client.cacheSizes.extents);
     this.#shared = {
       client,
       budget: new DirtyBudget(options.dirtyBytes, () => this.#sealAll(0)),
@@ -122,8 +123,7 @@ export class OpenFiles {
     const { inode } = attributes;
     let file = this.#files.get(inode);
     if (!file) {
-      const extents = this.#extents.get(inode) ?? new ExtentMap();
-      this.#extents.set(inode, extents);
+      const extents = this.#extents.of(inode);
       // A reply that was lost, and given again later, tells of before what this client has done since.
       const isOvertaken = extents.version > attributes.version;
       file = new OpenFile(attributes, isNew && !isOvertaken, extents, this.#shared);
@@ -437,7 +437,7 @@ export class OpenFiles {
     for (const { inode, version } of revocation.inodes) {
       this.#files.get(inode)?.mayBeStale();
       // A reply that tells an older version is not taken over any more.
-      this.#extents.get(inode)?.overtake(version);
+      this.#extents.known(inode)?.overtake(version);
     }
   }
 

@@ -21,7 +21,7 @@ export interface VfsOptions {
   readonly timeoutMs: number;
   /** The most written data that is not yet stored. */
   readonly dirtyBytes: number;
-  /** The most data kept for reading it again. */
+  /** Memory for what is kept to be read, or told, again (client/cache-sizes.ts). */
   readonly cacheBytes: number;
   /** How far ahead of a sequential reader is read; 0 turns read-ahead off. */
   readonly readAheadBytes: number;
@@ -42,5 +42,5 @@ export interface VfsOptions {
 
 export const DEFAULT_TIMEOUT_MS = 60_000;
 export const DEFAULT_DIRTY_BYTES = 64 << 20;
-export const DEFAULT_CACHE_BYTES = 64 << 20;
+export const DEFAULT_CACHE_BYTES = 160 << 20;
 export const DEFAULT_READ_AHEAD_BYTES = 8 << 20;

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { divideCache } from '../../src/client/cache-sizes.js';
 import { MetadataSession } from '../../src/client/metadata-session.js';
 import { createDatabase } from '../../src/metadata/create-database.js';
 import { MetadataServer } from '../../src/metadata/metadata-server.js';
@@ -19,6 +20,7 @@ import { tcpNetwork } from '../../src/platform/network.js';
 import { systemRandom } from '../../src/platform/random.js';
 import { ROOT_INODE } from '../../src/protocol/file-mode.js';
 import { getattr, lookup, put, readdir, rename } from '../../src/protocol/metadata-commands.js';
+import { DEFAULT_CACHE_BYTES } from '../../src/vfs/vfs-options.js';
 
 const PLATFORM = { network: tcpNetwork, clock: systemClock, random: systemRandom };
 const [mode, databasePath = '', portText = ''] = process.argv.slice(2);
@@ -78,6 +80,7 @@ function defineTest(): void {
       log: createLogger('test', 'silent'),
       metadata: { host: '127.0.0.1', port: server.port },
       timeoutMs: 60_000,
+      cacheSizes: divideCache(DEFAULT_CACHE_BYTES),
       clientName: 'test',
     });
     t.teardown(async () => {

@@ -6,7 +6,7 @@ import { systemRandom } from '../../platform/random.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
 import { defineCommand } from '../command.js';
 import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
-import { parseBytes, parseDays } from '../quantity.js';
+import { parseBytes, parseCacheSize, parseDays } from '../quantity.js';
 import { runUntilSignal } from '../server-lifetime.js';
 import { UsageError } from '../usage-error.js';
 
@@ -74,6 +74,13 @@ export const dataNode = defineCommand({
         coerce: parseBytes,
         describe: 'size of the files in which chunks are packed; space comes back when most of one is dead',
       })
+      .option('cache-size', {
+        type: 'string',
+        requiresArg: true,
+        default: '8M',
+        coerce: parseCacheSize,
+        describe: 'memory for the checksums of chunks that are read',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -84,7 +91,7 @@ export const dataNode = defineCommand({
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it serves.'),
   async run(parameters) {
     const { server, port, datapath, metadataPort, host, advertise, domain } = parameters;
-    const { scrubDays, segmentSize, keyFile, logLevel } = parameters;
+    const { scrubDays, segmentSize, cacheSize, keyFile, logLevel } = parameters;
     if (segmentSize < MIN_SEGMENT_BYTES || segmentSize > MAX_SEGMENT_BYTES)
       throw new UsageError('--segment-size must be from 1M to 1G');
     const log = createLogger('data-node', logLevel);
@@ -98,6 +105,7 @@ export const dataNode = defineCommand({
       domain,
       scrubPeriodMs: scrubDays,
       segmentBytes: segmentSize,
+      cacheBytes: cacheSize,
       key: keyOf(keyFile),
       network: tcpNetwork,
       clock: systemClock,

@@ -7,7 +7,7 @@ import { DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
 import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
-import { parseBytes, parseSeconds } from '../quantity.js';
+import { parseBytes, parseCacheSize, parseSeconds } from '../quantity.js';
 import { UsageError } from '../usage-error.js';
 import { runUntilSignal } from '../server-lifetime.js';
 
@@ -85,6 +85,13 @@ export const metaData = defineCommand({
         coerce: parseSeconds,
         describe: 'seconds after which the space of what was deleted or overwritten may be used again',
       })
+      .option('cache-size', {
+        type: 'string',
+        requiresArg: true,
+        default: '256M',
+        coerce: parseCacheSize,
+        describe: 'memory for pages of the database, and for knowing what clients cache',
+      })
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
@@ -94,7 +101,7 @@ export const metaData = defineCommand({
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
   async run(parameters) {
     const { port, db, host, durability, keyFile, logLevel, suspectAfter, lostAfter } = parameters;
-    const { repairRate, defragmentAfter, backupInterval, collectAfter } = parameters;
+    const { repairRate, defragmentAfter, backupInterval, collectAfter, cacheSize } = parameters;
     if (lostAfter < suspectAfter) throw new UsageError('--lost-after must not be less than --suspect-after');
     if (suspectAfter < HEARTBEAT_MS) {
       throw new UsageError('--suspect-after must be at least a second, which is how often data nodes beat');
@@ -115,6 +122,7 @@ export const metaData = defineCommand({
       defragmentAfterMs: defragmentAfter,
       backupIntervalMs: backupInterval,
       graceMs: collectAfter,
+      cacheBytes: cacheSize,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

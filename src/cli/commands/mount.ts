@@ -19,7 +19,7 @@ import { defineCommand } from '../command.js';
 import { logDirectory } from '../dfs-home.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
 import { runMount } from '../mount/mount-process.js';
-import { parseBytes, parseSeconds } from '../quantity.js';
+import { parseBytes, parseCacheSize, parseSeconds } from '../quantity.js';
 import { UsageError } from '../usage-error.js';
 
 const DRIVERS: readonly FuseDriver[] = [kernelDriver, nativeDriver];
@@ -33,7 +33,7 @@ interface MountParameters extends ClientParameters {
   readonly driver: string;
   readonly allowOther: boolean | undefined;
   /** Bytes. */
-  readonly cache: number;
+  readonly cacheSize: number;
   readonly dirty: number;
   readonly readAhead: number;
   readonly shortCircuit: boolean;
@@ -115,7 +115,10 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
   const seconds = (describe: string) =>
     ({ type: 'string', requiresArg: true, default: '0', coerce: parseSeconds, describe }) as const;
   return yargs
-    .option('cache', size(DEFAULT_CACHE_BYTES, 'memory for data that was read'))
+    .option('cache-size', {
+      ...size(DEFAULT_CACHE_BYTES, 'memory for the data, attributes, names and places of data that are kept'),
+      coerce: parseCacheSize,
+    })
     .option('dirty', size(DEFAULT_DIRTY_BYTES, 'written data that may wait to be stored'))
     .option('read-ahead', size(DEFAULT_READ_AHEAD_BYTES, 'read ahead of a sequential reader; 0 for not'))
     .option('short-circuit', SHORT_CIRCUIT_OPTION)
@@ -146,7 +149,7 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
       allowOther: parameters.allowOther ?? isRoot(),
       settings: {
         ...parameters,
-        cacheBytes: parameters.cache,
+        cacheBytes: parameters.cacheSize,
         dirtyBytes: parameters.dirty,
         readAheadBytes: parameters.readAhead,
       },
@@ -172,7 +175,7 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     mountPoint,
     `--goal=${parameters.goal}`,
     `--driver=${parameters.driver}`,
-    `--cache=${parameters.cache}`,
+    `--cache-size=${parameters.cacheSize}`,
     `--dirty=${parameters.dirty}`,
     `--read-ahead=${parameters.readAhead}`,
     `--entry-timeout=${seconds(parameters.entryTimeout)}`,

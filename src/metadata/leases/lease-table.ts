@@ -47,6 +47,9 @@ const ANSWER_PATIENCE_MS = 5000;
 const FENCE_RETRY_MS = 100;
 /** How often it is looked whether a session that owes the delegation is still connected. */
 const DEATH_CHECK_MS = 250;
+/** What it costs to know that a session may cache an inode, measured with one session that caches it, and rounded up. */
+const LEASE_BYTES = 100;
+const DEFAULT_LEASE_BYTES = 192 << 20;
 
 export class LeaseTable {
   readonly #clock: Clock;
@@ -66,13 +69,23 @@ export class LeaseTable {
   /** session → the timer that looks whether its lease has run out */
   readonly #timers = new Map<number, Timer>();
   readonly #fence: (session: number) => Promise<void>;
+  readonly #maxLeases: number;
+  /** Inodes in all sessions together. */
+  #leases = 0;
   #isClosed = false;
 
   /**
    * @param fence ends a session whose lease ran out while others waited for it, so that what its client still sends is
    *   refused, and calls end() here
+   * @param memoryBytes for knowing what clients cache; beyond that, who caches most has to drop it
    */
-  constructor(clock: Clock, log: Logger, fence: (session: number) => Promise<void>) {
+  constructor(
+    clock: Clock,
+    log: Logger,
+    fence: (session: number) => Promise<void>,
+    memoryBytes = DEFAULT_LEASE_BYTES,
+  ) {
+    this.#maxLeases = Math.floor(memoryBytes / LEASE_BYTES);
     this.#clock = clock;
     this.#log = log;
     this.#fence = fence;
@@ -239,15 +252,28 @@ export class LeaseTable {
       return;
     }
     if (holder.inodes.size >= MAX_LEASED_INODES) this.#clear(holder);
+    if (this.#leases >= this.#maxLeases) this.#clearLargest();
     holder.inodes.add(inode);
+    this.#leases += 1;
     const known = this.#byInode.get(inode);
     if (known === undefined) this.#byInode.set(inode, holder);
     else if (known instanceof Set) known.add(holder);
     else this.#byInode.set(inode, new Set([known, holder]));
   }
 
+  /** Who caches most drops it all. */
+  #clearLargest(): void {
+    let largest: LeaseHolder | undefined;
+    for (const holder of this.#holders.values()) {
+      if (!largest || holder.inodes.size > largest.inodes.size) largest = holder;
+    }
+    if (!largest) return;
+    this.#log.info({ session: largest.session, inodes: largest.inodes.size }, 'a session caches too much');
+    this.#clear(largest);
+  }
+
   #forget(holder: LeaseHolder, inode: number): void {
-    holder.inodes.delete(inode);
+    if (holder.inodes.delete(inode)) this.#leases -= 1;
     const known = this.#byInode.get(inode);
     if (known === holder) this.#byInode.delete(inode);
     else if (known instanceof Set) {

@@ -6,6 +6,7 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { createLogger } from '../../../src/platform/log.js';
 import { tcpNetwork } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
+import { divideCache } from '../../../src/client/cache-sizes.js';
 import { MetadataSession } from '../../../src/client/metadata-session.js';
 import { DEFAULT_CHUNK_BYTES } from '../../../src/protocol/limits.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
@@ -102,6 +103,7 @@ export class FragmentCost {
       ...surroundings,
       metadata,
       timeoutMs: DEFAULT_TIMEOUT_MS,
+      cacheSizes: divideCache(DEFAULT_CACHE_BYTES),
       clientName: 'scale',
     });
     await session.start();

@@ -7,12 +7,14 @@ import { tcpNetwork, type Endpoint } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { HEARTBEAT_MS } from '../../../src/protocol/limits.js';
 import { heartbeat, reg, repairStatus } from '../../../src/protocol/metadata-commands.js';
+import { divideCache } from '../../../src/client/cache-sizes.js';
 import { MetadataSession } from '../../../src/client/metadata-session.js';
 import { RpcClient } from '../../../src/rpc/client.js';
 import { environmentFor } from '../../support/programs.js';
 import { ServerProcess } from '../../support/server-process.js';
 import { waitUntil } from '../../support/wait-until.js';
 import type { RecordedNode } from './filled-database.js';
+import { DEFAULT_CACHE_BYTES } from '../../../src/vfs/vfs-options.js';
 
 const CALL_MS = 30_000;
 const SCAN_MS = 600_000;
@@ -106,6 +108,7 @@ export class FilledServer {
       ...surroundings,
       metadata: this.process.endpoint,
       timeoutMs: CALL_MS,
+      cacheSizes: divideCache(DEFAULT_CACHE_BYTES),
       clientName: name,
     });
     await session.start();

@@ -16,13 +16,18 @@ const DIRECTORY = 11;
 class Fixture {
   readonly clock = new ManualClock();
   readonly fenced: number[] = [];
-  readonly table = new LeaseTable(this.clock, LOG, async session => {
-    this.fenced.push(session);
-    this.table.end(session);
-  });
+  readonly table: LeaseTable;
   readonly told: Revocation[] = [];
   /** Lets the reader answer what it was told. */
   answer: () => void = () => undefined;
+
+  constructor(memoryBytes?: number) {
+    const fence = async (session: number): Promise<void> => {
+      this.fenced.push(session);
+      this.table.end(session);
+    };
+    this.table = new LeaseTable(this.clock, LOG, fence, memoryBytes);
+  }
 
   /** The reader caches, and read these. */
   read(...inodes: number[]): void {
@@ -156,4 +161,19 @@ t.test('a session that reads more than may be noted drops everything', async t =
   await turn();
   t.ok(fixture.told.some(({ everything }) => everything));
   t.ok(fixture.change(100), 'and until it has, every change waits for it');
+});
+
+t.test('when all of them together cache more than there is memory for, who caches most drops it', async t => {
+  const fixture = new Fixture(10 * 100);
+  fixture.read(FILE, DIRECTORY, 12, 13, 14, 15);
+  fixture.table.renew(WRITER);
+  for (const inode of [20, 21, 22, 23]) fixture.table.reader(WRITER)?.(inode);
+  t.same(fixture.told, []);
+  fixture.table.reader(WRITER)?.(24);
+  await turn();
+  t.match(fixture.told, [{ everything: true }]);
+  const change = fixture.change(FILE);
+  t.notOk(await isOver(change), 'until it has answered, changes wait');
+  fixture.answer();
+  await change;
 });

@@ -7,7 +7,7 @@ import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js';
 import { fromSqliteError, isSqliteError } from './sqlite-errors.js';
 
 /** Memory that SQLite may use for pages of the database. */
-const PAGE_CACHE_KIB = 64 << 10;
+const DEFAULT_PAGE_CACHE_BYTES = 64 << 20;
 /** After a checkpoint the write-ahead log is cut to this, so that one large burst does not keep its disk space. */
 const WAL_KEPT_BYTES = 64 << 20;
 
@@ -32,8 +32,13 @@ async function isFile(path: string, disk: Disk): Promise<boolean> {
 /**
  * Opens the database, which is there, for the server, and brings its schema up to date. EINVAL when the file is no
  * metadata database, or one of a newer DFS.
+ * @param pageCacheBytes memory for its pages; default: 64 MiB
  */
-export function openDatabaseFile(path: string, disk: Disk = nodeDisk): Database.Database {
+export function openDatabaseFile(
+  path: string,
+  disk: Disk = nodeDisk,
+  pageCacheBytes = DEFAULT_PAGE_CACHE_BYTES,
+): Database.Database {
   let database: Database.Database | undefined;
   try {
     database = disk.openDatabase(path, 'existing');
@@ -45,7 +50,7 @@ export function openDatabaseFile(path: string, disk: Disk = nodeDisk): Database.
         `${path} was written by a newer DFS (schema ${version}, this one knows ${SCHEMA_VERSION}); upgrade this program`,
       );
     }
-    configure(database);
+    configure(database, pageCacheBytes);
     database.pragma('journal_mode = WAL');
     migrate(database, version);
     return database;
@@ -60,9 +65,9 @@ export function openDatabaseFile(path: string, disk: Disk = nodeDisk): Database.
  * What a connection that writes has set. With synchronous NORMAL a commit is a write(2) into the log and no fsync; the
  * log is fsynced by us (wal-flusher.ts), and by SQLite before a checkpoint changes the database file.
  */
-export function configure(database: Database.Database): void {
+export function configure(database: Database.Database, pageCacheBytes: number): void {
   database.pragma('synchronous = NORMAL');
-  database.pragma(`cache_size = -${PAGE_CACHE_KIB}`);
+  database.pragma(`cache_size = -${Math.ceil(pageCacheBytes / 1024)}`);
   database.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
   database.pragma('wal_autocheckpoint = 0');
   database.pragma('temp_store = MEMORY');

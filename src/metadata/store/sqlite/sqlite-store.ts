@@ -124,10 +124,16 @@ export class SqliteStore implements Store {
   /**
    * Opens the database at `path`, which only this process uses. ENOENT when there is none; EINVAL when it is no
    * metadata database or a newer one.
+   * @param pageCacheBytes memory for its pages; default: 64 MiB
    */
-  static async open(path: string, log: Logger, disk: Disk = nodeDisk): Promise<SqliteStore> {
+  static async open(
+    path: string,
+    log: Logger,
+    disk: Disk = nodeDisk,
+    pageCacheBytes?: number,
+  ): Promise<SqliteStore> {
     await requireDatabaseFile(path, disk);
-    const database = openDatabaseFile(path, disk);
+    const database = openDatabaseFile(path, disk, pageCacheBytes);
     try {
       const store = new SqliteStore(path, database, log, disk);
       await store.#wal.open();
