@@ -3,6 +3,9 @@ import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { FileSystem } from '../vfs/file-system.js';
 
+/** Long enough for a program that does nothing but work on the mount to send its next request. */
+export const DEFAULT_BUSY_POLL_MS = 0.05;
+
 export interface FuseMountOptions {
   /** An existing, empty directory, as an absolute path. */
   readonly mountPoint: string;
@@ -17,6 +20,8 @@ export interface FuseMountOptions {
   readonly entryTimeoutMs: number;
   readonly attrTimeoutMs: number;
   readonly negativeTimeoutMs: number;
+  /** How long the next request is looked for without sleeping after one was answered, in ms; 0 for not at all. */
+  readonly busyPollMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }

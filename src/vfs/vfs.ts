@@ -428,6 +428,8 @@ export class Vfs implements FileSystem {
     const file = isCapability ? this.#files.get(inode) : undefined;
     if (file?.hasNoCapability) throw new DfsError('ENODATA', 'the file has no capabilities');
     const { lease, xattrs } = this.#client.session;
+    // Who asks for one of a file asks for others too, and most files have none.
+    if (xattrs.isUnknown(inode)) await this.as(undefined).listxattr(inode);
     if (xattrs.hasNone(inode) && !GOAL.equals(name)) {
       throw new DfsError('ENODATA', 'the file has no extended attributes');
     }

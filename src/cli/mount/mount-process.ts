@@ -18,6 +18,8 @@ export interface MountProcessOptions {
   readonly driver: FuseDriver;
   readonly allowOther: boolean;
   readonly settings: ClientSettings;
+  /** As in FuseMountOptions. */
+  readonly busyPollMs: number;
   /** How long the kernel may believe names, attributes and absent names, in milliseconds. */
   readonly entryTimeoutMs: number;
   readonly attrTimeoutMs: number;

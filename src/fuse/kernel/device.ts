@@ -10,6 +10,7 @@ import { ReadableDescriptor } from '../../platform/readable-descriptor.js';
 import type { Logger } from '../../platform/log.js';
 import { hasCode } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
+import { BusyPoll } from './busy-poll.js';
 import { OUT_HEADER_BYTES } from './wire.js';
 
 const readDevice = promisify(readCallback);
@@ -29,6 +30,8 @@ export interface DeviceOptions {
   readonly requestBytes: number;
   /** Reads that wait in the kernel at once; each takes a thread of libuv's pool. */
   readonly readers: number;
+  /** How long the next request is looked for without sleeping, in ms; 0 for not at all. */
+  readonly busyPollMs: number;
   readonly log: Logger;
   readonly onRequest: (request: DeviceRequest) => void;
 }
@@ -39,12 +42,14 @@ export class FuseDevice {
   readonly #free: Buffer[] = [];
   #ended: Promise<unknown> = Promise.resolve();
   #watch: ReadableDescriptor | undefined;
+  readonly #busyPoll: BusyPoll;
   #endPolling: () => void = () => undefined;
   #isStopping = false;
   #isClosed = false;
 
   constructor(options: DeviceOptions) {
     this.#options = options;
+    this.#busyPoll = new BusyPoll(options.busyPollMs);
   }
 
   /** Begins to take requests. Resolves when the kernel has ended the connection: unmounted, or aborted. */
@@ -99,6 +104,20 @@ export class FuseDevice {
     }
   }
 
+  /** Everything is answered: looks for the next request for a while, and takes it. Never throws. */
+  lookForMore(): void {
+    if (!this.#watch || this.#isStopping) return;
+    const untilMs = this.#busyPoll.until(performance.now());
+    if (untilMs === undefined) return;
+    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#options.requestBytes);
+    let bytes: number;
+    do bytes = this.#watch.read(buffer);
+    while (bytes < 1 && performance.now() < untilMs);
+    this.#busyPoll.note(bytes > 0);
+    if (bytes > 0) this.#handOver(buffer, bytes);
+    else this.#giveBack(buffer);
+  }
+
   /** Gives the descriptor back once every reader has ended. */
   async close(): Promise<void> {
     await this.#ended;
@@ -118,17 +137,21 @@ export class FuseDevice {
    */
   #takeRequest(): void {
     if (this.#isStopping) return;
-    const { fd, requestBytes, onRequest } = this.#options;
+    const { fd, requestBytes } = this.#options;
     const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
     try {
       const bytesRead = readSync(fd, buffer, 0, buffer.length, null);
-      onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#giveBack(buffer) });
+      this.#handOver(buffer, bytesRead);
     } catch (error) {
       this.#giveBack(buffer);
       if (isWithdrawn(error)) return;
       this.#logEnd(error);
       this.#endPolling();
     }
+  }
+
+  #handOver(buffer: Buffer, bytes: number): void {
+    this.#options.onRequest({ bytes: buffer.subarray(0, bytes), release: () => this.#giveBack(buffer) });
   }
 
   #logEnd(error: unknown): void {
@@ -138,13 +161,13 @@ export class FuseDevice {
   }
 
   async #readLoop(): Promise<void> {
-    const { fd, requestBytes, onRequest } = this.#options;
+    const { fd, requestBytes } = this.#options;
     for (;;) {
       const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
       try {
         const { bytesRead } = await readDevice(fd, buffer, 0, buffer.length, null);
         if (this.#isStopping) return;
-        onRequest({ bytes: buffer.subarray(0, bytesRead), release: () => this.#giveBack(buffer) });
+        this.#handOver(buffer, bytesRead);
       } catch (error) {
         this.#giveBack(buffer);
         if (isWithdrawn(error)) continue;

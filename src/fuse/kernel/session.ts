@@ -34,6 +34,7 @@ export interface FuseSessionOptions {
   readonly fd: number;
   readonly fileSystem: FileSystem;
   readonly times: CacheTimes;
+  readonly busyPollMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -55,6 +56,7 @@ export class FuseSession {
       fd: options.fd,
       requestBytes: MAX_REQUEST_BYTES + PAGE_BYTES,
       readers: READERS,
+      busyPollMs: options.busyPollMs,
       log: options.log,
       onRequest: request => void this.#take(request),
     });
@@ -123,6 +125,7 @@ export class FuseSession {
       this.#device.reply(header.unique, toDfsError(error).errno, []);
     } finally {
       if (!waits) request.release();
+      if (this.#underWay.size === 0) this.#device.lookForMore();
     }
   }
 

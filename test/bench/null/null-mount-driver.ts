@@ -2,6 +2,7 @@
  * The program of the subject `null`: `node null-mount-driver.js MOUNTPOINT` mounts the null file system by the kernel
  * driver of DFS. What is in it outlives umount(8), after which it mounts itself again; SIGTERM ends it.
  */
+import { DEFAULT_BUSY_POLL_MS } from '../../../src/fuse/driver.js';
 import { onEndSignal } from '../../../src/cli/interruption.js';
 import { kernelDriver } from '../../../src/fuse/kernel/kernel-driver.js';
 import { systemClock } from '../../../src/platform/clock.js';
@@ -21,6 +22,7 @@ for (let isOver = false; !isOver;) {
     mountPoint,
     source: 'null',
     allowOther: process.getuid?.() === 0,
+    busyPollMs: DEFAULT_BUSY_POLL_MS,
     entryTimeoutMs: 0,
     attrTimeoutMs: 0,
     negativeTimeoutMs: 0,
