@@ -36,6 +36,13 @@ export interface LoggedChange {
   readonly sinceMs: number;
 }
 
+/** Somebody who waits until what was logged before is answered. */
+interface Drain {
+  readonly change: LoggedChange;
+  readonly isUrgent: boolean;
+  readonly resolve: () => void;
+}
+
 /** How the log talks to the server. */
 export interface ChangeLogPeer {
   ask(reserve: number): Promise<Delegated>;
@@ -47,7 +54,7 @@ export interface ChangeLogPeer {
 }
 
 /** A change waits at most so long for others to go with it, unless there are so many. */
-const GATHER_MS = 2;
+const GATHER_MS = 8;
 const MANY = 48;
 /** With more changes than this, or an older one, that the server has not answered, requests wait. */
 const MAX_CHANGES = 1024;
@@ -77,7 +84,7 @@ export class ChangeLog {
   #isSending = false;
   #timer: Timer | undefined;
   /** Resolvers of those who wait until everything that was logged before is answered. */
-  #drains: { readonly change: LoggedChange; readonly resolve: () => void }[] = [];
+  #drains: Drain[] = [];
   /** inode → changes of it that are not answered */
   readonly #pending = new Map<number, number>();
   #numbers: { next: number; end: number } = { next: 0, end: 0 };
@@ -147,15 +154,18 @@ export class ChangeLog {
     for (const inode of change.inodes) this.#pending.set(inode, (this.#pending.get(inode) ?? 0) + 1);
     if (this.#isSending) return;
     if (this.#waiting.length >= MANY) this.#sendNow();
-    else this.#timer ??= this.#clock.setTimer(GATHER_MS, () => this.#sendNow());
+    else this.#sendLater();
   }
 
-  /** Resolves when everything that was acknowledged before is answered, well or ill. */
-  async drained(): Promise<void> {
+  /**
+   * Resolves when everything that was acknowledged before is answered, well or ill.
+   * @param isUrgent somebody waits for it: it is sent at once
+   */
+  async drained(isUrgent = true): Promise<void> {
     const last = this.#waiting.at(-1) ?? this.#sent.at(-1);
     if (!last) return;
-    const drained = new Promise<void>(resolve => this.#drains.push({ change: last, resolve }));
-    if (!this.#isSending) this.#sendNow();
+    const drained = new Promise<void>(resolve => this.#drains.push({ change: last, isUrgent, resolve }));
+    if (isUrgent) this.#sendNow();
     await drained;
   }
 
@@ -208,16 +218,24 @@ export class ChangeLog {
     if (inodes) this.#numbers = { next: inodes.first, end: inodes.first + inodes.count };
   }
 
+  get #isUrgent(): boolean {
+    return this.#drains.some(drain => drain.isUrgent);
+  }
+
+  #sendLater(): void {
+    this.#timer ??= this.#clock.setTimer(GATHER_MS, () => this.#sendNow());
+  }
+
   #sendNow(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (!this.#isSending) void this.#sendAll();
+    if (!this.#isSending && this.#waiting.length > 0) void this.#sendAll();
   }
 
   /** Never rejects. */
   async #sendAll(): Promise<void> {
     this.#isSending = true;
-    while (this.#waiting.length > 0) {
+    do {
       const sent = this.#waiting.splice(0, MAX_BATCH);
       this.#sent = sent;
       const recalls = this.#recalls;
@@ -233,8 +251,9 @@ export class ChangeLog {
       }
       this.#sent = [];
       this.#resolveDrains(sent);
-    }
+    } while (this.#waiting.length >= MANY || (this.#waiting.length > 0 && this.#isUrgent));
     this.#isSending = false;
+    if (this.#waiting.length > 0) this.#sendLater();
   }
 
   #settle(sent: readonly LoggedChange[], { refused }: BatchReply): void {

@@ -8,9 +8,9 @@ import type { DataNodePool } from './data-node-pool.js';
 import type { MetadataSession } from './metadata-session.js';
 
 /** Grants asked for at once. */
-const BATCH = 16;
+const BATCH = 32;
 /** With fewer than this left, more are asked for in the background. */
-const LOW = 4;
+const LOW = 12;
 /** Old grants name nodes that may be gone or full by now. */
 const MAX_AGE_MS = 30_000;
 /** Those that name fewer nodes than their goal says are good for less: others may be back by now. */

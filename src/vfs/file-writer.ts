@@ -20,6 +20,7 @@ import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import type { BlockPool } from './block-pool.js';
 import type { DirtyBudget } from './dirty-budget.js';
+import type { StoreGathering } from './store-gathering.js';
 import { UnsyncedChunks } from './unsynced-chunks.js';
 import { WriteBuffer, type Slice } from './write-buffer.js';
 
@@ -32,6 +33,8 @@ export interface WriterSurroundings {
   readonly chunkBytes: number;
   /** Bounds how many chunks are being stored at once. */
   readonly storeLimit: LimitFunction;
+  /** What small chunks that nobody waits for wait for. */
+  readonly gathering: StoreGathering;
   /** Told of an inode whose written bytes are not where they were shown: not stored, or behind what others appended. */
   readonly onDisplaced: (inode: number) => void;
 }
@@ -115,6 +118,8 @@ class Flight {
   }
 }
 
+/** Chunks up to this size may wait for others to set out with them. */
+const SMALL_CHUNK_BYTES = 64 << 10;
 /** How often a chunk is stored anew because its grant was void when it was to be committed. */
 const MAX_STORED_ANEW = 5;
 /** How long before what a program was told is stored is tried again, when no node took it. */
@@ -237,8 +242,12 @@ export class FileWriter {
     if (this.#buffer.bytes > 0 && isOld) this.#launch(this.#buffer.takeAll(), false);
   }
 
-  /** Everything written before this call is committed, or has failed and told its owner so, when it returns. */
-  async flush(isDurable: boolean): Promise<void> {
+  /**
+   * Everything written before this call is committed, or has failed and told its owner so, when it returns.
+   * @param isUrgent somebody waits for it
+   */
+  async flush(isDurable: boolean, isUrgent = true): Promise<void> {
+    if (isUrgent && this.isPending) this.#shared.gathering.setOut();
     // Whoever waits for it hears of it when it fails.
     if (isDurable) this.unacknowledge();
     if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), isDurable);
@@ -247,7 +256,7 @@ export class FileWriter {
 
   /** A program was told that everything written before this call is done. */
   acknowledge(): void {
-    if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), false);
+    if (this.#buffer.bytes > 0) this.#launch(this.#buffer.takeAll(), false, true);
     for (const flight of this.#flights) flight.isAcknowledged = true;
   }
 
@@ -256,11 +265,14 @@ export class FileWriter {
     for (const flight of this.#flights) flight.isAcknowledged = false;
   }
 
-  /** Everything written before this call is committed by the server's word, or has failed. */
-  async settled(): Promise<void> {
+  /**
+   * Everything written before this call is committed by the server's word, or has failed.
+   * @param isUrgent somebody waits for it
+   */
+  async settled(isUrgent = true): Promise<void> {
     do {
-      await this.flush(false);
-      if (this.#ahead.size > 0) await this.#shared.client.session.changes.drained();
+      await this.flush(false, isUrgent);
+      if (this.#ahead.size > 0) await this.#shared.client.session.changes.drained(isUrgent);
     } while (this.#flights.some(({ isUncommitted }) => isUncommitted));
   }
 
@@ -296,19 +308,24 @@ export class FileWriter {
     if (this.#buffer.isWorthPacking) this.#launch(this.#buffer.takeAll(), false);
   }
 
-  #launch(chunks: readonly Slice[][], isDurable: boolean): void {
+  /** @param isPatient nobody waits for it */
+  #launch(chunks: readonly Slice[][], isDurable: boolean, isPatient = false): void {
     for (const slices of chunks) {
       const flight = new Flight(slices, isDurable, this.#lastWrite, this.#bufferLoss);
-      this.#store(flight);
+      this.#store(flight, isPatient && flight.bytes <= SMALL_CHUNK_BYTES);
       this.#flights.push(flight);
     }
     if (this.#buffer.bytes === 0) this.#bufferLoss = undefined;
     if (!this.#isCommitting) void this.#commitAll();
   }
 
-  #store(flight: Flight): void {
+  #store(flight: Flight, isPatient = false): void {
     flight.outcome = undefined;
-    flight.storing = this.#shared.storeLimit(async () => await this.#storeNow(flight));
+    const { gathering, storeLimit } = this.#shared;
+    // Small ones need no limit: there are no more of them than files that were closed ahead.
+    flight.storing = isPatient
+      ? gathering.turn().then(async () => await this.#storeNow(flight))
+      : storeLimit(async () => await this.#storeNow(flight));
   }
 
   async #storeNow(flight: Flight): Promise<void> {

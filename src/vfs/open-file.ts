@@ -214,9 +214,12 @@ export class OpenFile {
     this.#writer.sealOlderThan(ageMs);
   }
 
-  /** Commits everything written so far; what fails is counted in `failures`. */
-  async flush(): Promise<void> {
-    await this.#writer.flush(false);
+  /**
+   * Commits everything written so far; what fails is counted in `failures`.
+   * @param isUrgent somebody waits for it
+   */
+  async flush(isUrgent = true): Promise<void> {
+    await this.#writer.flush(false, isUrgent);
   }
 
   /** A program was told that what was written is there: it is not given up because servers are away. */
@@ -230,8 +233,8 @@ export class OpenFile {
   }
 
   /** As `flush`, and the metadata server has said so. */
-  async settled(): Promise<void> {
-    await this.#writer.settled();
+  async settled(isUrgent = true): Promise<void> {
+    await this.#writer.settled(isUrgent);
   }
 
   /** What is written but not committed fails with `reason`. */

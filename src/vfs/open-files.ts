@@ -17,6 +17,7 @@ import { FallocateFlag, type FileHandle, type FileLock, type WriteOptions } from
 import type { WriterSurroundings } from './file-writer.js';
 import { OpenFile } from './open-file.js';
 import { ReadAhead } from './read-ahead.js';
+import { StoreGathering } from './store-gathering.js';
 import type { VfsOptions } from './vfs-options.js';
 
 /** Chunks being stored at once: enough to keep every node and both directions of the network busy. */
@@ -82,6 +83,7 @@ export class OpenFiles {
       clock: options.clock,
       chunkBytes: options.chunkBytes,
       storeLimit: pLimit(STORES_AT_ONCE),
+      gathering: new StoreGathering(options.clock),
       onDisplaced,
     };
     client.session.lease.addKeeper({
@@ -335,6 +337,7 @@ export class OpenFiles {
 
   /** Everything is committed that was written before files were closed. */
   async closed(): Promise<void> {
+    this.#shared.gathering.setOut();
     await Promise.all([...this.#closing.values()].map(async ({ over }) => await over));
   }
 
@@ -367,7 +370,8 @@ export class OpenFiles {
   #closeAhead(file: OpenFile): void {
     file.acknowledge();
     const earlier = this.#closing.get(file);
-    const settled = earlier ? earlier.over.then(async () => await file.settled()) : file.settled();
+    const settle = async (): Promise<void> => await file.settled(false);
+    const settled = earlier ? earlier.over.then(settle) : settle();
     const sinceMs = earlier?.sinceMs ?? this.#options.clock.monotonicMs();
     const closing: Closing = {
       sinceMs,
@@ -380,7 +384,8 @@ export class OpenFiles {
 
   async #release(open: Handle, flockOwner: string | undefined): Promise<void> {
     const { file } = open;
-    if (flockOwner === undefined) await file.flush();
+    // What was closed ahead nobody waits for.
+    if (flockOwner === undefined) await file.flush(!this.#closing.has(file));
     else await this.#releaseFlock(file, flockOwner);
     if (open.toldFailures !== file.failures && file.lastFailure)
       this.#untold.set(file.inode, file.lastFailure);

@@ -1,5 +1,6 @@
 /** The requests that are made by file handle, and those that open one. */
-import { assert, DfsError, hasCode } from '../../protocol/errors.js';
+import type { Logger } from '../../platform/log.js';
+import { assert, DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { Callers } from './callers.js';
@@ -28,10 +29,12 @@ export class FileRequests {
   readonly #fileSystem: FileSystem;
   readonly #cache: KernelCache;
   readonly #callers: Callers;
+  readonly #log: Logger;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
-  constructor(fileSystem: FileSystem, cache: KernelCache, callers: Callers) {
+  constructor(fileSystem: FileSystem, cache: KernelCache, callers: Callers, log: Logger) {
+    this.#log = log;
     this.#fileSystem = fileSystem;
     this.#cache = cache;
     this.#callers = callers;
@@ -44,7 +47,7 @@ export class FileRequests {
       [Opcode.copyFileRange, async (h, b) => await this.#copyFileRange(h, b)],
       [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
       [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
-      [Opcode.release, async (_, b) => await this.#release(b)],
+      [Opcode.release, async (_, b) => this.#release(b)],
       [Opcode.getlk, async (_, b) => await this.#getlk(b)],
       [Opcode.setlk, async (h, b, signal) => await this.#setlk(h, b, false, signal)],
       [Opcode.setlkw, async (h, b, signal) => await this.#setlk(h, b, true, signal)],
@@ -132,10 +135,17 @@ export class FileRequests {
     return [sizeOut(copied)];
   }
 
-  async #release(bytes: Buffer): Promise<Payload> {
+  /**
+   * Nobody waits for the answer, and nobody is told what it says (fuse_file_put). So it is given at once: the kernel has few
+   * such requests under way at a time, and the file system remembers what went wrong for who opens the file next.
+   */
+  #release(bytes: Buffer): Payload {
     const hasFlock = (bytes.readUInt32LE(BODY + 12) & RELEASE_FLOCK_UNLOCK) !== 0;
     const owner = hasFlock ? readOwner(bytes, BODY + 16) : undefined;
-    return await done(this.#fileSystem.release(handleOf(bytes), owner));
+    this.#fileSystem.release(handleOf(bytes), owner).catch((error: unknown) => {
+      this.#log.debug({ reason: toDfsError(error).message }, 'a file was not given back in order');
+    });
+    return [];
   }
 
   async #getlk(bytes: Buffer): Promise<Payload> {

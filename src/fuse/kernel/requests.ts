@@ -1,4 +1,5 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
+import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
@@ -53,12 +54,12 @@ export class FuseRequests {
   /** FUSE_SETXATTR_EXT was negotiated. */
   hasLongSetxattr = false;
 
-  constructor(fileSystem: FileSystem, cache: KernelCache) {
+  constructor(fileSystem: FileSystem, cache: KernelCache, log: Logger) {
     this.#fileSystem = fileSystem;
     this.#cache = cache;
     this.#callers = new Callers(fileSystem, cache);
     this.handlers = new Map<number, RequestHandler>([
-      ...new FileRequests(fileSystem, cache, this.#callers).handlers,
+      ...new FileRequests(fileSystem, cache, this.#callers, log).handlers,
       [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
       [Opcode.getattr, async h => await this.#getattr(h)],
       [Opcode.setattr, async (h, b) => await this.#setattr(h, b)],

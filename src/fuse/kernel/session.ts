@@ -47,11 +47,13 @@ export class FuseSession {
   #isCutOff = false;
   /** Number of a request under way → what stops it, if it can be stopped */
   readonly #underWay = new Map<bigint, AbortController | undefined>();
+  /** Those of them that do not wait for other processes. */
+  #beingDone = 0;
 
   private constructor(options: FuseSessionOptions, cache: KernelCache) {
     this.#log = options.log;
     this.#cache = cache;
-    this.#requests = new FuseRequests(options.fileSystem, cache);
+    this.#requests = new FuseRequests(options.fileSystem, cache, options.log);
     this.#device = new FuseDevice({
       fd: options.fd,
       requestBytes: MAX_REQUEST_BYTES + PAGE_BYTES,
@@ -125,7 +127,7 @@ export class FuseSession {
       this.#device.reply(header.unique, toDfsError(error).errno, []);
     } finally {
       if (!waits) request.release();
-      if (this.#underWay.size === 0) this.#device.lookForMore();
+      if (this.#beingDone === 0) this.#device.lookForMore();
     }
   }
 
@@ -134,6 +136,7 @@ export class FuseSession {
     const handler = this.#requests.handlers.get(header.opcode);
     if (!handler) throw new DfsError('ENOSYS', `FUSE request ${header.opcode} is not known here`);
     this.#underWay.set(header.unique, stop);
+    if (!stop) this.#beingDone += 1;
     const locked = lockedDirectories(header, bytes);
     for (const directory of locked) this.#cache.enter(directory);
     try {
@@ -142,6 +145,7 @@ export class FuseSession {
     } finally {
       for (const directory of locked) this.#cache.leave(directory);
       this.#underWay.delete(header.unique);
+      if (!stop) this.#beingDone -= 1;
     }
   }
 
