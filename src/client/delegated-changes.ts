@@ -179,17 +179,18 @@ export class DelegatedChanges {
   setattr(request: Setattr): Attributes | undefined {
     const { inode, mode, uid, gid, size, atime, mtime, privilegeLoss, caller } = request;
     const known = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
-    if (!known || size !== undefined || privilegeLoss !== undefined) return undefined;
+    if (!known || size !== undefined) return undefined;
     const isOwnerGiven = uid !== undefined || gid !== undefined;
     const isModeGiven = mode !== undefined;
     // An ACL, and capabilities, go along with them.
-    if ((isOwnerGiven || isModeGiven) && !this.#options.xattrs.hasNone(inode)) return undefined;
+    if ((isOwnerGiven || isModeGiven || privilegeLoss) && !this.#options.xattrs.hasNone(inode))
+      return undefined;
     if (isModeGiven && isSymlink(known.mode)) return undefined;
     if (caller && (caller.uid !== known.uid || isOwnerGiven || ((mode ?? 0) & S_ISGID) !== 0))
       return undefined;
     const at = this.#now();
-    const isLoss = isOwnerGiven && !isDirectory(known.mode);
-    const kept = isLoss ? withoutPrivileges(known.mode, 'ordinary') : known.mode;
+    const loss = privilegeLoss ?? (isOwnerGiven ? 'ordinary' : undefined);
+    const kept = loss && !isDirectory(known.mode) ? withoutPrivileges(known.mode, loss) : known.mode;
     const changed: Attributes = {
       ...known,
       mode: isModeGiven ? (known.mode & ~PERMISSION_BITS) | (mode & PERMISSION_BITS) : kept,

@@ -66,7 +66,8 @@ class Flight {
   readonly slices: readonly Slice[];
   readonly bytes: number;
   readonly isDurable: boolean;
-  readonly lastWrite: Timespec;
+  /** What its commit makes of the file's modification time. */
+  lastWrite: Timespec;
   /** What the commit takes away, when somebody without CAP_FSETID wrote some of it. */
   readonly privilegeLoss: PrivilegeLoss | undefined;
   /** Why it must not be committed, if it must not. */
@@ -137,6 +138,8 @@ export class FileWriter {
   /** Committed ahead of the server (client/change-log.ts), which has not answered. */
   readonly #ahead = new Set<Flight>();
   #isCommitting = false;
+  /** The metadata server is being asked for a commit. */
+  #isAsking = false;
   #dirtySinceMs = 0;
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
   /** The same as a flight's, for the buffer. */
@@ -170,6 +173,19 @@ export class FileWriter {
 
   get lastWrite(): Timespec {
     return this.#lastWrite;
+  }
+
+  /** Whether `setTime` can do what it says. */
+  get maySetTime(): boolean {
+    return !this.#isAsking;
+  }
+
+  /** What is not committed yet makes this the file's modification time when it is. */
+  setTime(mtime: Timespec): void {
+    this.#lastWrite = mtime;
+    for (const flight of this.#flights) flight.lastWrite = mtime;
+    // One that the server refuses is committed anew.
+    for (const flight of this.#ahead) flight.lastWrite = mtime;
   }
 
   /** How what is not committed yet will take setuid, setgid and capabilities away, if it does. */
@@ -366,10 +382,13 @@ export class FileWriter {
       try {
         await this.#shared.client.session.quiesce();
         if (this.#commitAhead(batch)) continue;
+        this.#isAsking = true;
         await this.#commit(batch);
       } catch (error) {
         if (hasCode(error, 'ESTALE') && this.#storeAgain(batch)) continue;
         this.#owner.failed(toDfsError(error));
+      } finally {
+        this.#isAsking = false;
       }
       this.#land(batch);
     }

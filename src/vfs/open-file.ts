@@ -1,6 +1,6 @@
 /** One regular file that this client has open, through however many handles. */
 import type { Clock } from '../platform/clock.js';
-import { compareTimespec } from '../platform/clock.js';
+import { compareTimespec, type Timespec } from '../platform/clock.js';
 import type { ExtentMap, ExtentPiece } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
@@ -235,6 +235,16 @@ export class OpenFile {
   /** As `flush`, and the metadata server has said so. */
   async settled(isUrgent = true): Promise<void> {
     await this.#writer.settled(isUrgent);
+  }
+
+  /** Whether `setTime` can do what it says. */
+  get maySetTime(): boolean {
+    return this.#writer.maySetTime;
+  }
+
+  /** What was written before, and is not committed yet, makes this the modification time when it is. */
+  setTime(mtime: Timespec): void {
+    this.#writer.setTime(mtime);
   }
 
   /** What is written but not committed fails with `reason`. */

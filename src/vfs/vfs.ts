@@ -156,15 +156,21 @@ export class Vfs implements FileSystem {
       throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
     }
     const file = this.#files.get(inode);
-    const isContent = changes.size !== undefined || changes.mtime !== undefined;
-    // What was written before must not be committed after: it would bring back the old size or time.
+    const { size, mode, mtime } = changes;
+    // What was written before must not be committed after: it would bring back the old size.
     // A write of before takes privileges away, but not those that are given after it.
-    if (file && (isContent || (changes.mode !== undefined && file.privilegeLoss))) await file.flush();
+    if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss))) await file.flush();
     const { session } = this.#client;
     const request = { inode, ...changes, ...this.#by };
     await session.quiesce();
-    const ahead = session.delegated.setattr(request);
-    if (ahead) return this.#files.present(ahead);
+    const isTimeKept = !file?.isDirty || mtime === undefined || file.maySetTime;
+    const ahead = isTimeKept ? session.delegated.setattr(request) : undefined;
+    if (ahead) {
+      if (mtime !== undefined) file?.setTime(ahead.mtime);
+      return this.#files.present(ahead);
+    }
+    // Nor must it bring back the old time.
+    if (mtime !== undefined) await file?.flush();
     const { attributes } = await session.execute(setattr, request);
     return this.#files.present(attributes);
   }

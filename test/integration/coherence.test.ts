@@ -72,6 +72,28 @@ t.test('a listing tells what another mount has made and removed, also when it is
   t.equal(await shell(`getfattr -n user.mark --only-values ${join(here, 'many', 'n0001')}`), 'yes');
 });
 
+t.test('times and owners that are given to a file before its bytes are stored are kept', async t => {
+  const cluster = await startCluster(t, { dataNodes: 2, mounts: 1, ...KERNEL });
+  const [here = ''] = cluster.mounts.map(mount => mount.mountPoint);
+  const source = join(cluster.directory, 'source');
+  await shell(`mkdir ${source}`);
+  await shell(
+    `cd ${source} && for i in $(seq 60); do head -c $((i * 100)) /dev/urandom > f$i && chown $i:$((i + 1)) f$i && ` +
+      `chmod $([ $((i % 3)) = 0 ] && echo 4755 || echo 640) f$i && touch -d "2001-02-03 04:05:06.$((100000000 + i))" f$i; done`,
+  );
+  await shell(`tar cf - -C ${cluster.directory} source | tar xpf - -C ${here}`);
+  await shell(`cp -rp ${source} ${here}/copied`);
+  const list = async (directory: string): Promise<string> =>
+    await shell(`cd ${directory} && stat -c '%n %U %G %a %s %.9Y' f* && sha256sum f*`);
+  const expected = await list(source);
+  t.equal(await list(join(here, 'copied')), expected);
+  const inSeconds = (text: string): string => text.replace(/[.][0-9]{9}$/gm, '');
+  t.equal(inSeconds(await list(join(here, 'source'))), inSeconds(expected), 'tar keeps whole seconds');
+  const other = await cluster.addMount();
+  t.equal(await list(join(other.mountPoint, 'copied')), expected, 'as the server has it');
+  t.equal(await list(join(here, 'copied')), expected);
+});
+
 t.test('two mounts that fight over the same names never wait for each other for ever', async t => {
   const cluster = await startCluster(t, { dataNodes: 1, mounts: 2, ...KERNEL });
   const [first, second] = cluster.mounts.map(mount => mount.mountPoint);
