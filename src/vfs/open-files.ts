@@ -13,6 +13,7 @@ import { clone, fallocate, statfs } from '../protocol/metadata-commands.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import { BlockPool } from './block-pool.js';
 import { DirtyBudget } from './dirty-budget.js';
+import { FileAhead } from './file-ahead.js';
 import { FallocateFlag, type FileHandle, type FileLock, type WriteOptions } from './file-system.js';
 import type { WriterSurroundings } from './file-writer.js';
 import { OpenFile } from './open-file.js';
@@ -59,6 +60,8 @@ export class OpenFiles {
   readonly #files = new Map<number, OpenFile>();
   /** inode → its extents, as far as known */
   readonly #extents: ExtentMaps;
+  /** Undefined when nothing is to be read ahead. */
+  readonly #fileAhead: FileAhead | undefined;
   /** Those closed first come first. */
   readonly #closing = new Map<OpenFile, Closing>();
   /** inode → a failure that no program was told of, since it had closed the file */
@@ -76,6 +79,9 @@ export class OpenFiles {
     this.#client = client;
     this.#options = options;
     this.#extents = new ExtentMaps(client.cacheSizes.extents);
+    const { names, attributes } = client.session;
+    const fetch = async (file: Attributes): Promise<void> => await this.#prefetch(file);
+    if (options.readAheadBytes > 0) this.#fileAhead = new FileAhead({ names, attributes, fetch });
     this.#shared = {
       client,
       budget: new DirtyBudget(options.dirtyBytes, () => this.#sealAll(0)),
@@ -108,6 +114,23 @@ export class OpenFiles {
   /** What was written through this client, and nobody else knows yet, shown in the attributes. */
   present(attributes: Attributes): Attributes {
     return this.#files.get(attributes.inode)?.present(attributes) ?? attributes;
+  }
+
+  /** Somebody was told that the name leads to the inode. */
+  found(directory: number, name: Uint8Array, attributes: Attributes): void {
+    this.#fileAhead?.found(directory, name, attributes);
+  }
+
+  /** Reads a file that nobody has open into the cache. Never rejects. */
+  async #prefetch({ inode, version, size }: Attributes): Promise<void> {
+    if (this.#files.has(inode)) return;
+    const extents = this.#extents.of(inode);
+    extents.overtake(version);
+    const { attributes } = this.#client.session;
+    const ticket = attributes.ticket();
+    const onAttributes = (told: Attributes): void => attributes.keep(ticket, told);
+    const range = { inode, extents, offset: 0, length: size, isSequential: true, onAttributes };
+    await this.#client.content.prefetch(range);
   }
 
   /** The inode has no name left: unless it is open, nobody will want its extents. */
@@ -161,6 +184,7 @@ export class OpenFiles {
   async read(handle: FileHandle, offset: number, length: number): Promise<Payload> {
     const { file, readAhead, flags } = this.#usableHandle(handle);
     if (accessMode(flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
+    if (offset === 0) this.#fileAhead?.read(file.inode);
     return await file.read(readAhead, offset, length);
   }
 

@@ -144,7 +144,9 @@ export class Vfs implements FileSystem {
   }
 
   async lookup(parent: number, name: Uint8Array): Promise<Attributes> {
-    return this.#files.present(await this.#shared.directories.lookup(parent, name, this.#by));
+    const attributes = await this.#shared.directories.lookup(parent, name, this.#by);
+    this.#files.found(parent, name, attributes);
+    return this.#files.present(attributes);
   }
 
   async getattr(inode: number): Promise<Attributes> {
@@ -393,10 +395,10 @@ export class Vfs implements FileSystem {
 
   async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
     const page = await this.#shared.directories.page(inode, after, limit, this.#by);
-    const entries = page.entries.map(({ name, attributes }) => ({
-      name,
-      attributes: this.#files.present(attributes),
-    }));
+    const entries = page.entries.map(({ name, attributes }) => {
+      this.#files.found(inode, name, attributes);
+      return { name, attributes: this.#files.present(attributes) };
+    });
     return { ...page, entries };
   }
 
