@@ -23,6 +23,12 @@ export class ChunkCache {
     this.#blocks = new LRUCache<number, Payload>({ maxSize: maxBytes, sizeCalculation: payloadBytes });
   }
 
+  /** A chunk that was written just now, of at most a block: it may soon be read. The bytes are copied. */
+  keep(chunk: number, payload: Payload): void {
+    assert(payloadBytes(payload) <= CACHE_BLOCK_BYTES, 'it is no more than a block');
+    this.#blocks.set(keyOf(chunk, 0), [Buffer.concat(payload)]);
+  }
+
   /** Whether every byte of the range is at hand. */
   has(chunk: number, offset: number, length: number): boolean {
     const last = blockOf(offset + length - 1);

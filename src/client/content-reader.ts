@@ -84,6 +84,11 @@ export class ContentReader {
     }
   }
 
+  /** A small chunk that was written just now, whose bytes are copied. */
+  keep(chunk: number, payload: Payload): void {
+    this.#cache.keep(chunk, payload);
+  }
+
   /** Where the bytes of a range are. Rejects as a request to the metadata server does. */
   async locate(range: ReadRange): Promise<ExtentPiece[]> {
     const end = range.offset + range.length;

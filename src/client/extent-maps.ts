@@ -2,17 +2,18 @@
 import { LRUCache } from 'lru-cache';
 import { ExtentMap } from './extent-map.js';
 
-/** Files whose map is kept, however few extents they have. */
-const MAX_FILES = 4096;
+/** A map costs as much as so many extents, however few it has. */
+const MAP_COST = 4;
 
 export class ExtentMaps {
   readonly #limit: number;
-  readonly #maps = new LRUCache<number, ExtentMap>({ max: MAX_FILES, dispose: map => map.clear() });
+  readonly #maps: LRUCache<number, ExtentMap>;
   #used = 0;
 
   /** @param limit extents of all files together */
   constructor(limit: number) {
     this.#limit = limit;
+    this.#maps = new LRUCache({ max: Math.ceil(limit / MAP_COST), dispose: map => map.clear() });
   }
 
   /** How many are known. */

@@ -177,7 +177,7 @@ export interface FileSystem {
   ): Promise<void>;
   /**
    * copy_file_range(2), without moving a byte. Returns how many bytes were copied; fewer than `length` where the source
-   * ends.
+   * ends. EOPNOTSUPP when the caller had better copy what little there is by reading and writing.
    */
   copyRange(
     source: FileHandle,

@@ -354,7 +354,10 @@ export class FileWriter {
     };
     for (;;) {
       try {
-        flight.outcome = await client.writer.store({ ...chunk, goal: this.#owner.goal() });
+        const stored = await client.writer.store({ ...chunk, goal: this.#owner.goal() });
+        // The kernel drops the pages that it has of it as soon as it hears of the file's new time.
+        if (flight.bytes <= SMALL_CHUNK_BYTES) client.content.keep(stored.chunk, chunk.payload);
+        flight.outcome = stored;
         return;
       } catch (error) {
         const reason = toDfsError(error);

@@ -52,6 +52,8 @@ export class OpenFile {
     this.#attributes = attributes;
     this.#trackedVersion = isNew ? attributes.version : -1;
     extents.revalidate(attributes.version);
+    // Nobody need be asked where nothing is.
+    if (isNew) extents.insertPage(attributes.version, 0, Number.POSITIVE_INFINITY, [], []);
     this.#writer = new FileWriter(attributes.inode, shared, {
       goal: () => this.#attributes.goal,
       committed: (committed, committedExtents, chunks, isMoved) => {

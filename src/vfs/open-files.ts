@@ -28,6 +28,8 @@ const MAX_DIRTY_AGE_MS = 500;
 const DIRTY_CHECK_MS = 250;
 /** Files whose extents are remembered after they are closed. */
 const REMEMBERED_FILES = 4096;
+/** While this client decides alone, copying so little costs no round trip, and sharing it does. */
+const SMALL_COPY_BYTES = 64 << 10;
 /** What close(2) does not wait for: of one file, of how many files, and for how long. */
 const MAX_CLOSING_BYTES = 1 << 20;
 const MAX_CLOSING_FILES = 256;
@@ -252,6 +254,15 @@ export class OpenFiles {
     const to = this.#usableHandle(target);
     if (accessMode(from.flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
     if (accessMode(to.flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
+    const left = Math.min(length, from.file.size - offset);
+    if (
+      left > 0 &&
+      left <= SMALL_COPY_BYTES &&
+      from.file !== to.file &&
+      this.#client.session.changes.isOpen
+    ) {
+      throw new DfsError('EOPNOTSUPP', 'a few bytes are copied sooner than their sharing is asked for');
+    }
     await Promise.all([from.file.flush(), to.file.flush()]);
     const request = {
       source: from.file.inode,
