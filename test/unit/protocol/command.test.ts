@@ -1,5 +1,5 @@
 import t from 'tap';
-import { encodeMessage } from '../../../src/protocol/command.js';
+import { decodeMessage, encodeMessage } from '../../../src/protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../../../src/protocol/errors.js';
 import { isGrantSigned, signGrant } from '../../../src/protocol/grant-signature.js';
 import { lookup, setattr } from '../../../src/protocol/metadata-commands.js';
@@ -16,6 +16,28 @@ t.test('a message that does not have the declared shape is refused with the fiel
     t.throws(() => lookup.request.decode(encodeMessage(bad)), { code: 'EPROTO' });
   }
   t.throws(() => lookup.request.decode(Buffer.from([0xc1])), { code: 'EPROTO' });
+});
+
+t.test('lists of many objects alike name their keys once, and every message is read on its own', async t => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({
+      name: Buffer.from(`n${index}`),
+      at: { sec: index, nsec: 2 ** 33 + index },
+      ...(index % 3 === 0 ? { odd: -index } : {}),
+    }));
+  const messages = [5, 6, 100, 7].map(count => ({ entries: many(count), end: count === 7 }));
+  const encoded = messages.map(message => encodeMessage(message));
+  for (const index of [3, 0, 2, 1, 2]) {
+    t.same(decodeMessage(encoded[index] ?? Buffer.alloc(0)), messages[index]);
+  }
+  const keyed = encoded[2]?.toString('latin1').split('nsec').length ?? 0;
+  t.ok(keyed < 10, 'the key stands there a few times, not a hundred');
+  const hostile = Array.from(
+    { length: 20 },
+    () => JSON.parse('{"__proto__": {"isAdmin": true}, "a\\"]: 1": 2}') as object,
+  );
+  decodeMessage(encodeMessage({ hostile }));
+  t.equal(Reflect.get({}, 'isAdmin'), undefined);
 });
 
 t.test('sizes that a number cannot hold exactly are refused', async t => {
