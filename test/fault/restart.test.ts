@@ -128,6 +128,9 @@ t.test(
     const root = join(mount.mountPoint, 'files');
     const load = await startLoad(t, cluster, root, 'mount');
     await moreThan(load, 30);
+    // What counts is what was closed more than a second before.
+    const sinceMs = Date.now();
+    await waitUntil(() => Date.now() > sinceMs + 1500, { what: 'those are older than a second' });
     const killedSeconds = Date.now() / 1000;
     await mount.kill9();
     await load.stop();

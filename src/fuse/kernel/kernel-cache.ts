@@ -36,7 +36,7 @@ import {
   invalidateEntry,
 } from './notification.js';
 import { Notifier } from './notifier.js';
-import type { CacheTimes } from './wire.js';
+import { OpenFlag, type CacheTimes } from './wire.js';
 
 /** How long the kernel believes what a lease covers: until it is told otherwise, in effect. */
 const LEASED_MS = 3_600_000;
@@ -81,6 +81,8 @@ export class KernelCache implements CacheKeeper {
   readonly #known = new Map<number, KnownInode>();
   /** directory → own requests under way that may hold its lock */
   readonly #busy = new Map<number, number>();
+  /** Directories whose entries the kernel may have kept, and which have not changed since it began to read them. */
+  readonly #listed = new Set<number>();
   #lease: KeepingLease | undefined;
   #kernelMinor = 0;
 
@@ -142,6 +144,23 @@ export class KernelCache implements CacheKeeper {
     return this.#lease?.mayKeepContent(ticket, inode) ?? false;
   }
 
+  /**
+   * What OPENDIR says of the kernel's keeping of entries. It keeps what it reads, and asks for the directory's mtime before
+   * it believes that (fuse_readdir_cached), but forgets it with the next opendir(3) unless told to keep it. What is opened
+   * before a change and read after it is noticed by the mtime.
+   */
+  listingFlags(ticket: number, directory: number): number {
+    if (!this.#lease?.mayKeepNames(ticket, directory)) return 0;
+    if (this.#listed.has(directory)) return OpenFlag.cacheDirectory | OpenFlag.keepCache;
+    this.#listed.add(directory);
+    return OpenFlag.cacheDirectory;
+  }
+
+  /** A request of this mount changes names in the directory. */
+  listingChanges(directory: number): void {
+    this.#listed.delete(directory);
+  }
+
   /** The attributes may have been told without a lease, and are to be asked for anew; pages follow them. */
   doubt(inode: number): void {
     if (this.#options.times.attrTimeoutMs > 0) void this.#dropAttributes([inode]);
@@ -182,7 +201,9 @@ export class KernelCache implements CacheKeeper {
     const known = this.#known.get(inode);
     if (!known) return;
     known.lookups -= lookups;
-    if (known.lookups <= 0) this.#known.delete(inode);
+    if (known.lookups > 0) return;
+    this.#known.delete(inode);
+    this.#listed.delete(inode);
   }
 
   /** A request that may hold the directory's lock begins. */
@@ -200,7 +221,10 @@ export class KernelCache implements CacheKeeper {
   async drop({ inodes, names, directories }: Revocation): Promise<void> {
     const attributes: number[] = [];
     const contents: Buffer[] = [];
+    for (const { parent } of names) this.#listed.delete(parent);
+    for (const directory of directories) this.#listed.delete(directory);
     for (const { inode, version } of inodes) {
+      this.#listed.delete(inode);
       const known = this.#known.get(inode);
       if (!known) continue;
       attributes.push(inode);
@@ -219,6 +243,7 @@ export class KernelCache implements CacheKeeper {
   }
 
   async dropAll(): Promise<void> {
+    this.#listed.clear();
     this.#dropAllNames();
     const inodes = [...this.#known.keys()];
     const files = [...this.#known].filter(([, { isRegular }]) => isRegular);

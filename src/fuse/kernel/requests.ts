@@ -321,7 +321,7 @@ export class FuseRequests {
     const handle = this.#nextDirectory;
     this.#nextDirectory += 1;
     this.#directories.set(handle, this.#directoryOf(inode, { uid, gid, pid }));
-    return [openOut(handle, 0)];
+    return [openOut(handle, this.#cache.listingFlags(this.#cache.ticket(), inode))];
   }
 
   /** Whoever opened the directory must be allowed to read it; who reads on by the handle is not asked (open(2)). */

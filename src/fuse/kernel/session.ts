@@ -138,12 +138,19 @@ export class FuseSession {
     this.#underWay.set(header.unique, stop);
     if (!stop) this.#beingDone += 1;
     const locked = lockedDirectories(header, bytes);
-    for (const directory of locked) this.#cache.enter(directory);
+    const isChange = !READING.has(header.opcode);
+    for (const directory of locked) {
+      this.#cache.enter(directory);
+      if (isChange) this.#cache.listingChanges(directory);
+    }
     try {
       const payload = await handler(header, bytes, stop?.signal);
       this.#device.reply(header.unique, 0, payload);
     } finally {
-      for (const directory of locked) this.#cache.leave(directory);
+      for (const directory of locked) {
+        this.#cache.leave(directory);
+        if (isChange) this.#cache.listingChanges(directory);
+      }
       this.#underWay.delete(header.unique);
       if (!stop) this.#beingDone -= 1;
     }
@@ -225,6 +232,8 @@ const LOCKING: ReadonlySet<number> = new Set([
   Opcode.readdir,
   Opcode.readdirplus,
 ]);
+/** Those of them that change nothing. */
+const READING: ReadonlySet<number> = new Set([Opcode.lookup, Opcode.readdir, Opcode.readdirplus]);
 const NO_DIRECTORIES: readonly number[] = [];
 
 function lockedDirectories({ opcode, inode }: RequestHeader, bytes: Buffer): readonly number[] {

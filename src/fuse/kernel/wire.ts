@@ -123,7 +123,7 @@ export interface CacheTimes extends EntryTimes {
 }
 
 /** Flags of fuse_open_out */
-export const OpenFlag = { keepCache: 1 << 1 } as const;
+export const OpenFlag = { keepCache: 1 << 1, cacheDirectory: 1 << 3 } as const;
 
 export interface RequestHeader {
   readonly length: number;
