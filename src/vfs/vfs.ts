@@ -54,6 +54,8 @@ const RENAME_EXCHANGE = 2;
 const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'EXDEV', 'EMLINK'];
 /** Told of every file and kept with none. */
 const GOAL = Buffer.from(GOAL_ATTRIBUTE);
+/** Names that an attribute can have (xattr(7)); what is wrong with another one the server says. */
+const USUAL_XATTRS = /^(?:(?:user|trusted|security)[.][^\0]+|system[.]posix_acl_(?:access|default))$/s;
 const CAPABILITY = Buffer.from('security.capability');
 /** What open(2) asks of a file's permissions (the `access` of the request). */
 const MAY_EXECUTE = 1;
@@ -437,8 +439,9 @@ export class Vfs implements FileSystem {
     if (file?.hasNoCapability) throw new DfsError('ENODATA', 'the file has no capabilities');
     const { lease, xattrs } = this.#client.session;
     // Who asks for one of a file asks for others too, and most files have none.
-    if (xattrs.isUnknown(inode)) await this.as(undefined).listxattr(inode);
-    if (xattrs.hasNone(inode) && !GOAL.equals(name)) {
+    const isUsual = USUAL_XATTRS.test(Buffer.from(name).toString('latin1')) && !GOAL.equals(name);
+    if (isUsual && xattrs.isUnknown(inode)) await this.as(undefined).listxattr(inode);
+    if (isUsual && xattrs.hasNone(inode)) {
       throw new DfsError('ENODATA', 'the file has no extended attributes');
     }
     const ticket = lease.ticket();
