@@ -117,13 +117,12 @@ export class CacheLease {
     for (const { parent } of revocation.names) this.#revokedAt.set(parent, this.#now);
     for (const inode of revocation.directories) this.#revokedAt.set(inode, this.#now);
     if (this.#revokedAt.size > MAX_REMEMBERED) this.#overtakeAll();
-    await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(revocation)));
+    await this.#drop(revocation);
   }
 
   /** What is kept of these inodes' attributes is not true. */
   async dropFalse(inodes: Revocation['inodes']): Promise<void> {
-    const revocation = { inodes, names: [], directories: [], everything: false };
-    await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(revocation)));
+    await this.#drop({ inodes, names: [], directories: [], everything: false });
   }
 
   /** Something that is kept is not true. */
@@ -147,6 +146,10 @@ export class CacheLease {
     this.#now += 1;
     this.#overtakeAll();
     this.#state = 'alive';
+  }
+
+  async #drop(revocation: Revocation): Promise<void> {
+    await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(revocation)));
   }
 
   async #dropAll(): Promise<void> {

@@ -21,7 +21,8 @@ import {
 import { MAX_LINKS, MAX_NAME_BYTES } from '../protocol/limits.js';
 import type { RequestOf } from '../protocol/command.js';
 import { blocks, mkdir, mknod, rename, rmdir, setattr, unlink } from '../protocol/metadata-commands.js';
-import type { Attributes, Caller, TimeOrNow } from '../protocol/types.js';
+import { newTime, privilegesLost } from '../protocol/setattr-rules.js';
+import type { Attributes, Caller } from '../protocol/types.js';
 import type { AttributeCache } from './attribute-cache.js';
 import type { CacheLease } from './cache-lease.js';
 import type { ChangeLog } from './change-log.js';
@@ -189,15 +190,15 @@ export class DelegatedChanges {
     if (caller && (caller.uid !== known.uid || isOwnerGiven || ((mode ?? 0) & S_ISGID) !== 0))
       return undefined;
     const at = this.#now();
-    const loss = privilegeLoss ?? (isOwnerGiven ? 'ordinary' : undefined);
-    const kept = loss && !isDirectory(known.mode) ? withoutPrivileges(known.mode, loss) : known.mode;
+    const loss = privilegesLost(known.mode, request);
+    const kept = loss ? withoutPrivileges(known.mode, loss) : known.mode;
     const changed: Attributes = {
       ...known,
       mode: isModeGiven ? (known.mode & ~PERMISSION_BITS) | (mode & PERMISSION_BITS) : kept,
       uid: uid ?? known.uid,
       gid: gid ?? known.gid,
-      atime: timeOf(atime, known.atime, at),
-      mtime: timeOf(mtime, known.mtime, at),
+      atime: newTime(atime, known.atime, at),
+      mtime: newTime(mtime, known.mtime, at),
       ctime: at,
     };
     this.#append(setattr, request, at, [changed]);
@@ -361,11 +362,6 @@ function touched(directory: Attributes, subdirectories: number, at: Timespec): A
     ctime: at,
     version: directory.version + 1,
   };
-}
-
-function timeOf(wanted: TimeOrNow | undefined, old: Timespec, now: Timespec): Timespec {
-  if (wanted === undefined) return old;
-  return wanted === 'now' ? now : wanted;
 }
 
 const isSameTime = (a: Timespec, b: Timespec): boolean => a.sec === b.sec && a.nsec === b.nsec;

@@ -10,7 +10,6 @@ import {
   ftruncate,
   mkdir,
   open,
-  read,
   readdir,
   rename,
   rmdir,
@@ -22,6 +21,7 @@ import {
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
+import { readFully } from './positional-read.js';
 
 const SMALL_WRITE_BYTES = 64 << 10;
 
@@ -97,13 +97,7 @@ class NodeFile implements DiskFile {
   }
 
   async pread(target: Buffer, position: number): Promise<number> {
-    let filled = 0;
-    while (filled < target.length) {
-      const count = await this.#readSome(target, filled, position + filled);
-      if (count === 0) break;
-      filled += count;
-    }
-    return filled;
+    return await readFully(this.#descriptor, target, position);
   }
 
   async datasync(): Promise<void> {
@@ -131,15 +125,6 @@ class NodeFile implements DiskFile {
       writev(this.#descriptor, pieces, position, (error, written) => {
         if (error) reject(error);
         else resolve(written);
-      });
-    });
-  }
-
-  async #readSome(target: Buffer, from: number, position: number): Promise<number> {
-    return await new Promise<number>((resolve, reject) => {
-      read(this.#descriptor, target, from, target.length - from, position, (error, count) => {
-        if (error) reject(error);
-        else resolve(count);
       });
     });
   }

@@ -2,9 +2,10 @@
  * Files of this machine that belong to somebody else, and are only read. They come in through this interface (DESIGN
  * decision 9): a simulated client has none. Every method rejects with the system's error (`code`: ENOENT, EACCES, …).
  */
-import { close, constants, fstat, open, read } from 'node:fs';
+import { close, constants, fstat, open } from 'node:fs';
 import { promisify } from 'node:util';
 import { loadReadCached, type ReadCached } from './cached-read.js';
+import { readFully } from './positional-read.js';
 
 /** An open file. Positions and lengths are bytes. */
 export interface LocalFile {
@@ -40,13 +41,7 @@ class NodeLocalFile implements LocalFile {
   }
 
   async pread(target: Buffer, position: number): Promise<number> {
-    let filled = 0;
-    while (filled < target.length) {
-      const count = await this.#readSome(target, filled, position + filled);
-      if (count === 0) break;
-      filled += count;
-    }
-    return filled;
+    return await readFully(this.#descriptor, target, position);
   }
 
   async isDeleted(): Promise<boolean> {
@@ -55,15 +50,6 @@ class NodeLocalFile implements LocalFile {
 
   async close(): Promise<void> {
     await closeAsync(this.#descriptor);
-  }
-
-  async #readSome(target: Buffer, from: number, position: number): Promise<number> {
-    return await new Promise<number>((resolve, reject) => {
-      read(this.#descriptor, target, from, target.length - from, position, (error, count) => {
-        if (error) reject(error);
-        else resolve(count);
-      });
-    });
   }
 }
 

@@ -37,8 +37,8 @@ interface Walk {
   name: Uint8Array;
   run: number;
   window: number;
-  /** The last name that was fetched ahead. */
-  ahead: Uint8Array | undefined;
+  /** Names behind it that were fetched ahead. */
+  ahead: number;
 }
 
 export interface FileAheadOptions {
@@ -71,38 +71,39 @@ export class FileAhead {
     const { directory, name } = place;
     const walk = this.#walks.get(directory);
     if (!walk) {
-      this.#walks.set(directory, { name, run: 0, window: FIRST_WINDOW, ahead: undefined });
+      this.#walks.set(directory, { name, run: 0, window: FIRST_WINDOW, ahead: 0 });
       return;
     }
     const order = Buffer.compare(name, walk.name);
     // Another of several readers, or the same file once more.
-    if (order <= 0 && this.#isNear(directory, name, walk.name)) return;
-    if (order <= 0 || !this.#isNear(directory, walk.name, name)) {
-      Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: undefined });
+    if (order <= 0 && this.#steps(directory, name, walk.name) !== undefined) return;
+    const steps = order <= 0 ? undefined : this.#steps(directory, walk.name, name);
+    if (steps === undefined) {
+      Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: 0 });
       return;
     }
     walk.name = name;
     walk.run += 1;
+    walk.ahead = Math.max(0, walk.ahead - steps);
     if (walk.run >= FIRST_RUN) this.#goOn(directory, walk);
   }
 
-  /** Whether `name` is among the next after `from`, or is that name. */
-  #isNear(directory: number, from: Uint8Array, name: Uint8Array): boolean {
-    if (Buffer.compare(from, name) === 0) return true;
+  /** How many names `name` lies behind `from`; undefined when that is far, or not known. */
+  #steps(directory: number, from: Uint8Array, name: Uint8Array): number | undefined {
+    if (Buffer.compare(from, name) === 0) return 0;
     const page = this.#options.names.page(directory, from, NEAR);
-    return page?.names.some(known => known.name.equals(name)) === true;
+    const index = page?.names.findIndex(known => known.name.equals(name)) ?? -1;
+    return index < 0 ? undefined : index + 1;
   }
 
   /** Fetches what lies ahead, if less than half of the window is there. */
   #goOn(directory: number, walk: Walk): void {
+    if (walk.ahead > walk.window / 2 || this.#bytes >= MAX_BYTES) return;
     const page = this.#options.names.page(directory, walk.name, walk.window);
     if (!page) return;
-    const { ahead } = walk;
-    const there = ahead ? page.names.filter(({ name }) => name.compare(ahead) <= 0).length : 0;
-    if (there > walk.window / 2 || this.#bytes >= MAX_BYTES) return;
-    for (const { name, inode } of page.names.slice(there)) {
+    for (const { inode } of page.names.slice(walk.ahead)) {
       if (this.#bytes >= MAX_BYTES) break;
-      walk.ahead = name;
+      walk.ahead += 1;
       const attributes = this.#options.attributes.get(inode);
       if (!attributes || !isRegularFile(attributes.mode)) continue;
       if (attributes.size > 0 && attributes.size <= SMALL_FILE_BYTES) void this.#fetch(attributes);

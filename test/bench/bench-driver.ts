@@ -18,6 +18,7 @@ import { measure } from './measure.js';
 import { whyNoMoosefs } from './moosefs-subject.js';
 import { markdownTable, remarks, terminalTable } from './report.js';
 import { keepResults } from './results.js';
+import { strictOptions } from './strict-options.js';
 import { chosenSubjects, parseSubjects } from './subject-choice.js';
 import type { SubjectName } from './subject.js';
 import { COMPARISONS } from './targets.js';
@@ -40,7 +41,7 @@ interface BenchOptions {
 }
 
 async function readOptions(parameters: readonly string[]): Promise<BenchOptions> {
-  const given = await yargs(parameters)
+  const options = yargs(parameters)
     .scriptName('npm run bench --')
     .usage('$0 [options]\n\nMeasures DFS and what it is compared with.')
     .option('subjects', { type: 'string', requiresArg: true, describe: 'what is measured, in this order' })
@@ -65,16 +66,8 @@ async function readOptions(parameters: readonly string[]): Promise<BenchOptions>
       default: inClone('test/bench/results'),
       describe: 'where numbers and picture are kept',
     })
-    .wrap(HELP_COLUMNS)
-    .strict()
-    .version(false)
-    .detectLocale(false)
-    .parserConfiguration({ 'duplicate-arguments-array': false })
-    .demandCommand(0, 0, '', 'there are only options')
-    .fail((message, error) => {
-      throw error ?? new UsageError(message);
-    })
-    .parseAsync();
+    .wrap(HELP_COLUMNS);
+  const given = await strictOptions(options).parseAsync();
   const groups = parseGroups(given.only);
   if (typeof groups === 'string') throw new UsageError(groups);
   const subjects = given.subjects === undefined ? undefined : parseSubjects(given.subjects);

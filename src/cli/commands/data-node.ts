@@ -4,9 +4,10 @@ import { createLogger, LOG_LEVELS } from '../../platform/log.js';
 import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
+import { cacheSizeOption } from '../cache-size-option.js';
 import { defineCommand } from '../command.js';
 import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
-import { parseBytes, parseCacheSize, parseDays } from '../quantity.js';
+import { parseBytes, parseDays } from '../quantity.js';
 import { runUntilSignal } from '../server-lifetime.js';
 import { UsageError } from '../usage-error.js';
 
@@ -74,13 +75,7 @@ export const dataNode = defineCommand({
         coerce: parseBytes,
         describe: 'size of the files in which chunks are packed; space comes back when most of one is dead',
       })
-      .option('cache-size', {
-        type: 'string',
-        requiresArg: true,
-        default: '8M',
-        coerce: parseCacheSize,
-        describe: 'memory for the checksums of chunks that are read',
-      })
+      .option('cache-size', cacheSizeOption(8 << 20, 'memory for the checksums of chunks that are read'))
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([

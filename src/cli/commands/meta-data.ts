@@ -4,10 +4,11 @@ import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { HEARTBEAT_MS, NODE_LOST_MS, NODE_SUSPECT_MS } from '../../protocol/limits.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js';
+import { cacheSizeOption } from '../cache-size-option.js';
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
 import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
-import { parseBytes, parseCacheSize, parseSeconds } from '../quantity.js';
+import { parseBytes, parseSeconds } from '../quantity.js';
 import { UsageError } from '../usage-error.js';
 import { runUntilSignal } from '../server-lifetime.js';
 
@@ -85,13 +86,10 @@ export const metaData = defineCommand({
         coerce: parseSeconds,
         describe: 'seconds after which the space of what was deleted or overwritten may be used again',
       })
-      .option('cache-size', {
-        type: 'string',
-        requiresArg: true,
-        default: '256M',
-        coerce: parseCacheSize,
-        describe: 'memory for pages of the database, and for knowing what clients cache',
-      })
+      .option(
+        'cache-size',
+        cacheSizeOption(256 << 20, 'memory for pages of the database, and for knowing what clients cache'),
+      )
       .option('key-file', KEY_FILE_OPTION)
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([

@@ -15,11 +15,12 @@ import {
   SHORT_CIRCUIT_OPTION,
   type ClientParameters,
 } from '../client-options.js';
+import { cacheSizeOption } from '../cache-size-option.js';
 import { defineCommand } from '../command.js';
 import { logDirectory } from '../dfs-home.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
 import { runMount } from '../mount/mount-process.js';
-import { parseBytes, parseCacheSize, parseCount, parseSeconds } from '../quantity.js';
+import { parseBytes, parseCount, parseSeconds } from '../quantity.js';
 import { UsageError } from '../usage-error.js';
 
 const DRIVERS: readonly FuseDriver[] = [kernelDriver, nativeDriver];
@@ -118,10 +119,13 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
   const seconds = (describe: string) =>
     ({ type: 'string', requiresArg: true, default: '0', coerce: parseSeconds, describe }) as const;
   return yargs
-    .option('cache-size', {
-      ...size(DEFAULT_CACHE_BYTES, 'memory for the data, attributes, names and places of data that are kept'),
-      coerce: parseCacheSize,
-    })
+    .option(
+      'cache-size',
+      cacheSizeOption(
+        DEFAULT_CACHE_BYTES,
+        'memory for the data, attributes, names and places of data that are kept',
+      ),
+    )
     .option('dirty', size(DEFAULT_DIRTY_BYTES, 'written data that may wait to be stored'))
     .option('read-ahead', size(DEFAULT_READ_AHEAD_BYTES, 'read ahead of a sequential reader; 0 for not'))
     .option('short-circuit', SHORT_CIRCUIT_OPTION)

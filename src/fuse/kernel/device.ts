@@ -109,7 +109,7 @@ export class FuseDevice {
     if (!this.#watch || this.#isStopping) return;
     const untilMs = this.#busyPoll.until(performance.now());
     if (untilMs === undefined) return;
-    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#options.requestBytes);
+    const buffer = this.#takeBuffer();
     let bytes: number;
     do bytes = this.#watch.read(buffer);
     while (bytes < 1 && performance.now() < untilMs);
@@ -126,6 +126,10 @@ export class FuseDevice {
     closeSync(this.#options.fd);
   }
 
+  #takeBuffer(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#options.requestBytes);
+  }
+
   /** A burst of large writes must not hold on to its memory for ever. */
   #giveBack(buffer: Buffer): void {
     if (this.#free.length < MAX_FREE_BUFFERS) this.#free.push(buffer);
@@ -137,8 +141,8 @@ export class FuseDevice {
    */
   #takeRequest(): void {
     if (this.#isStopping) return;
-    const { fd, requestBytes } = this.#options;
-    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
+    const { fd } = this.#options;
+    const buffer = this.#takeBuffer();
     try {
       const bytesRead = readSync(fd, buffer, 0, buffer.length, null);
       this.#handOver(buffer, bytesRead);
@@ -161,9 +165,9 @@ export class FuseDevice {
   }
 
   async #readLoop(): Promise<void> {
-    const { fd, requestBytes } = this.#options;
+    const { fd } = this.#options;
     for (;;) {
-      const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(requestBytes);
+      const buffer = this.#takeBuffer();
       try {
         const { bytesRead } = await readDevice(fd, buffer, 0, buffer.length, null);
         if (this.#isStopping) return;

@@ -10,7 +10,7 @@ import {
 } from '../../protocol/file-mode.js';
 import type { RequestOf } from '../../protocol/command.js';
 import { setattr as command } from '../../protocol/metadata-commands.js';
-import type { PrivilegeLoss, TimeOrNow } from '../../protocol/types.js';
+import { newTime, privilegesLost } from '../../protocol/setattr-rules.js';
 import type { Timespec } from '../../platform/clock.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { cutTail } from '../content/extent-map.js';
@@ -42,7 +42,7 @@ export const setattr = operation(command, async (begun, request, context) => {
   const changed = change(inode, request, context.now);
   await tx.inodes.update(changed);
   if (request.mode !== undefined) await changeAcl(tx, changed);
-  if (privilegeLoss(inode, request)) await dropCapability(tx, inode.inode);
+  if (privilegesLost(inode.mode, request)) await dropCapability(tx, inode.inode);
   return { attributes: attributesOf(changed) };
 });
 
@@ -118,16 +118,6 @@ function change(inode: InodeRecord, request: RequestOf<typeof command>, now: Tim
   };
 }
 
-/**
- * chown(2): "When the owner or group of an executable file is changed … the S_ISUID and S_ISGID mode bits are cleared",
- * which Linux does for root too. Truncating does it for those without CAP_FSETID; who that is the kernel knows.
- */
-function privilegeLoss({ mode }: InodeRecord, request: RequestOf<typeof command>): PrivilegeLoss | undefined {
-  if (isDirectory(mode)) return undefined;
-  const isOwnerChanged = request.uid !== undefined || request.gid !== undefined;
-  return request.privilegeLoss ?? (isOwnerChanged ? 'ordinary' : undefined);
-}
-
 /** A mode that is given holds, whatever else is changed. */
 function newMode(inode: InodeRecord, request: RequestOf<typeof command>): number {
   const { mode, caller } = request;
@@ -136,7 +126,7 @@ function newMode(inode: InodeRecord, request: RequestOf<typeof command>): number
     const isMember = isPrivileged(caller) || isInGroup(caller, request.gid ?? inode.gid);
     return (inode.mode & ~PERMISSION_BITS) | (mode & PERMISSION_BITS & (isMember ? ~0 : ~S_ISGID));
   }
-  const loss = privilegeLoss(inode, request);
+  const loss = privilegesLost(inode.mode, request);
   return loss ? withoutPrivileges(inode.mode, loss) : inode.mode;
 }
 
@@ -145,9 +135,4 @@ async function changeAcl(tx: StoreTransaction, { inode, mode }: InodeRecord): Pr
   const value = await tx.xattrs.get(inode, ACCESS_ACL);
   const acl = value && decodeAcl(value);
   if (acl) await tx.xattrs.put(inode, ACCESS_ACL, encodeAcl(aclWithMode(acl, mode)));
-}
-
-function newTime(wanted: TimeOrNow | undefined, old: Timespec, now: Timespec): Timespec {
-  if (wanted === undefined) return old;
-  return wanted === 'now' ? now : wanted;
 }

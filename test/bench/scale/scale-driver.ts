@@ -11,6 +11,7 @@ import { parseCount } from '../../../src/cli/quantity.js';
 import { UsageError } from '../../../src/cli/usage-error.js';
 import { inClone } from '../../support/programs.js';
 import { currentCommit, dateForName, machine } from '../results.js';
+import { strictOptions } from '../strict-options.js';
 import { CostBook, isKept, type CostSeries } from './cost-series.js';
 import { measureDirectory } from './directory-cost.js';
 import { FragmentCost } from './fragment-cost.js';
@@ -44,7 +45,7 @@ interface ScaleOptions {
 }
 
 async function readOptions(parameters: readonly string[]): Promise<ScaleOptions> {
-  const given = await yargs(parameters)
+  const options = yargs(parameters)
     .scriptName('npm run bench:scale --')
     .usage('$0 [options]\n\nMeasures what requests cost as a file system grows.')
     .option('inodes', {
@@ -66,16 +67,8 @@ async function readOptions(parameters: readonly string[]): Promise<ScaleOptions>
       default: inClone('test/bench/results'),
       describe: 'where the numbers are kept',
     })
-    .wrap(HELP_COLUMNS)
-    .strict()
-    .version(false)
-    .detectLocale(false)
-    .parserConfiguration({ 'duplicate-arguments-array': false })
-    .demandCommand(0, 0, '', 'there are only options')
-    .fail((message, error) => {
-      throw error ?? new UsageError(message);
-    })
-    .parseAsync();
+    .wrap(HELP_COLUMNS);
+  const given = await strictOptions(options).parseAsync();
   const groups = parseScaleGroups(given.only);
   if (typeof groups === 'string') throw new UsageError(groups);
   const sizes = given.quick ? QUICK_SCALE : FULL_SCALE;
