@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
+import { allowGarbage } from '../../platform/garbage-allowance.js';
 import { hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
 import type { FileSystem } from '../../vfs/file-system.js';
@@ -36,6 +37,7 @@ export interface MountProcessOptions {
 export async function runMount(options: MountProcessOptions): Promise<void> {
   const { log, mountPoint, server, driver, settings } = options;
   dieOfUnexpectedErrors(log, endAtOnce);
+  allowGarbage();
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');
