@@ -1,4 +1,5 @@
 /** Reads chunks from whichever replica answers, and believes none without its checksums. */
+import type { Loans } from '../platform/loans.js';
 import type { Logger } from '../platform/log.js';
 import { matchesChecksums } from '../protocol/checksum.js';
 import { read } from '../protocol/datanode-commands.js';
@@ -28,9 +29,10 @@ export class ChunkReader {
    * one try of each replica, the likeliest first. Rejects with ENOENT when
    * every replica is gone (the chunk may have been replaced: look its file's extents up again), with a connection
    * error when a node that may have it was not reached, and with EIO when what there is does not match its checksums.
+   * @param loans what the bytes may be borrowed by; without it they are the caller's
    */
-  async read(location: ChunkLocation, offset: number, length: number): Promise<Payload> {
-    const found = await this.#local?.read(location, offset, length);
+  async read(location: ChunkLocation, offset: number, length: number, loans?: Loans): Promise<Payload> {
+    const found = await this.#local?.read(location, offset, length, loans);
     if (found?.is === 'read') return [found.bytes];
     const errors: DfsError[] = [];
     const preferred = this.#nodes.preferred(location.nodes);
@@ -53,6 +55,16 @@ export class ChunkReader {
     }
     const reasons = errors.map(error => error.message).join('; ') || 'it has no replica';
     throw new DfsError('EIO', `chunk ${location.chunk} cannot be read: ${reasons}`);
+  }
+
+  /** Whether a chunk is likely to be in a file of this machine: then the system keeps what was read of it. */
+  isLocal(location: ChunkLocation): boolean {
+    return this.#local?.mayHave(location) ?? false;
+  }
+
+  /** Part of a chunk that `isLocal` will be wanted. Never rejects. */
+  async prefetch(location: ChunkLocation, offset: number, length: number): Promise<void> {
+    await this.#local?.prefetch(location, offset, length);
   }
 
   async #readFrom(node: number, chunk: number, offset: number, length: number): Promise<Payload> {

@@ -1,5 +1,6 @@
 /** Reads a file's committed bytes: extents from the metadata server, chunks from the data nodes. */
 import { sleep, type Clock } from '../platform/clock.js';
+import type { Loans } from '../platform/loans.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { get } from '../protocol/metadata-commands.js';
@@ -15,6 +16,8 @@ import type { MetadataSession } from './metadata-session.js';
 const EXTENTS_PER_PAGE = 1024;
 /** A chunk no longer than this is fetched whole even by a reader who jumps about. */
 const SMALL_CHUNK_BYTES = 128 << 10;
+/** From this length on a local file is read for each reader anew; many short reads are better served by what is kept. */
+const MIN_DIRECT_BYTES = 128 << 10;
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 500;
 /** A chunk that no node has, looked up anew this many times, is lost. */
@@ -29,6 +32,8 @@ export interface ReadRange {
   readonly length: number;
   /** What follows will be wanted too, so whole blocks are fetched and kept. */
   readonly isSequential: boolean;
+  /** What the bytes may be borrowed by; without it they are the caller's. */
+  readonly loans?: Loans | undefined;
   /** Told the attributes that came along. */
   readonly onAttributes: (attributes: Attributes) => void;
 }
@@ -68,7 +73,7 @@ export class ContentReader {
     for (;;) {
       try {
         const pieces = await this.locate(range);
-        const parts = await Promise.all(pieces.map(piece => this.#readPiece(piece, range.isSequential)));
+        const parts = await Promise.all(pieces.map(piece => this.#readPiece(piece, range)));
         return parts.length === 1 && parts[0] ? parts[0] : parts.flat();
       } catch (error) {
         const reason = toDfsError(error);
@@ -124,22 +129,27 @@ export class ContentReader {
   async prefetch(range: ReadRange): Promise<void> {
     try {
       const pieces = await this.locate(range);
-      await Promise.all(pieces.map(piece => this.#readPiece(piece, true)));
+      await Promise.all(pieces.map(piece => this.#prefetchPiece(piece)));
     } catch {
       // Told to the reader, as said above.
     }
   }
 
-  async #readPiece(piece: ExtentPiece, isSequential: boolean): Promise<Payload> {
+  async #prefetchPiece({ location, chunkOffset, length }: ExtentPiece): Promise<void> {
+    if (!location) return;
+    if (this.#reader.isLocal(location)) await this.#reader.prefetch(location, chunkOffset, length);
+    else await this.#cache.read(location, chunkOffset, length);
+  }
+
+  async #readPiece(piece: ExtentPiece, { isSequential, loans }: ReadRange): Promise<Payload> {
     const { location, chunkOffset, length } = piece;
     if (!location) return zeros(length);
-    const isCached =
-      isSequential ||
-      location.length <= SMALL_CHUNK_BYTES ||
-      this.#cache.has(location.chunk, chunkOffset, length);
+    const isKept = this.#cache.has(location.chunk, chunkOffset, length);
+    const isDirect = loans && length >= MIN_DIRECT_BYTES && this.#reader.isLocal(location);
+    const isCached = isKept || location.length <= SMALL_CHUNK_BYTES || (isSequential && !isDirect);
     return isCached
       ? await this.#cache.read(location, chunkOffset, length)
-      : await this.#reader.read(location, chunkOffset, length);
+      : await this.#reader.read(location, chunkOffset, length, loans);
   }
 }
 

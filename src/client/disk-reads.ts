@@ -23,7 +23,7 @@ export class DiskReads {
   }
 
   /** Does the read; undefined when it should be done another way. ETIMEDOUT when it takes too long; else as `read`. */
-  async run(read: () => Promise<Buffer>): Promise<Buffer | undefined> {
+  async run<Result>(read: () => Promise<Result>): Promise<Result | undefined> {
     if (this.#underWay >= MAX_AT_ONCE || this.#clock.monotonicMs() < this.#restsUntilMs) return undefined;
     this.#underWay += 1;
     let timer: Timer | undefined;
@@ -31,7 +31,7 @@ export class DiskReads {
       this.#underWay -= 1;
       timer?.cancel();
     });
-    return await new Promise<Buffer>((resolve, reject) => {
+    return await new Promise<Result>((resolve, reject) => {
       timer = this.#clock.setTimer(PATIENCE_MS, () => {
         this.#restsUntilMs = this.#clock.monotonicMs() + REST_MS;
         reject(new DfsError('ETIMEDOUT', `a disk did not answer in ${PATIENCE_MS} ms`));

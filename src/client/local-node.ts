@@ -5,7 +5,9 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../platform/clock.js';
+import { MAX_CACHED_READ_BYTES } from '../platform/cached-read.js';
 import type { LocalFile, LocalFiles } from '../platform/local-files.js';
+import type { BufferPool, Loans } from '../platform/loans.js';
 import type { Logger } from '../platform/log.js';
 import { blocksCovering, checksumTableBytes, chunkChecksum, matchesChecksums } from '../protocol/checksum.js';
 import type { ReplyOf } from '../protocol/command.js';
@@ -24,11 +26,22 @@ const PLACE_OVERHEAD_BYTES = 200;
 const AVOID_MS = 2000;
 const MAX_AVOIDED = 1024;
 
+/** Where the client has a chunk of its node's. */
 interface Place {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
   readonly checksums: Buffer;
+}
+
+/** Whole blocks of a file, which can be checked. */
+interface BlockRun {
+  readonly position: number;
+  readonly length: number;
+  /** Their checksums. */
+  readonly table: Buffer;
+  /** Bytes before the first one that is wanted. */
+  readonly skip: number;
 }
 
 export interface LocalNodeOptions {
@@ -37,6 +50,8 @@ export interface LocalNodeOptions {
   readonly directory: string;
   readonly files: LocalFiles;
   readonly diskReads: DiskReads;
+  /** Memory that is lent to readers. */
+  readonly pool: BufferPool;
   /** Asks the node where a chunk is. */
   readonly locate: (chunk: number) => Promise<ReplyOf<typeof locate>>;
   readonly clock: Clock;
@@ -70,43 +85,57 @@ export class LocalNode {
   /**
    * Exactly these bytes of a chunk. Undefined when they cannot be had here now; 'damaged' when what is here is not what
    * was stored, which the node has to be told. Never rejects.
+   * @param loans what the bytes may be borrowed by; without it they are the caller's
    */
   async read(
     location: ChunkLocation,
     offset: number,
     length: number,
+    loans?: Loans,
   ): Promise<Buffer | 'damaged' | undefined> {
     const { chunk } = location;
     const place = this.#places.get(chunk) ?? (await this.#locate(location));
     if (!place) return undefined;
-    const firstBlock = Math.floor(offset / CHECKSUM_BLOCK_BYTES);
-    const blocks = blocksCovering(offset, length);
-    const from = firstBlock * CHECKSUM_BLOCK_BYTES;
-    const to = Math.min(place.length, from + blocks * CHECKSUM_BLOCK_BYTES);
-    const table = place.checksums.subarray(
-      firstBlock * CHECKSUM_BYTES,
-      (firstBlock + blocks) * CHECKSUM_BYTES,
-    );
-    const at = place.offset + from;
-    const cached = this.#segments.readCached(place.file, to - from, at);
-    if (cached && matchesChecksums([cached], table)) {
-      // A copy: the next read uses the same memory.
-      return Buffer.from(cached.subarray(offset - from, offset - from + length));
-    }
+    const run = blocksOf(place, offset, length);
+    const wanted = (blocks: Buffer): Buffer => blocks.subarray(run.skip, run.skip + length);
+    const isLarge = run.length > MAX_CACHED_READ_BYTES;
     try {
-      const bytes =
-        cached ??
-        (await this.#segments.use(place.file, async file => await this.#fromDisk(file, to - from, at)));
-      if (!bytes) return undefined;
-      if (!cached && matchesChecksums([bytes], table)) {
-        return bytes.subarray(offset - from, offset - from + length);
+      if (loans && isLarge && run.length <= this.#options.pool.bufferBytes) {
+        const bytes = await this.#borrow(place, run, loans);
+        return bytes && wanted(bytes);
       }
-      this.#noteFailure(chunk, new DfsError('EIO', 'what is in the file does not match its checksums'));
-      return 'damaged';
+      const cached = this.#segments.readCached(place.file, run.length, run.position);
+      // A copy: the next read uses the same memory.
+      if (cached && matchesChecksums([cached], run.table)) return Buffer.from(wanted(cached));
+      if (cached) throw notAsStored();
+      const bytes = await this.#segments.use(place.file, async file => await this.#fromDisk(file, run));
+      if (bytes && !matchesChecksums([bytes], run.table)) throw notAsStored();
+      return bytes && wanted(bytes);
     } catch (error) {
       this.#noteFailure(chunk, error);
       // A file that is gone: the chunk was moved, or the node has lost it, which it will notice when it is asked.
       return hasCode(error, 'ETIMEDOUT') ? undefined : 'damaged';
+    }
+  }
+
+  /** Whether the chunk is likely to be had here. */
+  mayHave(chunk: number): boolean {
+    const untilMs = this.#avoided.get(chunk);
+    return untilMs === undefined || untilMs <= this.#options.clock.monotonicMs();
+  }
+
+  /** These bytes will be wanted: has the system read them. Never rejects. */
+  async prefetch(location: ChunkLocation, offset: number, length: number): Promise<void> {
+    const place = this.#places.get(location.chunk) ?? (await this.#locate(location));
+    if (!place) return;
+    const run = blocksOf(place, offset, length);
+    try {
+      await this.#segments.use(place.file, async file => {
+        await this.#options.diskReads.run(async () => await file.prefetch(run.position, run.length));
+      });
+    } catch (error) {
+      // Who reads the bytes will be told.
+      this.#options.log.debug({ reason: toDfsError(error).message }, 'a chunk was not read ahead');
     }
   }
 
@@ -117,16 +146,43 @@ export class LocalNode {
   }
 
   /** Undefined when so many disk reads are under way that asking the node is better. ETIMEDOUT when the disk is slow. */
-  async #fromDisk(file: LocalFile, length: number, position: number): Promise<Buffer | undefined> {
+  async #fromDisk(file: LocalFile, { length, position }: BlockRun): Promise<Buffer | undefined> {
     // It may have been opened just now.
     const cached = file.preadCached(length, position);
     if (cached) return Buffer.from(cached);
     return await this.#options.diskReads.run(async () => {
       const target = Buffer.allocUnsafeSlow(length);
-      const count = await file.pread(target, position);
-      if (count < length) throw new DfsError('EIO', 'the file ends before the chunk does');
+      await fill(target, file, position);
       return target;
     });
+  }
+
+  /** The same into memory that is used again. EIO when it is not what was stored. */
+  async #borrow(
+    place: Place,
+    { length, position, table }: BlockRun,
+    loans: Loans,
+  ): Promise<Buffer | undefined> {
+    const { pool, diskReads } = this.#options;
+    const buffer = pool.take();
+    const target = buffer.subarray(0, length);
+    let isFilled = this.#segments.readCachedInto(place.file, target, position);
+    if (!isFilled) {
+      // If this rejects, the buffer is not used again: a thread may still be writing to it.
+      const filled = await this.#segments.use(place.file, async file => {
+        if (file.preadCachedInto(target, position)) return true;
+        return await diskReads.run(async () => {
+          await fill(target, file, position);
+          return true;
+        });
+      });
+      isFilled = filled === true;
+    }
+    const isAsStored = isFilled && matchesChecksums([target], table);
+    if (isAsStored) loans.add(pool, buffer);
+    else pool.give(buffer);
+    if (isFilled && !isAsStored) throw notAsStored();
+    return isFilled ? target : undefined;
   }
 
   /** Where a chunk is; undefined when the node does not tell, or what it tells is of no use. Never rejects. */
@@ -172,4 +228,26 @@ export class LocalNode {
   #forgetFile(name: string): void {
     for (const [chunk, place] of this.#places.entries()) if (place.file === name) this.#places.delete(chunk);
   }
+}
+
+function blocksOf(place: Place, offset: number, length: number): BlockRun {
+  const firstBlock = Math.floor(offset / CHECKSUM_BLOCK_BYTES);
+  const blocks = blocksCovering(offset, length);
+  const from = firstBlock * CHECKSUM_BLOCK_BYTES;
+  const to = Math.min(place.length, from + blocks * CHECKSUM_BLOCK_BYTES);
+  return {
+    position: place.offset + from,
+    length: to - from,
+    table: place.checksums.subarray(firstBlock * CHECKSUM_BYTES, (firstBlock + blocks) * CHECKSUM_BYTES),
+    skip: offset - from,
+  };
+}
+
+async function fill(target: Buffer, file: LocalFile, position: number): Promise<void> {
+  const count = await file.pread(target, position);
+  if (count < target.length) throw new DfsError('EIO', 'the file ends before the chunk does');
+}
+
+function notAsStored(): DfsError {
+  return new DfsError('EIO', 'what is in the file does not match its checksums');
 }

@@ -9,11 +9,13 @@
  * Who is asked for a chunk of a node in any state but `local` hears that it is not to be had here, without waiting.
  */
 import type { Clock } from '../platform/clock.js';
+import { BufferPool, type Loans } from '../platform/loans.js';
 import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
 import { join } from 'node:path';
 import { locality, locate, LOCALITY_PROOF_FILE } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { CHECKSUM_BLOCK_BYTES } from '../protocol/limits.js';
 import type { ChunkLocation } from '../protocol/types.js';
 import type { RpcConnection } from '../rpc/connection.js';
 import type { DataNodePool } from './data-node-pool.js';
@@ -23,6 +25,10 @@ import { LocalNode } from './local-node.js';
 /** Smaller chunks are read whole and kept: asking where they are takes as long as asking for them. */
 const MIN_CHUNK_BYTES = 128 << 10;
 const CALL_TIMEOUT_MS = 10_000;
+/** What a reader asks for at once, and the rest of the blocks at both of its ends. */
+const LOAN_BYTES = (1 << 20) + 2 * CHECKSUM_BLOCK_BYTES;
+/** Kept for later, of what readers have borrowed. */
+const MAX_FREE_BYTES = 16 * LOAN_BYTES;
 
 /** What came of looking for a chunk on this machine. */
 export type LocalRead =
@@ -47,6 +53,7 @@ export interface LocalReplicasOptions {
 export class LocalReplicas {
   readonly #options: LocalReplicasOptions;
   readonly #diskReads: DiskReads;
+  readonly #pool = new BufferPool(LOAN_BYTES, MAX_FREE_BYTES);
   /** node number → the node, in any state but `unknown` */
   readonly #neighbours = new Map<number, Neighbour>();
   #isClosed = false;
@@ -56,16 +63,34 @@ export class LocalReplicas {
     this.#diskReads = new DiskReads(options.clock);
   }
 
-  /** Exactly these bytes of a chunk; undefined when they have to be asked of a node. Never rejects. */
-  async read(location: ChunkLocation, offset: number, length: number): Promise<LocalRead | undefined> {
+  /**
+   * Exactly these bytes of a chunk; undefined when they have to be asked of a node. Never rejects.
+   * @param loans what the bytes may be borrowed by; without it they are the caller's
+   */
+  async read(
+    location: ChunkLocation,
+    offset: number,
+    length: number,
+    loans?: Loans,
+  ): Promise<LocalRead | undefined> {
     if (location.length < MIN_CHUNK_BYTES) return undefined;
     for (const node of location.nodes) {
       const local = this.#localNode(node);
-      const bytes = local && (await local.read(location, offset, length));
+      const bytes = local && (await local.read(location, offset, length, loans));
       if (bytes === 'damaged') return { is: 'damaged', node };
       if (bytes) return { is: 'read', bytes };
     }
     return undefined;
+  }
+
+  /** Whether `read` is likely to find a chunk. */
+  mayHave(location: ChunkLocation): boolean {
+    return this.#holderOf(location) !== undefined;
+  }
+
+  /** These bytes will be wanted: has the system read them. Never rejects. */
+  async prefetch(location: ChunkLocation, offset: number, length: number): Promise<void> {
+    await this.#holderOf(location)?.prefetch(location, offset, length);
   }
 
   /** Lets go of every file. May be called twice. */
@@ -74,6 +99,15 @@ export class LocalReplicas {
     const neighbours = [...this.#neighbours.values()];
     this.#neighbours.clear();
     await Promise.all(neighbours.map(async ({ local }) => await local?.close()));
+  }
+
+  #holderOf({ chunk, length, nodes }: ChunkLocation): LocalNode | undefined {
+    if (length < MIN_CHUNK_BYTES) return undefined;
+    for (const node of nodes) {
+      const local = this.#localNode(node);
+      if (local?.mayHave(chunk)) return local;
+    }
+    return undefined;
   }
 
   /** The node if it is known to be on this machine; one of which nothing is known is asked. */
@@ -110,12 +144,13 @@ export class LocalReplicas {
       }
       if (this.#neighbours.get(node) !== neighbour) return;
       const diskReads = this.#diskReads;
+      const pool = this.#pool;
       const place = async (chunk: number) => {
         const answer = await nodes.call(node, locate, { chunk }, { timeoutMs });
         if (nodes.connectionTo(node) === connection) return answer.reply;
         throw new DfsError('ECONNRESET', 'the node was connected to anew');
       };
-      neighbour.local = new LocalNode({ node, directory, files, diskReads, clock, log, locate: place });
+      neighbour.local = new LocalNode({ node, directory, files, diskReads, pool, clock, log, locate: place });
       log.info({ node, directory }, 'the files of this data node are read without asking it');
     } catch (error) {
       log.debug({ node, reason: toDfsError(error).message }, 'a data node is not on this machine');

@@ -44,10 +44,12 @@ export class LocalSegments {
 
   /** The bytes if the file is open and they are at hand, good until the next call for any file; never waits. */
   readCached(name: string, length: number, position: number): Buffer | undefined {
-    const segment = this.#open.get(name);
-    if (!segment?.file) return undefined;
-    segment.isUsed = true;
-    return segment.file.preadCached(length, position);
+    return this.#opened(name)?.preadCached(length, position);
+  }
+
+  /** The same into memory of the caller's: whether all of `target` was filled. */
+  readCachedInto(name: string, target: Buffer, position: number): boolean {
+    return this.#opened(name)?.preadCachedInto(target, position) ?? false;
   }
 
   /** Does something with a file, which stays open meanwhile. Rejects as LocalFiles.open does. */
@@ -73,6 +75,12 @@ export class LocalSegments {
     this.#timer?.cancel();
     this.#timer = undefined;
     await Promise.all([...this.#open].map(async ([name, segment]) => await this.#letGo(name, segment)));
+  }
+
+  #opened(name: string): LocalFile | undefined {
+    const segment = this.#open.get(name);
+    if (segment) segment.isUsed = true;
+    return segment?.file;
   }
 
   #hold(name: string): OpenSegment {

@@ -4,13 +4,17 @@
  */
 import { close, constants, fstat, open } from 'node:fs';
 import { promisify } from 'node:util';
-import { loadReadCached, type ReadCached } from './cached-read.js';
+import { loadCachedReads, type CachedReads } from './cached-read.js';
 import { readFully } from './positional-read.js';
 
 /** An open file. Positions and lengths are bytes. */
 export interface LocalFile {
-  /** As ReadCached: the bytes if they are at hand, good until the next call for any file. */
+  /** As CachedReads.read: the bytes if they are at hand, good until the next call for any file. */
   preadCached(length: number, position: number): Buffer | undefined;
+  /** As CachedReads.readInto: whether all of `target` could be filled without waiting. */
+  preadCachedInto(target: Buffer, position: number): boolean;
+  /** As CachedReads.prefetch. */
+  prefetch(position: number, length: number): Promise<void>;
   /** Fills `target` from `position` on; the result is less than its length only at the end of the file. */
   pread(target: Buffer, position: number): Promise<number>;
   /** Whether the file has no name any more, so that only who has it open keeps its space. */
@@ -29,15 +33,23 @@ const fstatAsync = promisify(fstat);
 
 class NodeLocalFile implements LocalFile {
   readonly #descriptor: number;
-  readonly #readCached: ReadCached;
+  readonly #cachedReads: CachedReads;
 
-  constructor(descriptor: number, readCached: ReadCached) {
+  constructor(descriptor: number, cachedReads: CachedReads) {
     this.#descriptor = descriptor;
-    this.#readCached = readCached;
+    this.#cachedReads = cachedReads;
   }
 
   preadCached(length: number, position: number): Buffer | undefined {
-    return this.#readCached(this.#descriptor, length, position);
+    return this.#cachedReads.read(this.#descriptor, length, position);
+  }
+
+  preadCachedInto(target: Buffer, position: number): boolean {
+    return this.#cachedReads.readInto(this.#descriptor, target, position);
+  }
+
+  async prefetch(position: number, length: number): Promise<void> {
+    await this.#cachedReads.prefetch(this.#descriptor, position, length);
   }
 
   async pread(target: Buffer, position: number): Promise<number> {
@@ -53,17 +65,17 @@ class NodeLocalFile implements LocalFile {
   }
 }
 
-let loadingReadCached: Promise<ReadCached> | undefined;
+let loadingCachedReads: Promise<CachedReads> | undefined;
 
 /** The machine's own files. */
 export const nodeLocalFiles: LocalFiles = {
   async open(path) {
     // Another process names the path: O_NONBLOCK, since opening a pipe would wait for its other end.
     const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
-    loadingReadCached ??= loadReadCached();
-    const readCached = await loadingReadCached;
+    loadingCachedReads ??= loadCachedReads();
+    const cachedReads = await loadingCachedReads;
     const descriptor = await openAsync(path, flags);
-    if ((await fstatAsync(descriptor)).isFile()) return new NodeLocalFile(descriptor, readCached);
+    if ((await fstatAsync(descriptor)).isFile()) return new NodeLocalFile(descriptor, cachedReads);
     await closeAsync(descriptor);
     throw Object.assign(new Error(`${path} is no regular file`), { code: 'EINVAL' });
   },

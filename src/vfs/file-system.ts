@@ -4,6 +4,7 @@
  */
 import type { CacheKeeper } from '../client/cache-lease.js';
 import type { ClusterControl } from '../client/cluster-control.js';
+import type { Loans } from '../platform/loans.js';
 import type { Payload } from '../protocol/frame.js';
 import type { Attributes, Caller, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
 
@@ -156,8 +157,11 @@ export interface FileSystem {
   open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle>;
   /** The inode behind a handle; EBADF. */
   inodeOf(handle: FileHandle): number;
-  /** Up to `length` bytes at `offset`, fewer only at the end of the file. The pieces must not be changed. */
-  read(handle: FileHandle, offset: number, length: number): Promise<Payload>;
+  /**
+   * Up to `length` bytes at `offset`, fewer only at the end of the file. The pieces must not be changed.
+   * @param loans what the pieces may be borrowed by; without it they are the caller's
+   */
+  read(handle: FileHandle, offset: number, length: number, loans?: Loans): Promise<Payload>;
   /**
    * lseek(2) with SEEK_DATA or SEEK_HOLE: the first offset at or after `offset` where there is data, or a hole (the end of
    * the file counts as one). ENXIO at or beyond the end, or when no data follows.

@@ -3,6 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import { compareTimespec, type Timespec } from '../platform/clock.js';
 import type { ExtentMap, ExtentPiece } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
+import type { Loans } from '../platform/loans.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
@@ -152,7 +153,7 @@ export class OpenFile {
   }
 
   /** As FileSystem.read. */
-  async read(readAhead: ReadAhead, offset: number, length: number): Promise<Payload> {
+  async read(readAhead: ReadAhead, offset: number, length: number, loans?: Loans): Promise<Payload> {
     const { lease } = this.#shared.client.session;
     // Without a lease nobody says what changes.
     if (lease.isWanted && !lease.isAlive) this.#isStale = true;
@@ -168,13 +169,13 @@ export class OpenFile {
       void this.#shared.client.content.prefetch(this.#range(advice.aheadOffset, advice.aheadLength, true));
     }
     if (!this.#writer.isPending) {
-      return await this.#shared.client.content.read(this.#range(offset, wanted, advice.isSequential));
+      return await this.#shared.client.content.read(this.#range(offset, wanted, advice.isSequential, loans));
     }
     const { covered, gaps } = overlay(this.#writer.layers(), offset, offset + wanted);
     const parts: PlacedBytes[] = [...covered];
     await Promise.all(
       gaps.map(async gap => {
-        const range = this.#range(gap.offset, gap.length, advice.isSequential);
+        const range = this.#range(gap.offset, gap.length, advice.isSequential, loans);
         parts.push({ offset: gap.offset, payload: await this.#shared.client.content.read(range) });
       }),
     );
@@ -310,13 +311,14 @@ export class OpenFile {
     }
   }
 
-  #range(offset: number, length: number, isSequential: boolean): ReadRange {
+  #range(offset: number, length: number, isSequential: boolean, loans?: Loans): ReadRange {
     return {
       inode: this.inode,
       extents: this.#extents,
       offset,
       length,
       isSequential,
+      loans,
       onAttributes: attributes => this.note(attributes),
     };
   }

@@ -7,6 +7,7 @@ import type { Revocation } from '../client/cache-lease.js';
 import type { Client } from '../client/client.js';
 import { ExtentMaps } from '../client/extent-maps.js';
 import { isDoneWithin, type Timer } from '../platform/clock.js';
+import type { Loans } from '../platform/loans.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { clone, fallocate, statfs } from '../protocol/metadata-commands.js';
@@ -183,11 +184,11 @@ export class OpenFiles {
     return this.#handle(handle).file.inode;
   }
 
-  async read(handle: FileHandle, offset: number, length: number): Promise<Payload> {
+  async read(handle: FileHandle, offset: number, length: number, loans?: Loans): Promise<Payload> {
     const { file, readAhead, flags } = this.#usableHandle(handle);
     if (accessMode(flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
     if (offset === 0) this.#fileAhead?.read(file.inode);
-    return await file.read(readAhead, offset, length);
+    return await file.read(readAhead, offset, length, loans);
   }
 
   async write(

@@ -4,6 +4,7 @@ import type { AttributeTicket } from '../client/attribute-cache.js';
 import type { CacheKeeper } from '../client/cache-lease.js';
 import { Client } from '../client/client.js';
 import { ClusterControl } from '../client/cluster-control.js';
+import type { Loans } from '../platform/loans.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
@@ -524,8 +525,8 @@ export class Vfs implements FileSystem {
     return this.#files.inodeOf(handle);
   }
 
-  async read(handle: FileHandle, offset: number, length: number): Promise<Payload> {
-    return await this.#files.read(handle, offset, length);
+  async read(handle: FileHandle, offset: number, length: number, loans?: Loans): Promise<Payload> {
+    return await this.#files.read(handle, offset, length, loans);
   }
 
   async write(handle: FileHandle, offset: number, data: Uint8Array, options?: WriteOptions): Promise<number> {

@@ -1,5 +1,6 @@
 /** The requests that are made by file handle, and those that open one. */
 import type { Logger } from '../../platform/log.js';
+import type { Loans } from '../../platform/loans.js';
 import { assert, DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
 import type { FileSystem } from '../../vfs/file-system.js';
@@ -40,7 +41,7 @@ export class FileRequests {
     this.#callers = callers;
     this.handlers = new Map<number, RequestHandler>([
       [Opcode.open, async (h, b) => await this.#open(h, b)],
-      [Opcode.read, async (_, b) => await this.#read(b)],
+      [Opcode.read, async (_, b, __, loans) => await this.#read(b, loans)],
       [Opcode.write, async (h, b) => await this.#write(h, b)],
       [Opcode.lseek, async (_, b) => await this.#lseek(b)],
       [Opcode.fallocate, async (h, b) => await this.#fallocate(h, b)],
@@ -70,9 +71,9 @@ export class FileRequests {
     return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
   }
 
-  async #read(bytes: Buffer): Promise<Payload> {
+  async #read(bytes: Buffer, loans: Loans | undefined): Promise<Payload> {
     const offset = readU64(bytes, BODY + 8);
-    return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16));
+    return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16), loans);
   }
 
   async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {

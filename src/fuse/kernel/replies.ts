@@ -1,4 +1,5 @@
 /** The kernel's structures that answer more than one kind of request, and fields that more than one kind has. */
+import type { Loans } from '../../platform/loans.js';
 import { DfsError } from '../../protocol/errors.js';
 import { S_IFMT } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
@@ -15,8 +16,14 @@ import {
 /**
  * Answers one kind of request; `bytes` is the whole request and may be looked at until the promise settles.
  * @param signal aborted when a signal came for the process that waits for the answer
+ * @param loans what the answer's memory may be borrowed by
  */
-export type RequestHandler = (header: RequestHeader, bytes: Buffer, signal?: AbortSignal) => Promise<Payload>;
+export type RequestHandler = (
+  header: RequestHeader,
+  bytes: Buffer,
+  signal?: AbortSignal,
+  loans?: Loans,
+) => Promise<Payload>;
 
 export const NOTHING: Payload = [];
 /** Where what comes after fuse_in_header begins. */

@@ -278,12 +278,14 @@ export class FuseRequests {
   }
 
   async #getxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const [name] = readNames(bytes, BODY + 8, 1);
-    const value = await this.#callers.act(
-      header,
-      async files => await files.getxattr(header.inode, nameOf(name)),
-    );
-    return sized(value, bytes.readUInt32LE(BODY));
+    const name = nameOf(readNames(bytes, BODY + 8, 1)[0]);
+    try {
+      const value = await this.#callers.act(header, async files => await files.getxattr(header.inode, name));
+      return sized(value, bytes.readUInt32LE(BODY));
+    } catch (error) {
+      if (!SELINUX_LABEL.equals(name) || !hasCode(error, 'ENODATA')) throw error;
+      throw new DfsError('EOPNOTSUPP', 'files of a mount have no SELinux label of their own');
+    }
   }
 
   async #listxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -385,6 +387,12 @@ export class FuseRequests {
 const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
 const CAPABILITY = Buffer.from('security.capability');
+/**
+ * Where SELinux runs it asks no FUSE file system for labels, but gives all files of a mount the same (genfs_contexts of its
+ * policies). Elsewhere only `ls -l` asks, of every file: unless the first answer is that there are none on this device
+ * (getfilecon_cache in ls.c of coreutils).
+ */
+const SELINUX_LABEL = Buffer.from('security.selinux');
 
 async function refuse(code: 'ENOTTY' | 'EBADF'): Promise<Payload> {
   if (code === 'ENOTTY') throw new DfsError('ENOTTY', 'no ioctl is known here');

@@ -4,6 +4,7 @@ import type { Logger } from '../../platform/log.js';
 import { DfsError, ERRNO, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { Clock } from '../../platform/clock.js';
+import { Loans } from '../../platform/loans.js';
 import { FuseDevice, type DeviceRequest } from './device.js';
 import { KernelCache } from './kernel-cache.js';
 import { FuseRequests } from './requests.js';
@@ -139,14 +140,16 @@ export class FuseSession {
     if (!stop) this.#beingDone += 1;
     const locked = lockedDirectories(header, bytes);
     const isChange = !READING.has(header.opcode);
+    const loans = header.opcode === Opcode.read ? new Loans() : undefined;
     for (const directory of locked) {
       this.#cache.enter(directory);
       if (isChange) this.#cache.listingChanges(directory);
     }
     try {
-      const payload = await handler(header, bytes, stop?.signal);
+      const payload = await handler(header, bytes, stop?.signal, loans);
       this.#device.reply(header.unique, 0, payload);
     } finally {
+      loans?.end();
       for (const directory of locked) {
         this.#cache.leave(directory);
         if (isChange) this.#cache.listingChanges(directory);
