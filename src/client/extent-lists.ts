@@ -26,8 +26,7 @@ export function overlaid(old: readonly Extent[], fresh: readonly Extent[]): Exte
       if (restEnd <= extent.offset) result.push(rest);
       else if (rest.offset < extent.offset) result.push({ ...rest, length: extent.offset - rest.offset });
       if (restEnd > end) {
-        const cut = end - rest.offset;
-        rest = { ...rest, offset: end, length: restEnd - end, chunkOffset: rest.chunkOffset + cut };
+        rest = tailOf(rest, end);
         break;
       }
       rest = old[(index += 1)];
@@ -36,6 +35,11 @@ export function overlaid(old: readonly Extent[], fresh: readonly Extent[]): Exte
   }
   for (; rest; rest = old[(index += 1)]) result.push(rest);
   return result;
+}
+
+function tailOf({ offset, length, chunk, chunkOffset }: Extent, start: number): Extent {
+  const cut = start - offset;
+  return { offset: start, length: length - cut, chunk, chunkOffset: chunkOffset + cut };
 }
 
 /** The ranges of both lists, each sorted; what overlaps or touches becomes one. */

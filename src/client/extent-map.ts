@@ -10,6 +10,8 @@ import { firstAfter } from './sorted-search.js';
 export interface ExtentPiece {
   readonly offset: number;
   readonly length: number;
+  /** Of the whole extent, of which this may be a part. */
+  readonly extentLength: number;
   readonly location: ChunkLocation | undefined;
   readonly chunkOffset: number;
 }
@@ -120,7 +122,8 @@ export class ExtentMap {
       const length = Math.min(extentEnd, end) - at;
       const location = this.#locations.get(extent.chunk);
       if (!location) return at;
-      pieces.push({ offset: at, length, location, chunkOffset: extent.chunkOffset + (at - extent.offset) });
+      const chunkOffset = extent.chunkOffset + (at - extent.offset);
+      pieces.push({ offset: at, length, extentLength: extent.length, location, chunkOffset });
       at += length;
     }
     if (at < end) pieces.push(hole(at, end - at));
@@ -208,5 +211,5 @@ export class ExtentMap {
 }
 
 function hole(offset: number, length: number): ExtentPiece {
-  return { offset, length, location: undefined, chunkOffset: 0 };
+  return { offset, length, extentLength: length, location: undefined, chunkOffset: 0 };
 }
