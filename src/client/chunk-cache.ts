@@ -8,11 +8,21 @@ import type { ChunkReader } from './chunk-reader.js';
 
 /** What is fetched and kept at once: large enough that the round trip does not count. */
 export const CACHE_BLOCK_BYTES = 1 << 20;
+/**
+ * The same of a chunk whose bytes are all over the file. Its reader comes back for the next piece when he has been to all
+ * other chunks, so the blocks of all of them have to have room at once; 16 pieces of 4 KiB share a round trip.
+ */
+export const SCATTERED_BLOCK_BYTES = 64 << 10;
 const BLOCKS_PER_CHUNK = MAX_CHUNK_BYTES / CACHE_BLOCK_BYTES;
+const SCATTERED_BLOCKS_PER_CHUNK = MAX_CHUNK_BYTES / SCATTERED_BLOCK_BYTES;
+/** Of both sizes, and rounded up to a power of two. */
+const KEYS_PER_CHUNK = 2 * SCATTERED_BLOCKS_PER_CHUNK;
+
+export type BlockBytes = typeof CACHE_BLOCK_BYTES | typeof SCATTERED_BLOCK_BYTES;
 
 export class ChunkCache {
   readonly #reader: ChunkReader;
-  /** chunk · BLOCKS_PER_CHUNK + block → its bytes */
+  /** The key of a chunk's block (keyOf) → its bytes */
   readonly #blocks: LRUCache<number, Payload>;
   /** same key → the read under way, shared by all who want the block */
   readonly #reading = new Map<number, Promise<Payload>>();
@@ -26,47 +36,62 @@ export class ChunkCache {
   /** A chunk that was written just now, of at most a block: it may soon be read. The bytes are copied. */
   keep(chunk: number, payload: Payload): void {
     assert(payloadBytes(payload) <= CACHE_BLOCK_BYTES, 'it is no more than a block');
-    this.#blocks.set(keyOf(chunk, 0), [Buffer.concat(payload)]);
+    this.#blocks.set(keyOf(chunk, 0, CACHE_BLOCK_BYTES), [Buffer.concat(payload)]);
   }
 
-  /** Whether every byte of the range is at hand. */
-  has(chunk: number, offset: number, length: number): boolean {
-    const last = blockOf(offset + length - 1);
-    for (let block = blockOf(offset); block <= last; block += 1) {
-      if (!this.#blocks.has(keyOf(chunk, block))) return false;
-    }
-    return true;
+  /** Bytes of a chunk if they are at hand. */
+  kept(chunk: number, offset: number, length: number): Payload | undefined {
+    return (
+      this.#keptIn(CACHE_BLOCK_BYTES, chunk, offset, length) ??
+      this.#keptIn(SCATTERED_BLOCK_BYTES, chunk, offset, length)
+    );
   }
 
   /** Bytes of a chunk; whole blocks are fetched and kept. Rejects as ChunkReader.read does. */
-  async read(location: ChunkLocation, offset: number, length: number): Promise<Payload> {
-    const first = blockOf(offset);
-    const last = blockOf(offset + length - 1);
+  async read(
+    location: ChunkLocation,
+    offset: number,
+    length: number,
+    blockBytes: BlockBytes = CACHE_BLOCK_BYTES,
+  ): Promise<Payload> {
+    const first = Math.floor(offset / blockBytes);
+    const last = Math.floor((offset + length - 1) / blockBytes);
     if (first === last) {
-      const block = await this.#block(location, first);
-      return slicePayload(block, offset - first * CACHE_BLOCK_BYTES, length);
+      const block = await this.#block(location, first, blockBytes);
+      return slicePayload(block, offset - first * blockBytes, length);
     }
     const wanted: Promise<Payload>[] = [];
-    for (let block = first; block <= last; block += 1) wanted.push(this.#block(location, block));
+    for (let block = first; block <= last; block += 1) wanted.push(this.#block(location, block, blockBytes));
     const blocks = await Promise.all(wanted);
-    return slicePayload(blocks.flat(), offset - first * CACHE_BLOCK_BYTES, length);
+    return slicePayload(blocks.flat(), offset - first * blockBytes, length);
   }
 
-  async #block(location: ChunkLocation, block: number): Promise<Payload> {
-    const key = keyOf(location.chunk, block);
+  #keptIn(blockBytes: BlockBytes, chunk: number, offset: number, length: number): Payload | undefined {
+    const first = Math.floor(offset / blockBytes);
+    const blocks: Payload[] = [];
+    for (let block = first; block * blockBytes < offset + length; block += 1) {
+      const kept = this.#blocks.get(keyOf(chunk, block, blockBytes));
+      if (!kept) return undefined;
+      blocks.push(kept);
+    }
+    return slicePayload(blocks.flat(), offset - first * blockBytes, length);
+  }
+
+  async #block(location: ChunkLocation, block: number, blockBytes: BlockBytes): Promise<Payload> {
+    const key = keyOf(location.chunk, block, blockBytes);
     const kept = this.#blocks.get(key);
     if (kept) return kept;
     let reading = this.#reading.get(key);
     if (!reading) {
-      reading = this.#fetch(location, block, key).finally(() => this.#reading.delete(key));
+      const offset = block * blockBytes;
+      reading = this.#fetch(location, offset, blockBytes, key).finally(() => this.#reading.delete(key));
       this.#reading.set(key, reading);
     }
     return await reading;
   }
 
-  async #fetch(location: ChunkLocation, block: number, key: number): Promise<Payload> {
-    const offset = block * CACHE_BLOCK_BYTES;
-    const length = Math.min(CACHE_BLOCK_BYTES, location.length - offset);
+  async #fetch(location: ChunkLocation, offset: number, most: number, key: number): Promise<Payload> {
+    const length = Math.min(most, location.length - offset);
     assert(length > 0, 'a block is read inside its chunk');
     const bytes = await this.#reader.read(location, offset, length);
     this.#blocks.set(key, bytes);
@@ -74,12 +99,9 @@ export class ChunkCache {
   }
 }
 
-function blockOf(offset: number): number {
-  return Math.floor(offset / CACHE_BLOCK_BYTES);
-}
-
-function keyOf(chunk: number, block: number): number {
-  const key = chunk * BLOCKS_PER_CHUNK + block;
-  assert(Number.isSafeInteger(key), 'chunk ids stay below 2^47');
+function keyOf(chunk: number, block: number, blockBytes: BlockBytes): number {
+  const first = blockBytes === CACHE_BLOCK_BYTES ? 0 : BLOCKS_PER_CHUNK;
+  const key = chunk * KEYS_PER_CHUNK + first + block;
+  assert(Number.isSafeInteger(key), 'chunk ids stay below 2^42');
   return key;
 }

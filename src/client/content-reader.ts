@@ -6,7 +6,7 @@ import type { Payload } from '../protocol/frame.js';
 import { get } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
-import type { ChunkCache } from './chunk-cache.js';
+import { CACHE_BLOCK_BYTES, SCATTERED_BLOCK_BYTES, type BlockBytes, type ChunkCache } from './chunk-cache.js';
 import type { ChunkReader } from './chunk-reader.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { ExtentMap, ExtentPiece } from './extent-map.js';
@@ -14,10 +14,16 @@ import type { MetadataSession } from './metadata-session.js';
 
 /** Extents asked for at once: a page of some 100 kB, which covers 4 GiB of a file written in one go. */
 const EXTENTS_PER_PAGE = 1024;
+/** The same for a reader who jumps about: of a file in many pieces, the next ones are not what he wants next. */
+const EXTENTS_FOR_A_JUMP = 64;
+/** A range may well be in pieces as small as this. */
+const SMALL_PIECE_BYTES = 4096;
 /** A chunk no longer than this is fetched whole even by a reader who jumps about. */
 const SMALL_CHUNK_BYTES = 128 << 10;
 /** From this length on a local file is read for each reader anew; many short reads are better served by what is kept. */
 const MIN_DIRECT_BYTES = 128 << 10;
+/** A piece of a larger chunk that is shorter than this is taken for one of many. */
+const SMALL_EXTENT_BYTES = 128 << 10;
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 500;
 /** A chunk that no node has, looked up anew this many times, is lost. */
@@ -100,7 +106,7 @@ export class ContentReader {
     for (;;) {
       const found = range.extents.find(range.offset, end);
       if (typeof found !== 'number') return found;
-      await this.#learn(range, found);
+      await this.#learn(range, found, extentsToAsk(range.isSequential, end - found));
     }
   }
 
@@ -112,13 +118,13 @@ export class ContentReader {
     for (;;) {
       const run = range.extents.runAt(range.offset);
       if (run) return run;
-      await this.#learn(range, range.offset);
+      await this.#learn(range, range.offset, EXTENTS_PER_PAGE);
     }
   }
 
   /** Asks for a page of extents. */
-  async #learn(range: ReadRange, offset: number): Promise<void> {
-    const reply = await this.#session.ask(get, { inode: range.inode, offset, limit: EXTENTS_PER_PAGE });
+  async #learn(range: ReadRange, offset: number, limit: number): Promise<void> {
+    const reply = await this.#session.ask(get, { inode: range.inode, offset, limit });
     this.#nodes.learn(reply.nodes);
     const until = reply.next < 0 ? Number.POSITIVE_INFINITY : reply.next;
     range.extents.insertPage(reply.attributes.version, offset, until, reply.extents, reply.chunks);
@@ -135,22 +141,35 @@ export class ContentReader {
     }
   }
 
-  async #prefetchPiece({ location, chunkOffset, length }: ExtentPiece): Promise<void> {
+  async #prefetchPiece(piece: ExtentPiece): Promise<void> {
+    const { location, chunkOffset, length } = piece;
     if (!location) return;
-    if (this.#reader.isLocal(location)) await this.#reader.prefetch(location, chunkOffset, length);
-    else await this.#cache.read(location, chunkOffset, length);
+    const isDirect = piece.extentLength >= SMALL_EXTENT_BYTES && this.#reader.isLocal(location);
+    if (isDirect) await this.#reader.prefetch(location, chunkOffset, length);
+    else await this.#cache.read(location, chunkOffset, length, blockBytesFor(piece));
   }
 
   async #readPiece(piece: ExtentPiece, { isSequential, loans }: ReadRange): Promise<Payload> {
     const { location, chunkOffset, length } = piece;
     if (!location) return zeros(length);
-    const isKept = this.#cache.has(location.chunk, chunkOffset, length);
+    const kept = this.#cache.kept(location.chunk, chunkOffset, length);
+    if (kept) return kept;
+    if (location.length <= SMALL_CHUNK_BYTES) return await this.#cache.read(location, chunkOffset, length);
     const isDirect = loans && length >= MIN_DIRECT_BYTES && this.#reader.isLocal(location);
-    const isCached = isKept || location.length <= SMALL_CHUNK_BYTES || (isSequential && !isDirect);
-    return isCached
-      ? await this.#cache.read(location, chunkOffset, length)
-      : await this.#reader.read(location, chunkOffset, length, loans);
+    if (isDirect || !isSequential) return await this.#reader.read(location, chunkOffset, length, loans);
+    return await this.#cache.read(location, chunkOffset, length, blockBytesFor(piece));
   }
+}
+
+/** What lies beside a small piece in its chunk may belong anywhere in the file. */
+function blockBytesFor({ extentLength }: ExtentPiece): BlockBytes {
+  return extentLength < SMALL_EXTENT_BYTES ? SCATTERED_BLOCK_BYTES : CACHE_BLOCK_BYTES;
+}
+
+function extentsToAsk(isSequential: boolean, length: number): number {
+  if (isSequential) return EXTENTS_PER_PAGE;
+  const needed = Math.ceil(length / SMALL_PIECE_BYTES) + 1;
+  return Math.min(EXTENTS_PER_PAGE, Math.max(EXTENTS_FOR_A_JUMP, needed));
 }
 
 function zeros(length: number): Buffer[] {

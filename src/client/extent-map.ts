@@ -3,19 +3,17 @@
  * are unknown, which is not the same as a hole.
  */
 import type { ChunkLocation, Extent } from '../protocol/types.js';
+import { overlaid, spliced, united, type Interval } from './extent-lists.js';
 import { firstAfter } from './sorted-search.js';
 
 /** A run of the file: bytes of a chunk, or (without location) a hole. */
 export interface ExtentPiece {
   readonly offset: number;
   readonly length: number;
+  /** Of the whole extent, of which this may be a part. */
+  readonly extentLength: number;
   readonly location: ChunkLocation | undefined;
   readonly chunkOffset: number;
-}
-
-interface Interval {
-  readonly start: number;
-  readonly end: number;
 }
 
 /** Who bounds what is known of all files together. */
@@ -99,9 +97,7 @@ export class ExtentMap {
     }
     this.#version = version;
     if (this.#room?.hasRoomFor(extents.length, this) === false) this.#reset(version);
-    for (const extent of extents) {
-      this.#replace(extent.offset, extent.offset + extent.length, [extent], []);
-    }
+    this.#lay(extents);
     for (const chunk of chunks) this.#locations.set(chunk.chunk, chunk);
   }
 
@@ -126,7 +122,8 @@ export class ExtentMap {
       const length = Math.min(extentEnd, end) - at;
       const location = this.#locations.get(extent.chunk);
       if (!location) return at;
-      pieces.push({ offset: at, length, location, chunkOffset: extent.chunkOffset + (at - extent.offset) });
+      const chunkOffset = extent.chunkOffset + (at - extent.offset);
+      pieces.push({ offset: at, length, extentLength: extent.length, location, chunkOffset });
       at += length;
     }
     if (at < end) pieces.push(hole(at, end - at));
@@ -173,24 +170,38 @@ export class ExtentMap {
     }
     this.#extents.splice(first, last - first, ...fresh);
     this.#room?.resized(fresh.length - (last - first));
-    this.#learn(start, end);
-    if (this.#locations.size > 2 * this.#extents.length + 1024) this.#dropUnusedLocations();
+    this.#learn([{ start, end }]);
+    this.#boundLocations();
   }
 
-  #learn(start: number, end: number): void {
+  /** Lays extents over what is known; between them nothing changes. */
+  #lay(extents: readonly Extent[]): void {
+    const [head, tail] = [extents[0], extents.at(-1)];
+    if (!head || !tail) return;
+    let first = firstAfter(this.#extents, head.offset, extent => extent.offset) - 1;
+    const before = this.#extents[first];
+    if (!before || before.offset + before.length <= head.offset) first += 1;
+    const last = firstAfter(this.#extents, tail.offset + tail.length - 1, extent => extent.offset);
+    const fresh = overlaid(this.#extents.slice(first, last), extents);
+    this.#extents = spliced(this.#extents, first, last, fresh);
+    this.#room?.resized(fresh.length - (last - first));
+    this.#learn(extents.map(({ offset, length }) => ({ start: offset, end: offset + length })));
+    this.#boundLocations();
+  }
+
+  /** @param intervals sorted */
+  #learn(intervals: readonly Interval[]): void {
+    const start = intervals[0]?.start ?? 0;
+    const end = intervals.at(-1)?.end ?? 0;
     let first = firstAfter(this.#known, start, interval => interval.start) - 1;
     const before = this.#known[first];
     if (!before || before.end < start) first += 1;
-    let last = first;
-    let from = start;
-    let until = end;
-    for (; last < this.#known.length; last += 1) {
-      const old = this.#known[last];
-      if (!old || old.start > end) break;
-      from = Math.min(from, old.start);
-      until = Math.max(until, old.end);
-    }
-    this.#known.splice(first, last - first, { start: from, end: until });
+    const last = firstAfter(this.#known, end, interval => interval.start);
+    this.#known = spliced(this.#known, first, last, united(this.#known.slice(first, last), intervals));
+  }
+
+  #boundLocations(): void {
+    if (this.#locations.size > 2 * this.#extents.length + 1024) this.#dropUnusedLocations();
   }
 
   #dropUnusedLocations(): void {
@@ -200,5 +211,5 @@ export class ExtentMap {
 }
 
 function hole(offset: number, length: number): ExtentPiece {
-  return { offset, length, location: undefined, chunkOffset: 0 };
+  return { offset, length, extentLength: length, location: undefined, chunkOffset: 0 };
 }

@@ -21,7 +21,7 @@ import { Vfs } from '../../../src/vfs/vfs.js';
 import { Cluster } from '../../support/cluster.js';
 import { waitUntil } from '../../support/wait-until.js';
 import { residentMib } from '../daemons.js';
-import { measureRequests } from './request-cost.js';
+import { measureInTurns, measureRequests } from './request-cost.js';
 import type { ScaleContext } from './scale-context.js';
 
 const PIECE_BYTES = 4096;
@@ -59,6 +59,8 @@ export class FragmentCost {
       const whole = await this.#writeWhole();
       await this.#read(whole, 'written in order');
       const pieces = await this.#writePieces();
+      const tenth = await this.#writeTenth();
+      await this.#measureGets(tenth, pieces);
       await this.#read(pieces, 'in pieces');
       this.#metadataOptions[0] = SOON;
       await this.#cluster.metadata.restart();
@@ -155,9 +157,6 @@ export class FragmentCost {
         if (tenth !== 1 && tenth !== TENTHS) continue;
         const when = tenth === 1 ? 'first tenth' : 'last tenth';
         book.add(when, 'writing 4 KiB', 'µs', perPiece, { is: 'flat' });
-        book.add(when, 'get of a page of extents', 'µs', await this.#getCost(attributes.inode), {
-          is: 'flat',
-        });
         book.add(when, 'memory of the metadata server', 'MiB', await residentMib(metadata.pid));
       }
       await fileSystem.release(handle);
@@ -165,20 +164,42 @@ export class FragmentCost {
     });
   }
 
-  async #getCost(inode: number): Promise<number> {
+  /** A file as long, in which every tenth piece was written. Returns the inode. */
+  async #writeTenth(): Promise<number> {
     const { sizes, signal } = this.#context;
-    return await this.#withSession(async session => {
-      const { microseconds } = await measureRequests({
-        count: sizes.pages,
-        serverPid: this.#cluster.metadata.pid,
-        signal,
-        request: async () => {
-          // Never so near the end that the page is not full.
-          const offset = Math.floor(Math.random() * sizes.fileBytes * 0.5);
-          await session.ask(get, { inode, offset, limit: EXTENTS_PER_PAGE });
-        },
-      });
-      return microseconds;
+    return await this.#withFileSystem(async fileSystem => {
+      const { handle, attributes } = await this.#create(fileSystem, 'tenth');
+      const data = systemRandom.bytes(PIECE_BYTES);
+      for (const index of shuffled(Math.floor(sizes.fileBytes / PIECE_BYTES / TENTHS))) {
+        signal.throwIfAborted();
+        await fileSystem.write(handle, index * TENTHS * PIECE_BYTES, data);
+      }
+      await fileSystem.fsync(handle);
+      await fileSystem.release(handle);
+      return attributes.inode;
+    });
+  }
+
+  /** In turns, so of two files rather than of one that grows. */
+  async #measureGets(tenth: number, pieces: number): Promise<void> {
+    const { sizes, book, signal } = this.#context;
+    const serverPid = this.#cluster.metadata.pid;
+    await this.#withSession(async session => {
+      const [first, last] = await measureInTurns(
+        [tenth, pieces].map(inode => ({
+          count: sizes.pages,
+          serverPid,
+          signal,
+          request: async () => {
+            // Never so near the end that the page is not full.
+            const offset = Math.floor(Math.random() * sizes.fileBytes * 0.5);
+            await session.ask(get, { inode, offset, limit: EXTENTS_PER_PAGE });
+          },
+        })),
+      );
+      const what = 'get of a page of extents';
+      if (first) book.add('first tenth', what, 'µs', first.microseconds, { is: 'flat' });
+      if (last) book.add('last tenth', what, 'µs', last.microseconds, { is: 'flat' });
     });
   }
 

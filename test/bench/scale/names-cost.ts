@@ -8,8 +8,9 @@ import type { CostBook } from './cost-series.js';
 import { DatabaseFiller, removeDatabase } from './filled-database.js';
 import { FilledTree } from './filled-tree.js';
 import { FilledServer, STANDING_NODES } from './metadata-process.js';
-import { measureRequests } from './request-cost.js';
+import { measureInTurns } from './request-cost.js';
 import type { ScaleContext } from './scale-context.js';
+import type { ScaleSizes } from './scale-sizes.js';
 
 const EXTENTS_PER_PAGE = 1024;
 
@@ -49,23 +50,33 @@ export class FileMaker {
   }
 }
 
-/**
- * The four requests, on random places of a part of a tree.
- * @param maker of the session, if it has made files before
- */
+/** Who asks, and what about. */
+export interface Asked {
+  readonly session: MetadataSession;
+  readonly tree: FilledTree;
+  /** Names are looked up, read and listed in the leaves from the first to before the second; default: in all. */
+  readonly leaves?: readonly [from: number, to: number];
+  /** Where a new file goes; default: to any of those leaves. */
+  readonly newFilesIn?: () => number;
+}
+
+/** The four requests, on random places. New files come last, so that they are in no directory that is listed. */
 export function requestsOn(
-  session: MetadataSession,
-  tree: FilledTree,
-  { requests, pages }: { readonly requests: number; readonly pages: number },
-  part: readonly [from: number, to: number] = [0, tree.leaves],
-  maker = new FileMaker(session),
+  {
+    session,
+    tree,
+    leaves = [0, tree.leaves],
+    newFilesIn = () => tree.leaf(tree.randomLeaf(...leaves)),
+  }: Asked,
+  { requests, pages }: Pick<ScaleSizes, 'requests' | 'pages'>,
 ): RequestKind[] {
+  const maker = new FileMaker(session);
   return [
     {
       what: 'lookup',
       count: requests,
       request: async () => {
-        const { parent, name } = tree.randomFile(...part);
+        const { parent, name } = tree.randomFile(...leaves);
         await session.ask(lookup, { parent, name });
       },
     },
@@ -73,7 +84,7 @@ export function requestsOn(
       what: 'get',
       count: requests,
       request: async () => {
-        const { inode } = tree.randomFile(...part);
+        const { inode } = tree.randomFile(...leaves);
         await session.ask(get, { inode, offset: 0, limit: EXTENTS_PER_PAGE });
       },
     },
@@ -81,54 +92,99 @@ export function requestsOn(
       what: 'readdir of 100 entries',
       count: pages,
       request: async () => {
-        const inode = tree.leaf(tree.randomLeaf(...part));
+        const inode = tree.leaf(tree.randomLeaf(...leaves));
         await session.ask(readdir, { inode, after: new Uint8Array(), limit: MAX_DIRECTORY_PAGE });
       },
     },
-    {
-      what: 'create',
-      count: requests,
-      request: async () => await maker.create(tree.leaf(tree.randomLeaf(...part))),
-    },
+    { what: 'create', count: requests, request: async () => await maker.create(newFilesIn()) },
   ];
 }
 
-/** Measures each kind and writes it down. */
+/** What is measured at one size. */
+export interface MeasuredSize {
+  readonly size: string;
+  readonly serverPid: number;
+  /** The same kinds in the same order at each size. */
+  readonly kinds: readonly RequestKind[];
+}
+
+/** Measures each kind at all sizes in turns, and writes it down. */
 export async function measureKinds(
   book: CostBook,
-  size: string,
-  kinds: readonly RequestKind[],
-  serverPid: number,
+  sizes: readonly MeasuredSize[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { what, count, request } of kinds) {
-    const cost = await measureRequests({ count, serverPid, signal, request });
-    book.add(size, what, 'µs', cost.microseconds, { is: 'flat' });
-    book.add(size, `${what}, processor time of the server`, 'µs', cost.serverMicroseconds);
+  const whats = sizes[0]?.kinds.map(({ what }) => what) ?? [];
+  for (const what of whats) {
+    const measured = sizes.flatMap(({ size, serverPid, kinds }) =>
+      kinds
+        .filter(kind => kind.what === what)
+        .map(({ count, request }) => ({ count, request, size, serverPid, signal })),
+    );
+    const costs = await measureInTurns(measured);
+    for (const [index, { size }] of measured.entries()) {
+      const cost = costs[index];
+      if (!cost) continue;
+      book.add(size, what, 'µs', cost.microseconds, { is: 'flat' });
+      book.add(size, `${what}, processor time of the server`, 'µs', cost.serverMicroseconds);
+    }
   }
 }
 
-export async function measureNames({ directory, sizes, book, signal }: ScaleContext): Promise<void> {
-  for (const inodes of sizes.inodes) {
-    const size = String(inodes);
-    const path = join(directory, `names-${inodes}`, 'dfs.db');
+/** A server on a database that was filled to a size, and a client of it. */
+class NamesSubject {
+  readonly size: string;
+  readonly #path: string;
+  readonly #server: FilledServer;
+  #session: MetadataSession | undefined;
+
+  constructor(directory: string, inodes: number) {
+    this.size = String(inodes);
+    this.#path = join(directory, `names-${inodes}`, 'dfs.db');
+    this.#server = new FilledServer(this.#path);
+  }
+
+  async start(book: CostBook): Promise<Asked> {
     const startedMs = performance.now();
-    const filler = await DatabaseFiller.create(path, STANDING_NODES, DEFAULT_GOAL);
-    const tree = FilledTree.fill(filler, inodes);
+    const filler = await DatabaseFiller.create(this.#path, STANDING_NODES, DEFAULT_GOAL);
+    const tree = FilledTree.fill(filler, Number(this.size));
     filler.finish();
-    book.add(size, 'filling the database', 's', (performance.now() - startedMs) / 1000);
-    const server = new FilledServer(path);
-    try {
-      await server.start();
-      book.add(size, 'start of the server', 'ms', server.startMs);
-      book.add(size, 'memory after the start', 'MiB', await residentMib(server.process.pid));
-      const session = await server.connect('scale');
-      await measureKinds(book, size, requestsOn(session, tree, sizes), server.process.pid, signal);
-      book.add(size, 'memory afterwards', 'MiB', await residentMib(server.process.pid));
-      await session.close();
-    } finally {
-      await server.stop();
-      await removeDatabase(path);
+    book.add(this.size, 'filling the database', 's', (performance.now() - startedMs) / 1000);
+    await this.#server.start();
+    book.add(this.size, 'start of the server', 'ms', this.#server.startMs);
+    await this.addMemory(book, 'memory after the start');
+    this.#session = await this.#server.connect('scale');
+    return { session: this.#session, tree };
+  }
+
+  get serverPid(): number {
+    return this.#server.process.pid;
+  }
+
+  async addMemory(book: CostBook, what: string): Promise<void> {
+    book.add(this.size, what, 'MiB', await residentMib(this.serverPid));
+  }
+
+  async close(): Promise<void> {
+    await this.#session?.close().catch(() => undefined);
+    await this.#server.stop();
+    await removeDatabase(this.#path);
+  }
+}
+
+/** All databases are there at the same time, since they are measured in turns. */
+export async function measureNames({ directory, sizes, book, signal }: ScaleContext): Promise<void> {
+  const subjects = sizes.inodes.map(inodes => new NamesSubject(directory, inodes));
+  try {
+    const measured: MeasuredSize[] = [];
+    for (const subject of subjects) {
+      signal.throwIfAborted();
+      const kinds = requestsOn(await subject.start(book), sizes);
+      measured.push({ size: subject.size, serverPid: subject.serverPid, kinds });
     }
+    await measureKinds(book, measured, signal);
+    for (const subject of subjects) await subject.addMemory(book, 'memory afterwards');
+  } finally {
+    for (const subject of subjects) await subject.close();
   }
 }
