@@ -102,11 +102,23 @@ export class ContentReader {
 
   /** Where the bytes of a range are. Rejects as a request to the metadata server does. */
   async locate(range: ReadRange): Promise<ExtentPiece[]> {
+    const { extents } = range;
     const end = range.offset + range.length;
+    let located: ExtentPiece[] = [];
+    let at = range.offset;
     for (;;) {
-      const found = range.extents.find(range.offset, end);
-      if (typeof found !== 'number') return found;
-      await this.#learn(range, found, extentsToAsk(range.isSequential, end - found));
+      const found = extents.find(at, end);
+      if (typeof found !== 'number') return located.length === 0 ? found : located.concat(found);
+      // Taken over now: there may not be room for all pieces of the range at once.
+      const before = found > at ? extents.find(at, found) : [];
+      if (typeof before !== 'number') located = located.concat(before);
+      at = found;
+      const { version } = extents;
+      await this.#learn(range, at, extentsToAsk(range.isSequential, end - at));
+      if (extents.version === version) continue;
+      // The pieces before are of another version of the file.
+      located = [];
+      at = range.offset;
     }
   }
 

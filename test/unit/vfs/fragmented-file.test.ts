@@ -126,4 +126,13 @@ t.test('a file in small pieces is read without fetching what lies between them',
     const received = network.receivedBytes - before;
     t.ok(received < 12 * KIB, `${received} bytes came`);
   });
+
+  await t.test('by who wants more pieces at once than there is room to know of', async t => {
+    const vfs = await connect(t, server, tcpNetwork);
+    const handle = await vfs.open(inode, constants.O_RDONLY);
+    const bytes = Buffer.concat(await vfs.read(handle, 0, FILE_BYTES));
+    const wanted = Array.from({ length: PIECES }, (_, piece) => contentOf(piece));
+    t.ok(bytes.equals(Buffer.concat(wanted)));
+    await vfs.release(handle);
+  });
 });
