@@ -1,7 +1,7 @@
 /** Reads a file's committed bytes: extents from the metadata server, chunks from the data nodes. */
 import { sleep, type Clock } from '../platform/clock.js';
 import type { Loans } from '../platform/loans.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { assert, DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { get } from '../protocol/metadata-commands.js';
 import type { Attributes } from '../protocol/types.js';
@@ -111,7 +111,8 @@ export class ContentReader {
       if (typeof found !== 'number') return located.length === 0 ? found : located.concat(found);
       // Taken over now: there may not be room for all pieces of the range at once.
       const before = found > at ? extents.find(at, found) : [];
-      if (typeof before !== 'number') located = located.concat(before);
+      assert(typeof before !== 'number', 'all is known before the first place that is not');
+      located = located.concat(before);
       at = found;
       const { version } = extents;
       await this.#learn(range, at, extentsToAsk(range.isSequential, end - at));

@@ -6,8 +6,9 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../platform/clock.js';
 import { MAX_CACHED_READ_BYTES } from '../platform/cached-read.js';
-import type { LocalFile, LocalFiles } from '../platform/local-files.js';
-import type { BufferPool, Loans } from '../platform/loans.js';
+import type { LocalFiles } from '../platform/local-files.js';
+import type { BufferPool } from '../platform/buffer-pool.js';
+import type { Loans } from '../platform/loans.js';
 import type { Logger } from '../platform/log.js';
 import { blocksCovering, checksumTableBytes, chunkChecksum, matchesChecksums } from '../protocol/checksum.js';
 import type { ReplyOf } from '../protocol/command.js';
@@ -93,26 +94,16 @@ export class LocalNode {
     length: number,
     loans?: Loans,
   ): Promise<Buffer | 'damaged' | undefined> {
-    const { chunk } = location;
-    const place = this.#places.get(chunk) ?? (await this.#locate(location));
+    const place = await this.#placeOf(location);
     if (!place) return undefined;
     const run = blocksOf(place, offset, length);
-    const wanted = (blocks: Buffer): Buffer => blocks.subarray(run.skip, run.skip + length);
-    const isLarge = run.length > MAX_CACHED_READ_BYTES;
     try {
-      if (loans && isLarge && run.length <= this.#options.pool.bufferBytes) {
-        const bytes = await this.#borrow(place, run, loans);
-        return bytes && wanted(bytes);
-      }
-      const cached = this.#segments.readCached(place.file, run.length, run.position);
-      // A copy: the next read uses the same memory.
-      if (cached && matchesChecksums([cached], run.table)) return Buffer.from(wanted(cached));
-      if (cached) throw notAsStored();
-      const bytes = await this.#segments.use(place.file, async file => await this.#fromDisk(file, run));
-      if (bytes && !matchesChecksums([bytes], run.table)) throw notAsStored();
-      return bytes && wanted(bytes);
+      const isLent = run.length > MAX_CACHED_READ_BYTES && run.length <= this.#options.pool.bufferBytes;
+      const blocks =
+        loans && isLent ? await this.#borrow(place.file, run, loans) : await this.#own(place.file, run);
+      return blocks?.subarray(run.skip, run.skip + length);
     } catch (error) {
-      this.#noteFailure(chunk, error);
+      this.#noteFailure(location.chunk, error);
       // A file that is gone: the chunk was moved, or the node has lost it, which it will notice when it is asked.
       return hasCode(error, 'ETIMEDOUT') ? undefined : 'damaged';
     }
@@ -126,7 +117,7 @@ export class LocalNode {
 
   /** These bytes will be wanted: has the system read them. Never rejects. */
   async prefetch(location: ChunkLocation, offset: number, length: number): Promise<void> {
-    const place = this.#places.get(location.chunk) ?? (await this.#locate(location));
+    const place = await this.#placeOf(location);
     if (!place) return;
     const run = blocksOf(place, offset, length);
     try {
@@ -145,51 +136,49 @@ export class LocalNode {
     await this.#segments.close();
   }
 
-  /** Undefined when so many disk reads are under way that asking the node is better. ETIMEDOUT when the disk is slow. */
-  async #fromDisk(file: LocalFile, { length, position }: BlockRun): Promise<Buffer | undefined> {
-    // It may have been opened just now.
-    const cached = file.preadCached(length, position);
-    if (cached) return Buffer.from(cached);
-    return await this.#options.diskReads.run(async () => {
-      const target = Buffer.allocUnsafeSlow(length);
-      await fill(target, file, position);
-      return target;
-    });
+  /** Blocks in memory of the caller's; rejects and is undefined as #fill, and EIO when they are not what was stored. */
+  async #own(name: string, run: BlockRun): Promise<Buffer | undefined> {
+    const cached = this.#segments.readCached(name, run.length, run.position);
+    // A copy: the next read uses the same memory.
+    if (cached) return Buffer.from(asStored(cached, run));
+    const target = Buffer.allocUnsafeSlow(run.length);
+    return (await this.#fill(target, name, run.position)) ? asStored(target, run) : undefined;
   }
 
-  /** The same into memory that is used again. EIO when it is not what was stored. */
-  async #borrow(
-    place: Place,
-    { length, position, table }: BlockRun,
-    loans: Loans,
-  ): Promise<Buffer | undefined> {
-    const { pool, diskReads } = this.#options;
+  /** The same in memory that is used again. */
+  async #borrow(name: string, run: BlockRun, loans: Loans): Promise<Buffer | undefined> {
+    const { pool } = this.#options;
     const buffer = pool.take();
-    const target = buffer.subarray(0, length);
-    let isFilled = this.#segments.readCachedInto(place.file, target, position);
-    if (!isFilled) {
-      // If this rejects, the buffer is not used again: a thread may still be writing to it.
-      const filled = await this.#segments.use(place.file, async file => {
-        if (file.preadCachedInto(target, position)) return true;
-        return await diskReads.run(async () => {
-          await fill(target, file, position);
-          return true;
-        });
+    const target = buffer.subarray(0, run.length);
+    // If this rejects, the buffer is not used again: a thread may still be writing to it.
+    const isFilled = await this.#fill(target, name, run.position);
+    loans.add(pool, buffer);
+    return isFilled ? asStored(target, run) : undefined;
+  }
+
+  /**
+   * Reads a file; false when so many disk reads are under way that asking the node is better. ETIMEDOUT when the disk is slow,
+   * EIO when the file is too short.
+   */
+  async #fill(target: Buffer, name: string, position: number): Promise<boolean> {
+    if (this.#segments.readCachedInto(name, target, position)) return true;
+    const isFilled = await this.#segments.use(name, async file => {
+      // It may have been opened just now.
+      if (file.preadCachedInto(target, position)) return true;
+      return await this.#options.diskReads.run(async () => {
+        const count = await file.pread(target, position);
+        if (count < target.length) throw new DfsError('EIO', 'the file ends before the chunk does');
+        return true;
       });
-      isFilled = filled === true;
-    }
-    const isAsStored = isFilled && matchesChecksums([target], table);
-    if (isAsStored) loans.add(pool, buffer);
-    else pool.give(buffer);
-    if (isFilled && !isAsStored) throw notAsStored();
-    return isFilled ? target : undefined;
+    });
+    return isFilled === true;
   }
 
   /** Where a chunk is; undefined when the node does not tell, or what it tells is of no use. Never rejects. */
-  async #locate(location: ChunkLocation): Promise<Place | undefined> {
+  async #placeOf(location: ChunkLocation): Promise<Place | undefined> {
     const { chunk } = location;
-    const untilMs = this.#avoided.get(chunk);
-    if (untilMs !== undefined && untilMs > this.#options.clock.monotonicMs()) return undefined;
+    const place = this.#places.get(chunk);
+    if (place || !this.mayHave(chunk)) return place;
     let locating = this.#locating.get(chunk);
     if (!locating) {
       locating = this.#ask(location).finally(() => this.#locating.delete(chunk));
@@ -243,11 +232,8 @@ function blocksOf(place: Place, offset: number, length: number): BlockRun {
   };
 }
 
-async function fill(target: Buffer, file: LocalFile, position: number): Promise<void> {
-  const count = await file.pread(target, position);
-  if (count < target.length) throw new DfsError('EIO', 'the file ends before the chunk does');
-}
-
-function notAsStored(): DfsError {
-  return new DfsError('EIO', 'what is in the file does not match its checksums');
+/** The blocks, if they are what was stored; else EIO. */
+function asStored(blocks: Buffer, { table }: BlockRun): Buffer {
+  if (matchesChecksums([blocks], table)) return blocks;
+  throw new DfsError('EIO', 'what is in the file does not match its checksums');
 }

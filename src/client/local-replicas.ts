@@ -9,7 +9,8 @@
  * Who is asked for a chunk of a node in any state but `local` hears that it is not to be had here, without waiting.
  */
 import type { Clock } from '../platform/clock.js';
-import { BufferPool, type Loans } from '../platform/loans.js';
+import { BufferPool } from '../platform/buffer-pool.js';
+import type { Loans } from '../platform/loans.js';
 import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
 import { join } from 'node:path';
@@ -28,7 +29,7 @@ const CALL_TIMEOUT_MS = 10_000;
 /** What a reader asks for at once, and the rest of the blocks at both of its ends. */
 const LOAN_BYTES = (1 << 20) + 2 * CHECKSUM_BLOCK_BYTES;
 /** Kept for later, of what readers have borrowed. */
-const MAX_FREE_BYTES = 16 * LOAN_BYTES;
+const MAX_FREE_LOANS = 16;
 
 /** What came of looking for a chunk on this machine. */
 export type LocalRead =
@@ -53,7 +54,7 @@ export interface LocalReplicasOptions {
 export class LocalReplicas {
   readonly #options: LocalReplicasOptions;
   readonly #diskReads: DiskReads;
-  readonly #pool = new BufferPool(LOAN_BYTES, MAX_FREE_BYTES);
+  readonly #pool = new BufferPool(LOAN_BYTES, MAX_FREE_LOANS);
   /** node number → the node, in any state but `unknown` */
   readonly #neighbours = new Map<number, Neighbour>();
   #isClosed = false;

@@ -1,27 +1,6 @@
 /** Memory that is lent for as long as an answer is under way, and used again after that. */
 
-/** Large buffers of one size: on many machines the first touch of a page costs more than the copy into it. */
-export class BufferPool {
-  readonly bufferBytes: number;
-  readonly #free: Buffer[] = [];
-  readonly #maxFree: number;
-
-  /** @param maxBytes the most that is kept for later */
-  constructor(bufferBytes: number, maxBytes: number) {
-    this.bufferBytes = bufferBytes;
-    this.#maxFree = Math.floor(maxBytes / bufferBytes);
-  }
-
-  /** A buffer whose content is of no meaning; the one used last, which the processor may still have at hand. */
-  take(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.bufferBytes);
-  }
-
-  /** Gives a buffer back that nobody looks at, or writes to, any more. */
-  give(buffer: Buffer): void {
-    if (this.#free.length < this.#maxFree) this.#free.push(buffer);
-  }
-}
+import type { BufferPool } from './buffer-pool.js';
 
 /** What one answer has borrowed. Who made it ends it when the answer is sent; whatever it borrowed means nothing then. */
 export class Loans {

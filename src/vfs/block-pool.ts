@@ -1,28 +1,24 @@
-/**
- * Memory for written data that is used again and again: on many machines the first touch of a page costs more than
- * the copy into it.
- */
+/** Memory for written data. */
+import { BufferPool } from '../platform/buffer-pool.js';
+
 export const POOL_BLOCK_BYTES = 128 << 10;
 
 export class BlockPool {
-  readonly #free: Buffer[] = [];
-  readonly #maxFree: number;
+  readonly #blocks: BufferPool;
 
   /** @param maxBytes the most that is kept for later */
   constructor(maxBytes: number) {
-    this.#maxFree = Math.floor(maxBytes / POOL_BLOCK_BYTES);
+    this.#blocks = new BufferPool(POOL_BLOCK_BYTES, Math.floor(maxBytes / POOL_BLOCK_BYTES));
   }
 
   /** A buffer with room for at least `bytes`, up to POOL_BLOCK_BYTES; its content is of no meaning. */
   take(bytes: number): Buffer {
     if (bytes <= POOL_BLOCK_BYTES / 2) return Buffer.allocUnsafeSlow(bytes);
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(POOL_BLOCK_BYTES);
+    return this.#blocks.take();
   }
 
   /** Gives buffers back that nobody looks at any more. */
   give(blocks: readonly Buffer[]): void {
-    for (const block of blocks) {
-      if (block.length === POOL_BLOCK_BYTES && this.#free.length < this.#maxFree) this.#free.push(block);
-    }
+    for (const block of blocks) if (block.length === POOL_BLOCK_BYTES) this.#blocks.give(block);
   }
 }

@@ -6,6 +6,7 @@
 import { closeSync, read as readCallback, readSync, writeSync, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { emptyDescriptor } from '../../platform/blocked-reads.js';
+import { BufferPool } from '../../platform/buffer-pool.js';
 import { ReadableDescriptor } from '../../platform/readable-descriptor.js';
 import type { Logger } from '../../platform/log.js';
 import { hasCode } from '../../protocol/errors.js';
@@ -38,8 +39,7 @@ export interface DeviceOptions {
 
 export class FuseDevice {
   readonly #options: DeviceOptions;
-  /** Request buffers that nobody uses. */
-  readonly #free: Buffer[] = [];
+  readonly #buffers: BufferPool;
   #ended: Promise<unknown> = Promise.resolve();
   #watch: ReadableDescriptor | undefined;
   readonly #busyPoll: BusyPoll;
@@ -49,6 +49,7 @@ export class FuseDevice {
 
   constructor(options: DeviceOptions) {
     this.#options = options;
+    this.#buffers = new BufferPool(options.requestBytes, MAX_FREE_BUFFERS);
     this.#busyPoll = new BusyPoll(options.busyPollMs);
   }
 
@@ -109,13 +110,13 @@ export class FuseDevice {
     if (!this.#watch || this.#isStopping) return;
     const untilMs = this.#busyPoll.until(performance.now());
     if (untilMs === undefined) return;
-    const buffer = this.#takeBuffer();
+    const buffer = this.#buffers.take();
     let bytes: number;
     do bytes = this.#watch.read(buffer);
     while (bytes < 1 && performance.now() < untilMs);
     this.#busyPoll.note(bytes > 0);
     if (bytes > 0) this.#handOver(buffer, bytes);
-    else this.#giveBack(buffer);
+    else this.#buffers.give(buffer);
   }
 
   /** Gives the descriptor back once every reader has ended. */
@@ -126,15 +127,6 @@ export class FuseDevice {
     closeSync(this.#options.fd);
   }
 
-  #takeBuffer(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#options.requestBytes);
-  }
-
-  /** A burst of large writes must not hold on to its memory for ever. */
-  #giveBack(buffer: Buffer): void {
-    if (this.#free.length < MAX_FREE_BUFFERS) this.#free.push(buffer);
-  }
-
   /**
    * The descriptor can be read: takes one request. If there are more this is called again at once; to find out by reading
    * that there are none (EAGAIN) costs more than half a request. Never throws.
@@ -142,12 +134,12 @@ export class FuseDevice {
   #takeRequest(): void {
     if (this.#isStopping) return;
     const { fd } = this.#options;
-    const buffer = this.#takeBuffer();
+    const buffer = this.#buffers.take();
     try {
       const bytesRead = readSync(fd, buffer, 0, buffer.length, null);
       this.#handOver(buffer, bytesRead);
     } catch (error) {
-      this.#giveBack(buffer);
+      this.#buffers.give(buffer);
       if (isWithdrawn(error)) return;
       this.#logEnd(error);
       this.#endPolling();
@@ -155,7 +147,7 @@ export class FuseDevice {
   }
 
   #handOver(buffer: Buffer, bytes: number): void {
-    this.#options.onRequest({ bytes: buffer.subarray(0, bytes), release: () => this.#giveBack(buffer) });
+    this.#options.onRequest({ bytes: buffer.subarray(0, bytes), release: () => this.#buffers.give(buffer) });
   }
 
   #logEnd(error: unknown): void {
@@ -167,13 +159,13 @@ export class FuseDevice {
   async #readLoop(): Promise<void> {
     const { fd } = this.#options;
     for (;;) {
-      const buffer = this.#takeBuffer();
+      const buffer = this.#buffers.take();
       try {
         const { bytesRead } = await readDevice(fd, buffer, 0, buffer.length, null);
         if (this.#isStopping) return;
         this.#handOver(buffer, bytesRead);
       } catch (error) {
-        this.#giveBack(buffer);
+        this.#buffers.give(buffer);
         if (isWithdrawn(error)) continue;
         this.#logEnd(error);
         return;
