@@ -1,18 +1,17 @@
 /** What it takes to read a file that was written in small pieces at random places. */
 import { constants } from 'node:fs';
 import { Socket } from 'node:net';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { DataNode } from '../../../src/datanode/data-node.js';
-import { createDatabase } from '../../../src/metadata/create-database.js';
-import { MetadataServer } from '../../../src/metadata/metadata-server.js';
+import type { MetadataServer } from '../../../src/metadata/metadata-server.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { nodeDisk } from '../../../src/platform/disk.js';
 import { tcpNetwork, type ByteStream, type Network } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import { Vfs } from '../../../src/vfs/vfs.js';
+import type { Vfs } from '../../../src/vfs/vfs.js';
 import { silent, temporaryDirectory } from '../datanode/store-fixture.js';
+import { connect as connectClient, serve } from './support/connected-clients.js';
 
 const MIB = 1 << 20;
 const KIB = 1 << 10;
@@ -21,8 +20,8 @@ const FILE_BYTES = 16 * MIB;
 const PIECES = FILE_BYTES / PIECE_BYTES;
 /** Odd, so that its multiples, modulo the number of pieces, are every piece once, and far from each other. */
 const STRIDE = 1501;
-/** Two fifths of it are for data: far less than the file. */
-const CACHE_BYTES = 4 * MIB;
+/** Two fifths of the cache are for data: far less than the file. */
+const MEMORY = { dirtyBytes: 8 * MIB, cacheBytes: 4 * MIB, readAheadBytes: 2 * MIB, chunkBytes: 4 * MIB };
 
 const platform = { clock: systemClock, random: systemRandom, log: silent };
 
@@ -44,14 +43,9 @@ class CountingNetwork implements Network {
 }
 
 async function startServers(t: Test): Promise<MetadataServer> {
-  const databasePath = join(await temporaryDirectory(t), 'meta.db');
-  await createDatabase(databasePath, platform);
-  const endpoint = { host: '127.0.0.1', port: 0 };
-  const own = { ...platform, network: tcpNetwork };
-  const server = new MetadataServer({ ...own, databasePath, endpoint, durability: 'group' });
-  t.teardown(async () => await server.close());
-  await server.start();
+  const server = await serve(t);
   const directory = await temporaryDirectory(t);
+  const own = { ...platform, network: tcpNetwork };
   const node = new DataNode({ ...own, metadata: server.endpoint, directory, port: 0, disk: nodeDisk });
   t.teardown(async () => await node.close());
   await node.start();
@@ -59,19 +53,7 @@ async function startServers(t: Test): Promise<MetadataServer> {
 }
 
 async function connect(t: Test, server: MetadataServer, network: Network): Promise<Vfs> {
-  const memory = { dirtyBytes: 8 * MIB, readAheadBytes: 2 * MIB, chunkBytes: 4 * MIB };
-  const vfs = await Vfs.open({
-    ...platform,
-    ...memory,
-    cacheBytes: CACHE_BYTES,
-    network,
-    metadata: server.endpoint,
-    goal: 1,
-    timeoutMs: 20_000,
-    clientName: 'test',
-  });
-  t.teardown(async () => await vfs.close());
-  return vfs;
+  return await connectClient(t, server, network, MEMORY);
 }
 
 /** What stands in a piece. */

@@ -53,8 +53,14 @@ export async function serve(t: Test): Promise<MetadataServer> {
   return server;
 }
 
-export async function connect(t: Test, server: MetadataServer, network: Network = tcpNetwork): Promise<Vfs> {
-  const memory = { dirtyBytes: 1 << 20, cacheBytes: 1 << 20, readAheadBytes: 0, chunkBytes: 1 << 20 };
+const MEMORY = { dirtyBytes: 1 << 20, cacheBytes: 1 << 20, readAheadBytes: 0, chunkBytes: 1 << 20 };
+
+export async function connect(
+  t: Test,
+  server: MetadataServer,
+  network: Network = tcpNetwork,
+  memory = MEMORY,
+): Promise<Vfs> {
   const vfs = await Vfs.open({
     ...PLATFORM,
     ...memory,
