@@ -40,6 +40,7 @@ export class CacheLease {
   #state: 'none' | 'beginning' | 'alive' = 'none';
   #timer: Timer | undefined;
   #isWanted = false;
+  #beginning: Promise<void> = Promise.resolve();
 
   constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
@@ -88,7 +89,15 @@ export class CacheLease {
     if (this.#state === 'alive' && !this.isAlive) this.lose();
     this.#untilMs = Math.max(this.#untilMs, untilMs);
     this.#schedule();
-    if (this.#state === 'none') void this.#begin();
+    if (this.#state === 'none') this.#beginning = this.#begin();
+  }
+
+  /**
+   * Resolves when the lease that was granted last has begun, or is over: nothing is dropped for its sake any more. Never
+   * rejects.
+   */
+  async begun(): Promise<void> {
+    await this.#beginning;
   }
 
   /** Drops everything; answers come from the server alone until the lease is granted again. Never rejects. */

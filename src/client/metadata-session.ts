@@ -217,12 +217,16 @@ export class MetadataSession {
     this.#scheduleRenewal();
   }
 
-  /** From now on this client keeps what it is told, as far as `lease` allows. Rejects as a request does. */
+  /**
+   * From now on this client keeps what it is told, as far as `lease` allows; when it resolves, whatever the caches had
+   * from before is dropped. Rejects as a request does.
+   */
   async beginCaching(): Promise<void> {
     this.lease.want();
     await this.#untilAnswered(renew.name, async (connection, timeoutMs) => {
       await this.#renewOn(connection, timeoutMs);
     });
+    await this.lease.begun();
   }
 
   get cluster(): string {

@@ -1,11 +1,11 @@
 /** A mount daemon that is killed, or that waits for a server that is away: programs get errors, and the mount goes. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { findMount } from '../../src/fuse/mount-table.js';
 import { shell, startCluster, waitUntil, type Cluster, type MountProcess } from '../support/cluster.js';
+import { nextOutput } from '../support/next-output.js';
 import { LET_GO_OF_OTHERS, withOpenFuseDevice } from '../support/open-fuse-device.js';
 
 /** nobody: fusermount3 asks that the user has a name. */
@@ -94,7 +94,7 @@ function defineTests(): void {
         },
       );
       t.teardown(() => inside.kill('SIGKILL'));
-      await once(inside.stdout, 'data');
+      await nextOutput(inside);
       await mount.kill9();
       await hasEnded(writer, 'the writer has ended');
       t.equal(writer.exitCode, 3, 'it was told of an error');
@@ -139,7 +139,7 @@ function defineTests(): void {
       cwd: '/',
     });
     t.teardown(() => elsewhere.kill('SIGKILL'));
-    await once(elsewhere.stdout, 'data');
+    await nextOutput(elsewhere);
     await shell(`echo kept > ${mountPoint}/file`);
     t.equal(await mount.stop(PATIENCE_MS), 0);
     await nothingIsLeft(t, mount);
@@ -167,14 +167,14 @@ function defineTests(): void {
       },
     );
     t.teardown(() => held.kill('SIGKILL'));
-    await once(held.stdout, 'data');
+    await nextOutput(held);
     const servers = [cluster.metadata, ...cluster.nodes];
     for (const { pid } of servers) process.kill(pid, 'SIGSTOP');
     t.teardown(() => {
       for (const { pid } of servers) process.kill(pid, 'SIGCONT');
     });
     held.stdin.write('now\n');
-    await once(held.stdout, 'data');
+    await nextOutput(held);
     const ended = mount.stop(90_000);
     await waitUntil(async () => (await findMount(mount.mountPoint)) === undefined, {
       deadlineMs: PATIENCE_MS,

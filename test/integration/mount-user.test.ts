@@ -1,6 +1,5 @@
 /** Users who are not root mount by fusermount3 and the kernel driver. */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +7,7 @@ import t from 'tap';
 import { findMount } from '../../src/fuse/mount-table.js';
 import { inSharedClone } from '../support/programs.js';
 import { shell, startCluster } from '../support/cluster.js';
+import { nextOutput } from '../support/next-output.js';
 import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 
 /** nobody: fusermount3 asks that the user has a name. */
@@ -85,7 +85,7 @@ function defineTests(): void {
         gid: USER,
       });
       t.teardown(() => standing.kill('SIGKILL'));
-      await once(standing.stdout, 'data');
+      await nextOutput(standing);
       t.equal(await mount.stop(), 0);
       t.equal(await findMount(mountPoint), undefined);
     });
