@@ -27,6 +27,13 @@ t.test('what one mount changes, the other sees at once, however warm its caches 
   t.equal(await shell(command, { timeoutMs: 240_000 }), 'ok');
 });
 
+t.test('who opens a file reads what another mount has closed, also while that goes on', async t => {
+  const cluster = await startCluster(t, { dataNodes: 1, mounts: 2, ...KERNEL });
+  const [first, second] = cluster.mounts.map(mount => mount.mountPoint);
+  const appended = new URL('../../../test/support/appended.py', import.meta.url).pathname;
+  t.equal(await shell(`python3 ${appended} ${first} ${second} 600`, { timeoutMs: 120_000 }), 'ok');
+});
+
 t.test(
   'a file that one mount has open lives on when another removes it, for as long as it is open',
   async t => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { shell, startCluster, waitUntil } from '../support/cluster.js';
@@ -7,6 +7,8 @@ import { shell, startCluster, waitUntil } from '../support/cluster.js';
 /** Our own sources: some two hundred files, in directories of several depths. */
 const tree = new URL('../../../src', import.meta.url).pathname;
 const LONG = { timeoutMs: 170_000 };
+/** More than IOV_MAX. */
+const PIECES = 1200;
 
 for (const driver of ['kernel', 'fuse-native'])
   t.test(`a mount by ${driver} keeps what a local file system would keep`, async t => {
@@ -87,6 +89,18 @@ for (const driver of ['kernel', 'fuse-native'])
         test ! -e ${second}/turned
       done`);
       t.pass();
+    });
+
+    await t.test('a file of more pieces than one system call takes is read in one go', async t => {
+      const expected = Buffer.alloc(8 * PIECES);
+      const file = await open(join(first, 'pieces'), 'w');
+      for (let piece = 0; piece < PIECES; piece += 1) {
+        expected.writeUInt32LE(piece + 1, 8 * piece + 4);
+        await file.write(expected, 8 * piece + 4, 4, 8 * piece + 4);
+        await file.datasync();
+      }
+      await file.close();
+      t.ok(expected.equals(await readFile(join(second, 'pieces'))));
     });
 
     await t.test('links, times, owners, modes and extended attributes stay', async t => {

@@ -18,6 +18,8 @@ const readDevice = promisify(readCallback);
 const MAX_FREE_BUFFERS = 16;
 /** Answers up to this size are written in one piece, which costs less than to name several to the kernel. */
 const SMALL_ANSWER_BYTES = 1024;
+/** writev(2) takes no more pieces (limits.h). */
+const IOV_MAX = 1024;
 
 /** A request in memory that belongs to its handler until `release` is called. */
 export interface DeviceRequest {
@@ -97,7 +99,11 @@ export class FuseDevice {
     }
     try {
       if (isSmall) writeSync(this.#options.fd, header);
-      else writevSync(this.#options.fd, [header, ...payload]);
+      else
+        writevSync(this.#options.fd, [
+          header,
+          ...(payload.length < IOV_MAX ? payload : [Buffer.concat(payload)]),
+        ]);
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENODEV', 'EBADF')) return;
       this.#options.log.error({ err: error, unique: String(unique) }, 'the kernel did not take an answer');

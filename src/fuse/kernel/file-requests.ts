@@ -10,7 +10,6 @@ import { encodeLock, readLock, readOwner } from './locks.js';
 import { BODY, done, handleOf, NOTHING, openOut, sizeOf, sizeOut, type RequestHandler } from './replies.js';
 import {
   Opcode,
-  OpenFlag,
   OPEN_KILL_PRIVILEGES,
   readU64,
   RELEASE_FLOCK_UNLOCK,
@@ -41,7 +40,7 @@ export class FileRequests {
     this.#callers = callers;
     this.handlers = new Map<number, RequestHandler>([
       [Opcode.open, async (h, b) => await this.#open(h, b)],
-      [Opcode.read, async (_, b, __, loans) => await this.#read(b, loans)],
+      [Opcode.read, async (h, b, _, loans) => await this.#read(h, b, loans)],
       [Opcode.write, async (h, b) => await this.#write(h, b)],
       [Opcode.lseek, async (_, b) => await this.#lseek(b)],
       [Opcode.fallocate, async (h, b) => await this.#fallocate(h, b)],
@@ -68,15 +67,17 @@ export class FileRequests {
       throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
     });
     if (loss) await this.#cache.dropPrivileges(inode);
-    return [openOut(handle, this.#cache.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0)];
+    return [openOut(handle, this.#cache.openFlags(ticket, inode))];
   }
 
-  async #read(bytes: Buffer, loans: Loans | undefined): Promise<Payload> {
+  async #read({ inode }: RequestHeader, bytes: Buffer, loans: Loans | undefined): Promise<Payload> {
+    this.#cache.notePages(inode);
     const offset = readU64(bytes, BODY + 8);
     return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16), loans);
   }
 
   async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    this.#cache.notePages(header.inode);
     const size = bytes.readUInt32LE(BODY + 16);
     const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
     const offset = sizeOf(readU64(bytes, BODY + 8));

@@ -6,6 +6,10 @@
  * - Attributes: fuse_reverse_inval_inode with a negative offset takes no lock that anybody holds while he waits for us,
  *   and moves the inode's attr_version on, so that a GETATTR or LOOKUP under way does not bring old attributes back.
  *   SETATTR and LINK have no such check, so what they return is never to be kept.
+ *   But who asked, and whose answer is not taken for that reason, goes on with the mode and the size that the inode has,
+ *   from before the invalidation before this one, or with none at all (fuse_change_attributes). So of an inode that
+ *   others change, nothing is told to be kept for a while, and nothing needs to be invalidated: who asks, has it. What was
+ *   told a moment ago gets the time to be taken up before it is invalidated.
  *   An inode that the kernel does not know yet may be in an answer that was written but not yet taken up. The count of
  *   lookups (answers minus FORGETs) tells: while it is above zero the invalidation is repeated.
  * - Names: fuse_reverse_inval_entry takes the directory's lock, so it comes after every lookup, create, … that holds it;
@@ -20,7 +24,8 @@
  *   page never waits for another client, so it is waited for, but not for ever: once the attributes are invalid, read(2)
  *   asks for them first, sees another mtime or size, and drops the pages itself (FUSE_AUTO_INVAL_DATA); open(2) drops
  *   them too, without FOPEN_KEEP_CACHE. What comes late is only what a mapping shows while pages of the same file are
- *   under way.
+ *   under way. Dropping pages moves attr_version on as well: a file that others change is therefore opened without
+ *   pages (FOPEN_DIRECT_IO), so that no read(2) of it depends on the size that the kernel holds.
  */
 import { constants } from 'node:os';
 import { sleep, type Clock } from '../../platform/clock.js';
@@ -44,6 +49,10 @@ const LEASED_MS = 3_600_000;
 const NAME_PATIENCE_MS = 10;
 /** How long pages under way are waited for. */
 const CONTENT_PATIENCE_MS = 1000;
+/** An inode that somebody else changed this long ago is likely to be changed again. */
+const CONTENDED_MS = 2000;
+/** Within this time whoever asked has taken up the answer that was written for him. */
+const TAKEN_UP_MS = 2;
 /** Pauses before an inode that is on its way to the kernel is invalidated again. */
 const RETRY_PAUSES_MS = [1, 4, 20, 100, 400];
 /** Notifications handed to the thread at a time. */
@@ -58,7 +67,20 @@ interface KnownInode {
   readonly isRegular: boolean;
   /** As they were told last. */
   attributes?: Attributes;
+  /** Monotonic ms at which somebody else changed it last, as far as the kernel may have known of it. */
+  changedMs: number;
+  /** Monotonic ms at which they were told last to be kept. */
+  toldMs: number;
+  /** What was told before is dropped. */
+  droppedMs: number;
+  /** Monotonic ms at which a READ or WRITE came last, which leave pages. */
+  pagesMs: number;
+  /** What came before is dropped. */
+  pagesDroppedMs: number;
 }
+
+/** Before every other time. */
+const NEVER_MS = Number.NEGATIVE_INFINITY;
 
 export interface KernelCacheOptions {
   readonly fd: number;
@@ -85,6 +107,7 @@ export class KernelCache implements CacheKeeper {
   readonly #listed = new Set<number>();
   #lease: KeepingLease | undefined;
   #kernelMinor = 0;
+  #mayBypassPages = false;
 
   private constructor(options: KernelCacheOptions) {
     this.#options = options;
@@ -94,6 +117,11 @@ export class KernelCache implements CacheKeeper {
       lookups: Number.POSITIVE_INFINITY,
       version: 0,
       isRegular: false,
+      changedMs: NEVER_MS,
+      toldMs: NEVER_MS,
+      droppedMs: 0,
+      pagesMs: NEVER_MS,
+      pagesDroppedMs: 0,
     });
   }
 
@@ -112,6 +140,11 @@ export class KernelCache implements CacheKeeper {
   /** The protocol's minor version that the kernel speaks. */
   set kernelMinor(minor: number) {
     this.#kernelMinor = minor;
+  }
+
+  /** Whether a file that is opened without pages may be mapped all the same. */
+  set mayBypassPages(may: boolean) {
+    this.#mayBypassPages = may;
   }
 
   /** Taken when a request begins; shown when its reply is there. */
@@ -134,14 +167,18 @@ export class KernelCache implements CacheKeeper {
     if (known) {
       known.version = attributes.version;
       known.attributes = attributes;
+      if (this.#isContended(known)) return 0;
+      known.toldMs = this.#options.clock.monotonicMs();
     }
     const isLeased = this.#lease?.mayKeepAttributes(ticket, attributes.inode);
     return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
   }
 
-  /** Whether pages of the file may be kept over its being opened. */
-  mayKeepContent(ticket: number, inode: number): boolean {
-    return this.#lease?.mayKeepContent(ticket, inode) ?? false;
+  /** What OPEN says of the kernel's keeping of pages. */
+  openFlags(ticket: number, inode: number): number {
+    const known = this.#known.get(inode);
+    if (this.#mayBypassPages && known && this.#isContended(known)) return OpenFlag.directIo;
+    return this.#lease?.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0;
   }
 
   /**
@@ -188,7 +225,27 @@ export class KernelCache implements CacheKeeper {
     if (known) {
       known.lookups += 1;
       known.attributes = attributes;
-    } else this.#known.set(inode, { lookups: 1, version, isRegular: isRegularFile(mode), attributes });
+    } else {
+      const toldMs = this.#options.clock.monotonicMs();
+      this.#known.set(inode, {
+        lookups: 1,
+        version,
+        isRegular: isRegularFile(mode),
+        attributes,
+        changedMs: NEVER_MS,
+        toldMs,
+        droppedMs: NEVER_MS,
+        // It may be one that was forgotten a moment ago, or not quite yet.
+        pagesMs: toldMs,
+        pagesDroppedMs: NEVER_MS,
+      });
+    }
+  }
+
+  /** A READ or WRITE came. */
+  notePages(inode: number): void {
+    const known = this.#known.get(inode);
+    if (known) known.pagesMs = this.#options.clock.monotonicMs();
   }
 
   /** What the kernel was told last of an inode that it has not forgotten. */
@@ -220,15 +277,16 @@ export class KernelCache implements CacheKeeper {
 
   async drop({ inodes, names, directories }: Revocation): Promise<void> {
     const attributes: number[] = [];
-    const contents: Buffer[] = [];
+    const contents: number[] = [];
     for (const { parent } of names) this.#listed.delete(parent);
     for (const directory of directories) this.#listed.delete(directory);
     for (const { inode, version } of inodes) {
       this.#listed.delete(inode);
       const known = this.#known.get(inode);
       if (!known) continue;
+      known.changedMs = this.#options.clock.monotonicMs();
       attributes.push(inode);
-      if (known.isRegular && known.version !== version) contents.push(invalidateContent(inode));
+      if (known.isRegular && known.version !== version) contents.push(inode);
     }
     const known = names.filter(({ parent }) => this.#known.has(parent));
     const isBusy = known.some(({ parent }) => this.#busy.has(parent));
@@ -247,10 +305,7 @@ export class KernelCache implements CacheKeeper {
     this.#dropAllNames();
     const inodes = [...this.#known.keys()];
     const files = [...this.#known].filter(([, { isRegular }]) => isRegular);
-    await Promise.all([
-      this.#dropAttributes(inodes),
-      this.#dropContents(files.map(([inode]) => invalidateContent(inode))),
-    ]);
+    await Promise.all([this.#dropAttributes(inodes), this.#dropContents(files.map(([inode]) => inode))]);
   }
 
   /** For after the mount has ended. May be called twice. */
@@ -261,20 +316,50 @@ export class KernelCache implements CacheKeeper {
   }
 
   async #dropAttributes(inodes: readonly number[]): Promise<void> {
-    for (let at = 0; at < inodes.length; at += BATCH) {
-      let left = inodes.slice(at, at + BATCH);
-      for (const pauseMs of [0, ...RETRY_PAUSES_MS]) {
-        if (pauseMs > 0) await sleep(this.#options.clock, pauseMs);
-        const results = await this.#fast.write(left.map(inode => invalidateAttributes(inode)));
-        // Not there, but told: the answer is on its way, or a FORGET is.
-        left = left.filter(
-          (inode, index) => results[index] === -constants.errno.ENOENT && this.#known.has(inode),
-        );
-        if (left.length === 0) break;
-      }
-      // An answer that was interrupted: nobody took it, and nobody will forget it.
-      for (const inode of left) if (inode !== ROOT_INODE) this.#known.delete(inode);
+    const told = inodes.filter(inode => this.#isTold(inode));
+    if (told.length === 0) return;
+    await this.#takenUp(told);
+    for (let at = 0; at < told.length; at += BATCH) await this.#invalidate(told.slice(at, at + BATCH));
+  }
+
+  /** Whether others change the inode these days. */
+  #isContended({ changedMs }: KnownInode): boolean {
+    return changedMs > NEVER_MS && this.#options.clock.monotonicMs() - changedMs < CONTENDED_MS;
+  }
+
+  /** Resolves when whoever asked for the attributes has them. */
+  async #takenUp(inodes: readonly number[]): Promise<void> {
+    const { clock } = this.#options;
+    const recentMs = clock.monotonicMs() - TAKEN_UP_MS;
+    const isRecent = inodes.some(inode => (this.#known.get(inode)?.toldMs ?? recentMs) > recentMs);
+    if (isRecent) await sleep(clock, TAKEN_UP_MS);
+  }
+
+  /** Whether the kernel was told attributes of the inode since they were dropped last. */
+  #isTold(inode: number): boolean {
+    const known = this.#known.get(inode);
+    return known !== undefined && known.toldMs >= known.droppedMs;
+  }
+
+  async #invalidate(inodes: readonly number[]): Promise<void> {
+    const { clock } = this.#options;
+    const sinceMs = clock.monotonicMs();
+    let left = inodes;
+    for (const pauseMs of [0, ...RETRY_PAUSES_MS]) {
+      if (pauseMs > 0) await sleep(clock, pauseMs);
+      const results = await this.#fast.write(left.map(inode => invalidateAttributes(inode)));
+      // Not there, but told: the answer is on its way, or a FORGET is.
+      left = left.filter(
+        (inode, index) => results[index] === -constants.errno.ENOENT && this.#known.has(inode),
+      );
+      if (left.length === 0) break;
     }
+    for (const inode of inodes) {
+      const known = this.#known.get(inode);
+      if (known) known.droppedMs = Math.max(known.droppedMs, sinceMs);
+    }
+    // An answer that was interrupted: nobody took it, and nobody will forget it.
+    for (const inode of left) if (inode !== ROOT_INODE) this.#known.delete(inode);
   }
 
   async #dropNames(entries: readonly Buffer[]): Promise<void> {
@@ -283,9 +368,24 @@ export class KernelCache implements CacheKeeper {
     if (!isDone) this.#dropAllNames();
   }
 
-  async #dropContents(contents: readonly Buffer[]): Promise<void> {
-    if (contents.length === 0) return;
-    await this.#within(CONTENT_PATIENCE_MS, this.#slow.write(contents));
+  async #dropContents(inodes: readonly number[]): Promise<void> {
+    const kept = inodes.filter(inode => this.#hasPages(inode));
+    if (kept.length === 0) return;
+    await this.#takenUp(kept);
+    const sinceMs = this.#options.clock.monotonicMs();
+    const dropping = this.#slow.write(kept.map(inode => invalidateContent(inode))).then(() => {
+      for (const inode of kept) {
+        const known = this.#known.get(inode);
+        if (known) known.pagesDroppedMs = Math.max(known.pagesDroppedMs, sinceMs);
+      }
+    });
+    await this.#within(CONTENT_PATIENCE_MS, dropping);
+  }
+
+  /** Whether the kernel may have got pages of the inode since they were dropped last. */
+  #hasPages(inode: number): boolean {
+    const known = this.#known.get(inode);
+    return known !== undefined && known.pagesMs >= known.pagesDroppedMs;
   }
 
   #dropAllNames(): void {

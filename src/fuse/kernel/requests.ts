@@ -244,7 +244,8 @@ export class FuseRequests {
       header,
       async files => await files.create(inode, nameOf(name), creation, isExclusive, flags, loss),
     );
-    return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
+    const openFlags = this.#cache.openFlags(ticket, created.attributes.inode);
+    return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, openFlags)];
   }
 
   /** As CREATE; the name that comes along means nothing. */

@@ -15,6 +15,7 @@ import {
   FUSE_OLDEST_MINOR_VERSION,
   IN_HEADER_BYTES,
   InitFlag,
+  InitFlag2,
   Opcode,
   readU64,
   type CacheTimes,
@@ -190,6 +191,7 @@ export class FuseSession {
     }
     this.#cache.kernelMinor = minor;
     const offered = bytes.readUInt32LE(IN_HEADER_BYTES + 12);
+    const offered2 = (offered & InitFlag.more) === 0 ? 0 : bytes.readUInt32LE(IN_HEADER_BYTES + 16);
     const wanted =
       InitFlag.asyncRead |
       InitFlag.posixLocks |
@@ -205,7 +207,10 @@ export class FuseSession {
       InitFlag.dontMask |
       InitFlag.posixAcl |
       InitFlag.handleKillPrivileges |
-      InitFlag.setxattrExtended;
+      InitFlag.setxattrExtended |
+      InitFlag.more;
+    const taken2 = offered2 & InitFlag2.directIoMaps;
+    this.#cache.mayBypassPages = taken2 !== 0;
     this.#requests.hasLongSetxattr = (offered & InitFlag.setxattrExtended) !== 0;
     const out = Buffer.alloc(INIT_OUT_BYTES);
     out.writeUInt32LE(FUSE_KERNEL_VERSION, 0);
@@ -217,6 +222,7 @@ export class FuseSession {
     out.writeUInt32LE(MAX_REQUEST_BYTES, 20);
     out.writeUInt32LE(1, 24); // times to the nanosecond
     out.writeUInt16LE(MAX_REQUEST_BYTES / PAGE_BYTES, 28);
+    out.writeUInt32LE(taken2, 32);
     this.#log.info({ kernel: `${major}.${minor}`, flags: offered & wanted }, 'the kernel mounted us');
     return out;
   }

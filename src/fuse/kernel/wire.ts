@@ -76,6 +76,14 @@ export const InitFlag = {
   /** Setuid, setgid and capabilities are taken away here when a file is written, truncated or given away. */
   handleKillPrivileges: 1 << 28,
   setxattrExtended: 1 << 29,
+  /** There are more flags, in flags2. */
+  more: 1 << 30,
+} as const;
+
+/** fuse_init_in.flags2 and fuse_init_out.flags2 */
+export const InitFlag2 = {
+  /** A handle with OpenFlag.directIo may be mapped with MAP_SHARED (FUSE_DIRECT_IO_ALLOW_MMAP, Linux 6.6). */
+  directIoMaps: 1 << 4,
 } as const;
 
 /** fuse_setattr_in.valid */
@@ -123,7 +131,7 @@ export interface CacheTimes extends EntryTimes {
 }
 
 /** Flags of fuse_open_out */
-export const OpenFlag = { keepCache: 1 << 1, cacheDirectory: 1 << 3 } as const;
+export const OpenFlag = { directIo: 1 << 0, keepCache: 1 << 1, cacheDirectory: 1 << 3 } as const;
 
 export interface RequestHeader {
   readonly length: number;
