@@ -61,6 +61,11 @@ export class NameCache implements CacheKeeper {
     return this.knows(directory, name);
   }
 
+  /** Whether every name in the directory is known. */
+  isKnown(directory: number): boolean {
+    return this.#lease.isAlive && this.#directories.has(directory);
+  }
+
   /** The same as of before what this client is just changing. */
   knows(directory: number, name: Uint8Array): number | undefined {
     if (!this.#lease.isAlive) return undefined;

@@ -12,6 +12,7 @@ import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
 import { lookup, readdir } from '../protocol/metadata-commands.js';
 import type { Attributes, Caller } from '../protocol/types.js';
 import type { DirectoryPage } from './file-system.js';
+import { ListingAhead } from './listing-ahead.js';
 
 /** Names looked up in a directory that is not known before it is listed; twice as many each time it was listed in vain. */
 const FIRST_PATIENCE = 2;
@@ -57,15 +58,28 @@ export class Directories {
     dispose: run => this.#session.names.giveUp(run.listing),
   });
 
+  readonly #ahead: ListingAhead;
+
   constructor(session: MetadataSession) {
     this.#session = session;
+    const { names, attributes } = session;
+    this.#ahead = new ListingAhead({
+      names,
+      attributes,
+      list: async directory => await this.#listWhole(directory),
+    });
   }
 
   /** As FileSystem.lookup, without what is written and not committed. */
   async lookup(parent: number, name: Uint8Array, by: AskedBy): Promise<Attributes> {
     const { names, attributes: cache, lease } = this.#session;
+    this.#ahead.visit(parent);
     let known = names.find(parent, name);
-    if (known === undefined && lease.isAlive && this.#isWorthListing(parent)) {
+    if (
+      known === undefined &&
+      lease.isAlive &&
+      (this.#isBeingListed(parent) || this.#isWorthListing(parent))
+    ) {
       await this.#listWhole(parent);
       known = names.find(parent, name);
     }
@@ -76,6 +90,7 @@ export class Directories {
     const ticket = cache.ticket();
     const { attributes } = await this.#session.ask(lookup, { parent, name, ...by });
     cache.keep(ticket, attributes);
+    this.#ahead.found(parent, name, attributes);
     return attributes;
   }
 
@@ -83,10 +98,16 @@ export class Directories {
   async page(inode: number, after: Uint8Array, limit: number, by: AskedBy): Promise<DirectoryPage> {
     // Whether somebody else than root may read it, the server says.
     if (!by.caller && this.#session.lease.isAlive) {
+      if (after.length === 0) this.#ahead.visit(inode);
       const known = this.#knownPage(inode, after, limit) ?? (await this.#runPage(inode, after, limit));
       if (known) return known;
     }
     return await this.#ask(inode, after, Math.min(limit, MAX_DIRECTORY_PAGE), by);
+  }
+
+  /** Whether its first page is under way. */
+  #isBeingListed(directory: number): boolean {
+    return this.#runs.peek(directory)?.names.length === 0;
   }
 
   #isWorthListing(directory: number): boolean {
@@ -154,7 +175,10 @@ export class Directories {
 
   async #fetchNext(directory: number, run: Run): Promise<void> {
     const page = await this.#ask(directory, run.names.at(-1)?.name ?? NOTHING, MAX_DIRECTORY_PAGE, {});
-    for (const { name, attributes } of page.entries) run.names.push({ name, inode: attributes.inode });
+    for (const { name, attributes } of page.entries) {
+      run.names.push({ name, inode: attributes.inode });
+      this.#ahead.found(directory, name, attributes);
+    }
     run.parent = page.parent;
     run.isWhole = page.isLast;
     if (run.isWhole) this.#session.names.listed(run.listing, run.names, run.parent);

@@ -5,6 +5,7 @@ import type { CacheKeeper } from '../client/cache-lease.js';
 import { Client } from '../client/client.js';
 import { ClusterControl } from '../client/cluster-control.js';
 import type { Loans } from '../platform/loans.js';
+import { CAPABILITY } from '../protocol/attribute-names.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
@@ -57,7 +58,6 @@ const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EACCES', 'EPERM', 'EISDIR', 
 const GOAL = Buffer.from(GOAL_ATTRIBUTE);
 /** Names that an attribute can have (xattr(7)); what is wrong with another one the server says. */
 const USUAL_XATTRS = /^(?:(?:user|trusted|security)[.][^\0]+|system[.]posix_acl_(?:access|default))$/s;
-const CAPABILITY = Buffer.from('security.capability');
 /** What open(2) asks of a file's permissions (the `access` of the request). */
 const MAY_EXECUTE = 1;
 const MAY_WRITE = 2;

@@ -2,6 +2,7 @@
 import type { Logger } from '../../platform/log.js';
 import type { Loans } from '../../platform/loans.js';
 import { assert, DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
+import { CAPABILITY } from '../../protocol/attribute-names.js';
 import type { Payload } from '../../protocol/frame.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { Callers } from './callers.js';
@@ -11,6 +12,7 @@ import { BODY, done, handleOf, NOTHING, openOut, sizeOf, sizeOut, type RequestHa
 import {
   Opcode,
   OPEN_KILL_PRIVILEGES,
+  OpenFlag,
   readU64,
   RELEASE_FLOCK_UNLOCK,
   WRITE_DATA_OFFSET,
@@ -30,6 +32,8 @@ export class FileRequests {
   readonly #cache: KernelCache;
   readonly #callers: Callers;
   readonly #log: Logger;
+  /** Handles of which the kernel keeps no pages. */
+  readonly #pageless = new Set<number>();
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
@@ -67,7 +71,9 @@ export class FileRequests {
       throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
     });
     if (loss) await this.#cache.dropPrivileges(inode);
-    return [openOut(handle, this.#cache.openFlags(ticket, inode))];
+    const openFlags = this.#cache.openFlags(ticket, inode);
+    if (openFlags === OpenFlag.directIo) this.#pageless.add(handle);
+    return [openOut(handle, openFlags)];
   }
 
   async #read({ inode }: RequestHeader, bytes: Buffer, loans: Loans | undefined): Promise<Payload> {
@@ -86,9 +92,22 @@ export class FileRequests {
     const kills = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
     const privilegeLoss = kills ? await this.#callers.privilegeLoss(header, header.inode, kills) : undefined;
     const options = { isAppend, privilegeLoss };
-    const written = await this.#fileSystem.write(handleOf(bytes), offset, data, options);
+    const handle = handleOf(bytes);
+    if (this.#pageless.has(handle)) await this.#dropCapability(header.inode);
+    const written = await this.#fileSystem.write(handle, offset, data, options);
     if (privilegeLoss) await this.#cache.dropPrivileges(header.inode);
     return [sizeOut(written)];
+  }
+
+  /** What the kernel does itself before it writes to a page (file_remove_privs). */
+  async #dropCapability(inode: number): Promise<void> {
+    try {
+      await this.#fileSystem.getxattr(inode, CAPABILITY);
+    } catch (error) {
+      if (hasCode(error, 'ENODATA')) return;
+      throw error;
+    }
+    await this.#fileSystem.removexattr(inode, CAPABILITY);
   }
 
   /** fuse_lseek_in; the other kinds of lseek(2) the kernel answers itself. */
@@ -144,6 +163,7 @@ export class FileRequests {
   #release(bytes: Buffer): Payload {
     const hasFlock = (bytes.readUInt32LE(BODY + 12) & RELEASE_FLOCK_UNLOCK) !== 0;
     const owner = hasFlock ? readOwner(bytes, BODY + 16) : undefined;
+    this.#pageless.delete(handleOf(bytes));
     this.#fileSystem.release(handleOf(bytes), owner).catch((error: unknown) => {
       this.#log.debug({ reason: toDfsError(error).message }, 'a file was not given back in order');
     });

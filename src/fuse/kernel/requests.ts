@@ -1,5 +1,6 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
 import type { Logger } from '../../platform/log.js';
+import { CAPABILITY } from '../../protocol/attribute-names.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
@@ -244,8 +245,7 @@ export class FuseRequests {
       header,
       async files => await files.create(inode, nameOf(name), creation, isExclusive, flags, loss),
     );
-    const openFlags = this.#cache.openFlags(ticket, created.attributes.inode);
-    return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, openFlags)];
+    return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
   }
 
   /** As CREATE; the name that comes along means nothing. */
@@ -387,7 +387,6 @@ export class FuseRequests {
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
-const CAPABILITY = Buffer.from('security.capability');
 /**
  * Where SELinux runs it asks no FUSE file system for labels, but gives all files of a mount the same (genfs_contexts of its
  * policies). Elsewhere only `ls -l` asks, of every file: unless the first answer is that there are none on this device

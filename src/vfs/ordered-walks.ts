@@ -1,0 +1,105 @@
+/**
+ * Walks through directories in the order of their names, as programs take them that go through a tree: what was visited,
+ * and what is to be fetched before it is asked for. The window grows like that of read-ahead within a file:
+ *
+ *     visited in order:  a  b  c ──► d … k are fetched  ──► d … g visited ──► l … 16 more …
+ *
+ * Several programs may share a directory, each taking every fourth name, say: what counts is that each name visited lies a
+ * little behind the last one. Who came to the end of a directory and goes on at the beginning of another one is still on
+ * his walk.
+ */
+import { LRUCache } from 'lru-cache';
+import type { KnownName, NameCache } from '../client/name-cache.js';
+
+/** So many names in order make a walk. */
+const FIRST_RUN = 2;
+const FIRST_WINDOW = 8;
+const MAX_WINDOW = 64;
+const WALKS = 64;
+const NOTHING: Uint8Array = new Uint8Array();
+
+interface Walk {
+  readonly directory: number;
+  /** What was visited last, as far as the order goes. */
+  name: Uint8Array;
+  run: number;
+  window: number;
+  /** Names behind it that were taken. */
+  ahead: number;
+}
+
+export class OrderedWalks {
+  readonly #names: NameCache;
+  readonly #near: number;
+  readonly #walks = new LRUCache<number, Walk>({ max: WALKS });
+  /** The one that went on last. */
+  #latest: Walk | undefined;
+
+  /** @param near names that may lie between two that are visited in order */
+  constructor(names: NameCache, near: number) {
+    this.#names = names;
+    this.#near = near;
+  }
+
+  /**
+   * Somebody visits the name.
+   * @param take called with each name that lies ahead and was not taken yet, in their order; false: no more now
+   */
+  visit(directory: number, name: Uint8Array, take: (name: KnownName) => boolean): void {
+    const walk = this.#walks.get(directory) ?? this.#begin(directory, name);
+    if (walk.name !== name) {
+      const order = Buffer.compare(name, walk.name);
+      // Another of several programs, or the same name once more.
+      if (order <= 0 && this.#steps(directory, name, walk.name) !== undefined) return;
+      const steps = order <= 0 ? undefined : this.#steps(directory, walk.name, name);
+      if (steps === undefined) {
+        Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: 0 });
+        return;
+      }
+      walk.name = name;
+      walk.run += 1;
+      walk.ahead = Math.max(0, walk.ahead - steps);
+    }
+    this.#latest = walk;
+    if (walk.run >= FIRST_RUN) this.#goOn(walk, take);
+  }
+
+  #begin(directory: number, name: Uint8Array): Walk {
+    const before = this.#latest;
+    const goesOn =
+      before && before.run >= FIRST_RUN && this.#isAtEnd(before) && this.#isAtStart(directory, name);
+    const [run, window] = goesOn ? [before.run, before.window] : [0, FIRST_WINDOW];
+    const walk = { directory, name, run, window, ahead: 0 };
+    this.#walks.set(directory, walk);
+    return walk;
+  }
+
+  #isAtEnd({ directory, name }: Walk): boolean {
+    return this.#names.page(directory, name, this.#near)?.isLast === true;
+  }
+
+  #isAtStart(directory: number, name: Uint8Array): boolean {
+    const page = this.#names.page(directory, NOTHING, this.#near);
+    return page?.names.some(known => known.name.equals(name)) === true;
+  }
+
+  /** How many names `name` lies behind `from`; undefined when that is far, or not known. */
+  #steps(directory: number, from: Uint8Array, name: Uint8Array): number | undefined {
+    if (Buffer.compare(from, name) === 0) return 0;
+    const page = this.#names.page(directory, from, this.#near);
+    const index = page?.names.findIndex(known => known.name.equals(name)) ?? -1;
+    return index < 0 ? undefined : index + 1;
+  }
+
+  /** Has what lies ahead taken, if less than half of the window was. */
+  #goOn(walk: Walk, take: (name: KnownName) => boolean): void {
+    if (walk.ahead > walk.window / 2) return;
+    const page = this.#names.page(walk.directory, walk.name, walk.window);
+    if (!page) return;
+    for (const name of page.names.slice(walk.ahead)) {
+      if (!take(name)) return;
+      walk.ahead += 1;
+    }
+    walk.window = Math.min(MAX_WINDOW, walk.window * 2);
+  }
+}
