@@ -66,6 +66,35 @@ export class ChunkCache {
     return slicePayload(blocks.flat(), offset - first * blockBytes, length);
   }
 
+  /** Fetches small chunks, of at most a block, in as few requests as may be. Never rejects. */
+  async prefetch(locations: readonly ChunkLocation[]): Promise<void> {
+    const missing = locations.filter(({ chunk, length }) => {
+      assert(length <= CACHE_BLOCK_BYTES, 'it is no more than a block');
+      const key = keyOf(chunk, 0, CACHE_BLOCK_BYTES);
+      return !this.#blocks.has(key) && !this.#reading.has(key);
+    });
+    const reading = this.#reader.readWhole(missing);
+    const waiting = missing.map(async location => await this.#awaited(location, reading));
+    await Promise.allSettled(waiting);
+  }
+
+  /** One of several chunks that are being read together; it is read by itself if it is not among what was read. */
+  async #awaited(location: ChunkLocation, together: Promise<ReadonlyMap<number, Payload>>): Promise<Payload> {
+    const key = keyOf(location.chunk, 0, CACHE_BLOCK_BYTES);
+    const reading = together.then(async chunks => {
+      const bytes = chunks.get(location.chunk);
+      if (!bytes) return await this.#fetch(location, 0, CACHE_BLOCK_BYTES, key);
+      this.#blocks.set(key, bytes);
+      return bytes;
+    });
+    this.#reading.set(key, reading);
+    try {
+      return await reading;
+    } finally {
+      this.#reading.delete(key);
+    }
+  }
+
   #keptIn(blockBytes: BlockBytes, chunk: number, offset: number, length: number): Payload | undefined {
     const first = Math.floor(offset / blockBytes);
     const blocks: Payload[] = [];

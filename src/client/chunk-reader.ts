@@ -2,9 +2,10 @@
 import type { Loans } from '../platform/loans.js';
 import type { Logger } from '../platform/log.js';
 import { matchesChecksums } from '../protocol/checksum.js';
-import { read } from '../protocol/datanode-commands.js';
+import { read, readparts } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { payloadBytes, type Payload } from '../protocol/frame.js';
+import { payloadBytes, slicePayload, type Payload } from '../protocol/frame.js';
+import { MAX_CHUNK_BYTES, MAX_SMALL_FILES } from '../protocol/limits.js';
 import type { ChunkLocation } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { DataNodePool } from './data-node-pool.js';
@@ -57,6 +58,57 @@ export class ChunkReader {
     throw new DfsError('EIO', `chunk ${location.chunk} cannot be read: ${reasons}`);
   }
 
+  /** Small chunks as a whole, as far as one try of one replica each has them. Never rejects. */
+  async readWhole(locations: readonly ChunkLocation[]): Promise<ReadonlyMap<number, Payload>> {
+    const chunks = new Map<number, Payload>();
+    const byNode = new Map<number, ChunkLocation[]>();
+    for (const location of locations) {
+      const [node] = this.#nodes.preferred(location.nodes);
+      if (node === undefined) continue;
+      const others = byNode.get(node);
+      if (others) others.push(location);
+      else byNode.set(node, [location]);
+    }
+    const requests = [...byNode].flatMap(([node, wanted]) =>
+      together(wanted).map(parts => ({ node, parts })),
+    );
+    await Promise.all(
+      requests.map(
+        async ({ node, parts }) =>
+          await this.#readParts(node, parts, chunks).catch(
+            // Whoever wants one of them reads it by itself, and hears why that cannot be.
+            (error: unknown) =>
+              this.#log.debug({ node, reason: toDfsError(error).message }, 'chunks were not read'),
+          ),
+      ),
+    );
+    return chunks;
+  }
+
+  async #readParts(
+    node: number,
+    locations: readonly ChunkLocation[],
+    chunks: Map<number, Payload>,
+  ): Promise<void> {
+    const parts = locations.map(({ chunk, length }) => ({ chunk, offset: 0, length }));
+    const { reply, payload } = await this.#nodes.call(
+      node,
+      readparts,
+      { parts },
+      { timeoutMs: READ_TIMEOUT_MS },
+    );
+    let at = 0;
+    for (const { index, checksums } of reply.read) {
+      const part = parts[index];
+      if (!part) throw new DfsError('EPROTO', `data node ${node} sent what it was not asked for`);
+      // A copy: the rest of what came with it would stay in memory for as long as this is kept.
+      const bytes = Buffer.concat(slicePayload(payload, at, part.length));
+      at += part.length;
+      if (bytes.length === part.length && matchesChecksums([bytes], checksums))
+        chunks.set(part.chunk, [bytes]);
+    }
+  }
+
   /** Whether a chunk is likely to be in a file of this machine: then the system keeps what was read of it. */
   isLocal(location: ChunkLocation): boolean {
     return this.#local?.mayHave(location) ?? false;
@@ -78,4 +130,20 @@ export class ChunkReader {
     }
     return payload;
   }
+}
+
+/** Cuts a list of chunks into lists that one request may ask for. */
+function together(locations: readonly ChunkLocation[]): ChunkLocation[][] {
+  const lists: ChunkLocation[][] = [];
+  let bytes = 0;
+  for (const location of locations) {
+    const last = lists.at(-1);
+    bytes += location.length;
+    if (last && last.length < MAX_SMALL_FILES && bytes <= MAX_CHUNK_BYTES) last.push(location);
+    else {
+      lists.push([location]);
+      bytes = location.length;
+    }
+  }
+  return lists;
 }

@@ -3,7 +3,8 @@ import { sleep, type Clock } from '../platform/clock.js';
 import type { Loans } from '../platform/loans.js';
 import { assert, DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
-import { get } from '../protocol/metadata-commands.js';
+import { get, getfiles } from '../protocol/metadata-commands.js';
+import { MAX_SMALL_FILES } from '../protocol/limits.js';
 import type { Attributes } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import { CACHE_BLOCK_BYTES, SCATTERED_BLOCK_BYTES, type BlockBytes, type ChunkCache } from './chunk-cache.js';
@@ -51,6 +52,8 @@ export class ContentReader {
   readonly #cache: ChunkCache;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  /** inode → the request under way that asks for it and others */
+  readonly #learning = new Map<number, Promise<unknown>>();
 
   constructor(
     session: MetadataSession,
@@ -115,7 +118,9 @@ export class ContentReader {
       located = located.concat(before);
       at = found;
       const { version } = extents;
-      await this.#learn(range, at, extentsToAsk(range.isSequential, end - at));
+      const learning = this.#learning.get(range.inode);
+      if (learning) await learning;
+      else await this.#learn(range, at, extentsToAsk(range.isSequential, end - at));
       if (extents.version === version) continue;
       // The pieces before are of another version of the file.
       located = [];
@@ -151,6 +156,58 @@ export class ContentReader {
       await Promise.all(pieces.map(piece => this.#prefetchPiece(piece)));
     } catch {
       // Told to the reader, as said above.
+    }
+  }
+
+  /**
+   * Fetches small files from their beginnings on into the cache, in as few requests as may be. Never rejects, for the same
+   * reason.
+   */
+  async prefetchFiles(ranges: readonly ReadRange[]): Promise<void> {
+    try {
+      const unknown = ranges.filter(
+        ({ extents, offset, length }) => typeof extents.find(offset, length) === 'number',
+      );
+      for (let at = 0; at < unknown.length; at += MAX_SMALL_FILES) {
+        await this.#learnFiles(unknown.slice(at, at + MAX_SMALL_FILES));
+      }
+      const pieces = ranges.flatMap(({ extents, offset, length }) => {
+        const found = extents.find(offset, length);
+        return typeof found === 'number' ? [] : found;
+      });
+      const isSmall = ({ location }: ExtentPiece): boolean => (location?.length ?? 0) <= SMALL_CHUNK_BYTES;
+      const small = new Map(
+        pieces.filter(isSmall).flatMap(({ location }) => (location ? [[location.chunk, location]] : [])),
+      );
+      await Promise.all([
+        this.#cache.prefetch([...small.values()]),
+        ...pieces.filter(piece => !isSmall(piece)).map(piece => this.#prefetchPiece(piece)),
+      ]);
+    } catch {
+      // Told to the reader, as said above.
+    }
+  }
+
+  /** Asks for the extents of several files; whoever reads one of them meanwhile waits for it. */
+  async #learnFiles(ranges: readonly ReadRange[]): Promise<void> {
+    const asking = this.#session.ask(getfiles, { inodes: ranges.map(({ inode }) => inode) });
+    const learning = asking.then(({ files, nodes }) => {
+      this.#nodes.learn(nodes);
+      const told = new Map(files.map(file => [file.attributes.inode, file]));
+      for (const range of ranges) {
+        const file = told.get(range.inode);
+        if (!file) continue;
+        const until = file.next < 0 ? Number.POSITIVE_INFINITY : file.next;
+        range.extents.insertPage(file.attributes.version, 0, until, file.extents, file.chunks);
+        range.onAttributes(file.attributes);
+      }
+    });
+    const settled = learning.catch(() => undefined);
+    for (const { inode } of ranges) this.#learning.set(inode, settled);
+    try {
+      await learning;
+    } finally {
+      for (const { inode } of ranges) if (this.#learning.get(inode) === settled) this.#learning.delete(inode);
     }
   }
 

@@ -14,6 +14,7 @@ import {
   locality,
   locate,
   read,
+  readparts,
   replicate,
   syncChunks,
   verify,
@@ -22,6 +23,7 @@ import {
 } from '../protocol/datanode-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/connection.js';
@@ -36,6 +38,7 @@ import { MetadataLink, type Registration } from './metadata-link.js';
 import { isNodeDirectory, loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
 import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
+import { readParts } from './part-reading.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
 
 export interface DataNodeOptions {
@@ -311,6 +314,12 @@ export class DataNode {
         await reserve(length);
         const part = await this.#answer(this.#openStore().read(chunk, offset, length));
         return withPayload({ checksums: part.checksums }, [part.bytes]);
+      })
+      .on(readparts, async ({ parts }, { reserve }) => {
+        const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+        if (bytes > MAX_CHUNK_BYTES) throw new DfsError('EINVAL', 'more than a chunk was asked for at once');
+        await reserve(bytes);
+        return await this.#answer(readParts(this.#openStore(), parts));
       })
       .on(syncChunks, async ({ chunks }) => {
         const store = this.#openStore();

@@ -21,7 +21,7 @@ import { blocks } from './operations/blocks.js';
 import { clone } from './operations/clone.js';
 import { fallocate } from './operations/fallocate.js';
 import { delegate } from './operations/delegate.js';
-import { get } from './operations/get.js';
+import { get, getfiles } from './operations/get.js';
 import { getattr } from './operations/getattr.js';
 import { amend } from './operations/amend.js';
 import { grant } from './operations/grant.js';
@@ -138,6 +138,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(amend);
   answer(put);
   answer(get);
+  answer(getfiles);
   answer(blocks);
   answer(fallocate);
   answer(clone);

@@ -8,6 +8,7 @@ import {
   MAX_CHUNKS_TO_SYNC,
   MAX_PATH_BYTES,
   MAX_PIECES,
+  MAX_SMALL_FILES,
 } from './limits.js';
 import {
   ChunkId,
@@ -46,19 +47,35 @@ export const write = command('write', 1001, {
   }),
 });
 
+const ChunkPart = Type.Object({
+  chunk: ChunkId,
+  offset: Type.Integer({ minimum: 0, maximum: MAX_CHUNK_BYTES }),
+  length: Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES }),
+});
+
 /**
  * Reads part of a chunk; the reply's payload has exactly `length` bytes. ENOENT when this node has no such chunk, EIO
  * when what it has does not match its checksum.
  */
 export const read = command('read', 1002, {
-  request: Type.Object({
-    chunk: ChunkId,
-    offset: Type.Integer({ minimum: 0, maximum: MAX_CHUNK_BYTES }),
-    length: Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES }),
-  }),
+  request: ChunkPart,
   reply: Type.Object({
     /** One CRC-32 for each piece of the payload, cut where blocks of the chunk end. */
     checksums: ChecksumTable,
+  }),
+});
+
+/**
+ * Reads parts of several chunks, which follow each other in the reply's payload. Those that cannot be read are left out:
+ * `read` says why. No more than a chunk's size in all.
+ */
+export const readparts = command('readparts', 1010, {
+  request: Type.Object({ parts: Type.Array(ChunkPart, { maxItems: MAX_SMALL_FILES }) }),
+  reply: Type.Object({
+    /** Which of the parts these are, and what `read` tells of each. */
+    read: Type.Array(Type.Object({ index: Type.Integer({ minimum: 0 }), checksums: ChecksumTable }), {
+      maxItems: MAX_SMALL_FILES,
+    }),
   }),
 });
 

@@ -43,6 +43,10 @@ export const GOAL_OF_CREATOR = 0;
 export const MAX_GRANTS = 64;
 /** Extents in one `blocks` request or `get` reply. */
 export const MAX_EXTENTS = 4096;
+/** Small files of which `getfiles` tells at once, and parts of chunks that `readparts` reads. */
+export const MAX_SMALL_FILES = 64;
+/** Extents of each of them. */
+export const MAX_SMALL_FILE_EXTENTS = 16;
 /** Directory entries in one `readdir` or `list` reply. */
 export const MAX_DIRECTORY_PAGE = 1024;
 /** Chunk ids that one heartbeat reply tells a node to drop. */

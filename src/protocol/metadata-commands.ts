@@ -7,6 +7,8 @@ import {
   MAX_DIRECTORY_PAGE,
   MAX_DROPS,
   MAX_EXTENTS,
+  MAX_SMALL_FILE_EXTENTS,
+  MAX_SMALL_FILES,
   MAX_FILE_BYTES,
   MAX_FINDINGS_PAGE,
   MAX_GRANTS,
@@ -683,6 +685,25 @@ export const get = command('get', 82, {
     nodes: Type.Array(NodeAddress),
     /** Where the next page begins, or -1. */
     next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
+  }),
+});
+
+/**
+ * The same as `get` of several small files from their beginnings on, of each as many extents as fit. What is not there, or no
+ * regular file, is left out.
+ */
+export const getfiles = command('getfiles', 86, {
+  request: Type.Object({ inodes: Type.Array(InodeNumber, { maxItems: MAX_SMALL_FILES }) }),
+  reply: Type.Object({
+    files: Type.Array(
+      Type.Object({
+        attributes: Attributes,
+        extents: Type.Array(Extent, { maxItems: MAX_SMALL_FILE_EXTENTS }),
+        chunks: Type.Array(ChunkLocation),
+        next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
+      }),
+    ),
+    nodes: Type.Array(NodeAddress),
   }),
 });
 

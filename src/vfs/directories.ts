@@ -70,6 +70,11 @@ export class Directories {
     });
   }
 
+  /** The directory that comes after one in the order of their names, if that is known. */
+  following(directory: number): number | undefined {
+    return this.#ahead.following(directory);
+  }
+
   /** As FileSystem.lookup, without what is written and not committed. */
   async lookup(parent: number, name: Uint8Array, by: AskedBy): Promise<Attributes> {
     const { names, attributes: cache, lease } = this.#session;

@@ -26,8 +26,10 @@ interface Place {
 export interface FileAheadOptions {
   readonly names: NameCache;
   readonly attributes: AttributeCache;
-  /** Fetches the content of a file. Never rejects. */
-  readonly fetch: (attributes: Attributes) => Promise<void>;
+  /** The directory that comes after one in the order of their names. */
+  readonly following: (directory: number) => number | undefined;
+  /** Fetches the content of files. Never rejects. */
+  readonly fetch: (files: readonly Attributes[]) => Promise<void>;
 }
 
 export class FileAhead {
@@ -39,7 +41,7 @@ export class FileAhead {
 
   constructor(options: FileAheadOptions) {
     this.#options = options;
-    this.#walks = new OrderedWalks(options.names, NEAR);
+    this.#walks = new OrderedWalks(options.names, NEAR, options.following);
   }
 
   /** Somebody was told that the name leads to the inode. */
@@ -50,20 +52,24 @@ export class FileAhead {
   /** The beginning of the file is read, and the kernel did not have it. */
   read(inode: number): void {
     const place = this.#places.get(inode);
-    if (place) this.#walks.visit(place.directory, place.name, known => this.#take(known.inode));
+    if (!place) return;
+    const taken: Attributes[] = [];
+    this.#walks.visit(place.directory, place.name, known => this.#take(known.inode, taken));
+    if (taken.length > 0) void this.#fetch(taken);
   }
 
-  #take(inode: number): boolean {
+  #take(inode: number, taken: Attributes[]): boolean {
     if (this.#bytes >= MAX_BYTES) return false;
     const attributes = this.#options.attributes.get(inode);
     if (!attributes || !isRegularFile(attributes.mode)) return true;
-    if (attributes.size > 0 && attributes.size <= SMALL_FILE_BYTES) void this.#fetch(attributes);
+    if (attributes.size === 0 || attributes.size > SMALL_FILE_BYTES) return true;
+    this.#bytes += attributes.size;
+    taken.push(attributes);
     return true;
   }
 
-  async #fetch(attributes: Attributes): Promise<void> {
-    this.#bytes += attributes.size;
-    await this.#options.fetch(attributes);
-    this.#bytes -= attributes.size;
+  async #fetch(files: readonly Attributes[]): Promise<void> {
+    await this.#options.fetch(files);
+    for (const { size } of files) this.#bytes -= size;
   }
 }

@@ -54,6 +54,14 @@ export class ListingAhead {
     if (place) this.#walks.visit(place.directory, place.name, known => this.#take(known.inode));
   }
 
+  /** The directory that comes after one in the order of their names, if that is known. */
+  following(directory: number): number | undefined {
+    const place = this.#places.get(directory);
+    const page = place && this.#options.names.page(place.directory, place.name, NEAR);
+    return page?.names.find(({ inode }) => isDirectory(this.#options.attributes.get(inode)?.mode ?? 0))
+      ?.inode;
+  }
+
   #take(inode: number): boolean {
     if (this.#listings >= MAX_LISTINGS) return false;
     const { attributes, names } = this.#options;

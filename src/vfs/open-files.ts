@@ -14,6 +14,7 @@ import { clone, fallocate, statfs } from '../protocol/metadata-commands.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import { BlockPool } from './block-pool.js';
 import { DirtyBudget } from './dirty-budget.js';
+import type { Directories } from './directories.js';
 import { FileAhead } from './file-ahead.js';
 import { FallocateFlag, type FileHandle, type FileLock, type WriteOptions } from './file-system.js';
 import type { WriterSurroundings } from './file-writer.js';
@@ -78,13 +79,21 @@ export class OpenFiles {
   #isClosed = false;
 
   /** @param onDisplaced told of an inode when written bytes are not where they were shown */
-  constructor(client: Client, options: VfsOptions, onDisplaced: (inode: number) => void) {
+  constructor(
+    client: Client,
+    options: VfsOptions,
+    directories: Pick<Directories, 'following'>,
+    onDisplaced: (inode: number) => void,
+  ) {
     this.#client = client;
     this.#options = options;
     this.#extents = new ExtentMaps(client.cacheSizes.extents);
     const { names, attributes } = client.session;
-    const fetch = async (file: Attributes): Promise<void> => await this.#prefetch(file);
-    if (options.readAheadBytes > 0) this.#fileAhead = new FileAhead({ names, attributes, fetch });
+    const fetch = async (files: readonly Attributes[]): Promise<void> => await this.#prefetch(files);
+    if (options.readAheadBytes > 0) {
+      const following = (directory: number): number | undefined => directories.following(directory);
+      this.#fileAhead = new FileAhead({ names, attributes, following, fetch });
+    }
     this.#shared = {
       client,
       budget: new DirtyBudget(options.dirtyBytes, () => this.#sealAll(0)),
@@ -124,16 +133,18 @@ export class OpenFiles {
     this.#fileAhead?.found(directory, name, attributes);
   }
 
-  /** Reads a file that nobody has open into the cache. Never rejects. */
-  async #prefetch({ inode, version, size }: Attributes): Promise<void> {
-    if (this.#files.has(inode)) return;
-    const extents = this.#extents.of(inode);
-    extents.overtake(version);
+  /** Reads small files, as far as nobody has them open, into the cache. Never rejects. */
+  async #prefetch(files: readonly Attributes[]): Promise<void> {
     const { attributes } = this.#client.session;
     const ticket = attributes.ticket();
     const onAttributes = (told: Attributes): void => attributes.keep(ticket, told);
-    const range = { inode, extents, offset: 0, length: size, isSequential: true, onAttributes };
-    await this.#client.content.prefetch(range);
+    const closed = files.filter(({ inode }) => !this.#files.has(inode));
+    const ranges = closed.map(({ inode, version, size }) => {
+      const extents = this.#extents.of(inode);
+      extents.overtake(version);
+      return { inode, extents, offset: 0, length: size, isSequential: true, onAttributes };
+    });
+    await this.#client.content.prefetchFiles(ranges);
   }
 
   /** The inode has no name left: unless it is open, nobody will want its extents. */

@@ -26,19 +26,30 @@ interface Walk {
   window: number;
   /** Names behind it that were taken. */
   ahead: number;
+  /** All were, and the walk goes on in the directory that follows. */
+  isAtEnd: boolean;
 }
 
 export class OrderedWalks {
   readonly #names: NameCache;
   readonly #near: number;
+  readonly #following: (directory: number) => number | undefined;
   readonly #walks = new LRUCache<number, Walk>({ max: WALKS });
   /** The one that went on last. */
   #latest: Walk | undefined;
 
-  /** @param near names that may lie between two that are visited in order */
-  constructor(names: NameCache, near: number) {
+  /**
+   * @param near names that may lie between two that are visited in order
+   * @param following the directory that comes after one in their order, as far as that is known
+   */
+  constructor(
+    names: NameCache,
+    near: number,
+    following: (directory: number) => number | undefined = () => undefined,
+  ) {
     this.#names = names;
     this.#near = near;
+    this.#following = following;
   }
 
   /**
@@ -53,7 +64,7 @@ export class OrderedWalks {
       if (order <= 0 && this.#steps(directory, name, walk.name) !== undefined) return;
       const steps = order <= 0 ? undefined : this.#steps(directory, walk.name, name);
       if (steps === undefined) {
-        Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: 0 });
+        Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: 0, isAtEnd: false });
         return;
       }
       walk.name = name;
@@ -61,7 +72,7 @@ export class OrderedWalks {
       walk.ahead = Math.max(0, walk.ahead - steps);
     }
     this.#latest = walk;
-    if (walk.run >= FIRST_RUN) this.#goOn(walk, take);
+    if (walk.run >= FIRST_RUN) this.#goOn(walk, walk.window, take);
   }
 
   #begin(directory: number, name: Uint8Array): Walk {
@@ -69,7 +80,7 @@ export class OrderedWalks {
     const goesOn =
       before && before.run >= FIRST_RUN && this.#isAtEnd(before) && this.#isAtStart(directory, name);
     const [run, window] = goesOn ? [before.run, before.window] : [0, FIRST_WINDOW];
-    const walk = { directory, name, run, window, ahead: 0 };
+    const walk = { directory, name, run, window, ahead: 0, isAtEnd: false };
     this.#walks.set(directory, walk);
     return walk;
   }
@@ -91,15 +102,31 @@ export class OrderedWalks {
     return index < 0 ? undefined : index + 1;
   }
 
-  /** Has what lies ahead taken, if less than half of the window was. */
-  #goOn(walk: Walk, take: (name: KnownName) => boolean): void {
-    if (walk.ahead > walk.window / 2) return;
-    const page = this.#names.page(walk.directory, walk.name, walk.window);
+  /**
+   * Has what lies ahead taken, if less than half of the window was.
+   * @param most names to look ahead
+   */
+  #goOn(walk: Walk, most: number, take: (name: KnownName) => boolean): void {
+    if (walk.isAtEnd || walk.ahead > walk.window / 2) return;
+    const page = this.#names.page(walk.directory, walk.name, most);
     if (!page) return;
     for (const name of page.names.slice(walk.ahead)) {
       if (!take(name)) return;
       walk.ahead += 1;
     }
     walk.window = Math.min(MAX_WINDOW, walk.window * 2);
+    const left = most - page.names.length;
+    if (page.isLast && left > 0) this.#goOnBehind(walk, left, take);
+  }
+
+  #goOnBehind(walk: Walk, most: number, take: (name: KnownName) => boolean): void {
+    const directory = this.#following(walk.directory);
+    if (directory === undefined || !this.#names.isKnown(directory)) return;
+    walk.isAtEnd = true;
+    if (this.#walks.has(directory)) return;
+    const { run, window } = walk;
+    const next = { directory, name: NOTHING, run, window, ahead: 0, isAtEnd: false };
+    this.#walks.set(directory, next);
+    this.#goOn(next, most, take);
   }
 }

@@ -97,8 +97,8 @@ export class Vfs implements FileSystem {
   static async open(options: VfsOptions): Promise<Vfs> {
     const client = await Client.open(options);
     const keepers = new Set<CacheKeeper>();
-    const files = new OpenFiles(client, options, inode => void dropDisplaced(keepers, inode));
     const directories = new Directories(client.session);
+    const files = new OpenFiles(client, options, directories, inode => void dropDisplaced(keepers, inode));
     return new Vfs(
       { client, options, files, directories, keepers, usualGoal: options.goal, isClosed: false },
       options.caller,

@@ -44,8 +44,9 @@ async function directory(sizeOf: (index: number) => number, isDone = true) {
   const ahead = new FileAhead({
     names,
     attributes: cache,
-    fetch: async ({ inode }) => {
-      fetched.push(inode - FIRST);
+    following: () => undefined,
+    fetch: async files => {
+      for (const { inode } of files) fetched.push(inode - FIRST);
       if (!isDone) await new Promise(() => undefined);
     },
   });
