@@ -11,6 +11,7 @@ import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from '../protocol/limits.js';
 import { chunkRecordBytes, decodeRecordHeader, isHeadIntact, RECORD_HEADER_BYTES } from './record.js';
 import type { SegmentFiles } from './segment-files.js';
 import type { ChunkLocation } from './segment-index.js';
+import { SegmentSpans } from './segment-spans.js';
 
 /** What a table costs besides its bytes. */
 const TABLE_OVERHEAD_BYTES = 200;
@@ -38,8 +39,22 @@ export class ChunkReader {
     });
   }
 
-  /** `length` bytes from `offset` on; the range lies within the chunk. EIO when what is on disk is damaged. */
-  async read(chunk: number, at: ChunkLocation, offset: number, length: number): Promise<ChunkPart> {
+  /** Reads chunks that are about to be read by `read`, which is told of it. Never rejects. */
+  async spans(chunks: readonly ChunkLocation[]): Promise<SegmentSpans> {
+    return await SegmentSpans.read(this.#files, chunks);
+  }
+
+  /**
+   * `length` bytes from `offset` on; the range lies within the chunk. EIO when what is on disk is damaged.
+   * @param spans what was read already
+   */
+  async read(
+    chunk: number,
+    at: ChunkLocation,
+    offset: number,
+    length: number,
+    spans?: SegmentSpans,
+  ): Promise<ChunkPart> {
     const firstBlock = Math.floor(offset / CHECKSUM_BLOCK_BYTES);
     const from = firstBlock * CHECKSUM_BLOCK_BYTES;
     const blocks = blocksCovering(offset, length);
@@ -49,12 +64,12 @@ export class ChunkReader {
     let table = this.#tables.get(chunk);
     let covering: Buffer;
     if (!table && from <= MAX_GAP_BYTES) {
-      const all = await this.#bytes(chunk, at, 0, headBytes + to);
+      const all = await this.#bytes(chunk, at, 0, headBytes + to, spans);
       table = this.#checkHead(chunk, at, all.subarray(0, headBytes));
       covering = all.subarray(headBytes + from);
     } else {
       table ??= this.#checkHead(chunk, at, await this.#bytes(chunk, at, 0, headBytes));
-      covering = await this.#bytes(chunk, at, headBytes + from, to - from);
+      covering = await this.#bytes(chunk, at, headBytes + from, to - from, spans);
     }
     const entries = table.subarray(firstBlock * CHECKSUM_BYTES, (firstBlock + blocks) * CHECKSUM_BYTES);
     if (!matchesChecksums([covering], entries)) {
@@ -93,7 +108,15 @@ export class ChunkReader {
   }
 
   /** Bytes of the record, counted from its header. */
-  async #bytes(chunk: number, at: ChunkLocation, from: number, length: number): Promise<Buffer> {
+  async #bytes(
+    chunk: number,
+    at: ChunkLocation,
+    from: number,
+    length: number,
+    spans?: SegmentSpans,
+  ): Promise<Buffer> {
+    const read = spans?.bytes(at.segment, at.offset + from, length);
+    if (read) return read;
     const target = Buffer.allocUnsafe(length);
     const count = await this.#files.use(at.segment, async file => await file.pread(target, at.offset + from));
     if (count < length) throw damaged(chunk, at, 'the segment file ends before it');

@@ -17,6 +17,7 @@ import { IndexWriter } from './index-writer.js';
 import { chunkRecordBytes, RECORD_HEADER_BYTES, RecordKind } from './record.js';
 import { recover } from './recovery.js';
 import { segmentFileName, SegmentFiles } from './segment-files.js';
+import type { SegmentSpans } from './segment-spans.js';
 import { SegmentIndex, type ChunkLocation } from './segment-index.js';
 import { SegmentLog } from './segment-log.js';
 
@@ -161,7 +162,7 @@ export class ChunkStore {
   }
 
   /** Part of a chunk. ENOENT when it is not here, EINVAL when it is shorter, EIO when it is damaged. */
-  async read(chunk: number, offset: number, length: number): Promise<ChunkPart> {
+  async read(chunk: number, offset: number, length: number, spans?: SegmentSpans): Promise<ChunkPart> {
     return await this.#readBudget.spend(length, async () => {
       for (;;) {
         const at = this.#index.find(chunk);
@@ -176,7 +177,7 @@ export class ChunkStore {
           );
         }
         try {
-          return await this.#reader.read(chunk, at, offset, length);
+          return await this.#reader.read(chunk, at, offset, length, spans);
         } catch (error) {
           if (hasCode(error, 'EIO')) this.troubles.noteDamaged(chunk);
           if (!hasCode(error, 'ENOENT')) throw toDfsError(error);
@@ -188,6 +189,28 @@ export class ChunkStore {
         }
       }
     });
+  }
+
+  /**
+   * Parts of several chunks; instead of one that cannot be read undefined, of which notice is taken as `read` does. Rejects
+   * with what else went wrong.
+   */
+  async readParts(
+    parts: readonly { readonly chunk: number; readonly offset: number; readonly length: number }[],
+  ): Promise<(ChunkPart | undefined)[]> {
+    const places = parts.flatMap(({ chunk }) => this.#index.find(chunk) ?? []);
+    const bytes = places.reduce((sum, { length }) => sum + length, 0);
+    const spans = await this.#readBudget.spend(bytes, async () => await this.#reader.spans(places));
+    return await Promise.all(
+      parts.map(async ({ chunk, offset, length }) => {
+        try {
+          return await this.read(chunk, offset, length, spans);
+        } catch (error) {
+          if (hasCode(error, 'ENOENT', 'EINVAL', 'EIO')) return undefined;
+          throw error;
+        }
+      }),
+    );
   }
 
   /** Reads the chunk and checks it; returns its bytes, 0 when it is gone. What is damaged is noted. Never rejects. */

@@ -38,7 +38,6 @@ import { MetadataLink, type Registration } from './metadata-link.js';
 import { isNodeDirectory, loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
 import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
-import { readParts } from './part-reading.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
 
 export interface DataNodeOptions {
@@ -319,7 +318,14 @@ export class DataNode {
         const bytes = parts.reduce((sum, { length }) => sum + length, 0);
         if (bytes > MAX_CHUNK_BYTES) throw new DfsError('EINVAL', 'more than a chunk was asked for at once');
         await reserve(bytes);
-        return await this.#answer(readParts(this.#openStore(), parts));
+        const found = await this.#answer(this.#openStore().readParts(parts));
+        const checksums = found.flatMap((part, index) =>
+          part ? [{ index, checksums: part.checksums }] : [],
+        );
+        return withPayload(
+          { read: checksums },
+          found.flatMap(part => (part ? [part.bytes] : [])),
+        );
       })
       .on(syncChunks, async ({ chunks }) => {
         const store = this.#openStore();

@@ -16,6 +16,8 @@ const SMALL_FILE_BYTES = 64 << 10;
 const NEAR = 8;
 /** What is being fetched at once, of all directories. */
 const MAX_BYTES = 2 << 20;
+/** Files that are fetched together: many, but so few that the first ones do not wait long for the last. */
+const TOGETHER = 64;
 const PLACES = 8192;
 
 interface Place {
@@ -55,7 +57,7 @@ export class FileAhead {
     if (!place) return;
     const taken: Attributes[] = [];
     this.#walks.visit(place.directory, place.name, known => this.#take(known.inode, taken));
-    if (taken.length > 0) void this.#fetch(taken);
+    for (let at = 0; at < taken.length; at += TOGETHER) void this.#fetch(taken.slice(at, at + TOGETHER));
   }
 
   #take(inode: number, taken: Attributes[]): boolean {

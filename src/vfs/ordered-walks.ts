@@ -14,7 +14,7 @@ import type { KnownName, NameCache } from '../client/name-cache.js';
 /** So many names in order make a walk. */
 const FIRST_RUN = 2;
 const FIRST_WINDOW = 8;
-const MAX_WINDOW = 64;
+const MAX_WINDOW = 128;
 const WALKS = 64;
 const NOTHING: Uint8Array = new Uint8Array();
 

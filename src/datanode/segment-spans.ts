@@ -1,0 +1,70 @@
+/**
+ * Chunks that were written one after the other lie one behind the other, and are often wanted together: what lies close in
+ * a segment is read in one go.
+ */
+import { chunkRecordBytes } from './record.js';
+import type { SegmentFiles } from './segment-files.js';
+import type { ChunkLocation } from './segment-index.js';
+
+/** What lies between two chunks is read with them up to this length, which costs less than another read. */
+const MAX_GAP_BYTES = 16 << 10;
+const MAX_SPAN_BYTES = 1 << 20;
+
+interface Span {
+  readonly segment: number;
+  readonly offset: number;
+  end: number;
+  bytes: Buffer;
+}
+
+export class SegmentSpans {
+  readonly #spans: readonly Span[];
+
+  private constructor(spans: readonly Span[]) {
+    this.#spans = spans;
+  }
+
+  /** Reads the records of these chunks. What cannot be read is left out. */
+  static async read(files: SegmentFiles, chunks: readonly ChunkLocation[]): Promise<SegmentSpans> {
+    const spans = spansOf(chunks);
+    await Promise.all(
+      spans.map(async span => {
+        const target = Buffer.allocUnsafe(span.end - span.offset);
+        try {
+          const count = await files.use(span.segment, async file => await file.pread(target, span.offset));
+          span.bytes = target.subarray(0, count);
+        } catch {
+          // Whoever reads one of the chunks by itself hears why that cannot be.
+        }
+      }),
+    );
+    return new SegmentSpans(spans);
+  }
+
+  /** Bytes of a segment, if they were read. */
+  bytes(segment: number, offset: number, length: number): Buffer | undefined {
+    const span = this.#spans.find(
+      each =>
+        each.segment === segment &&
+        each.offset <= offset &&
+        offset + length <= each.offset + each.bytes.length,
+    );
+    return span?.bytes.subarray(offset - span.offset, offset - span.offset + length);
+  }
+}
+
+function spansOf(chunks: readonly ChunkLocation[]): Span[] {
+  const spans: Span[] = [];
+  for (const { segment, offset, length } of chunks.toSorted(byPlace)) {
+    const end = offset + chunkRecordBytes(length);
+    const last = spans.at(-1);
+    const isNear = last?.segment === segment && offset - last.end <= MAX_GAP_BYTES;
+    if (last && isNear && end - last.offset <= MAX_SPAN_BYTES) last.end = Math.max(last.end, end);
+    else spans.push({ segment, offset, end, bytes: Buffer.alloc(0) });
+  }
+  return spans;
+}
+
+function byPlace(a: ChunkLocation, b: ChunkLocation): number {
+  return a.segment - b.segment || a.offset - b.offset;
+}
