@@ -4,6 +4,9 @@ import { allowGarbage } from '../platform/garbage-allowance.js';
 import type { Logger } from '../platform/log.js';
 import { onEndSignal } from './interruption.js';
 
+/** There are several servers on a machine, and each has this. */
+const GARBAGE_BYTES = 32 << 20;
+
 interface Server {
   start(): Promise<void>;
   close(): Promise<void>;
@@ -17,7 +20,7 @@ interface Server {
  */
 export async function runUntilSignal(server: Server, log: Logger): Promise<void> {
   dieOfUnexpectedErrors(log);
-  allowGarbage();
+  allowGarbage(GARBAGE_BYTES);
   compileLate();
   let end: () => void = () => undefined;
   const ended = new Promise<void>(resolve => (end = resolve));

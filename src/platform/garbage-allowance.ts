@@ -6,28 +6,27 @@
 import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
-const ALLOWANCE_BYTES = 64 << 20;
-
 /**
  * The growth allowed to a heap in which so many bytes live, in percent of them. 0, V8's own choice, for a large one: it is not
  * looked through often.
  */
-export function growthPercent(liveBytes: number): number {
-  return liveBytes < ALLOWANCE_BYTES ? Math.round((100 * ALLOWANCE_BYTES) / Math.max(liveBytes, 1 << 20)) : 0;
+export function growthPercent(liveBytes: number, allowedBytes: number): number {
+  return liveBytes < allowedBytes ? Math.round((100 * allowedBytes) / Math.max(liveBytes, 1 << 20)) : 0;
 }
 
-/** For programs through which many bytes pass: allows 64 MiB of garbage, from now until they end. */
-export function allowGarbage(): void {
-  allowGrowth();
+/** For programs through which many bytes pass: allows so much garbage, from now until they end. */
+export function allowGarbage(allowedBytes: number): void {
+  allowGrowth(allowedBytes);
   new PerformanceObserver(list => {
     // Only after these is it known how much lives.
-    if (list.getEntries().some(isMajorCollection)) allowGrowth();
+    if (list.getEntries().some(isMajorCollection)) allowGrowth(allowedBytes);
   }).observe({ entryTypes: ['gc'] });
 }
 
 /** V8 reads the flag at the end of each collection, so it may be set while the program runs. */
-function allowGrowth(): void {
-  setFlagsFromString(`--heap-growing-percent=${growthPercent(getHeapStatistics().used_heap_size)}`);
+function allowGrowth(allowedBytes: number): void {
+  const percent = growthPercent(getHeapStatistics().used_heap_size, allowedBytes);
+  setFlagsFromString(`--heap-growing-percent=${percent}`);
 }
 
 /** perf_hooks documents `detail` for garbage collections; its types know of it only in entries that programs make. */

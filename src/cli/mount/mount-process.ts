@@ -12,6 +12,9 @@ import { openFileSystem, type ClientSettings } from '../client-options.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
 
+/** What passes through before the heap is looked through (platform/garbage-allowance.ts). */
+const GARBAGE_BYTES = 64 << 20;
+
 export interface MountProcessOptions {
   readonly server: Endpoint;
   /** Absolute. */
@@ -37,7 +40,7 @@ export interface MountProcessOptions {
 export async function runMount(options: MountProcessOptions): Promise<void> {
   const { log, mountPoint, server, driver, settings } = options;
   dieOfUnexpectedErrors(log, endAtOnce);
-  allowGarbage();
+  allowGarbage(GARBAGE_BYTES);
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');
