@@ -252,6 +252,33 @@ t.test('damaged bytes are EIO, the other blocks of the chunk can still be read',
   await t.rejects(again.read(1, 0, 1), { code: 'EIO', message: /header/ });
 });
 
+t.test('of chunks that are read together what is damaged or absent is left out', async t => {
+  const directory = await temporaryDirectory(t);
+  const store = await openStore(t, directory);
+  const chunks = [4096, 100, 40_000, 200_000, 1, 2 * MIB, 5000].map((length, index) =>
+    randomChunk(index + 1, length),
+  );
+  for (const chunk of chunks) await store.put(chunk);
+  const { size } = await stat(await segmentPath(directory));
+  await flipByte(await segmentPath(directory), size - 10);
+  const wanted = [...chunks.toReversed(), { chunk: 99, length: 10 }];
+  const parts = await store.readParts(wanted.map(({ chunk, length }) => ({ chunk, offset: 0, length })));
+  t.equal(parts.length, 8);
+  t.equal(parts[0], undefined, 'the last one is damaged');
+  t.equal(parts.at(-1), undefined, 'there is no such');
+  for (const [index, chunk] of chunks.slice(0, -1).entries()) {
+    const part = parts[6 - index];
+    t.ok(part?.bytes.equals(chunk.bytes), `chunk ${chunk.chunk}`);
+    t.ok(part?.checksums.equals(computeChecksums([chunk.bytes])), `its checksums`);
+  }
+  const [inside, beyond] = await store.readParts([
+    { chunk: 4, offset: 50_000, length: 60_000 },
+    { chunk: 1, offset: 4000, length: 97 },
+  ]);
+  t.ok(inside?.bytes.equals(chunks[3]?.bytes.subarray(50_000, 110_000) ?? Buffer.alloc(0)));
+  t.equal(beyond, undefined);
+});
+
 t.test('a full disk is an answer: nothing half-written stays, reads go on, and it recovers', async t => {
   const directory = await temporaryDirectory(t);
   const disk = new FailingDisk();

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { blocks } from '../../../src/metadata/operations/blocks.js';
-import { get } from '../../../src/metadata/operations/get.js';
+import { get, getfiles } from '../../../src/metadata/operations/get.js';
 import { grant } from '../../../src/metadata/operations/grant.js';
 import { put } from '../../../src/metadata/operations/put.js';
 import { setattr } from '../../../src/metadata/operations/setattr.js';
@@ -179,6 +179,29 @@ t.test('get returns pages, and the extent in which an offset lies', async t => {
   const hole = await client.ask(get, { inode, offset: 180, limit: 1 });
   t.equal(hole.extents[0]?.offset, 200, 'an extent that ended before is not in the page');
   t.same((await client.ask(get, { inode, offset: 10_000, limit: 1 })).extents, []);
+});
+
+t.test('getfiles says of each file what get does, and leaves out what is none', async t => {
+  const harness = await startHarness(t);
+  const client = await withNodes(harness);
+  const small = await client.file('small');
+  const empty = await client.file('empty');
+  const scattered = await client.file('scattered');
+  await client.write(small.inode, 0, 4096);
+  for (let index = 0; index < 20; index += 1) await client.write(scattered.inode, index * 100, 80);
+  const inodes = [scattered.inode, 1, 9999, empty.inode, small.inode];
+  const { files, nodes } = await client.ask(getfiles, { inodes });
+  t.same(
+    files.map(({ attributes }) => attributes.inode),
+    [scattered.inode, empty.inode, small.inode],
+    'neither the root nor what is not there',
+  );
+  for (const { attributes, extents, chunks, next } of files) {
+    const { nodes: own, ...rest } = await client.ask(get, { inode: attributes.inode, offset: 0, limit: 16 });
+    t.same({ attributes, extents, chunks, next }, rest);
+    for (const node of own) t.ok(nodes.some(known => known.node === node.node));
+  }
+  t.equal(files[0]?.next, 1600, 'there is more of it');
 });
 
 t.test('a write inside an extent splits it, and covers count to the byte', async t => {
