@@ -11,7 +11,7 @@
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { RequestOf } from '../protocol/command.js';
-import type { revoke } from '../protocol/metadata-commands.js';
+import type { revoke } from '../protocol/session-commands.js';
 
 export type Revocation = RequestOf<typeof revoke>;
 

@@ -16,7 +16,7 @@ import type { Logger } from '../platform/log.js';
 import { DfsError, isErrnoName, toDfsError } from '../protocol/errors.js';
 import type { Command, ReplyOf, RequestOf } from '../protocol/command.js';
 import { MAX_BATCH, MAX_RESERVED_INODES } from '../protocol/limits.js';
-import type { batch, Changed, delegate } from '../protocol/metadata-commands.js';
+import type { batch, Changed, delegate } from '../protocol/session-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import type { CacheLease } from './cache-lease.js';
 

@@ -14,7 +14,7 @@ import { syncChunks, write } from '../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import { MAX_CHUNKS_TO_SYNC } from '../protocol/limits.js';
-import type { StoredChunk } from '../protocol/metadata-commands.js';
+import type { StoredChunk } from '../protocol/content-commands.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { DataNodePool } from './data-node-pool.js';

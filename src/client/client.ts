@@ -4,7 +4,7 @@ import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
-import { nodes } from '../protocol/metadata-commands.js';
+import { nodes } from '../protocol/cluster-commands.js';
 import { divideCache, type CacheSizes } from './cache-sizes.js';
 import { ChunkCache } from './chunk-cache.js';
 import { ChunkReader } from './chunk-reader.js';

@@ -11,7 +11,7 @@ import {
   type FsckStatus,
   type NodeStatus,
   type RepairStatus,
-} from '../protocol/metadata-commands.js';
+} from '../protocol/cluster-commands.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import type { MetadataSession } from './metadata-session.js';
 

@@ -3,7 +3,7 @@ import { sleep, type Clock } from '../platform/clock.js';
 import type { Loans } from '../platform/loans.js';
 import { assert, DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
-import { get, getfiles } from '../protocol/metadata-commands.js';
+import { get, getfiles } from '../protocol/content-commands.js';
 import { MAX_SMALL_FILES } from '../protocol/limits.js';
 import type { Attributes } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';

@@ -20,7 +20,8 @@ import {
 } from '../protocol/file-mode.js';
 import { MAX_LINKS, MAX_NAME_BYTES } from '../protocol/limits.js';
 import type { RequestOf } from '../protocol/command.js';
-import { blocks, mkdir, mknod, rename, rmdir, setattr, unlink } from '../protocol/metadata-commands.js';
+import { blocks } from '../protocol/content-commands.js';
+import { mkdir, mknod, rename, rmdir, setattr, unlink } from '../protocol/namespace-commands.js';
 import { newTime, privilegesLost } from '../protocol/setattr-rules.js';
 import type { Attributes, Caller } from '../protocol/types.js';
 import type { AttributeCache } from './attribute-cache.js';

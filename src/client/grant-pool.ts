@@ -2,7 +2,7 @@
 import type { Clock } from '../platform/clock.js';
 import type { ReplyOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
-import { amend, grant } from '../protocol/metadata-commands.js';
+import { amend, grant } from '../protocol/content-commands.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { MetadataSession } from './metadata-session.js';

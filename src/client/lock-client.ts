@@ -8,7 +8,7 @@
 import { sleep, type Clock } from '../platform/clock.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../protocol/limits.js';
-import { cancellock, lock, testlock, unlock } from '../protocol/metadata-commands.js';
+import { cancellock, lock, testlock, unlock } from '../protocol/lock-commands.js';
 import type { Lock, LockKind } from '../protocol/types.js';
 import type { RpcConnection } from '../rpc/connection.js';
 import type { HeldLocks } from './held-locks.js';

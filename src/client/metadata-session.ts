@@ -22,23 +22,19 @@ import {
   SESSION_RENEW_MS,
   SESSION_TIMEOUT_MS,
 } from '../protocol/limits.js';
+import { amend, grant, open, release } from '../protocol/content-commands.js';
+import { getattr, statfs } from '../protocol/namespace-commands.js';
+import { nodes } from '../protocol/cluster-commands.js';
 import {
-  amend,
   batch as batchCommand,
   Changed,
   delegate,
   end,
-  getattr,
-  grant,
-  nodes,
-  open,
-  release,
   renew,
   revoke,
   session,
-  statfs,
   sync,
-} from '../protocol/metadata-commands.js';
+} from '../protocol/session-commands.js';
 import { Attributes, type Caller, type Once } from '../protocol/types.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
 import { Routes, type RpcConnection } from '../rpc/connection.js';

@@ -1,6 +1,6 @@
 /** Tells the metadata server which chunks this node holds, a page at a time, so that its records can be put right. */
 import { MAX_INVENTORY } from '../protocol/limits.js';
-import { inventory } from '../protocol/metadata-commands.js';
+import { inventory } from '../protocol/cluster-commands.js';
 import type { RpcConnection } from '../rpc/connection.js';
 
 const ID_BYTES = 8;

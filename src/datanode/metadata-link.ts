@@ -13,7 +13,7 @@ import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { HEARTBEAT_MS, MAX_DROPS } from '../protocol/limits.js';
-import { heartbeat, reg } from '../protocol/metadata-commands.js';
+import { heartbeat, reg } from '../protocol/cluster-commands.js';
 import { isConnectionError, RpcClient } from '../rpc/client.js';
 import type { Routes, RpcConnection } from '../rpc/connection.js';
 import type { ReplicaTroubles } from './replica-troubles.js';

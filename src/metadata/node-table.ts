@@ -1,6 +1,6 @@
 /** The data nodes: where they are (in the store too) and how they are (in memory only). */
 import { NODE_LOST_MS, NODE_SUSPECT_MS } from '../protocol/limits.js';
-import type { NodeState, NodeStatus } from '../protocol/metadata-commands.js';
+import type { NodeState, NodeStatus } from '../protocol/cluster-commands.js';
 import type { NodeAddress } from '../protocol/types.js';
 import { NodeLoads } from './node-loads.js';
 import type { Peer } from './peer.js';

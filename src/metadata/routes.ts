@@ -3,16 +3,9 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
 import { backupNow, backupStatus } from '../protocol/backup-commands.js';
-import {
-  cancellock,
-  fsck,
-  fsckStatus,
-  lock,
-  repairStatus,
-  revoke,
-  testlock,
-  unlock,
-} from '../protocol/metadata-commands.js';
+import { cancellock, lock, testlock, unlock } from '../protocol/lock-commands.js';
+import { fsck, fsckStatus, repairStatus } from '../protocol/cluster-commands.js';
+import { revoke } from '../protocol/session-commands.js';
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
@@ -52,7 +45,7 @@ import { tmpfile } from './operations/tmpfile.js';
 import { unlink } from './operations/unlink.js';
 import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.js';
 
-/** Every command of src/protocol/metadata-commands.ts, answered by `service`. */
+/** Every command that the metadata server has, answered by `service`. */
 export function metadataRoutes(service: MetadataService): Routes {
   const routes = new Routes();
   const answer = <Request extends TSchema, Reply extends TSchema>(

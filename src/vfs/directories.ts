@@ -9,7 +9,7 @@ import { keyOf, type KnownName, type Listing } from '../client/name-cache.js';
 import { firstAfter } from '../client/sorted-search.js';
 import { DfsError } from '../protocol/errors.js';
 import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
-import { lookup, readdir } from '../protocol/metadata-commands.js';
+import { lookup, readdir } from '../protocol/namespace-commands.js';
 import type { Attributes, Caller } from '../protocol/types.js';
 import type { DirectoryPage } from './file-system.js';
 import { ListingAhead } from './listing-ahead.js';

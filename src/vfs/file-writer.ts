@@ -16,7 +16,7 @@ import type { Client } from '../client/client.js';
 import { sleep, type Clock, type Timespec } from '../platform/clock.js';
 import { assert, DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES, SCATTERED_OFFSET } from '../protocol/limits.js';
-import { blocks, type StoredChunk } from '../protocol/metadata-commands.js';
+import { blocks, type StoredChunk } from '../protocol/content-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import type { BlockPool } from './block-pool.js';
 import type { DirtyBudget } from './dirty-budget.js';

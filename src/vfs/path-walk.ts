@@ -3,7 +3,7 @@ import type { MetadataSession } from '../client/metadata-session.js';
 import type { RequestOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import { isDirectory, isSymlink } from '../protocol/file-mode.js';
-import { getattr, readlink, resolve } from '../protocol/metadata-commands.js';
+import { getattr, readlink, resolve } from '../protocol/namespace-commands.js';
 import type { Attributes, Caller } from '../protocol/types.js';
 
 /** Symbolic links followed before a path is taken for a loop (Linux MAXSYMLINKS). */

@@ -10,6 +10,7 @@ import { DfsError, hasCode } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
 import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
+import { put } from '../protocol/content-commands.js';
 import {
   getxattr,
   link,
@@ -17,7 +18,6 @@ import {
   listxattr,
   mkdir,
   mknod,
-  put,
   readlink,
   removexattr,
   rename,
@@ -28,7 +28,7 @@ import {
   symlink,
   tmpfile,
   unlink,
-} from '../protocol/metadata-commands.js';
+} from '../protocol/namespace-commands.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
 import { Directories } from './directories.js';
 import type {

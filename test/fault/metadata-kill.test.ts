@@ -19,7 +19,8 @@ import { createLogger } from '../../src/platform/log.js';
 import { tcpNetwork } from '../../src/platform/network.js';
 import { systemRandom } from '../../src/platform/random.js';
 import { ROOT_INODE } from '../../src/protocol/file-mode.js';
-import { getattr, lookup, put, readdir, rename } from '../../src/protocol/metadata-commands.js';
+import { put } from '../../src/protocol/content-commands.js';
+import { getattr, lookup, readdir, rename } from '../../src/protocol/namespace-commands.js';
 import { DEFAULT_CACHE_BYTES } from '../../src/vfs/vfs-options.js';
 
 const PLATFORM = { network: tcpNetwork, clock: systemClock, random: systemRandom };

@@ -5,7 +5,7 @@ import { sleep } from '../../src/platform/clock.js';
 import { DfsError, hasCode } from '../../src/protocol/errors.js';
 import { ROOT_INODE, S_IFDIR, S_IFMT } from '../../src/protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../src/protocol/limits.js';
-import { get } from '../../src/protocol/metadata-commands.js';
+import { get } from '../../src/protocol/content-commands.js';
 import { GRACE_MS, type LiveClient, type Machine } from './cluster.js';
 import { BrokenPromise, UNKNOWN, type Change, type History } from './history.js';
 import { blockRegister, FILE_BLOCKS, BLOCK_BYTES, nameRegister, ObservedFile } from './observed-file.js';

@@ -9,7 +9,7 @@ import {
   repairStatus,
   type NodeStatus,
   type RepairStatus,
-} from '../../src/protocol/metadata-commands.js';
+} from '../../src/protocol/cluster-commands.js';
 import { RpcClient } from '../../src/rpc/client.js';
 import { waitUntil, type Cluster } from './cluster.js';
 

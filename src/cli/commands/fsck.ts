@@ -2,7 +2,7 @@ import cliProgress from 'cli-progress';
 import type { ClusterControl } from '../../client/cluster-control.js';
 import { sleep, systemClock } from '../../platform/clock.js';
 import { DfsError } from '../../protocol/errors.js';
-import type { FsckStatus } from '../../protocol/metadata-commands.js';
+import type { FsckStatus } from '../../protocol/cluster-commands.js';
 import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { writeOut } from '../standard-output.js';

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import prettyBytes from 'pretty-bytes';
-import type { NodeStatus } from '../../protocol/metadata-commands.js';
+import type { NodeStatus } from '../../protocol/cluster-commands.js';
 import { formatEndpoint, parseServer } from '../address.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';

@@ -1,7 +1,7 @@
 import { completeStatus } from '../../client/cluster-control.js';
 import { systemClock } from '../../platform/clock.js';
 import prettyBytes from 'pretty-bytes';
-import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/metadata-commands.js';
+import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/cluster-commands.js';
 import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { writeOut } from '../standard-output.js';

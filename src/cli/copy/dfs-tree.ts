@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { isDirectory, isRegularFile, isSymlink, PERMISSION_BITS } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
-import { RenameFlag } from '../../protocol/metadata-commands.js';
+import { RenameFlag } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { Child, Entry, Kept, Reader, Tree, Writer } from './tree.js';

@@ -1,7 +1,7 @@
 /** Takes stored chunks into the books: what a client may commit, and what is written of it. */
 import { DfsError } from '../../protocol/errors.js';
 import { isGrantSigned } from '../../protocol/grant-signature.js';
-import type { StoredChunk } from '../../protocol/metadata-commands.js';
+import type { StoredChunk } from '../../protocol/content-commands.js';
 import type { Extent } from '../../protocol/types.js';
 import type { OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';

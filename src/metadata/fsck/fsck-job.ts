@@ -7,7 +7,7 @@ import type { Logger } from '../../platform/log.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { verify } from '../../protocol/datanode-commands.js';
-import type { FsckStatus } from '../../protocol/metadata-commands.js';
+import type { FsckStatus } from '../../protocol/cluster-commands.js';
 import { MAX_FINDINGS_PAGE } from '../../protocol/limits.js';
 import type { RunPiece } from '../background/background-work.js';
 import { planReplicas } from '../repair/replica-plan.js';

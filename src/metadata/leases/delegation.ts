@@ -16,24 +16,18 @@
  *    anybody else.
  */
 import type { Clock } from '../../platform/clock.js';
+import { amend, grant, release } from '../../protocol/content-commands.js';
+import { statfs } from '../../protocol/namespace-commands.js';
 import {
-  amend,
-  delegate,
   drain,
-  end,
-  grant,
   heartbeat,
   inventory,
   nodes,
   rebalance,
   reg,
-  release,
   removenode,
-  renew,
-  session,
-  statfs,
-  sync,
-} from '../../protocol/metadata-commands.js';
+} from '../../protocol/cluster-commands.js';
+import { delegate, end, renew, session, sync } from '../../protocol/session-commands.js';
 
 /**
  * Commands by which nobody hears of names, attributes or content, nor changes what another session may have changed

@@ -1,7 +1,7 @@
 /** A session that caches: what it may keep, and what it was told to drop. */
 import type { RequestOf } from '../../protocol/command.js';
 import { MAX_REVOKED } from '../../protocol/limits.js';
-import type { revoke } from '../../protocol/metadata-commands.js';
+import type { revoke } from '../../protocol/session-commands.js';
 import type { InodeChange } from './change-trace.js';
 
 export type Revocation = RequestOf<typeof revoke>;

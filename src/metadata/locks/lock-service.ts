@@ -12,7 +12,7 @@
 import { sleep, type Clock, type Timer } from '../../platform/clock.js';
 import { DfsError } from '../../protocol/errors.js';
 import { LOCK_LOST_CONNECTION_MS, LOCK_POLL_MS } from '../../protocol/limits.js';
-import type { cancellock, lock, testlock, unlock } from '../../protocol/metadata-commands.js';
+import type { cancellock, lock, testlock, unlock } from '../../protocol/lock-commands.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { Lock } from '../../protocol/types.js';
 import type { Peer } from '../peer.js';

@@ -1,7 +1,7 @@
 /** Takes further nodes into a grant, when too few of those that it names took the chunk. */
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { isGrantSigned, signGrant } from '../../protocol/grant-signature.js';
-import { amend as command } from '../../protocol/metadata-commands.js';
+import { amend as command } from '../../protocol/content-commands.js';
 import type { Grant } from '../../protocol/types.js';
 import { liveTakers } from '../content/grants.js';
 import { operation, type OperationContext } from '../operation.js';

@@ -2,7 +2,7 @@
 import type { TSchema } from '@sinclair/typebox';
 import { DfsError } from '../../protocol/errors.js';
 import type { RequestOf } from '../../protocol/command.js';
-import { batch as command } from '../../protocol/metadata-commands.js';
+import { batch as command } from '../../protocol/session-commands.js';
 import type { Once } from '../../protocol/types.js';
 import { operation, type Operation, type OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';

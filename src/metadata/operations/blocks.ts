@@ -5,7 +5,7 @@
 import { DfsError } from '../../protocol/errors.js';
 import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
-import { blocks as command } from '../../protocol/metadata-commands.js';
+import { blocks as command } from '../../protocol/content-commands.js';
 import type { Extent } from '../../protocol/types.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { checkStoredChunks, recordNewChunks, type CommittedChunks } from '../content/chunk-commit.js';

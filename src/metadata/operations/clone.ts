@@ -2,7 +2,7 @@
 import { DfsError } from '../../protocol/errors.js';
 import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES } from '../../protocol/limits.js';
-import { clone as command } from '../../protocol/metadata-commands.js';
+import { clone as command } from '../../protocol/content-commands.js';
 import { raiseGoal } from '../content/chunk-goal.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';

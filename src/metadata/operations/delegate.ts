@@ -1,5 +1,5 @@
 /** Gives a session the delegation (leases/delegation.ts). */
-import { delegate as command } from '../../protocol/metadata-commands.js';
+import { delegate as command } from '../../protocol/session-commands.js';
 import { operation, type OperationContext } from '../operation.js';
 
 /** Everybody else has dropped what he cached by now, if nobody came in between. */

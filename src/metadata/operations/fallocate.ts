@@ -2,7 +2,7 @@
 import { DfsError } from '../../protocol/errors.js';
 import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
-import { fallocate as command } from '../../protocol/metadata-commands.js';
+import { fallocate as command } from '../../protocol/content-commands.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { punch } from '../content/extent-map.js';
 import { dropCapability } from '../namespace/capabilities.js';

@@ -1,7 +1,7 @@
 /** The classic `get`: what a file is, what it consists of, and where that is. */
 import { assert } from '../../protocol/errors.js';
 import { isRegularFile } from '../../protocol/file-mode.js';
-import { get as command, getfiles as filesCommand } from '../../protocol/metadata-commands.js';
+import { get as command, getfiles as filesCommand } from '../../protocol/content-commands.js';
 import { MAX_SMALL_FILE_EXTENTS } from '../../protocol/limits.js';
 import type { ChunkLocation, Extent } from '../../protocol/types.js';
 import { extentsFrom } from '../content/extent-map.js';

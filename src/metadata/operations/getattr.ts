@@ -1,5 +1,5 @@
 /** stat(2). */
-import { getattr as command } from '../../protocol/metadata-commands.js';
+import { getattr as command } from '../../protocol/namespace-commands.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 

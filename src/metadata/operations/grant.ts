@@ -1,5 +1,5 @@
 /** Permission to store chunks. */
-import { grant as command } from '../../protocol/metadata-commands.js';
+import { grant as command } from '../../protocol/content-commands.js';
 import { issueGrants } from '../content/grants.js';
 import { operation } from '../operation.js';
 

@@ -1,6 +1,6 @@
 /** A data node says that it lives, and learns which chunks it may delete. */
 import { MAX_DROPS } from '../../protocol/limits.js';
-import { heartbeat as command } from '../../protocol/metadata-commands.js';
+import { heartbeat as command } from '../../protocol/cluster-commands.js';
 import { operation, type OperationContext } from '../operation.js';
 import { removeReplica } from '../repair/replica-changes.js';
 import type { StoreTransaction } from '../store/store.js';

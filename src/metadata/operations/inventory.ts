@@ -1,6 +1,6 @@
 /** Compares what a data node holds with what is on record, a page at a time. */
 import { MAX_INVENTORY } from '../../protocol/limits.js';
-import { inventory as command } from '../../protocol/metadata-commands.js';
+import { inventory as command } from '../../protocol/cluster-commands.js';
 import { operation, type OperationContext } from '../operation.js';
 import { planReplicas } from '../repair/replica-plan.js';
 import type { ChunkRecord, StoreTransaction } from '../store/store.js';

@@ -2,7 +2,7 @@
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory } from '../../protocol/file-mode.js';
 import { MAX_LINKS } from '../../protocol/limits.js';
-import { link as command } from '../../protocol/metadata-commands.js';
+import { link as command } from '../../protocol/namespace-commands.js';
 import { requireFreeName, touchDirectory } from '../namespace/creation.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { operation } from '../operation.js';

@@ -1,7 +1,7 @@
 /** The classic `list`: every file below a directory. */
 import { isDirectory } from '../../protocol/file-mode.js';
 import { MAX_FRAME_HEADER_BYTES, MAX_PATH_NAMES } from '../../protocol/limits.js';
-import { list as command } from '../../protocol/metadata-commands.js';
+import { list as command } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import { attributesOf, requireDirectory } from '../namespace/inodes.js';
 import { Access, checkAccess } from '../namespace/permissions.js';

@@ -1,5 +1,5 @@
 /** One step of a path (POSIX 4.16 Pathname Resolution). */
-import { lookup as command } from '../../protocol/metadata-commands.js';
+import { lookup as command } from '../../protocol/namespace-commands.js';
 import { checkName, isDot, isDotDot } from '../namespace/names.js';
 import { attributesOf, requireDirectory, requireEntry, requireInode } from '../namespace/inodes.js';
 import { checkSearch } from '../namespace/permissions.js';

@@ -1,6 +1,6 @@
 /** mkdir(2). */
 import { PERMISSION_BITS, S_IFDIR } from '../../protocol/file-mode.js';
-import { mkdir as command } from '../../protocol/metadata-commands.js';
+import { mkdir as command } from '../../protocol/namespace-commands.js';
 import { checkReserved, checkSubdirectoryRoom, createInode, requireFreeName } from '../namespace/creation.js';
 import { attributesOf } from '../namespace/inodes.js';
 import { operation } from '../operation.js';

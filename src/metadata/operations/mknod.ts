@@ -10,7 +10,7 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from '../../protocol/file-mode.js';
-import { mknod as command } from '../../protocol/metadata-commands.js';
+import { mknod as command } from '../../protocol/namespace-commands.js';
 import { checkReserved } from '../namespace/creation.js';
 import { checkRoot } from '../namespace/permissions.js';
 import { operation } from '../operation.js';

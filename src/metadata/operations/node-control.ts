@@ -4,7 +4,7 @@ import {
   drain as drainCommand,
   rebalance as rebalanceCommand,
   removenode as removeCommand,
-} from '../../protocol/metadata-commands.js';
+} from '../../protocol/cluster-commands.js';
 import type { DataNode } from '../node-table.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { ServerState } from '../server-state.js';

@@ -1,5 +1,5 @@
 /** Every data node ever registered, and how it is. */
-import { nodes as command } from '../../protocol/metadata-commands.js';
+import { nodes as command } from '../../protocol/cluster-commands.js';
 import { operation } from '../operation.js';
 
 export const nodes = operation(command, async (_tx, _request, { state }) => ({

@@ -1,5 +1,5 @@
 /** A session has an inode open: without a name, it lives on. */
-import { open as command } from '../../protocol/metadata-commands.js';
+import { open as command } from '../../protocol/content-commands.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { checkAccess } from '../namespace/permissions.js';
 import { operation } from '../operation.js';

@@ -1,7 +1,7 @@
 /** The classic `put`: creates a regular file, or opens the one that is there, with grants for its first chunks. */
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
-import { put as command } from '../../protocol/metadata-commands.js';
+import { put as command } from '../../protocol/content-commands.js';
 import { issueGrants, type Granted, type GrantRequest } from '../content/grants.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';

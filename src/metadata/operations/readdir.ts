@@ -1,5 +1,5 @@
 /** One page of a directory, in the byte order of the names. */
-import { readdir as command } from '../../protocol/metadata-commands.js';
+import { readdir as command } from '../../protocol/namespace-commands.js';
 import { attributesOf, requireDirectory } from '../namespace/inodes.js';
 import { Access, checkAccess } from '../namespace/permissions.js';
 import { operation } from '../operation.js';

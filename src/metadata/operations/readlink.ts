@@ -1,7 +1,7 @@
 /** readlink(2). */
 import { assert, DfsError } from '../../protocol/errors.js';
 import { isSymlink } from '../../protocol/file-mode.js';
-import { readlink as command } from '../../protocol/metadata-commands.js';
+import { readlink as command } from '../../protocol/namespace-commands.js';
 import { requireInode } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 

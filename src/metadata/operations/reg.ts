@@ -1,6 +1,6 @@
 /** The classic `reg`: a data node registers. */
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
-import { reg as command } from '../../protocol/metadata-commands.js';
+import { reg as command } from '../../protocol/cluster-commands.js';
 import type { DataNode } from '../node-table.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { NodeRecord } from '../store/store.js';

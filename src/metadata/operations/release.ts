@@ -1,5 +1,5 @@
 /** A session has some inodes open no more. */
-import { release as command } from '../../protocol/metadata-commands.js';
+import { release as command } from '../../protocol/content-commands.js';
 import { closeInode } from '../namespace/removal.js';
 import { operation } from '../operation.js';
 

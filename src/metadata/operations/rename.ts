@@ -1,7 +1,7 @@
 /** rename(2) and renameat2(2). */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, ROOT_INODE } from '../../protocol/file-mode.js';
-import { rename as command, RenameFlag } from '../../protocol/metadata-commands.js';
+import { rename as command, RenameFlag } from '../../protocol/namespace-commands.js';
 import type { Caller } from '../../protocol/types.js';
 import { checkSubdirectoryRoom, touchDirectory } from '../namespace/creation.js';
 import { requireDirectory, requireEntry, requireInode, requireLinkedDirectory } from '../namespace/inodes.js';

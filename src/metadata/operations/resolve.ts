@@ -1,7 +1,7 @@
 /** Several steps of a path in one round trip. */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isSymlink } from '../../protocol/file-mode.js';
-import { resolve as command } from '../../protocol/metadata-commands.js';
+import { resolve as command } from '../../protocol/namespace-commands.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { quoted } from '../namespace/names.js';
 import { checkSearch } from '../namespace/permissions.js';

@@ -3,7 +3,7 @@ import {
   end as endCommand,
   renew as renewCommand,
   session as sessionCommand,
-} from '../../protocol/metadata-commands.js';
+} from '../../protocol/session-commands.js';
 import { closeInode } from '../namespace/removal.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { Session } from '../session-table.js';

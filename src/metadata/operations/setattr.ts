@@ -9,7 +9,7 @@ import {
   withoutPrivileges,
 } from '../../protocol/file-mode.js';
 import type { RequestOf } from '../../protocol/command.js';
-import { setattr as command } from '../../protocol/metadata-commands.js';
+import { setattr as command } from '../../protocol/namespace-commands.js';
 import { newTime, privilegesLost } from '../../protocol/setattr-rules.js';
 import type { Timespec } from '../../platform/clock.js';
 import { ChunkReferences } from '../content/chunk-references.js';

@@ -1,7 +1,7 @@
 /** statvfs(3). */
 import { ROOT_INODE } from '../../protocol/file-mode.js';
 import { DEFAULT_GOAL } from '../../protocol/limits.js';
-import { statfs as command } from '../../protocol/metadata-commands.js';
+import { statfs as command } from '../../protocol/namespace-commands.js';
 import { requireInode } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 

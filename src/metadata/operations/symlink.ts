@@ -2,7 +2,7 @@
 import { DfsError } from '../../protocol/errors.js';
 import { S_IFLNK } from '../../protocol/file-mode.js';
 import { MAX_SYMLINK_BYTES } from '../../protocol/limits.js';
-import { symlink as command } from '../../protocol/metadata-commands.js';
+import { symlink as command } from '../../protocol/namespace-commands.js';
 import { checkReserved, createInode, requireFreeName } from '../namespace/creation.js';
 import { attributesOf } from '../namespace/inodes.js';
 import { operation } from '../operation.js';

@@ -1,6 +1,6 @@
 /** open(2) with O_TMPFILE: a regular file without a name, which lives while somebody has it open, or until link(2). */
 import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
-import { tmpfile as command } from '../../protocol/metadata-commands.js';
+import { tmpfile as command } from '../../protocol/namespace-commands.js';
 import { insertInode } from '../namespace/creation.js';
 import { attributesOf, requireLinkedDirectory } from '../namespace/inodes.js';
 import { checkCreate } from '../namespace/permissions.js';

@@ -1,7 +1,7 @@
 /** unlink(2). */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory } from '../../protocol/file-mode.js';
-import { unlink as command } from '../../protocol/metadata-commands.js';
+import { unlink as command } from '../../protocol/namespace-commands.js';
 import { touchDirectory } from '../namespace/creation.js';
 import { requireDirectory, requireEntry } from '../namespace/inodes.js';
 import { checkEntryName, quoted } from '../namespace/names.js';

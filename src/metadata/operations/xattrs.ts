@@ -13,7 +13,7 @@ import {
   removexattr as removeCommand,
   setxattr as setCommand,
   XattrFlag,
-} from '../../protocol/metadata-commands.js';
+} from '../../protocol/namespace-commands.js';
 import { isDirectory, isSymlink, S_ISGID, S_ISVTX } from '../../protocol/file-mode.js';
 import type { Caller } from '../../protocol/types.js';
 import { requireInode } from '../namespace/inodes.js';

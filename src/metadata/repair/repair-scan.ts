@@ -1,5 +1,5 @@
 /** Looks at every chunk once, a few in each transaction, and adds up how the replicas are. */
-import type { ChunkTotals, RepairStatus } from '../../protocol/metadata-commands.js';
+import type { ChunkTotals, RepairStatus } from '../../protocol/cluster-commands.js';
 import type { OperationContext } from '../operation.js';
 import type { ChunkRecord, StoreTransaction } from '../store/store.js';
 import { balanceOf, planMove, type Balance } from './replica-move.js';

@@ -13,7 +13,7 @@ import type { Logger } from '../../platform/log.js';
 import { toDfsError } from '../../protocol/errors.js';
 import type { RequestOf } from '../../protocol/command.js';
 import type { replicate } from '../../protocol/datanode-commands.js';
-import type { RepairStatus } from '../../protocol/metadata-commands.js';
+import type { RepairStatus } from '../../protocol/cluster-commands.js';
 import type { RunPiece } from '../background/background-work.js';
 import type { ServerState } from '../server-state.js';
 import { ByteRate } from './byte-rate.js';

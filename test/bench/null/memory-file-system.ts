@@ -6,7 +6,7 @@ import { constants } from 'node:fs';
 import { systemClock } from '../../../src/platform/clock.js';
 import { PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFREG, S_ISGID } from '../../../src/protocol/file-mode.js';
 import type { Payload } from '../../../src/protocol/frame.js';
-import { RenameFlag, XattrFlag } from '../../../src/protocol/metadata-commands.js';
+import { RenameFlag, XattrFlag } from '../../../src/protocol/namespace-commands.js';
 import type { Attributes, TimeOrNow } from '../../../src/protocol/types.js';
 import type {
   AttributeChanges,

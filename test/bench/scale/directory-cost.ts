@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { MetadataSession } from '../../../src/client/metadata-session.js';
 import { DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import { lookup, readdir } from '../../../src/protocol/metadata-commands.js';
+import { lookup, readdir } from '../../../src/protocol/namespace-commands.js';
 import { residentMib } from '../daemons.js';
 import { DatabaseFiller, removeDatabase } from './filled-database.js';
 import { FilledServer, STANDING_NODES } from './metadata-process.js';

@@ -10,7 +10,7 @@ import { divideCache } from '../../../src/client/cache-sizes.js';
 import { MetadataSession } from '../../../src/client/metadata-session.js';
 import { DEFAULT_CHUNK_BYTES } from '../../../src/protocol/limits.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import { get } from '../../../src/protocol/metadata-commands.js';
+import { get } from '../../../src/protocol/content-commands.js';
 import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_DIRTY_BYTES,

@@ -6,7 +6,7 @@ import { createLogger } from '../../../src/platform/log.js';
 import { tcpNetwork, type Endpoint } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { HEARTBEAT_MS } from '../../../src/protocol/limits.js';
-import { heartbeat, reg, repairStatus } from '../../../src/protocol/metadata-commands.js';
+import { heartbeat, reg, repairStatus } from '../../../src/protocol/cluster-commands.js';
 import { divideCache } from '../../../src/client/cache-sizes.js';
 import { MetadataSession } from '../../../src/client/metadata-session.js';
 import { RpcClient } from '../../../src/rpc/client.js';

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import type { MetadataSession } from '../../../src/client/metadata-session.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';
-import { get, lookup, put, readdir } from '../../../src/protocol/metadata-commands.js';
+import { get, put } from '../../../src/protocol/content-commands.js';
+import { lookup, readdir } from '../../../src/protocol/namespace-commands.js';
 import { residentMib } from '../daemons.js';
 import type { CostBook } from './cost-series.js';
 import { DatabaseFiller, removeDatabase } from './filled-database.js';

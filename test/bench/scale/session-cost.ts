@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { MetadataSession } from '../../../src/client/metadata-session.js';
 import { DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import { getattr, readdir, setattr } from '../../../src/protocol/metadata-commands.js';
+import { getattr, readdir, setattr } from '../../../src/protocol/namespace-commands.js';
 import { residentMib } from '../daemons.js';
 import { DatabaseFiller, removeDatabase } from './filled-database.js';
 import { FilledTree } from './filled-tree.js';

@@ -9,7 +9,7 @@ import { MetadataServer } from '../../../src/metadata/metadata-server.js';
 import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { tcpNetwork } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
-import type { StoredChunk } from '../../../src/protocol/metadata-commands.js';
+import type { StoredChunk } from '../../../src/protocol/content-commands.js';
 import { FailingDisk, randomChunk, silent, temporaryDirectory } from '../datanode/store-fixture.js';
 
 const platform = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: silent };

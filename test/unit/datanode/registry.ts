@@ -8,7 +8,7 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { tcpNetwork, type Endpoint } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { signGrant } from '../../../src/protocol/grant-signature.js';
-import { heartbeat, reg } from '../../../src/protocol/metadata-commands.js';
+import { heartbeat, reg } from '../../../src/protocol/cluster-commands.js';
 import type { ReplyOf, RequestOf } from '../../../src/protocol/command.js';
 import type { Grant } from '../../../src/protocol/types.js';
 import { RpcClient } from '../../../src/rpc/client.js';

@@ -3,7 +3,7 @@ import { setattr } from '../../../src/metadata/operations/setattr.js';
 import { symlink } from '../../../src/metadata/operations/symlink.js';
 import { getxattr, listxattr, removexattr, setxattr } from '../../../src/metadata/operations/xattrs.js';
 import { ROOT_INODE, S_IFDIR, S_IFREG } from '../../../src/protocol/file-mode.js';
-import { XattrFlag } from '../../../src/protocol/metadata-commands.js';
+import { XattrFlag } from '../../../src/protocol/namespace-commands.js';
 import { refusal, startHarness } from './support/harness.js';
 
 const bytes = (text: string): Buffer => Buffer.from(text);

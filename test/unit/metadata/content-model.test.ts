@@ -3,7 +3,7 @@ import t from 'tap';
 import Database from 'better-sqlite3';
 import { get } from '../../../src/metadata/operations/get.js';
 import { setattr } from '../../../src/metadata/operations/setattr.js';
-import type { StoredChunk } from '../../../src/protocol/metadata-commands.js';
+import type { StoredChunk } from '../../../src/protocol/content-commands.js';
 import type { Extent } from '../../../src/protocol/types.js';
 import { startHarness, type TestClient } from './support/harness.js';
 

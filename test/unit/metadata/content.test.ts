@@ -6,7 +6,7 @@ import { put } from '../../../src/metadata/operations/put.js';
 import { setattr } from '../../../src/metadata/operations/setattr.js';
 import { isGrantSigned } from '../../../src/protocol/grant-signature.js';
 import { ROOT_INODE, S_IFREG } from '../../../src/protocol/file-mode.js';
-import type { StoredChunk } from '../../../src/protocol/metadata-commands.js';
+import type { StoredChunk } from '../../../src/protocol/content-commands.js';
 import { refusal, startHarness, type Harness, type TestClient } from './support/harness.js';
 
 const bytes = (text: string): Buffer => Buffer.from(text);

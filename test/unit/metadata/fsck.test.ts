@@ -2,7 +2,7 @@
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import type { FsckStatus } from '../../../src/protocol/metadata-commands.js';
+import type { FsckStatus } from '../../../src/protocol/cluster-commands.js';
 import { refusal, startHarness, type Harness, type TestClient } from './support/harness.js';
 
 // Most of each is waiting.

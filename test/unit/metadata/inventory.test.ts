@@ -4,7 +4,7 @@ import t from 'tap';
 import { get } from '../../../src/metadata/operations/get.js';
 import { heartbeat } from '../../../src/metadata/operations/heartbeat.js';
 import { inventory } from '../../../src/metadata/operations/inventory.js';
-import type { RepairStatus } from '../../../src/protocol/metadata-commands.js';
+import type { RepairStatus } from '../../../src/protocol/cluster-commands.js';
 import { startHarness, type Harness } from './support/harness.js';
 
 const ID_BYTES = 8;

@@ -7,11 +7,22 @@ import { metadataRoutes } from '../../../src/metadata/routes.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { tcpNetwork } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
-import * as commands from '../../../src/protocol/metadata-commands.js';
+import * as clusterCommands from '../../../src/protocol/cluster-commands.js';
+import * as contentCommands from '../../../src/protocol/content-commands.js';
+import * as lockCommands from '../../../src/protocol/lock-commands.js';
+import * as namespaceCommands from '../../../src/protocol/namespace-commands.js';
+import * as sessionCommands from '../../../src/protocol/session-commands.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import { RpcClient } from '../../../src/rpc/client.js';
 import { LOG, refusal, startHarness, temporaryDirectory } from './support/harness.js';
 
+const commands = {
+  ...clusterCommands,
+  ...contentCommands,
+  ...lockCommands,
+  ...namespaceCommands,
+  ...sessionCommands,
+};
 const PLATFORM = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: LOG };
 const ANY_PORT = { host: '127.0.0.1', port: 0 };
 

@@ -3,7 +3,7 @@ import { link } from '../../../src/metadata/operations/link.js';
 import { readdir } from '../../../src/metadata/operations/readdir.js';
 import { rename } from '../../../src/metadata/operations/rename.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import { RenameFlag } from '../../../src/protocol/metadata-commands.js';
+import { RenameFlag } from '../../../src/protocol/namespace-commands.js';
 import { refusal, startHarness, type TestClient } from './support/harness.js';
 
 const bytes = (text: string): Buffer => Buffer.from(text);

@@ -2,7 +2,7 @@ import t from 'tap';
 import { decodeMessage, encodeMessage } from '../../../src/protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../../../src/protocol/errors.js';
 import { isGrantSigned, signGrant } from '../../../src/protocol/grant-signature.js';
-import { lookup, setattr } from '../../../src/protocol/metadata-commands.js';
+import { lookup, setattr } from '../../../src/protocol/namespace-commands.js';
 
 t.test('a message that does not have the declared shape is refused with the field named', async t => {
   const good = lookup.request.decode(lookup.request.encode({ parent: 1, name: Buffer.from('a') }));

@@ -24,7 +24,7 @@ import { createLogger } from '../../../../src/platform/log.js';
 import { systemRandom } from '../../../../src/platform/random.js';
 import type { ReplyOf } from '../../../../src/protocol/command.js';
 import { ROOT_INODE, S_IFREG } from '../../../../src/protocol/file-mode.js';
-import type { StoredChunk } from '../../../../src/protocol/metadata-commands.js';
+import type { StoredChunk } from '../../../../src/protocol/content-commands.js';
 import type { Attributes, Extent, Once } from '../../../../src/protocol/types.js';
 import { ManualClock } from './manual-clock.js';
 

@@ -1,0 +1,193 @@
+/** The metadata server's commands for data nodes, their replicas, and checks of everything. */
+import { Type, type Static } from '@sinclair/typebox';
+import { command } from './command.js';
+import { MAX_DROPS, MAX_FINDINGS_PAGE, MAX_INVENTORY, MAX_TROUBLES } from './limits.js';
+import { Nothing } from './request-shapes.js';
+import { ChunkId, HostName, NodeNumber, Port, SafeInteger } from './types.js';
+
+/** What fails together with the node: a rack, a machine; empty for its host. */
+const Domain = Type.String({ maxLength: 64 });
+
+const NodeSpace = {
+  totalBytes: SafeInteger,
+  freeBytes: SafeInteger,
+  chunks: SafeInteger,
+};
+
+/** A data node registers. ACK: new here; DUP: known, welcome back; NAK: refused, with the reason. */
+export const reg = command('reg', 1, {
+  request: Type.Object({
+    /** The identity that the node keeps in its data directory. */
+    id: Type.String({ minLength: 8, maxLength: 64 }),
+    /** The cluster the directory belongs to; empty for a new directory. */
+    cluster: Type.String({ maxLength: 64 }),
+    host: HostName,
+    port: Port,
+    domain: Type.Optional(Domain),
+    ...NodeSpace,
+  }),
+  reply: Type.Object({
+    result: Type.Union([Type.Literal('ACK'), Type.Literal('DUP'), Type.Literal('NAK')]),
+    reason: Type.String(),
+    node: SafeInteger,
+    cluster: Type.String({ maxLength: 64 }),
+    /** The key that signs grants. */
+    grantKey: Type.Uint8Array({ maxByteLength: 64 }),
+  }),
+});
+
+/** A data node lives; the reply names chunks that nobody refers to any more. */
+export const heartbeat = command('heartbeat', 2, {
+  request: Type.Object({
+    node: NodeNumber,
+    id: Type.String({ minLength: 8, maxLength: 64 }),
+    ...NodeSpace,
+    /** Chunks named by an earlier reply that are now gone from this node. */
+    dropped: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
+    /** Chunks on this node that do not match their checksums. */
+    damaged: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
+    /** Chunks that readers expected on this node, and that are not there. */
+    absent: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
+  }),
+  reply: Type.Object({
+    /** False: the metadata server does not know this node (it restarted, or its database is new); `reg` again. */
+    known: Type.Boolean(),
+    drop: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
+    /** Damaged chunks of which there are other replicas: the node puts them aside. */
+    quarantine: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
+  }),
+});
+
+/** live: gets chunks; suspect: silent for a while; lost: silent for so long that its replicas are made again elsewhere. */
+export const NodeState = Type.Union([Type.Literal('live'), Type.Literal('suspect'), Type.Literal('lost')]);
+export type NodeState = Static<typeof NodeState>;
+
+export const NodeStatus = Type.Object({
+  node: NodeNumber,
+  id: Type.String(),
+  host: HostName,
+  port: Port,
+  state: NodeState,
+  domain: Domain,
+  /** Its chunks are being moved to other nodes. */
+  isDraining: Type.Boolean(),
+  ...NodeSpace,
+});
+export type NodeStatus = Static<typeof NodeStatus>;
+
+/** Every data node ever registered, and how it is. */
+export const nodes = command('nodes', 3, {
+  request: Nothing,
+  reply: Type.Object({ nodes: Type.Array(NodeStatus) }),
+});
+
+/**
+ * Which chunks a data node holds: one page, in the order of their ids. The server compares it with its records from
+ * `after` up to `until`; `through` says how far it came, and the node goes on from there.
+ */
+export const inventory = command('inventory', 4, {
+  request: Type.Object({
+    node: NodeNumber,
+    id: Type.String({ minLength: 8, maxLength: 64 }),
+    after: SafeInteger,
+    /** Ids above `after`, ascending, 64-bit little-endian each. */
+    chunks: Type.Uint8Array({ maxByteLength: 8 * MAX_INVENTORY }),
+    /** The page says everything up to this id; MAX_SAFE_INTEGER on the last page. */
+    until: SafeInteger,
+    /** Chunks named as `missing` by an earlier reply that are not on this node: it looked again. */
+    absent: Type.Array(ChunkId, { maxItems: MAX_INVENTORY }),
+  }),
+  reply: Type.Object({
+    /** False: the server does not know the node; it is to register, and to begin anew. */
+    known: Type.Boolean(),
+    through: SafeInteger,
+    /** Chunks that the server has on record for this node, and that were not in the page. */
+    missing: Type.Array(ChunkId, { maxItems: MAX_INVENTORY }),
+  }),
+});
+
+/** Chunks, and the bytes of their content (counted once, however many replicas). */
+const ChunkTotals = Type.Object({ chunks: SafeInteger, bytes: SafeInteger });
+export type ChunkTotals = Static<typeof ChunkTotals>;
+
+export const RepairStatus = Type.Object({
+  /** False until every chunk was looked at since the last change of the nodes, and since somebody asked. */
+  isComplete: Type.Boolean(),
+  total: ChunkTotals,
+  /** No node that is not lost has them. */
+  lost: ChunkTotals,
+  /** Fewer replicas than wanted; the first element has one replica left, and so on. */
+  endangered: Type.Array(ChunkTotals),
+  /** Fewer replicas than their goal, for there are not enough nodes that live and are not drained. */
+  short: ChunkTotals,
+  /** More replicas than wanted. */
+  surplus: ChunkTotals,
+  /** Bytes that wait to be copied, those that are to move to emptier nodes, and those copied each second at the moment. */
+  waitingBytes: SafeInteger,
+  movingBytes: SafeInteger,
+  bytesPerSecond: SafeInteger,
+  /** -1: not known. */
+  secondsLeft: Type.Integer({ minimum: -1 }),
+  isRebalancing: Type.Boolean(),
+  /** Chunks that a node which is being drained still has. */
+  draining: Type.Array(Type.Object({ node: NodeNumber, chunks: SafeInteger })),
+});
+export type RepairStatus = Static<typeof RepairStatus>;
+
+/** How the replicas are. */
+export const repairStatus = command('repairstatus', 5, { request: Nothing, reply: RepairStatus });
+
+/** Moves a node's chunks elsewhere, or no more. ENOENT when there is no such node. */
+export const drain = command('drain', 6, {
+  request: Type.Object({ node: NodeNumber, isDraining: Type.Boolean() }),
+  reply: Nothing,
+});
+
+/**
+ * Forgets a node that is lost or drained. ENOENT; EBUSY while it lives and has chunks, or while chunks have their last
+ * replica there, unless `force`: then those chunks are lost.
+ */
+export const removenode = command('removenode', 7, {
+  request: Type.Object({ node: NodeNumber, force: Type.Boolean() }),
+  reply: Type.Object({ chunks: SafeInteger }),
+});
+
+/** Moves chunks from full nodes to empty ones until they are about equally full. */
+export const rebalance = command('rebalance', 8, {
+  request: Type.Object({ isWanted: Type.Boolean() }),
+  reply: Nothing,
+});
+
+export const FsckStatus = Type.Object({
+  isRunning: Type.Boolean(),
+  /** What it does at the moment, for people. */
+  stage: Type.String(),
+  doneBytes: SafeInteger,
+  totalBytes: SafeInteger,
+  /** How many problems were found, and how many of them are named. */
+  count: SafeInteger,
+  named: SafeInteger,
+  /** One page of them. */
+  findings: Type.Array(
+    Type.Object({
+      kind: Type.String(),
+      path: Type.Uint8Array(),
+      what: Type.String(),
+      isRepaired: Type.Boolean(),
+    }),
+    { maxItems: MAX_FINDINGS_PAGE },
+  ),
+});
+export type FsckStatus = Static<typeof FsckStatus>;
+
+/** Begins a check of everything. EBUSY while one is under way. */
+export const fsck = command('fsck', 9, {
+  request: Type.Object({ deep: Type.Boolean(), repair: Type.Boolean() }),
+  reply: Nothing,
+});
+
+/** How far the last check is, and its findings from number `from` on. ENOENT when there was none; what it failed of. */
+export const fsckStatus = command('fsckstatus', 16, {
+  request: Type.Object({ from: SafeInteger }),
+  reply: FsckStatus,
+});

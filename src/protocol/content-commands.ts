@@ -1,0 +1,215 @@
+/** The metadata server's commands for open files, and for what files consist of. */
+import { Type, type Static } from '@sinclair/typebox';
+import { command } from './command.js';
+import {
+  MAX_EXTENTS,
+  MAX_SMALL_FILE_EXTENTS,
+  MAX_SMALL_FILES,
+  MAX_FILE_BYTES,
+  MAX_GRANTS,
+  MAX_RELEASED,
+} from './limits.js';
+import { Nothing, Dentry, Owner, By, Umask, WithPrivilegeLoss, WithAttributes } from './request-shapes.js';
+import {
+  Attributes,
+  ChunkLength,
+  ChunkLocation,
+  Extent,
+  FileOffset,
+  Goal,
+  Grant,
+  InodeNumber,
+  NodeAddress,
+  NodeNumber,
+  Once,
+  SafeInteger,
+  U32,
+  WireTimespec,
+} from './types.js';
+
+/** The session has the inode open: unlinked, it lives until the last session's `release`. */
+export const open = command('open', 70, {
+  request: Type.Object({
+    inode: InodeNumber,
+    session: SafeInteger,
+    ...By,
+    /** What the caller wants to do with it: r = 4, w = 2, x = 1. */
+    access: Type.Optional(Type.Integer({ minimum: 0, maximum: 7 })),
+  }),
+  reply: WithAttributes,
+});
+
+export const release = command('release', 71, {
+  request: Type.Object({
+    inodes: Type.Array(InodeNumber, { maxItems: MAX_RELEASED }),
+    session: SafeInteger,
+  }),
+  reply: Nothing,
+});
+
+// ---- content
+
+const GrantRequest = {
+  /** How many chunks the client wants to store. */
+  count: Type.Integer({ minimum: 0, maximum: MAX_GRANTS }),
+  goal: Goal,
+  maxBytes: ChunkLength,
+  /** Nodes that just failed this client, to be left out if there are others. */
+  exclude: Type.Array(NodeNumber, { maxItems: 64 }),
+};
+const Granted = {
+  grants: Type.Array(Grant),
+  nodes: Type.Array(NodeAddress),
+};
+
+/** Permission to store chunks. ENOSPC when no live node has room. */
+export const grant = command('grant', 80, {
+  request: Type.Object(GrantRequest),
+  reply: Type.Object(Granted),
+});
+
+/**
+ * Further nodes for a chunk of which too few of the granted ones hold a replica. ESTALE when the grant has expired, ENOSPC
+ * when nobody holds the chunk and no live node has room.
+ */
+export const amend = command('amend', 64, {
+  request: Type.Object({
+    grant: Grant,
+    goal: Goal,
+    stored: Type.Array(NodeNumber, { maxItems: 64 }),
+    /** Nodes to be taken only as far as there are no others. */
+    failed: Type.Array(NodeNumber, { maxItems: 64 }),
+  }),
+  reply: Type.Object({
+    /** The same chunk; names the old and the further nodes. */
+    grant: Grant,
+    /** Where to store it now: other nodes than `stored`, as many as are missing or as live and have room. */
+    add: Type.Array(NodeNumber),
+    nodes: Type.Array(NodeAddress),
+  }),
+});
+
+/** Creates a regular file, open in this session, with the grants for its first chunks: `mknod` and `grant` in one. */
+export const put = command('put', 81, {
+  request: Type.Object({
+    ...Dentry,
+    ...Owner,
+    mode: U32,
+    ...Umask,
+    exclusive: Type.Boolean(),
+    ...By,
+    ...GrantRequest,
+    once: Once,
+  }),
+  reply: Type.Object({ attributes: Attributes, created: Type.Boolean(), ...Granted }),
+});
+
+/** Attributes, the extents from `offset` on (one page), and where their chunks are. */
+export const get = command('get', 82, {
+  request: Type.Object({
+    inode: InodeNumber,
+    offset: FileOffset,
+    limit: Type.Integer({ minimum: 1, maximum: MAX_EXTENTS }),
+  }),
+  reply: Type.Object({
+    attributes: Attributes,
+    extents: Type.Array(Extent, { maxItems: MAX_EXTENTS }),
+    chunks: Type.Array(ChunkLocation),
+    nodes: Type.Array(NodeAddress),
+    /** Where the next page begins, or -1. */
+    next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
+  }),
+});
+
+/**
+ * The same as `get` of several small files from their beginnings on, of each as many extents as fit. What is not there, or no
+ * regular file, is left out.
+ */
+export const getfiles = command('getfiles', 86, {
+  request: Type.Object({ inodes: Type.Array(InodeNumber, { maxItems: MAX_SMALL_FILES }) }),
+  reply: Type.Object({
+    files: Type.Array(
+      Type.Object({
+        attributes: Attributes,
+        extents: Type.Array(Extent, { maxItems: MAX_SMALL_FILE_EXTENTS }),
+        chunks: Type.Array(ChunkLocation),
+        next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
+      }),
+    ),
+    nodes: Type.Array(NodeAddress),
+  }),
+});
+
+/** A chunk that was stored under a grant: its real length, checksum, and exactly the nodes that hold it. */
+export const StoredChunk = Type.Object({ ...ChunkLocation.properties, grant: Grant });
+export type StoredChunk = Static<typeof StoredChunk>;
+
+/**
+ * Commits extents after their chunks were stored: the moment of truth of a write. All or nothing. New chunks must be
+ * named in `chunks`.
+ */
+export const blocks = command('blocks', 83, {
+  request: Type.Object({
+    inode: InodeNumber,
+    extents: Type.Array(Extent, { maxItems: MAX_EXTENTS }),
+    chunks: Type.Array(StoredChunk, { maxItems: MAX_EXTENTS }),
+    /** The file is at least this long afterwards. */
+    size: FileOffset,
+    mtime: WireTimespec,
+    /** Reply only when the commit is on stable storage. */
+    durable: Type.Boolean(),
+    /**
+     * Written with O_APPEND: the extents, which follow each other, belong at the end of the file, wherever that is by
+     * now; their offsets say where the client took it to be.
+     */
+    append: Type.Optional(Type.Boolean()),
+    /**
+     * The same bytes in other chunks: committed only where the file still consists of these extents, and without a change
+     * of its times.
+     */
+    replaces: Type.Optional(Type.Array(Extent, { maxItems: MAX_EXTENTS })),
+    ...WithPrivilegeLoss,
+    once: Once,
+  }),
+  reply: Type.Object({
+    attributes: Attributes,
+    /** Nothing was committed: what was to be replaced is not there any more. */
+    overtaken: Type.Optional(Type.Boolean()),
+    /** By how much the extents were moved to be at the end; may be negative. */
+    moved: Type.Optional(Type.Integer({ minimum: -MAX_FILE_BYTES, maximum: MAX_FILE_BYTES })),
+  }),
+});
+
+/**
+ * fallocate(2): the file is at least as long as the range reaches, unless `keepSize`; with `zero` the range is a hole
+ * afterwards. EFBIG beyond the largest file.
+ */
+export const fallocate = command('fallocate', 84, {
+  request: Type.Object({
+    inode: InodeNumber,
+    offset: FileOffset,
+    length: FileOffset,
+    zero: Type.Boolean(),
+    keepSize: Type.Boolean(),
+    ...WithPrivilegeLoss,
+    once: Once,
+  }),
+  reply: WithAttributes,
+});
+
+/**
+ * copy_file_range(2) by reference. `copied` may be less than `length` where the source ends, or has very many extents.
+ * EINVAL when the ranges overlap, EFBIG.
+ */
+export const clone = command('clone', 85, {
+  request: Type.Object({
+    source: InodeNumber,
+    offset: FileOffset,
+    length: FileOffset,
+    target: InodeNumber,
+    targetOffset: FileOffset,
+    ...WithPrivilegeLoss,
+    once: Once,
+  }),
+  reply: Type.Object({ attributes: Attributes, copied: SafeInteger }),
+});

@@ -1,0 +1,226 @@
+/** The metadata server's commands for names, attributes and extended attributes. */
+import { Type } from '@sinclair/typebox';
+import { command } from './command.js';
+import { MAX_DIRECTORY_PAGE, MAX_PATH_NAMES, MAX_XATTR_VALUE_BYTES } from './limits.js';
+import {
+  Nothing,
+  Dentry,
+  Owner,
+  By,
+  Umask,
+  WithPrivilegeLoss,
+  Numbered,
+  Page,
+  WithAttributes,
+} from './request-shapes.js';
+import {
+  Attributes,
+  FileOffset,
+  Goal,
+  InodeNumber,
+  NameBytes,
+  Once,
+  SafeInteger,
+  TimeOrNow,
+  U32,
+} from './types.js';
+
+export const lookup = command('lookup', 20, {
+  request: Type.Object({ ...Dentry, ...By }),
+  reply: WithAttributes,
+});
+
+/**
+ * Walks several names in one round trip. Stops early at a symbolic link that is not the last name; `walked` tells how
+ * many names were taken. ENOENT and ENOTDIR as for lookup.
+ */
+export const resolve = command('resolve', 21, {
+  request: Type.Object({
+    start: InodeNumber,
+    names: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }),
+    ...By,
+  }),
+  reply: Type.Object({ attributes: Attributes, walked: SafeInteger }),
+});
+
+export const getattr = command('getattr', 22, {
+  request: Type.Object({ inode: InodeNumber }),
+  reply: WithAttributes,
+});
+
+export const readlink = command('readlink', 23, {
+  request: Type.Object({ inode: InodeNumber }),
+  reply: Type.Object({ target: NameBytes }),
+});
+
+/** One page of a directory in name order, attributes included; `after` is the last name of the page before. */
+export const readdir = command('readdir', 24, {
+  request: Type.Object({ inode: InodeNumber, after: NameBytes, limit: Page, ...By }),
+  reply: Type.Object({
+    entries: Type.Array(Type.Object({ name: NameBytes, attributes: Attributes })),
+    /** The directory's parent, for `..`. */
+    parent: InodeNumber,
+    end: Type.Boolean(),
+    /** Those of the entries that have extended attributes, whatever the caller may see of them. */
+    withXattrs: Type.Optional(Type.Array(InodeNumber, { maxItems: MAX_DIRECTORY_PAGE })),
+  }),
+});
+
+/** Every file below a directory, depth first in name order; `after` is the last path of the page before. */
+export const list = command('list', 25, {
+  request: Type.Object({
+    root: InodeNumber,
+    after: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }),
+    limit: Page,
+    /** False: only what stands in the directory itself. */
+    recursive: Type.Boolean(),
+    ...By,
+  }),
+  reply: Type.Object({
+    /** Paths as lists of names below `root`. */
+    entries: Type.Array(Type.Object({ path: Type.Array(NameBytes), attributes: Attributes })),
+    end: Type.Boolean(),
+  }),
+});
+
+export const statfs = command('statfs', 26, {
+  request: Nothing,
+  reply: Type.Object({
+    totalBytes: SafeInteger,
+    freeBytes: SafeInteger,
+    inodes: SafeInteger,
+    liveNodes: SafeInteger,
+  }),
+});
+
+// ---- the namespace, changing
+
+export const mknod = command('mknod', 40, {
+  request: Type.Object({
+    ...Dentry,
+    ...Owner,
+    /** Type and permission bits; a regular file, fifo, socket or device. */
+    mode: U32,
+    ...Umask,
+    rdev: SafeInteger,
+    /** The session has the new inode open at once. */
+    open: Type.Boolean(),
+    /** With false an existing regular file is returned instead of EEXIST (open with O_CREAT but not O_EXCL). */
+    exclusive: Type.Boolean(),
+    /** Replicas, where the directory has no goal. */
+    goal: Type.Optional(Goal),
+    ...Numbered,
+    ...By,
+    once: Once,
+  }),
+  reply: Type.Object({ attributes: Attributes, created: Type.Boolean() }),
+});
+
+export const mkdir = command('mkdir', 41, {
+  request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, ...Numbered, ...By, once: Once }),
+  reply: WithAttributes,
+});
+
+export const symlink = command('symlink', 42, {
+  request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, ...Numbered, ...By, once: Once }),
+  reply: WithAttributes,
+});
+
+export const link = command('link', 43, {
+  request: Type.Object({ ...Dentry, inode: InodeNumber, ...By, once: Once }),
+  reply: WithAttributes,
+});
+
+export const unlink = command('unlink', 44, {
+  request: Type.Object({ ...Dentry, ...By, once: Once }),
+  reply: Type.Object({ inode: InodeNumber, nlink: SafeInteger }),
+});
+
+export const rmdir = command('rmdir', 45, {
+  request: Type.Object({ ...Dentry, ...By, once: Once }),
+  reply: Type.Object({ inode: InodeNumber }),
+});
+
+/** As in renameat2(2): RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2. */
+export const RenameFlag = { noreplace: 1, exchange: 2 } as const;
+
+export const rename = command('rename', 46, {
+  request: Type.Object({
+    ...Dentry,
+    newParent: InodeNumber,
+    newName: NameBytes,
+    flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    ...By,
+    once: Once,
+  }),
+  reply: Type.Object({
+    inode: InodeNumber,
+    /** The inode whose name was taken over, or 0. */
+    replaced: SafeInteger,
+  }),
+});
+
+/** Only the fields given are changed. */
+export const setattr = command('setattr', 47, {
+  request: Type.Object({
+    inode: InodeNumber,
+    mode: Type.Optional(U32),
+    uid: Type.Optional(U32),
+    gid: Type.Optional(U32),
+    size: Type.Optional(FileOffset),
+    atime: Type.Optional(TimeOrNow),
+    mtime: Type.Optional(TimeOrNow),
+    ...WithPrivilegeLoss,
+    ...By,
+    once: Once,
+  }),
+  reply: WithAttributes,
+});
+
+/** A regular file without a name, open in this session (O_TMPFILE of open(2)); `link` may give it one. */
+export const tmpfile = command('tmpfile', 48, {
+  request: Type.Object({
+    parent: InodeNumber,
+    ...Owner,
+    ...Umask,
+    mode: U32,
+    goal: Goal,
+    ...By,
+    once: Once,
+  }),
+  reply: WithAttributes,
+});
+
+// ---- extended attributes
+
+export const getxattr = command('getxattr', 60, {
+  request: Type.Object({ inode: InodeNumber, name: NameBytes, ...By }),
+  reply: Type.Object({ value: Type.Uint8Array({ maxByteLength: MAX_XATTR_VALUE_BYTES }) }),
+});
+
+export const listxattr = command('listxattr', 61, {
+  request: Type.Object({ inode: InodeNumber, ...By }),
+  reply: Type.Object({ names: Type.Array(NameBytes) }),
+});
+
+/** As in setxattr(2): XATTR_CREATE = 1, XATTR_REPLACE = 2. */
+export const XattrFlag = { create: 1, replace: 2 } as const;
+
+export const setxattr = command('setxattr', 62, {
+  request: Type.Object({
+    inode: InodeNumber,
+    name: NameBytes,
+    value: Type.Uint8Array(),
+    flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    /** Whoever sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
+    stripSetgid: Type.Optional(Type.Boolean()),
+    ...By,
+    once: Once,
+  }),
+  reply: Nothing,
+});
+
+export const removexattr = command('removexattr', 63, {
+  request: Type.Object({ inode: InodeNumber, name: NameBytes, ...By, once: Once }),
+  reply: Nothing,
+});

@@ -1,0 +1,149 @@
+/** The metadata server's commands for sessions, what they cache, and what they acknowledge ahead. */
+import { Type, type Static } from '@sinclair/typebox';
+import { command } from './command.js';
+import {
+  MAX_BATCH,
+  MAX_DECLARED_LOCKS,
+  MAX_OPEN_INODES,
+  MAX_RESERVED_INODES,
+  MAX_REVOKED,
+  MAX_UNSYNCED_CHANGES,
+} from './limits.js';
+import { Nothing, Dentry } from './request-shapes.js';
+import { Attributes, InodeNumber, Lock, Once, SafeInteger, U32, WireTimespec } from './types.js';
+
+/**
+ * How long the client may answer from what it caches, counted from when it sent the request; 0: it may not. (DESIGN
+ * decision 5.)
+ */
+const LeaseMs = SafeInteger;
+
+/** Begins a session, or takes up one after the connection broke. */
+export const session = command('session', 10, {
+  request: Type.Object({
+    /** Zero for a new session. */
+    session: SafeInteger,
+    secret: Type.Uint8Array({ maxByteLength: 32 }),
+    /** Who this is, for people: host and process. */
+    client: Type.String({ maxLength: 255 }),
+    /** Inodes that this client has open. */
+    opens: Type.Array(InodeNumber, { maxItems: MAX_OPEN_INODES }),
+    /** The locks that this client holds, all of them; none when left out. */
+    locks: Type.Optional(Type.Array(Lock, { maxItems: MAX_DECLARED_LOCKS })),
+    /** It keeps what it is told, drops it at `revoke`, and wants a lease. */
+    caches: Type.Optional(Type.Boolean()),
+    /** Sequences that were answered a short while ago, and that no `sync` has covered since. */
+    unsynced: Type.Optional(Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES })),
+  }),
+  reply: Type.Object({
+    session: SafeInteger,
+    secret: Type.Uint8Array({ maxByteLength: 32 }),
+    /** False: the old session had ended, this is a new one; of what the old one had in flight nothing is known. */
+    resumed: Type.Boolean(),
+    /**
+     * False: the session's locks were let go meanwhile, and others may have had them. Said again until the client
+     * resumes without any.
+     */
+    locksKept: Type.Boolean(),
+    cluster: Type.String(),
+    leaseMs: LeaseMs,
+    /** Another one after each start of the server: versions that were told before may be given again to other content. */
+    run: Type.String({ maxLength: 64 }),
+    /** Those of `unsynced` that a power loss took: they were done, and are undone. */
+    lost: Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES }),
+  }),
+});
+
+/** Says that the session's client lives, and whether it keeps what it is told (as for `session`). */
+export const renew = command('renew', 11, {
+  request: Type.Object({ session: SafeInteger, caches: Type.Optional(Type.Boolean()) }),
+  reply: Type.Object({ leaseMs: LeaseMs }),
+});
+
+/**
+ * Goes with the reply to every request that is numbered (`once`), to a session that caches: what else the request
+ * changed. Left out when the reply is told again from memory.
+ */
+export const Changed = Type.Object({
+  changed: Type.Array(Attributes),
+  /** Inodes that are no more. */
+  gone: Type.Array(InodeNumber),
+});
+export type Changed = Static<typeof Changed>;
+
+/** Ends a session: what it had open is closed. */
+export const end = command('end', 12, {
+  request: Type.Object({ session: SafeInteger }),
+  reply: Nothing,
+});
+
+/**
+ * Sent by the metadata server to a session that caches: what is named here has changed, or is about to be acknowledged
+ * as changed. The reply says that nothing of it will be answered from a cache any more.
+ */
+export const revoke = command('revoke', 14, {
+  request: Type.Object({
+    /** Inodes whose attributes changed, and their content unless `version` is the one that is cached. */
+    inodes: Type.Array(Type.Object({ inode: InodeNumber, version: SafeInteger }), { maxItems: MAX_REVOKED }),
+    /** Names that came, went, or lead to another inode. */
+    names: Type.Array(Type.Object(Dentry), { maxItems: MAX_REVOKED }),
+    /** Directories of which every name is to be dropped. */
+    directories: Type.Array(InodeNumber, { maxItems: MAX_REVOKED }),
+    /** All that the session caches. */
+    everything: Type.Boolean(),
+    /** Its delegation, if it has one (`delegate`), as with `everything`: the reply comes when its changes are committed. */
+    recall: Type.Optional(Type.Boolean()),
+  }),
+  reply: Nothing,
+});
+
+/** Inode numbers for what a session creates ahead of the server: `first`, and those that follow it. */
+const ReservedInodes = Type.Object({ first: InodeNumber, count: SafeInteger });
+
+/**
+ * The session asks to be the only one: everybody else has dropped what he cached, and waits with his next request until
+ * the session has given the delegation back (`revoke`) or has lost its lease. Until then it may answer its programs
+ * before it has told the server, which it does with `batch`.
+ */
+export const delegate = command('delegate', 15, {
+  request: Type.Object({
+    session: SafeInteger,
+    reserve: Type.Integer({ minimum: 0, maximum: MAX_RESERVED_INODES }),
+  }),
+  reply: Type.Object({
+    /** False: somebody else is active, or was just now; ask again later. */
+    isGranted: Type.Boolean(),
+    inodes: Type.Optional(ReservedInodes),
+    freeBytes: SafeInteger,
+  }),
+});
+
+/**
+ * Changes that the session has acknowledged already, in their order, committed together. One that is refused leaves the
+ * others alone.
+ */
+export const batch = command('batch', 17, {
+  request: Type.Object({
+    changes: Type.Array(
+      Type.Object({
+        /** The command's number. */
+        command: U32,
+        /** Its request without `once`. */
+        request: Type.Object({}, { additionalProperties: true }),
+        /** When it was done, which is what the times of inodes become. */
+        at: WireTimespec,
+      }),
+      { maxItems: MAX_BATCH },
+    ),
+    reserve: Type.Integer({ minimum: 0, maximum: MAX_RESERVED_INODES }),
+    once: Once,
+  }),
+  reply: Type.Object({
+    refused: Type.Array(Type.Object({ index: SafeInteger, code: Type.String(), message: Type.String() })),
+    inodes: Type.Optional(ReservedInodes),
+    freeBytes: SafeInteger,
+  }),
+});
+
+/** Everything acknowledged before this request was sent is on stable storage when the reply comes. */
+export const sync = command('sync', 13, { request: Nothing, reply: Nothing });
