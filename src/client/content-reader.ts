@@ -166,13 +166,13 @@ export class ContentReader {
   async prefetchFiles(ranges: readonly ReadRange[]): Promise<void> {
     try {
       const unknown = ranges.filter(
-        ({ extents, offset, length }) => typeof extents.find(offset, length) === 'number',
+        ({ extents, offset, length }) => typeof extents.find(offset, offset + length) === 'number',
       );
       for (let at = 0; at < unknown.length; at += MAX_SMALL_FILES) {
         await this.#learnFiles(unknown.slice(at, at + MAX_SMALL_FILES));
       }
       const pieces = ranges.flatMap(({ extents, offset, length }) => {
-        const found = extents.find(offset, length);
+        const found = extents.find(offset, offset + length);
         return typeof found === 'number' ? [] : found;
       });
       const isSmall = ({ location }: ExtentPiece): boolean => (location?.length ?? 0) <= SMALL_CHUNK_BYTES;

@@ -198,7 +198,11 @@ export class ChunkStore {
   async readParts(
     parts: readonly { readonly chunk: number; readonly offset: number; readonly length: number }[],
   ): Promise<(ChunkPart | undefined)[]> {
-    const places = parts.flatMap(({ chunk }) => this.#index.find(chunk) ?? []);
+    // Not all of a large chunk, of which little is wanted.
+    const places = parts.flatMap(({ chunk, length }) => {
+      const at = this.#index.find(chunk);
+      return at && at.length <= 2 * length ? at : [];
+    });
     const bytes = places.reduce((sum, { length }) => sum + length, 0);
     const spans = await this.#readBudget.spend(bytes, async () => await this.#reader.spans(places));
     return await Promise.all(

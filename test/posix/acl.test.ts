@@ -42,7 +42,9 @@ t.test('ACLs and privileges are those of a local file system, on both mounts', a
   const says = async (name: string, script: string, ...lines: string[]): Promise<void> => {
     await t.test(name, async t => {
       tests += 1;
-      const said = await run(`mkdir -m 777 ${tests} && cd ${tests} && O="$SECOND/${tests}"\n${script}`);
+      const said = await run(
+        `mkdir -m 777 ${tests} && cd ${tests} && export O="$SECOND/${tests}"\n${script}`,
+      );
       t.same(
         said.split('\n').map(line => line.trimEnd()),
         lines,
@@ -69,6 +71,18 @@ t.test('ACLs and privileges are those of a local file system, on both mounts', a
     'user::rw- group::--- other::---',
     '600',
     '[]',
+  );
+  await says(
+    'acl(5): an ACL that was read is read anew when another mount has changed it, and once more',
+    `echo x > f
+     for may in r rw rx r; do
+       setfacl -m u:1000:$may f
+       python 'print(os.getxattr(os.environ["O"] + "/f", "system.posix_acl_access")[14])'
+     done`,
+    '4',
+    '6',
+    '5',
+    '4',
   );
   await says(
     'acl(5): chmod changes the mask, which limits named users, also for who had the ACL in his cache',

@@ -69,7 +69,7 @@ interface KnownInode {
   attributes?: Attributes;
   /** Monotonic ms at which somebody else changed it last, as far as the kernel may have known of it. */
   changedMs: number;
-  /** Monotonic ms at which they were told last to be kept. */
+  /** Monotonic ms at which they, or an ACL, were told last to be kept. */
   toldMs: number;
   /** What was told before is dropped. */
   droppedMs: number;
@@ -240,6 +240,12 @@ export class KernelCache implements CacheKeeper {
         pagesDroppedMs: NEVER_MS,
       });
     }
+  }
+
+  /** An ACL is asked for, which the kernel keeps until the attributes are invalidated (forget_all_cached_acls). */
+  noteAcl(inode: number): void {
+    const known = this.#known.get(inode);
+    if (known) known.toldMs = this.#options.clock.monotonicMs();
   }
 
   /** A READ or WRITE came. */

@@ -1,6 +1,6 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
 import type { Logger } from '../../platform/log.js';
-import { CAPABILITY } from '../../protocol/attribute-names.js';
+import { ACCESS_ACL, CAPABILITY, DEFAULT_ACL } from '../../protocol/attribute-names.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
@@ -280,6 +280,7 @@ export class FuseRequests {
 
   async #getxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const name = nameOf(readNames(bytes, BODY + 8, 1)[0]);
+    if (ACCESS_ACL.equals(name) || DEFAULT_ACL.equals(name)) this.#cache.noteAcl(header.inode);
     try {
       const value = await this.#callers.act(header, async files => await files.getxattr(header.inode, name));
       return sized(value, bytes.readUInt32LE(BODY));

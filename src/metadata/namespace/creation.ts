@@ -1,4 +1,5 @@
 /** Creating an inode together with its first name. */
+import { ACCESS_ACL, DEFAULT_ACL } from '../../protocol/attribute-names.js';
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isSymlink, PERMISSION_BITS, S_ISGID } from '../../protocol/file-mode.js';
 import { DEFAULT_GOAL, MAX_LINKS } from '../../protocol/limits.js';
@@ -8,7 +9,7 @@ import type { InodeRecord, StoreTransaction } from '../store/store.js';
 import { requireLinkedDirectory } from './inodes.js';
 import { checkNewName, quoted } from './names.js';
 import { checkCreate, checkSearch } from './permissions.js';
-import { ACCESS_ACL, decodeAcl, DEFAULT_ACL, encodeAcl, inheritAcl } from './posix-acl.js';
+import { decodeAcl, encodeAcl, inheritAcl } from './posix-acl.js';
 
 export interface NewInode {
   /** Type and permission bits. */

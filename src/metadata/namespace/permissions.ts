@@ -3,11 +3,12 @@
  * before them (POSIX 4.7 File Access Permissions; acl(5), "access check algorithm"). A request without a caller, or of
  * uid 0, may do everything.
  */
+import { ACCESS_ACL } from '../../protocol/attribute-names.js';
 import { DfsError } from '../../protocol/errors.js';
 import { S_ISVTX } from '../../protocol/file-mode.js';
 import type { Caller } from '../../protocol/types.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
-import { ACCESS_ACL, AclTag, decodeAcl, type Acl } from './posix-acl.js';
+import { AclTag, decodeAcl, type Acl } from './posix-acl.js';
 
 /** What is asked of an inode; combined by or. */
 export const Access = { execute: 1, write: 2, read: 4 } as const;

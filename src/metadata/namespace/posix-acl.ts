@@ -5,8 +5,6 @@
 import { DfsError } from '../../protocol/errors.js';
 
 /** The extended attributes by which ACLs travel and are kept. */
-export const ACCESS_ACL = Buffer.from('system.posix_acl_access');
-export const DEFAULT_ACL = Buffer.from('system.posix_acl_default');
 
 /** e_tag */
 export const AclTag = {

@@ -1,4 +1,5 @@
 /** chmod(2), chown(2), truncate(2) and utimensat(2). */
+import { ACCESS_ACL } from '../../protocol/attribute-names.js';
 import { DfsError } from '../../protocol/errors.js';
 import {
   isDirectory,
@@ -16,7 +17,7 @@ import { ChunkReferences } from '../content/chunk-references.js';
 import { cutTail } from '../content/extent-map.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
 import { Access, checkAccess, checkOwner, isInGroup, isPrivileged } from '../namespace/permissions.js';
-import { ACCESS_ACL, aclWithMode, decodeAcl, encodeAcl } from '../namespace/posix-acl.js';
+import { aclWithMode, decodeAcl, encodeAcl } from '../namespace/posix-acl.js';
 import { dropCapability } from '../namespace/capabilities.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';

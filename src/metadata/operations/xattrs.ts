@@ -1,4 +1,5 @@
 /** getxattr(2), listxattr(2), setxattr(2) and removexattr(2). */
+import { ACCESS_ACL, DEFAULT_ACL } from '../../protocol/attribute-names.js';
 import { DfsError } from '../../protocol/errors.js';
 import type { RequestOf } from '../../protocol/command.js';
 import {
@@ -19,15 +20,7 @@ import type { Caller } from '../../protocol/types.js';
 import { requireInode } from '../namespace/inodes.js';
 import { quoted } from '../namespace/names.js';
 import { Access, checkAccess, checkOwner, checkRoot, isPrivileged } from '../namespace/permissions.js';
-import {
-  ACCESS_ACL,
-  decodeAcl,
-  DEFAULT_ACL,
-  encodeAcl,
-  isMinimal,
-  modeWithAcl,
-  type Acl,
-} from '../namespace/posix-acl.js';
+import { decodeAcl, encodeAcl, isMinimal, modeWithAcl, type Acl } from '../namespace/posix-acl.js';
 import { operation } from '../operation.js';
 import { goalValue, isGoalAttribute, removeGoal, setGoal } from './goal-attribute.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';

@@ -1,5 +1,6 @@
+import { ACCESS_ACL } from '../../../src/protocol/attribute-names.js';
 import t from 'tap';
-import { ACCESS_ACL, AclTag, encodeAcl } from '../../../src/metadata/namespace/posix-acl.js';
+import { AclTag, encodeAcl } from '../../../src/metadata/namespace/posix-acl.js';
 import { link } from '../../../src/metadata/operations/link.js';
 import { list } from '../../../src/metadata/operations/list.js';
 import { lookup } from '../../../src/metadata/operations/lookup.js';
