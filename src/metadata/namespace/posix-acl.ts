@@ -4,8 +4,6 @@
  */
 import { DfsError } from '../../protocol/errors.js';
 
-/** The extended attributes by which ACLs travel and are kept. */
-
 /** e_tag */
 export const AclTag = {
   userObject: 0x01,
