@@ -1,7 +1,7 @@
 /** One run of a whole cluster from a seed. */
 import { sleep } from '../../src/platform/clock.js';
 import { ROOT_INODE } from '../../src/protocol/file-mode.js';
-import { LOCK_LOST_CONNECTION_MS } from '../../src/protocol/limits.js';
+import { LEASE_MARGIN_MS, LEASE_MS } from '../../src/protocol/limits.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { Cluster, type LiveClient, type Machine } from './cluster.js';
 import { FAULT_KINDS, Faults, UNSENT_MS, type FaultKind } from './faults.js';
@@ -202,6 +202,22 @@ class Run {
     watch();
   }
 
+  /**
+   * A client that is gone may have had the delegation, or a lease, which is taken from it some time after somebody asks for
+   * something; and a server that is started anew counts that time anew.
+   */
+  async #answered(client: LiveClient): Promise<void> {
+    const untilMs = this.#clock.monotonicMs() + LEASE_MS + LEASE_MARGIN_MS;
+    for (;;) {
+      try {
+        await client.vfs.getattr(ROOT_INODE);
+        return;
+      } catch (error) {
+        if (!hasCode(error, 'EIO') || this.#clock.monotonicMs() > untilMs) throw error;
+      }
+    }
+  }
+
   async #checkFinally(workload: Workload, faults: Faults): Promise<void> {
     const history = this.#history;
     const { nodePowerLossesMs, flippedBits } = faults;
@@ -210,8 +226,7 @@ class Run {
     if (machine.life) history.loseAhead(UNSENT_MS, machine.life.name);
     this.#cluster.kill(machine, false);
     const fresh = await this.#cluster.startClient(machine);
-    // It may have had the delegation, which is taken from it some time after somebody asks for something.
-    await fresh.vfs.getattr(ROOT_INODE).catch(async () => await sleep(this.#clock, LOCK_LOST_CONNECTION_MS));
+    await this.#answered(fresh);
     /** inode → its names */
     const names = new Map<number, number>();
     for (const directory of workload.places.directories) {
