@@ -73,26 +73,18 @@ export class ChunkCache {
       const key = keyOf(chunk, 0, CACHE_BLOCK_BYTES);
       return !this.#blocks.has(key) && !this.#reading.has(key);
     });
-    const reading = this.#reader.readWhole(missing);
-    const waiting = missing.map(async location => await this.#awaited(location, reading));
-    await Promise.allSettled(waiting);
-  }
-
-  /** One of several chunks that are being read together; it is read by itself if it is not among what was read. */
-  async #awaited(location: ChunkLocation, together: Promise<ReadonlyMap<number, Payload>>): Promise<Payload> {
-    const key = keyOf(location.chunk, 0, CACHE_BLOCK_BYTES);
-    const reading = together.then(async chunks => {
-      const bytes = chunks.get(location.chunk);
-      if (!bytes) return await this.#fetch(location, 0, CACHE_BLOCK_BYTES, key);
-      this.#blocks.set(key, bytes);
-      return bytes;
+    const together = this.#reader.readWhole(missing);
+    const reading = missing.map(async location => {
+      const key = keyOf(location.chunk, 0, CACHE_BLOCK_BYTES);
+      return await this.#share(key, async () => {
+        const bytes = (await together).get(location.chunk);
+        // By itself, to hear why it is not among them.
+        if (!bytes) return await this.#fetch(location, 0, CACHE_BLOCK_BYTES, key);
+        this.#blocks.set(key, bytes);
+        return bytes;
+      });
     });
-    this.#reading.set(key, reading);
-    try {
-      return await reading;
-    } finally {
-      this.#reading.delete(key);
-    }
+    await Promise.allSettled(reading);
   }
 
   #keptIn(blockBytes: BlockBytes, chunk: number, offset: number, length: number): Payload | undefined {
@@ -110,10 +102,17 @@ export class ChunkCache {
     const key = keyOf(location.chunk, block, blockBytes);
     const kept = this.#blocks.get(key);
     if (kept) return kept;
+    return await this.#share(
+      key,
+      async () => await this.#fetch(location, block * blockBytes, blockBytes, key),
+    );
+  }
+
+  /** Reads a block, unless that is under way. */
+  async #share(key: number, read: () => Promise<Payload>): Promise<Payload> {
     let reading = this.#reading.get(key);
     if (!reading) {
-      const offset = block * blockBytes;
-      reading = this.#fetch(location, offset, blockBytes, key).finally(() => this.#reading.delete(key));
+      reading = read().finally(() => this.#reading.delete(key));
       this.#reading.set(key, reading);
     }
     return await reading;

@@ -1,6 +1,7 @@
 /** Reads a file's committed bytes: extents from the metadata server, chunks from the data nodes. */
 import { sleep, type Clock } from '../platform/clock.js';
 import type { Loans } from '../platform/loans.js';
+import type { ReplyOf } from '../protocol/command.js';
 import { assert, DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { get, getfiles } from '../protocol/content-commands.js';
@@ -144,9 +145,7 @@ export class ContentReader {
   async #learn(range: ReadRange, offset: number, limit: number): Promise<void> {
     const reply = await this.#session.ask(get, { inode: range.inode, offset, limit });
     this.#nodes.learn(reply.nodes);
-    const until = reply.next < 0 ? Number.POSITIVE_INFINITY : reply.next;
-    range.extents.insertPage(reply.attributes.version, offset, until, reply.extents, reply.chunks);
-    range.onAttributes(reply.attributes);
+    takeOver(range, offset, reply);
   }
 
   /** Fetches a range into the cache. Never rejects: who reads the range will be told what is wrong with it. */
@@ -196,10 +195,7 @@ export class ContentReader {
       const told = new Map(files.map(file => [file.attributes.inode, file]));
       for (const range of ranges) {
         const file = told.get(range.inode);
-        if (!file) continue;
-        const until = file.next < 0 ? Number.POSITIVE_INFINITY : file.next;
-        range.extents.insertPage(file.attributes.version, 0, until, file.extents, file.chunks);
-        range.onAttributes(file.attributes);
+        if (file) takeOver(range, 0, file);
       }
     });
     const settled = learning.catch(() => undefined);
@@ -229,6 +225,14 @@ export class ContentReader {
     if (isDirect || !isSequential) return await this.#reader.read(location, chunkOffset, length, loans);
     return await this.#cache.read(location, chunkOffset, length, blockBytesFor(piece));
   }
+}
+
+/** A page of a file's extents, from `offset` on. */
+function takeOver(range: ReadRange, offset: number, page: Omit<ReplyOf<typeof get>, 'nodes'>): void {
+  const { attributes, extents, chunks, next } = page;
+  const until = next < 0 ? Number.POSITIVE_INFINITY : next;
+  range.extents.insertPage(attributes.version, offset, until, extents, chunks);
+  range.onAttributes(attributes);
 }
 
 /** What lies beside a small piece in its chunk may belong anywhere in the file. */

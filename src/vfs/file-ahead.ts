@@ -3,7 +3,6 @@
  * programs that walk a tree do, waits for two servers at each of them; so those that follow are fetched while he reads,
  * several at once (ordered-walks.ts).
  */
-import { LRUCache } from 'lru-cache';
 import type { AttributeCache } from '../client/attribute-cache.js';
 import type { NameCache } from '../client/name-cache.js';
 import { isRegularFile } from '../protocol/file-mode.js';
@@ -18,12 +17,6 @@ const NEAR = 8;
 const MAX_BYTES = 2 << 20;
 /** Files that are fetched together: many, but so few that the first ones do not wait long for the last. */
 const TOGETHER = 64;
-const PLACES = 8192;
-
-interface Place {
-  readonly directory: number;
-  readonly name: Uint8Array;
-}
 
 export interface FileAheadOptions {
   readonly names: NameCache;
@@ -36,8 +29,6 @@ export interface FileAheadOptions {
 
 export class FileAhead {
   readonly #options: FileAheadOptions;
-  /** inode → the name by which it was found last */
-  readonly #places = new LRUCache<number, Place>({ max: PLACES });
   readonly #walks: OrderedWalks;
   #bytes = 0;
 
@@ -48,15 +39,13 @@ export class FileAhead {
 
   /** Somebody was told that the name leads to the inode. */
   found(directory: number, name: Uint8Array, { inode, mode, size }: Attributes): void {
-    if (size <= SMALL_FILE_BYTES && isRegularFile(mode)) this.#places.set(inode, { directory, name });
+    if (size <= SMALL_FILE_BYTES && isRegularFile(mode)) this.#walks.found(directory, name, inode);
   }
 
   /** The beginning of the file is read, and the kernel did not have it. */
   read(inode: number): void {
-    const place = this.#places.get(inode);
-    if (!place) return;
     const taken: Attributes[] = [];
-    this.#walks.visit(place.directory, place.name, known => this.#take(known.inode, taken));
+    this.#walks.visit(inode, known => this.#take(known.inode, taken));
     for (let at = 0; at < taken.length; at += TOGETHER) void this.#fetch(taken.slice(at, at + TOGETHER));
   }
 

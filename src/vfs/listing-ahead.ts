@@ -2,7 +2,6 @@
  * Listing ahead. Whoever walks a tree waits for the metadata server at each directory; so those that follow in the order
  * of their names are listed while he looks at one (ordered-walks.ts), several at once.
  */
-import { LRUCache } from 'lru-cache';
 import type { AttributeCache } from '../client/attribute-cache.js';
 import type { NameCache } from '../client/name-cache.js';
 import { isDirectory } from '../protocol/file-mode.js';
@@ -13,12 +12,6 @@ import { OrderedWalks } from './ordered-walks.js';
 const NEAR = 64;
 /** Directories that are being listed ahead at once. */
 const MAX_LISTINGS = 4;
-const PLACES = 8192;
-
-interface Place {
-  readonly directory: number;
-  readonly name: Uint8Array;
-}
 
 export interface ListingAheadOptions {
   readonly names: NameCache;
@@ -29,8 +22,6 @@ export interface ListingAheadOptions {
 
 export class ListingAhead {
   readonly #options: ListingAheadOptions;
-  /** directory → the name by which it was found last */
-  readonly #places = new LRUCache<number, Place>({ max: PLACES });
   readonly #walks: OrderedWalks;
   #listings = 0;
   /** The directory that was visited last. */
@@ -43,22 +34,20 @@ export class ListingAhead {
 
   /** The name was seen to lead to the inode. */
   found(directory: number, name: Uint8Array, { inode, mode }: Attributes): void {
-    if (isDirectory(mode)) this.#places.set(inode, { directory, name });
+    if (isDirectory(mode)) this.#walks.found(directory, name, inode);
   }
 
   /** Somebody lists the directory, or looks names up in it. */
   visit(directory: number): void {
     if (directory === this.#visited) return;
     this.#visited = directory;
-    const place = this.#places.get(directory);
-    if (place) this.#walks.visit(place.directory, place.name, known => this.#take(known.inode));
+    this.#walks.visit(directory, known => this.#take(known.inode));
   }
 
   /** The directory that comes after one in the order of their names, if that is known. */
   following(directory: number): number | undefined {
-    const place = this.#places.get(directory);
-    const page = place && this.#options.names.page(place.directory, place.name, NEAR);
-    return page?.names.find(({ inode }) => isDirectory(this.#options.attributes.get(inode)?.mode ?? 0))
+    const { attributes } = this.#options;
+    return this.#walks.behind(directory).find(({ inode }) => isDirectory(attributes.get(inode)?.mode ?? 0))
       ?.inode;
   }
 

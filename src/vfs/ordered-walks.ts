@@ -16,7 +16,13 @@ const FIRST_RUN = 2;
 const FIRST_WINDOW = 8;
 const MAX_WINDOW = 128;
 const WALKS = 64;
+const PLACES = 8192;
 const NOTHING: Uint8Array = new Uint8Array();
+
+interface Place {
+  readonly directory: number;
+  readonly name: Uint8Array;
+}
 
 interface Walk {
   readonly directory: number;
@@ -27,13 +33,15 @@ interface Walk {
   /** Names behind it that were taken. */
   ahead: number;
   /** All were, and the walk goes on in the directory that follows. */
-  isAtEnd: boolean;
+  isHandedOn: boolean;
 }
 
 export class OrderedWalks {
   readonly #names: NameCache;
   readonly #near: number;
   readonly #following: (directory: number) => number | undefined;
+  /** inode → the name by which it was found last */
+  readonly #places = new LRUCache<number, Place>({ max: PLACES });
   readonly #walks = new LRUCache<number, Walk>({ max: WALKS });
   /** The one that went on last. */
   #latest: Walk | undefined;
@@ -52,11 +60,25 @@ export class OrderedWalks {
     this.#following = following;
   }
 
+  /** The name leads to the inode, which may be visited. */
+  found(directory: number, name: Uint8Array, inode: number): void {
+    this.#places.set(inode, { directory, name });
+  }
+
+  /** Names that lie behind the one by which the inode was found, as far as that is known. */
+  behind(inode: number): readonly KnownName[] {
+    const place = this.#places.get(inode);
+    return (place && this.#names.page(place.directory, place.name, this.#near)?.names) ?? [];
+  }
+
   /**
-   * Somebody visits the name.
+   * Somebody visits the inode, by the name by which it was found.
    * @param take called with each name that lies ahead and was not taken yet, in their order; false: no more now
    */
-  visit(directory: number, name: Uint8Array, take: (name: KnownName) => boolean): void {
+  visit(inode: number, take: (name: KnownName) => boolean): void {
+    const place = this.#places.get(inode);
+    if (!place) return;
+    const { directory, name } = place;
     const walk = this.#walks.get(directory) ?? this.#begin(directory, name);
     if (walk.name !== name) {
       const order = Buffer.compare(name, walk.name);
@@ -64,7 +86,7 @@ export class OrderedWalks {
       if (order <= 0 && this.#steps(directory, name, walk.name) !== undefined) return;
       const steps = order <= 0 ? undefined : this.#steps(directory, walk.name, name);
       if (steps === undefined) {
-        Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: 0, isAtEnd: false });
+        Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: 0, isHandedOn: false });
         return;
       }
       walk.name = name;
@@ -80,7 +102,7 @@ export class OrderedWalks {
     const goesOn =
       before && before.run >= FIRST_RUN && this.#isAtEnd(before) && this.#isAtStart(directory, name);
     const [run, window] = goesOn ? [before.run, before.window] : [0, FIRST_WINDOW];
-    const walk = { directory, name, run, window, ahead: 0, isAtEnd: false };
+    const walk = { directory, name, run, window, ahead: 0, isHandedOn: false };
     this.#walks.set(directory, walk);
     return walk;
   }
@@ -107,7 +129,7 @@ export class OrderedWalks {
    * @param most names to look ahead
    */
   #goOn(walk: Walk, most: number, take: (name: KnownName) => boolean): void {
-    if (walk.isAtEnd || walk.ahead > walk.window / 2) return;
+    if (walk.isHandedOn || walk.ahead > walk.window / 2) return;
     const page = this.#names.page(walk.directory, walk.name, most);
     if (!page) return;
     for (const name of page.names.slice(walk.ahead)) {
@@ -122,10 +144,10 @@ export class OrderedWalks {
   #goOnBehind(walk: Walk, most: number, take: (name: KnownName) => boolean): void {
     const directory = this.#following(walk.directory);
     if (directory === undefined || !this.#names.isKnown(directory)) return;
-    walk.isAtEnd = true;
+    walk.isHandedOn = true;
     if (this.#walks.has(directory)) return;
     const { run, window } = walk;
-    const next = { directory, name: NOTHING, run, window, ahead: 0, isAtEnd: false };
+    const next = { directory, name: NOTHING, run, window, ahead: 0, isHandedOn: false };
     this.#walks.set(directory, next);
     this.#goOn(next, most, take);
   }

@@ -330,7 +330,7 @@ export class KernelCache implements CacheKeeper {
 
   /** Whether others change the inode these days. */
   #isContended({ changedMs }: KnownInode): boolean {
-    return changedMs > NEVER_MS && this.#options.clock.monotonicMs() - changedMs < CONTENDED_MS;
+    return this.#options.clock.monotonicMs() - changedMs < CONTENDED_MS;
   }
 
   /** Resolves when whoever asked for the attributes has them. */

@@ -32,9 +32,7 @@ async function granted() {
   lease.addKeeper(names);
   lease.grant(clock.monotonicMs(), LEASE);
   // The lease begins when everything from before is dropped.
-  await new Promise(resolve => {
-    setImmediate(resolve);
-  });
+  await lease.begun();
   return { clock, lease, cache, names };
 }
 
@@ -46,9 +44,7 @@ t.test('nothing is kept without a lease, nor what was asked for before it began'
   cache.keep(early, attributes(1));
   t.equal(cache.get(FILE), undefined);
   lease.grant(clock.monotonicMs(), LEASE);
-  await new Promise(resolve => {
-    setImmediate(resolve);
-  });
+  await lease.begun();
   cache.keep(early, attributes(1));
   t.equal(cache.get(FILE), undefined, 'the server had not noted it for this lease');
   cache.keep(cache.ticket(), attributes(1));

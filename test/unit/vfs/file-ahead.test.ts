@@ -29,9 +29,7 @@ async function directory(sizeOf: (index: number) => number, isDone = true) {
   const cache = new AttributeCache(lease, 1000);
   const names = new NameCache(lease, 1000);
   lease.grant(clock.monotonicMs(), LEASE_MS);
-  await new Promise(resolve => {
-    setImmediate(resolve);
-  });
+  await lease.begun();
   const listing = names.beginListing(DIRECTORY);
   const all = Array.from({ length: FILES }, (_, index) => index);
   for (const index of all) cache.keep(cache.ticket(), attributes(index, sizeOf(index)));

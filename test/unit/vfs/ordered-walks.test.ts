@@ -45,8 +45,11 @@ t.test('who goes on in another directory when one is at its end is still on his 
   const { names } = await client({ 2: 20, 3: 20, 4: 20 });
   const walks = new OrderedWalks(names, NEAR);
   const taken: number[] = [];
-  const visit = (directory: number, index: number): void =>
-    walks.visit(directory, nameOf(index), ({ inode }) => taken.push(inode) > 0);
+  const visit = (directory: number, index: number): void => {
+    const visited = 1000 * directory + index;
+    walks.found(directory, nameOf(index), visited);
+    walks.visit(visited, ({ inode }) => taken.push(inode) > 0);
+  };
   for (let index = 0; index < 20; index += 1) visit(2, index);
   t.same(taken.at(-1), 2019);
   visit(3, 0);
