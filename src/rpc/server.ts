@@ -5,8 +5,9 @@ import type { ByteStream, Endpoint, Listener, Network } from '../platform/networ
 import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { CHALLENGE_BYTES, hello, isLoopback, isSameProof, proofOf, prove } from './authentication.js';
+import { isLoopback } from './authentication.js';
 import { RpcConnection, Routes } from './connection.js';
+import { Gate } from './gate.js';
 import { PayloadMemory } from './payload-memory.js';
 import { ping } from './watched-client.js';
 
@@ -89,33 +90,5 @@ export class RpcServer {
     this.#connections.add(connection);
     connection.onClose(() => this.#connections.delete(connection));
     connection.start();
-  }
-}
-
-/** Lets a connection's requests through once the client has proved that it knows the key. */
-class Gate {
-  readonly routes: Routes;
-  #isOpen = false;
-
-  constructor(key: Uint8Array, random: Random, inner: Routes) {
-    const own = random.bytes(CHALLENGE_BYTES);
-    let theirs: Uint8Array = new Uint8Array();
-    this.routes = new Routes(inner)
-      .on(hello, async ({ challenge }) => {
-        theirs = challenge;
-        return { challenge: own, proof: proofOf(key, 'server', theirs, own) };
-      })
-      .on(prove, async ({ proof }) => {
-        if (!isSameProof(proof, proofOf(key, 'client', theirs, own))) {
-          throw new DfsError('EACCES', 'the key is not the one of this cluster; check --key-file');
-        }
-        this.#isOpen = true;
-        return {};
-      });
-  }
-
-  admit(command: Command): void {
-    if (this.#isOpen || command.number === hello.number || command.number === prove.number) return;
-    throw new DfsError('EACCES', 'this cluster asks for its key; give --key-file FILE');
   }
 }
