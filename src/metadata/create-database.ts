@@ -1,8 +1,9 @@
 /** Makes the metadata database of a new cluster. */
-import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from '../platform/clock.js';
+import { makeDirectories } from '../platform/make-directories.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { ROOT_INODE, S_IFDIR } from '../protocol/file-mode.js';
@@ -40,7 +41,7 @@ export async function publishDatabase(
   write: (temporary: string) => Promise<void>,
 ): Promise<void> {
   const temporary = `${path}.new-${random.bytes(8).toString('hex')}`;
-  makeDirectory(dirname(path));
+  await makeDirectories(dirname(path));
   try {
     refuseExisting(path);
     // Made by us first, for SQLite has no say in the file's mode.
@@ -56,14 +57,6 @@ export async function publishDatabase(
       : toDfsError(reason).within(`cannot create ${path}`);
   } finally {
     for (const rest of ['', '-journal', '-wal', '-shm']) rmSync(`${temporary}${rest}`, { force: true });
-  }
-}
-
-function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw toDfsError(error).within(`cannot create the directory ${path}`);
   }
 }
 

@@ -8,7 +8,6 @@ import {
   fdatasync,
   fstat,
   ftruncate,
-  mkdir,
   open,
   readdir,
   rename,
@@ -21,6 +20,7 @@ import {
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
+import { makeDirectories } from './make-directories.js';
 import { readFully } from './positional-read.js';
 
 const SMALL_WRITE_BYTES = 64 << 10;
@@ -76,7 +76,6 @@ const unlinkAsync = promisify(unlink);
 const rmdirAsync = promisify(rmdir);
 const renameAsync = promisify(rename);
 const statfsAsync = promisify(statfs);
-const mkdirAsync = promisify(mkdir);
 const readdirAsync = promisify(readdir);
 
 class NodeFile implements DiskFile {
@@ -151,9 +150,7 @@ export const nodeDisk: Disk = {
     const flags = how === 'create' ? constants.O_RDWR | constants.O_CREAT : constants.O_RDWR;
     return new NodeFile(await openAsync(path, flags, 0o600));
   },
-  async makeDirectory(path) {
-    await mkdirAsync(path, { recursive: true, mode: 0o700 });
-  },
+  makeDirectory: async path => await makeDirectories(path, 0o700),
   list: async path => await readdirAsync(path),
   unlink: async path => await unlinkAsync(path),
   removeDirectory: async path => await rmdirAsync(path),

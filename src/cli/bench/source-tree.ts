@@ -1,6 +1,7 @@
 /** A tree that looks like a program's source, always the same: as an archive and as a git repository. */
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeDirectories } from '../../platform/make-directories.js';
 import { hasCode } from '../../protocol/errors.js';
 import type { Bench } from './bench.js';
 import { randomFractions } from './source-data.js';
@@ -30,7 +31,7 @@ export async function sourceTree(bench: Bench): Promise<SourceTree> {
   const fraction = randomFractions(SEED);
   for (let number = 0; number < bench.sizes.treeFiles; number += 1) {
     const path = join(making, 'tree', nameOf(number));
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectories(dirname(path));
     await writeFile(path, textOf(fraction));
   }
   await bench.program('tar', ['cf', join(making, 'tree.tar'), '-C', making, 'tree']);

@@ -1,7 +1,8 @@
 /** Runs a command as a process of its own that lives on, once it has said that it is ready. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeDirectories } from '../../platform/make-directories.js';
 import { DfsError, isErrnoName, toDfsError } from '../../protocol/errors.js';
 
 const LOG_MODE = 0o600;
@@ -30,7 +31,7 @@ export async function reportFailure(error: unknown): Promise<void> {
  * reports. Returns its process id; rejects with what it says went wrong.
  */
 export async function runInBackground(parameters: readonly string[], logPath: string): Promise<number> {
-  const log = openLog(logPath);
+  const log = await openLog(logPath);
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...parameters], {
@@ -65,9 +66,9 @@ export async function runInBackground(parameters: readonly string[], logPath: st
   }
 }
 
-function openLog(path: string): number {
+async function openLog(path: string): Promise<number> {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    await makeDirectories(dirname(path));
     return openSync(path, 'a', LOG_MODE);
   } catch (error) {
     throw toDfsError(error).within(`cannot write the log ${path}`);

@@ -1,10 +1,10 @@
 /** The process that serves a mount: from connecting until somebody unmounts or a signal comes. */
-import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
+import { makeDirectories } from '../../platform/make-directories.js';
 import type { Endpoint } from '../../platform/network.js';
 import { allowGarbage } from '../../platform/garbage-allowance.js';
-import { hasCode, toDfsError } from '../../protocol/errors.js';
+import { hasCode } from '../../protocol/errors.js';
 import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import { formatEndpoint } from '../address.js';
@@ -90,11 +90,11 @@ async function mountUnlessSignalled(
 
 async function makeMountPoint(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeDirectories(path);
   } catch (error) {
     // A mount whose daemon was killed answers ENOTCONN, and something that is no directory EEXIST: both are for the
     // driver, which looks at what is there.
     if (hasCode(error, 'EEXIST', 'ENOTCONN')) return;
-    throw toDfsError(error).within(`cannot create the mount point ${path}`);
+    throw error;
   }
 }

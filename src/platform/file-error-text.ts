@@ -1,0 +1,30 @@
+/** What the operating system's errors about a file mean, in words. */
+
+const SENTENCES: ReadonlyMap<unknown, (path: string) => string> = new Map<unknown, (path: string) => string>([
+  ['ENOENT', path => `there is no ${path}`],
+  ['ENOTDIR', path => `a name in the middle of ${path} is no directory`],
+  ['EACCES', path => `you may not access ${path}`],
+  ['EPERM', path => `you may not change ${path}`],
+  ['EEXIST', path => `${path} exists already`],
+  ['EISDIR', path => `${path} is a directory`],
+  ['ENOSPC', path => `no space is left on the disk of ${path}`],
+  ['EDQUOT', path => `your quota on the disk of ${path} is used up`],
+  ['EROFS', path => `${path} is on a file system that is mounted read-only`],
+  ['ENAMETOOLONG', path => `the name ${path} is too long here`],
+  ['ELOOP', path => `too many symbolic links on the way to ${path}`],
+  ['EBUSY', path => `${path} is being used`],
+  ['EIO', path => `the disk of ${path} fails`],
+  ['EFBIG', path => `${path} would be larger than its file system or your limit (ulimit -f) allows`],
+  ['EMFILE', path => `too many files are open to open ${path} (ulimit -n)`],
+  ['ENXIO', path => `nobody serves the device or socket ${path}`],
+  ['ENODEV', path => `there is no device behind ${path}`],
+  ['ENOTCONN', path => `the daemon that served the mount of ${path} is gone; unmount it`],
+]);
+
+/** Why a system call about `path` failed: a clause, without a period. */
+export function fileErrorText(error: unknown, path: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const known = SENTENCES.get(code)?.(path);
+  if (known !== undefined) return known;
+  return `${path}: ${error instanceof Error ? error.message : String(error)}`;
+}
