@@ -6,7 +6,7 @@ import { nodeLocalFiles } from '../platform/local-files.js';
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../platform/log.js';
 import { tcpNetwork, type Endpoint } from '../platform/network.js';
 import { systemRandom } from '../platform/random.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { DfsError, isUnknownHost, toDfsError } from '../protocol/errors.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_GOAL, MAX_CALLER_GROUPS, MAX_GOAL } from '../protocol/limits.js';
 import type { Caller } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
@@ -138,6 +138,8 @@ export async function openFileSystem(
   } catch (error) {
     const reason = toDfsError(error);
     if (!isConnectionError(reason)) throw reason;
+    if (isUnknownHost(reason))
+      throw new DfsError(reason.code, `no such host: ${metadata.host}; check the name`, { cause: reason });
     const where = formatEndpoint(metadata);
     throw new DfsError(
       reason.code,

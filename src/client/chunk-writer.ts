@@ -232,6 +232,19 @@ export class ChunkWriter {
   }
 }
 
+/** What a node answers when it cannot store: its disk, its memory, or its own connections fail. */
+const NODE_FAILURES = [
+  'EAGAIN',
+  'EIO',
+  'EROFS',
+  'ENOSPC',
+  'EBADMSG',
+  'EPROTO',
+  'ETIMEDOUT',
+  'ECONNRESET',
+  'ENFILE',
+];
+
 /** Growing pauses until a deadline. */
 class Pauses {
   readonly #clock: Clock;
@@ -270,7 +283,7 @@ function tooFew({ stored, failed }: Attempt, wanted: number, timeoutMs: number):
 
 /** Whether another node, or the same one later, may take what this one did not. */
 function isNodeFailure(error: DfsError): boolean {
-  return isConnectionError(error) || hasCode(error, 'EAGAIN', 'EIO', 'EROFS', 'ENOSPC', 'EBADMSG', 'EPROTO');
+  return isConnectionError(error) || hasCode(error, ...NODE_FAILURES);
 }
 
 /** Whether it is the grant, or its chunk id, that the node does not take. */

@@ -36,7 +36,7 @@ import {
   sync,
 } from '../protocol/session-commands.js';
 import { Attributes, type Caller, type Once } from '../protocol/types.js';
-import { isConnectionError, RpcClient } from '../rpc/client.js';
+import { isConnectionError, isSilence, RpcClient } from '../rpc/client.js';
 import { Routes, type RpcConnection } from '../rpc/connection.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import type { CacheSizes } from './cache-sizes.js';
@@ -648,7 +648,7 @@ export class MetadataSession {
       } catch (error) {
         const reason = toDfsError(error);
         // Silence may mean a dead connection that nobody told us of; a new one finds out.
-        if (reason.code === 'ETIMEDOUT') connection?.close(reason);
+        if (isSilence(reason)) connection?.close(reason);
         if (reason.code === 'ESTALE') await this.#checkSession(connection);
         if (!isConnectionError(reason)) throw reason;
         if (deadlineMs <= clock.monotonicMs() && isPatient()) deadlineMs += timeoutMs;
@@ -756,7 +756,7 @@ export class MetadataSession {
       try {
         await this.#renewOn(connection, GREETING_TIMEOUT_MS);
       } catch (error) {
-        if (hasCode(error, 'ESTALE', 'ETIMEDOUT')) connection.close(toDfsError(error));
+        if (hasCode(error, 'ESTALE') || isSilence(error)) connection.close(toDfsError(error));
         throw error;
       }
     } catch (error) {

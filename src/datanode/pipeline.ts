@@ -97,7 +97,7 @@ export class Pipeline {
    * would go on. This way a request waits only for ones that have a shorter way.
    */
   #rpcTo(address: NodeAddress, nodesBehind: number): WatchedClient {
-    if (this.#isClosed) throw new DfsError('ECONNRESET', 'the data node is being shut down');
+    if (this.#isClosed) throw new DfsError('ESHUTDOWN', 'the data node is being shut down');
     const key = `${address.node}/${nodesBehind}`;
     const { host, port } = address;
     const known = this.#peers.get(key);

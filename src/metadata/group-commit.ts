@@ -197,7 +197,7 @@ export class GroupCommit {
 }
 
 function shutsDown(): DfsError {
-  return new DfsError('ECONNRESET', 'the metadata server shuts down');
+  return new DfsError('ESHUTDOWN', 'the metadata server shuts down');
 }
 
 type TaskState = 'queued' | 'paused' | 'finished' | 'failed' | 'settled';

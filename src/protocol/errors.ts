@@ -48,6 +48,8 @@ export const ERRNO = {
   ECONNREFUSED: errno.ECONNREFUSED,
   EHOSTUNREACH: errno.EHOSTUNREACH,
   ETIMEDOUT: errno.ETIMEDOUT,
+  /** The server that answers is being shut down, or has gone on to another connection. Not among Node's. */
+  ESHUTDOWN: 108,
   ESTALE: errno.ESTALE,
 } as const;
 
@@ -65,14 +67,20 @@ export function isErrnoName(name: unknown): name is ErrnoName {
 export class DfsError extends Error {
   override readonly name = 'DfsError';
   readonly code: ErrnoName;
+  /**
+   * The other side of a connection answered this. An ECONNRESET among such answers tells of a connection of *its* own,
+   * and says nothing against ours.
+   */
+  readonly isAnswer: boolean;
 
-  constructor(code: ErrnoName, message: string, options?: ErrorOptions) {
+  constructor(code: ErrnoName, message: string, options?: ErrorOptions & { readonly isAnswer?: boolean }) {
     // Where an answer like ENOENT came from says nothing, and to find it out costs more than most requests.
     const { stackTraceLimit } = Error;
     if (code !== 'EIO') Error.stackTraceLimit = 0;
     super(message, options);
     Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
+    this.isAnswer = options?.isAnswer ?? false;
   }
 
   /** The positive errno number. */
@@ -82,7 +90,7 @@ export class DfsError extends Error {
 
   /** This error, with what was being done put before its sentence. */
   within(what: string): DfsError {
-    return new DfsError(this.code, `${what}: ${this.message}`, { cause: this });
+    return new DfsError(this.code, `${what}: ${this.message}`, { cause: this, isAnswer: this.isAnswer });
   }
 }
 
@@ -101,11 +109,28 @@ const NETWORK_CODES: ReadonlyMap<unknown, ErrnoName> = new Map<unknown, ErrnoNam
   ['EDQUOT', 'ENOSPC'],
 ]);
 
+/** The sentence for a name that no name server knows, as getaddrinfo(3) reports it; undefined for other errors. */
+function unknownHost(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !hasCode(error, 'ENOTFOUND', 'EAI_AGAIN')) return undefined;
+  const host = 'hostname' in error ? String(error.hostname) : 'this name';
+  return hasCode(error, 'ENOTFOUND')
+    ? `no such host: ${host}; check the name`
+    : `the name ${host} cannot be looked up now; check the name, and that a name server answers`;
+}
+
+/** Whether a connection could not be made because no address belongs to the host's name. */
+export function isUnknownHost(error: unknown): boolean {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    if (hasCode(each, 'ENOTFOUND', 'EAI_AGAIN')) return true;
+  }
+  return false;
+}
+
 /** Any thrown value as a DfsError: kept if it is one, by its system code if it has one, else EIO. */
 export function toDfsError(error: unknown): DfsError {
   if (error instanceof DfsError) return error;
   const code = systemCode(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = unknownHost(error) ?? (error instanceof Error ? error.message : String(error));
   return new DfsError(isErrnoName(code) ? code : (NETWORK_CODES.get(code) ?? 'EIO'), message, {
     cause: error,
   });

@@ -25,12 +25,26 @@ export interface RpcClientOptions {
   readonly greet?: (connection: RpcConnection) => Promise<void>;
 }
 
-/** Errors after which another attempt may succeed: the server was not reached, or the connection broke. */
+const CONNECTION_CODES: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EADDRNOTAVAIL',
+]);
+
+/**
+ * Errors after which another attempt may succeed: the server was not reached, our connection to it broke, or it answered
+ * that it is being shut down. What the server answers of its own connections to others is none of them.
+ */
 export function isConnectionError(error: unknown): boolean {
-  return (
-    error instanceof DfsError &&
-    ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'EADDRNOTAVAIL'].includes(error.code)
-  );
+  if (!(error instanceof DfsError)) return false;
+  return error.isAnswer ? error.code === 'ESHUTDOWN' : CONNECTION_CODES.has(error.code);
+}
+
+/** Whether the server, or the connection to it, was silent for longer than a call may take. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof DfsError && !error.isAnswer && error.code === 'ETIMEDOUT';
 }
 
 export class RpcClient {

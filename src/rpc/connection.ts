@@ -327,7 +327,7 @@ export class RpcConnection {
   #decodeError(frame: Frame): DfsError {
     try {
       const { code, message } = ErrorMessage.decode(frame.header);
-      return new DfsError(isErrnoName(code) ? code : 'EIO', message);
+      return new DfsError(isErrnoName(code) ? code : 'EIO', message, { isAnswer: true });
     } catch (error) {
       return toDfsError(error);
     }

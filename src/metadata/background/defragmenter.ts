@@ -10,12 +10,13 @@
  */
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
-import { hasCode, toDfsError } from '../../protocol/errors.js';
+import { toDfsError } from '../../protocol/errors.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { assemble } from '../../protocol/datanode-commands.js';
 import { isRegularFile } from '../../protocol/file-mode.js';
 import { DEFAULT_CHUNK_BYTES, MAX_PIECES } from '../../protocol/limits.js';
 import type { Extent, Grant, NodeAddress } from '../../protocol/types.js';
+import { isConnectionError } from '../../rpc/client.js';
 import { recordNewChunks } from '../content/chunk-commit.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
@@ -215,7 +216,7 @@ export class Defragmenter {
     this.#rate.spend(window.length);
     const stored = await orderAssembly(first, window.order).catch((error: unknown) => {
       // A node that went away meanwhile; another grant will name another one.
-      if (hasCode(error, 'EHOSTUNREACH')) return undefined;
+      if (isConnectionError(error)) return undefined;
       throw error;
     });
     if (!stored) return false;

@@ -25,7 +25,9 @@ export type FindingKind =
   /** A chunk of which no replica is left, or fewer than there should be, or one that was damaged. */
   | 'lost'
   | 'endangered'
-  | 'damaged';
+  | 'damaged'
+  /** A data node that did not say what it holds. */
+  | 'unchecked';
 
 export interface Finding {
   readonly kind: FindingKind;

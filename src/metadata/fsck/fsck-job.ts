@@ -130,10 +130,15 @@ export class FsckJob {
     const { state, clock, isDeep, check } = this.#options;
     this.#stage = isDeep ? 'reading every replica' : 'asking the data nodes what they hold';
     const damagedBefore = state.damage.count;
-    const live = state.nodes.live(clock.monotonicMs()).map(({ record }) => record.node);
     const done = new Map<number, number>();
     const totals = new Map<number, number>();
-    await Promise.all(live.map(async node => await this.#verifyNode(node, done, totals)));
+    const asked = state.nodes.all().map(async node => {
+      const how = state.nodes.stateOf(node, clock.monotonicMs());
+      if (how === 'live') await this.#verifyNode(node.record.node, done, totals);
+      // What a lost node held stands among the chunks that lack replicas.
+      else if (how === 'suspect') this.#noteUnchecked(node.record.node, 'it is silent');
+    });
+    await Promise.all(asked);
     // The last heartbeat that tells of damage.
     await sleep(clock, SETTLE_MS);
     this.#stage = 'looking at every chunk';
@@ -155,9 +160,11 @@ export class FsckJob {
     let order = { start: true, deep: isDeep };
     for (;;) {
       this.#throwIfStopped();
-      const reply = await orderVerify(node, order).catch((error: unknown) => {
-        throw toDfsError(error).within(`data node ${node} could not be checked`);
-      });
+      const reply = await orderVerify(node, order).catch((error: unknown) => toDfsError(error));
+      if (reply instanceof DfsError) {
+        this.#noteUnchecked(node, reply.message);
+        return;
+      }
       done.set(node, reply.doneBytes);
       totals.set(node, reply.totalBytes);
       this.#doneBytes = sum(done);
@@ -166,6 +173,13 @@ export class FsckJob {
       order = { start: false, deep: isDeep };
       await sleep(clock, LOOK_MS);
     }
+  }
+
+  /** The check goes on without the node: it may have died just now. */
+  #noteUnchecked(node: number, reason: string): void {
+    this.#count += 1;
+    const what = `could not be checked: ${reason}; check again when 'dfs nodes' shows it live or lost`;
+    this.#findings.push({ kind: 'unchecked', path: `(data node ${node})`, what, isRepaired: false });
   }
 
   /** Chunks with too few replicas. The repair of replicas sees to them, whether or not this check repairs. */

@@ -171,7 +171,7 @@ export class LockService {
   close(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
-    const reason = new DfsError('ECONNRESET', 'the metadata server shuts down');
+    const reason = new DfsError('ESHUTDOWN', 'the metadata server shuts down');
     for (const inode of this.#queue.inodes) {
       for (const waiter of this.#queue.on(inode)) this.#drop(waiter, reason);
     }
@@ -201,7 +201,7 @@ export class LockService {
   #requireAttached(session: number, peer: Peer | undefined): void {
     const attachment = this.#attachments.get(session);
     if (attachment && attachment.peer === peer) return;
-    throw new DfsError('ECONNRESET', `session ${session} is on another connection now`);
+    throw new DfsError('ESHUTDOWN', `session ${session} is on another connection now`);
   }
 
   /** All or none. Returns false when another session holds something of it. */

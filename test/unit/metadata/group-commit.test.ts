@@ -313,6 +313,6 @@ t.test('closing finishes what was taken, ends what is paused, and takes no more'
   const ended = refusal(endless);
   await Promise.all([commits.close(), commits.close()]);
   await taken;
-  t.equal(await ended, 'ECONNRESET');
-  t.equal(await refusal(commits.submit(async () => 1)), 'ECONNRESET');
+  t.equal(await ended, 'ESHUTDOWN');
+  t.equal(await refusal(commits.submit(async () => 1)), 'ESHUTDOWN');
 });

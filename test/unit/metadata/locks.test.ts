@@ -265,8 +265,8 @@ t.test('what an older connection brings late is refused', async t => {
   table.locks.resume(1, current, [lock]);
   const { inode, kind, owner, start, end } = lock;
   const unlock = { session: 1, inode, kind, owner, start, end };
-  t.throws(() => table.locks.unlock(unlock, old), { code: 'ECONNRESET' });
-  t.equal(await refusal(table.locks.lock({ session: 1, lock, wait: false, request: 1 }, old)), 'ECONNRESET');
+  t.throws(() => table.locks.unlock(unlock, old), { code: 'ESHUTDOWN' });
+  t.equal(await refusal(table.locks.lock({ session: 1, lock, wait: false, request: 1 }, old)), 'ESHUTDOWN');
   table.locks.unlock(unlock, current);
 });
 

@@ -6,9 +6,9 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { tcpNetwork } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { command } from '../../../src/protocol/command.js';
-import { DfsError } from '../../../src/protocol/errors.js';
+import { DfsError, toDfsError } from '../../../src/protocol/errors.js';
 import { payloadBytes } from '../../../src/protocol/frame.js';
-import { RpcClient } from '../../../src/rpc/client.js';
+import { isConnectionError, RpcClient } from '../../../src/rpc/client.js';
 import { Routes, withPayload } from '../../../src/rpc/connection.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 
@@ -65,6 +65,35 @@ t.test('errors arrive with their errno and sentence', async t => {
   const connection = await clientOf(t, await startServer(t)).connect(0);
   await t.rejects(connection.call(fail, { text: 'no room' }, LONG), { code: 'ENOSPC', message: 'no room' });
   await t.rejects(connection.call(unknown, { text: '' }, LONG), { code: 'ENOSYS' });
+});
+
+t.test('what a server answers of its own connections is no trouble of ours', async t => {
+  const brokenElsewhere = new Routes()
+    .on(fail, async ({ text }) => {
+      throw new DfsError('ECONNRESET', text);
+    })
+    .on(echo, async ({ text }) => {
+      throw new DfsError('ESHUTDOWN', text);
+    });
+  const endpoint = { host: '127.0.0.1', port: 0 };
+  const server = new RpcServer({ ...surroundings, routes: brokenElsewhere, endpoint });
+  await server.start();
+  t.teardown(async () => await server.close());
+  const connection = await clientOf(t, server).connect(0);
+  const answered = await connection
+    .call(fail, { text: 'node 2 closed the connection' }, LONG)
+    .catch(toDfsError);
+  t.match(answered, { code: 'ECONNRESET', message: 'node 2 closed the connection' });
+  t.notOk(isConnectionError(answered), 'the server has answered');
+  t.notOk(isConnectionError(toDfsError(answered).within('reading')), 'also when more was said of it');
+  const leaving = await connection.call(echo, { text: 'the server shuts down' }, LONG).catch(toDfsError);
+  t.ok(isConnectionError(leaving), 'a server that is being shut down is tried again');
+  t.notOk(connection.isClosed);
+  connection.close();
+  t.ok(
+    isConnectionError(await connection.call(echo, { text: '' }, LONG).catch(toDfsError)),
+    'our own is one',
+  );
 });
 
 t.test('a request that is not answered fails with ETIMEDOUT, and others go on', async t => {
