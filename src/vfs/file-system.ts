@@ -205,7 +205,10 @@ export interface FileSystem {
   flush(handle: FileHandle, lockOwner?: string): Promise<void>;
   /** fsync(2): everything written is on stable storage on as many nodes as the goal says. */
   fsync(handle: FileHandle): Promise<void>;
-  /** The last close(2): gives the handle back, and releases the flock of `flockOwner`. */
+  /**
+   * The last close(2): gives the handle back, and releases the flock of `flockOwner` and every fcntl(2) lock that was taken
+   * by the handle and not given back (F_OFD_SETLK).
+   */
   release(handle: FileHandle, flockOwner?: string): Promise<void>;
 
   /**

@@ -19,6 +19,7 @@ import type { Directories } from './directories.js';
 import { FileAhead } from './file-ahead.js';
 import { FallocateFlag, type FileHandle, type FileLock, type WriteOptions } from './file-system.js';
 import type { WriterSurroundings } from './file-writer.js';
+import { HandleLocks } from './handle-locks.js';
 import { OpenFile } from './open-file.js';
 import { ReadAhead } from './read-ahead.js';
 import { StoreGathering } from './store-gathering.js';
@@ -73,8 +74,7 @@ export class OpenFiles {
   readonly #untold = new LRUCache<number, DfsError>({ max: REMEMBERED_FILES });
   /** Files that are being given back. */
   readonly #releasing = new Set<Promise<void>>();
-  /** inode → flocks on it that are being released, which close(2) does not wait for */
-  readonly #flocksGoing = new Map<number, Promise<unknown>>();
+  readonly #handleLocks: HandleLocks;
   #nextHandle = 1;
   #dirtyTimer: Timer | undefined;
   #isClosed = false;
@@ -89,6 +89,7 @@ export class OpenFiles {
     this.#client = client;
     this.#options = options;
     this.#extents = new ExtentMaps(client.cacheSizes.extents);
+    this.#handleLocks = new HandleLocks(client.locks);
     const { names, attributes } = client.session;
     const fetch = async (files: readonly Attributes[]): Promise<void> => await this.#prefetch(files);
     if (options.readAheadBytes > 0) {
@@ -294,7 +295,7 @@ export class OpenFiles {
     const open = this.#handle(handle);
     if (this.#mayCloseAhead(open.file)) this.#closeAhead(open.file);
     else await open.file.flush();
-    if (lockOwner !== undefined) await this.#client.locks.unlock(open.file.inode, 'posix', lockOwner);
+    if (lockOwner !== undefined) await this.#handleLocks.flushed(open.file.inode, lockOwner);
     this.#tellFailure(open);
   }
 
@@ -307,7 +308,7 @@ export class OpenFiles {
   async release(handle: FileHandle, flockOwner?: string): Promise<void> {
     const open = this.#handle(handle);
     this.#handles.delete(handle);
-    const releasing = this.#release(open, flockOwner);
+    const releasing = this.#release(handle, open, flockOwner);
     this.#releasing.add(releasing);
     try {
       await releasing;
@@ -321,8 +322,9 @@ export class OpenFiles {
     const { inode } = file;
     // A write lock that becomes a read lock lets others read.
     if (lock.type === 'read') await file.flush();
-    await this.#flocksGoing.get(inode);
+    await this.#handleLocks.settled(inode);
     await this.#client.locks.lock({ inode, ...lock }, wait, signal);
+    this.#handleLocks.locked(handle, inode, lock.kind, lock.owner);
     try {
       // What others wrote while they had the lock is to be seen from here on.
       await this.#client.session.getattr(inode);
@@ -343,7 +345,7 @@ export class OpenFiles {
 
   async testLock(handle: FileHandle, lock: FileLock): Promise<FileLock | undefined> {
     const { inode } = this.#handle(handle).file;
-    await this.#flocksGoing.get(inode);
+    await this.#handleLocks.settled(inode);
     return await this.#client.locks.test({ inode, ...lock });
   }
 
@@ -430,11 +432,11 @@ export class OpenFiles {
     this.#closing.set(file, closing);
   }
 
-  async #release(open: Handle, flockOwner: string | undefined): Promise<void> {
+  async #release(handle: FileHandle, open: Handle, flockOwner: string | undefined): Promise<void> {
     const { file } = open;
+    const unlocking = this.#handleLocks.released(handle, file, flockOwner);
     // What was closed ahead nobody waits for.
-    if (flockOwner === undefined) await file.flush(!this.#closing.has(file));
-    else await this.#releaseFlock(file, flockOwner);
+    await (unlocking ?? file.flush(!this.#closing.has(file)));
     if (open.toldFailures !== file.failures && file.lastFailure)
       this.#untold.set(file.inode, file.lastFailure);
     file.handles -= 1;
@@ -444,24 +446,6 @@ export class OpenFiles {
       await this.#client.locks.unlockAll(file.inode);
     }
     await this.#client.session.release(file.inode);
-  }
-
-  async #releaseFlock(file: OpenFile, owner: string): Promise<void> {
-    const { inode } = file;
-    const earlier = this.#flocksGoing.get(inode);
-    const going = (async () => {
-      await earlier;
-      await file.flush();
-      await this.#client.locks.unlock(inode, 'flock', owner);
-    })();
-    // Who locks next only wants it to be over; whoever gives the file back hears what went wrong.
-    const over = going.catch(() => undefined);
-    this.#flocksGoing.set(inode, over);
-    try {
-      await going;
-    } finally {
-      if (this.#flocksGoing.get(inode) === over) this.#flocksGoing.delete(inode);
-    }
   }
 
   /** Handles fit 31 bits, which is what libfuse's callers keep them in. */

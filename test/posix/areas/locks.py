@@ -207,6 +207,62 @@ def _():
     expect('EAGAIN', posix, b, WRITE, 0, 1, ofd=True)
 
 
+@case('an open file description lock goes with the last close of its description', 'fcntl(2), Open file description locks')
+def _():
+    create('f', b'x' * 100)
+    b = os.open('f', os.O_RDWR)
+    for kind in (WRITE, READ):
+        for _ in range(20):
+            a = os.open('f', os.O_RDWR)
+            posix(a, kind, 0, 10, ofd=True)
+            expect('EAGAIN', posix, b, WRITE, 5, 1, ofd=True)
+            os.close(a)
+            expect('ok', posix, b, WRITE, 5, 1, ofd=True)
+            posix(b, FREE, ofd=True)
+    a = os.open('f', os.O_RDWR)
+    second = os.dup(a)
+    posix(a, WRITE, ofd=True)
+    os.close(a)
+    expect('EAGAIN', posix, b, WRITE, ofd=True)
+    ready, go = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(go)
+        os.read(ready, 1)
+        os._exit(0)
+    os.close(ready)
+    os.close(second)
+    expect('EAGAIN', posix, b, WRITE, ofd=True)
+    os.close(go)
+    os.waitpid(pid, 0)
+    expect('ok', posix, b, WRITE, ofd=True)
+
+
+@case('the last close of a description frees its lock for other clients too', 'fcntl(2), Open file description locks')
+def _():
+    create('f', b'x' * 100)
+    a, kept, theirs = os.open('f', os.O_RDWR), os.open('f', os.O_RDWR), os.open(other('f'), os.O_RDWR)
+    posix(a, WRITE, 0, 10, ofd=True)
+    posix(kept, WRITE, 50, 10, ofd=True)
+    expect('EAGAIN', posix, theirs, WRITE, 5, 1, ofd=True)
+    os.close(a)
+    posix(theirs, WRITE, 5, 1, wait=True, ofd=True)
+    expect('EAGAIN', posix, theirs, WRITE, 55, 1, ofd=True)
+
+
+@case('the last close of a description leaves the locks that its process has taken since by another one', 'POSIX fcntl()')
+def _():
+    create('f', b'x' * 100)
+    b = os.open('f', os.O_RDWR)
+    for _ in range(20):
+        a = os.open('f', os.O_RDWR)
+        posix(a, WRITE, 0, 10)
+        os.close(a)
+        posix(b, WRITE, 0, 10)
+        os.fstat(b)
+        equal(elsewhere('f', [(WRITE, 5, 1)]), ['EAGAIN'])
+
+
 @case('flock belongs to the description, shared or exclusive, and is converted', 'flock(2)')
 def _():
     create('f')

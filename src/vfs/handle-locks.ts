@@ -1,0 +1,94 @@
+/**
+ * Locks of open files, and when a handle's last close releases them.
+ *
+ * The kernel names an owner with each lock: the process's descriptor table for fcntl(2) F_SETLK, the open file description
+ * for F_OFD_SETLK and flock(2). FLUSH, which every close(2) sends, names the first kind. RELEASE names a flock's owner, but
+ * says nothing of F_OFD_SETLK: for a file system that keeps its own locks Linux finds none to drop
+ * (locks_remove_posix() in fs/locks.c). So the owners that lock by a handle are noted, and go with it. Those of the first
+ * kind have been flushed by then, since a description lives as long as any descriptor table refers to it.
+ */
+import type { LockClient } from '../client/lock-client.js';
+import type { LockKind } from '../protocol/types.js';
+import type { FileHandle } from './file-system.js';
+import type { OpenFile } from './open-file.js';
+
+export class HandleLocks {
+  readonly #locks: LockClient;
+  /** inode → owner of POSIX or OFD locks → the handles by which it locked */
+  readonly #owners = new Map<number, Map<string, Set<FileHandle>>>();
+  /** inode → locks on it that a last close is releasing, which close(2) does not wait for */
+  readonly #going = new Map<number, Promise<unknown>>();
+
+  constructor(locks: LockClient) {
+    this.#locks = locks;
+  }
+
+  /** Resolves when no last close of before is still releasing locks of the inode. Never rejects. */
+  async settled(inode: number): Promise<void> {
+    await this.#going.get(inode);
+  }
+
+  /** An owner has asked for a lock by this handle. */
+  locked(handle: FileHandle, inode: number, kind: LockKind, owner: string): void {
+    if (kind === 'flock') return;
+    const owners = this.#owners.get(inode) ?? new Map<string, Set<FileHandle>>();
+    this.#owners.set(inode, owners.set(owner, (owners.get(owner) ?? new Set()).add(handle)));
+  }
+
+  /** Unlocks everything that an owner has locked with fcntl(2), as each close(2) of a process does. */
+  async flushed(inode: number, owner: string): Promise<void> {
+    this.#forget(inode, owner);
+    await this.#locks.unlock(inode, 'posix', owner);
+  }
+
+  /**
+   * The last close(2) of a handle: unlocks what it locked, once what was written under the locks is committed. Undefined when
+   * it locked nothing. A lock of the same file that is asked for from now on waits until this is over.
+   * @param flockOwner the kernel's, if the handle had a flock
+   */
+  released(handle: FileHandle, file: OpenFile, flockOwner: string | undefined): Promise<void> | undefined {
+    const { inode } = file;
+    const posixOwners = this.#takeOwners(handle, inode);
+    if (flockOwner === undefined && posixOwners.length === 0) return undefined;
+    const earlier = this.#going.get(inode);
+    const going = this.#release(earlier, file, posixOwners, flockOwner);
+    // The next owner only wants it to be over; the handle's release reports what went wrong.
+    const over = going.catch(() => undefined);
+    this.#going.set(inode, over);
+    return going.finally(() => {
+      if (this.#going.get(inode) === over) this.#going.delete(inode);
+    });
+  }
+
+  async #release(
+    earlier: Promise<unknown> | undefined,
+    file: OpenFile,
+    posixOwners: readonly string[],
+    flockOwner: string | undefined,
+  ): Promise<void> {
+    const { inode } = file;
+    await earlier;
+    try {
+      await file.flush();
+    } finally {
+      await Promise.all([
+        ...posixOwners.map(async owner => await this.#locks.unlock(inode, 'posix', owner)),
+        ...(flockOwner === undefined ? [] : [this.#locks.unlock(inode, 'flock', flockOwner)]),
+      ]);
+    }
+  }
+
+  /** The owners that locked by this handle. */
+  #takeOwners(handle: FileHandle, inode: number): string[] {
+    const owners = this.#owners.get(inode);
+    if (!owners) return [];
+    const taken = [...owners].filter(([, handles]) => handles.has(handle)).map(([owner]) => owner);
+    for (const owner of taken) this.#forget(inode, owner);
+    return taken;
+  }
+
+  #forget(inode: number, owner: string): void {
+    const owners = this.#owners.get(inode);
+    if (owners?.delete(owner) === true && owners.size === 0) this.#owners.delete(inode);
+  }
+}
