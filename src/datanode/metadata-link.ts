@@ -79,6 +79,8 @@ export class MetadataLink {
   #registeredOn: RpcConnection | undefined;
   #advertised: Endpoint | undefined;
   #node = 0;
+  /** By which the metadata server knows this process again on another connection; undefined before it registered. */
+  #proof: Buffer | undefined;
   /** Chunks that are being dropped. */
   readonly #dropping = new Set<number>();
   /** Chunks that are gone, which the metadata server does not know yet. */
@@ -140,7 +142,14 @@ export class MetadataLink {
     if (!advertised) throw new DfsError('EINVAL', 'the node does not listen yet');
     const { reply } = await connection.call(
       reg,
-      { id, cluster: cluster(), domain, ...advertised, ...(await report()) },
+      {
+        id,
+        cluster: cluster(),
+        domain,
+        ...advertised,
+        ...(this.#proof ? { proof: this.#proof } : {}),
+        ...(await report()),
+      },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     if (reply.result === 'NAK') {
@@ -149,6 +158,7 @@ export class MetadataLink {
     const { node, grantKey } = reply;
     await onRegistered({ node, cluster: reply.cluster, grantKey });
     this.#node = node;
+    this.#proof = Buffer.from(reply.proof);
     this.#registeredOn = connection;
     log.info({ node, result: reply.result, cluster: reply.cluster }, 'registered');
     this.#takeInventory(connection);

@@ -18,12 +18,6 @@ const FORGET_BATCH = 64;
 /** Unacknowledged replies that a session may have. A client acknowledges with each request, so it has few. */
 const MAX_REPLIES = 65_536;
 
-/** The number of a request that changes something; undefined for others. */
-export function onceOf(request: object): Once | undefined {
-  // Whatever has a field of this name has it from a command's shape, where it is of this type.
-  return 'once' in request ? (request.once as Once) : undefined;
-}
-
 export class ExactlyOnce {
   /** "session sequence" of requests that gave way to others and are not done yet */
   readonly #paused = new Set<string>();

@@ -11,7 +11,7 @@ import type { Attributes, Once } from '../protocol/types.js';
 import { BackupWork } from './backup/backup-work.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
 import { Defragmenter } from './background/defragmenter.js';
-import { ExactlyOnce, onceOf } from './exactly-once.js';
+import { ExactlyOnce } from './exactly-once.js';
 import { DamageLog } from './fsck/damage-log.js';
 import { FsckJob } from './fsck/fsck-job.js';
 import { GroupCommit, type Durability } from './group-commit.js';
@@ -27,12 +27,13 @@ import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
 import { delegate } from './operations/delegate.js';
-import { endSession, forfeitRecord } from './operations/session.js';
+import { endSession, forfeitRecord, session as sessionOperation } from './operations/session.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import { RepairNotes } from './repair/repair-notes.js';
 import { DEFAULT_GRACE_MS } from './content/chunk-references.js';
 import { RepairWork } from './repair/repair-work.js';
+import { onceOf, SessionBindings } from './session-bindings.js';
 import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
@@ -81,8 +82,7 @@ export class MetadataService {
   readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
   #fsckRunning: Promise<void> | undefined;
-  /** connection → the session that was begun or resumed on it */
-  readonly #sessions = new WeakMap<Peer, number>();
+  readonly #bindings = new SessionBindings();
   #closing: Promise<void> | undefined;
 
   /** @param store open; the service closes it */
@@ -184,7 +184,7 @@ export class MetadataService {
 
   /**
    * Executes a request in a transaction and resolves when its result is committed. Rejects with a DfsError: what the
-   * operation refuses, or EIO or ENOSPC from the database.
+   * operation refuses, EACCES when it names a session that is not the connection's, or EIO or ENOSPC from the database.
    * @param peer the connection by which the request came
    */
   async execute<Request extends TSchema, Reply extends TSchema>(
@@ -192,9 +192,11 @@ export class MetadataService {
     request: Static<Request> & object,
     peer?: Peer,
   ): Promise<Static<Reply>> {
+    // It names a session to prove that it is its client.
+    if (operation.command.number !== sessionOperation.command.number) this.#bindings.check(request, peer);
     if (peer) this.#noteHeard(peer);
     const once = onceOf(request);
-    const session = once?.session ?? (peer && this.#sessions.get(peer));
+    const session = once?.session ?? (peer && this.#bindings.of(peer));
     if (needsTurn(operation.command.number))
       return await this.#executeInTurn(operation, request, once, session, peer);
     return await this.#execute(operation, request, once, session, peer);
@@ -218,11 +220,17 @@ export class MetadataService {
     }
   }
 
-  /** Gives a session the delegation, if it may have it. ESTALE. */
+  /** EACCES when a request that no operation answers names a session that is not the connection's. */
+  requireOwnSession(request: object, peer: Peer): void {
+    this.#bindings.check(request, peer);
+  }
+
+  /** Gives a session the delegation, if it may have it. EACCES as `execute`, ESTALE. */
   async delegate(
     request: RequestOf<typeof delegate.command>,
     peer: Peer,
   ): Promise<ReplyOf<typeof delegate.command>> {
+    this.requireOwnSession(request, peer);
     const { leases, delegation } = this.#state;
     if (delegation.isAlone(request.session)) await leases.clearOthers(request.session);
     return await this.execute(delegate, request, peer);
@@ -267,7 +275,7 @@ export class MetadataService {
    * @param send tells the client what to drop of its caches
    */
   bind(peer: Peer, session: number, isResumed: boolean, send: SendRevocation): void {
-    this.#sessions.set(peer, session);
+    this.#bindings.bind(peer, session);
     this.#state.leases.connect(session, peer, send, isResumed);
   }
 
@@ -395,7 +403,7 @@ export class MetadataService {
   }
 
   #noteHeard(peer: Peer): void {
-    const session = this.#sessions.get(peer);
+    const session = this.#bindings.of(peer);
     const known = session === undefined ? undefined : this.#state.sessions.get(session);
     if (known) known.heardMs = this.#options.clock.monotonicMs();
   }

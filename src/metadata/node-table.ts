@@ -17,8 +17,10 @@ export interface DataNode {
   readonly space: NodeSpace;
   /** Monotonic ms of the last sign of life; undefined before the first since this process started. */
   readonly heardMs: number | undefined;
-  /** The connection by which it was last heard. */
+  /** The connection on which it registered. */
   readonly peer: Peer | undefined;
+  /** What it was told then, which nobody else knows; empty before. */
+  readonly proof: Buffer;
 }
 
 /** How long a node may be silent. */
@@ -31,6 +33,7 @@ export interface NodePatience {
 
 export const DEFAULT_PATIENCE: NodePatience = { suspectAfterMs: NODE_SUSPECT_MS, lostAfterMs: NODE_LOST_MS };
 
+const NO_PROOF = Buffer.alloc(0);
 const NO_SPACE: NodeSpace = { totalBytes: 0, freeBytes: 0, chunks: 0 };
 
 /** What fails together with the node. */
@@ -63,6 +66,17 @@ export class NodeTable {
     return node === undefined ? undefined : this.#nodes.get(node);
   }
 
+  /**
+   * The node, if it registered with this process as `id` on this very connection: nobody else speaks in its name.
+   * @param peer undefined for what this process asks of itself
+   */
+  registered(number: number, id: string, peer: Peer | undefined): DataNode | undefined {
+    const node = this.#nodes.get(number);
+    // One that has not registered since this process started may have another address by now.
+    if (!node || node.record.id !== id || node.heardMs === undefined) return undefined;
+    return peer === undefined || node.peer === peer ? node : undefined;
+  }
+
   set(node: DataNode): void {
     this.#nodes.set(node.record.node, node);
     this.#numbers.set(node.record.id, node.record.node);
@@ -75,7 +89,7 @@ export class NodeTable {
 
   /** A node known from the store, of which nothing was heard yet. */
   load(record: NodeRecord): void {
-    this.set({ record, space: NO_SPACE, heardMs: undefined, peer: undefined });
+    this.set({ record, space: NO_SPACE, heardMs: undefined, peer: undefined, proof: NO_PROOF });
   }
 
   get size(): number {

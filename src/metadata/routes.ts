@@ -9,6 +9,7 @@ import { revoke } from '../protocol/session-commands.js';
 import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
+import type { Peer } from './peer.js';
 import { batch } from './operations/batch.js';
 import { blocks } from './operations/blocks.js';
 import { clone } from './operations/clone.js';
@@ -119,13 +120,24 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(release);
 
   const { locks } = service;
-  routes.on(lock, async (request, { connection }) => await locks.lock(request, connection));
-  routes.on(cancellock, async (request, { connection }) => locks.cancel(request, connection));
-  routes.on(unlock, async (request, { connection }) => {
-    locks.unlock(request, connection);
+  /** Answers a request for a lock, of the connection's own session. */
+  const lockRoute = <Request extends TSchema, Reply extends TSchema>(
+    command: Command<Request, Reply>,
+    handle: (request: Static<Request>, peer: Peer) => Promise<Static<Reply>>,
+  ): void => {
+    routes.on(command, async (request, { connection }) => {
+      service.requireOwnSession(request as object, connection);
+      // As above.
+      return (await handle(request as Static<Request>, connection)) as ReplyOf<Command<Request, Reply>>;
+    });
+  };
+  lockRoute(lock, async (request, peer) => await locks.lock(request, peer));
+  lockRoute(cancellock, async (request, peer) => locks.cancel(request, peer));
+  lockRoute(unlock, async (request, peer) => {
+    locks.unlock(request, peer);
     return {};
   });
-  routes.on(testlock, async request => await locks.test(request));
+  lockRoute(testlock, async request => await locks.test(request));
 
   answer(grant);
   answer(amend);

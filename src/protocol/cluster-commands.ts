@@ -14,6 +14,8 @@ const NodeSpace = {
   chunks: SafeInteger,
 };
 
+const NodeProof = Type.Uint8Array({ maxByteLength: 32 });
+
 /** A data node registers. ACK: new here; DUP: known, welcome back; NAK: refused, with the reason. */
 export const reg = command('reg', 1, {
   request: Type.Object({
@@ -24,6 +26,8 @@ export const reg = command('reg', 1, {
     host: HostName,
     port: Port,
     domain: Type.Optional(Domain),
+    /** The `proof` of the last registration, if this process has registered before. */
+    proof: Type.Optional(NodeProof),
     ...NodeSpace,
   }),
   reply: Type.Object({
@@ -33,10 +37,15 @@ export const reg = command('reg', 1, {
     cluster: Type.String({ maxLength: 64 }),
     /** The key that signs grants. */
     grantKey: Type.Uint8Array({ maxByteLength: 64 }),
+    /**
+     * Random; by it the node may register on another connection while this one seems to be open. Nobody else is told, and
+     * nobody can register in the node's name without it as long as the node lives.
+     */
+    proof: NodeProof,
   }),
 });
 
-/** A data node lives; the reply names chunks that nobody refers to any more. */
+/** A data node lives, by the connection on which it registered; the reply names chunks that nobody refers to any more. */
 export const heartbeat = command('heartbeat', 2, {
   request: Type.Object({
     node: NodeNumber,
@@ -50,7 +59,7 @@ export const heartbeat = command('heartbeat', 2, {
     absent: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
   }),
   reply: Type.Object({
-    /** False: the metadata server does not know this node (it restarted, or its database is new); `reg` again. */
+    /** False: the metadata server does not know this node by this connection (it restarted, or its database is new); `reg` again. */
     known: Type.Boolean(),
     drop: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
     /** Damaged chunks of which there are other replicas: the node puts them aside. */

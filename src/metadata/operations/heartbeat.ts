@@ -8,15 +8,13 @@ import type { StoreTransaction } from '../store/store.js';
 export const heartbeat = operation(command, async (tx, request, context) => {
   const { state, peer, nowMs } = context;
   const { node, id, totalBytes, freeBytes, chunks } = request;
-  const known = state.nodes.get(node);
-  // One that has not registered since this process started may have another address by now.
-  if (!known || known.record.id !== id || known.heardMs === undefined) return { known: false, drop: [] };
+  const known = state.nodes.registered(node, id, peer);
+  if (!known) return { known: false, drop: [] };
   for (const chunk of request.dropped) await tx.drops.delete(node, chunk);
   state.nodes.set({
     ...known,
     space: { totalBytes, freeBytes, chunks },
     heardMs: state.clock.monotonicMs(),
-    peer,
   });
   for (const chunk of request.absent ?? []) await forgetReplica(tx, node, chunk, context);
   const quarantine: number[] = [];

@@ -16,8 +16,7 @@ const UNKNOWN_GRACE_MS = 600_000;
 export const inventory = operation(command, async (tx, request, context) => {
   const { state } = context;
   const { node, id, after, until } = request;
-  const known = state.nodes.get(node);
-  if (!known || known.record.id !== id || known.heardMs === undefined) {
+  if (!state.nodes.registered(node, id, context.peer)) {
     return { known: false, through: after, missing: [] };
   }
   // The node looked twice.

@@ -1,9 +1,12 @@
 /** The classic `reg`: a data node registers. */
+import { timingSafeEqual } from 'node:crypto';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import { reg as command } from '../../protocol/cluster-commands.js';
 import type { DataNode } from '../node-table.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { NodeRecord } from '../store/store.js';
+
+const PROOF_BYTES = 16;
 
 type Request = RequestOf<typeof command>;
 
@@ -47,17 +50,28 @@ export const reg = operation(command, async (tx, request, context) => {
     space: { totalBytes, freeBytes, chunks },
     heardMs: state.clock.monotonicMs(),
     peer: context.peer,
+    // The reply to an earlier request may have been lost.
+    proof: known && isProved(known, request) ? known.proof : state.random.bytes(PROOF_BYTES),
   };
   state.nodes.set(registered);
   context.control.onRollback(() => {
     if (known) state.nodes.set(known);
     else state.nodes.delete(registered);
   });
-  return { result: known ? ('DUP' as const) : ('ACK' as const), reason: '', node, cluster, grantKey };
+  const result = known ? ('DUP' as const) : ('ACK' as const);
+  return { result, reason: '', node, cluster, grantKey, proof: registered.proof };
 });
 
 function refuse({ state }: OperationContext, reason: string): ReplyOf<typeof command> {
-  return { result: 'NAK', reason, node: 0, cluster: state.cluster.cluster, grantKey: new Uint8Array() };
+  const nothing = new Uint8Array();
+  return {
+    result: 'NAK',
+    reason,
+    node: 0,
+    cluster: state.cluster.cluster,
+    grantKey: nothing,
+    proof: nothing,
+  };
 }
 
 function hasMoved({ record }: DataNode, request: Request): boolean {
@@ -69,14 +83,18 @@ function hasChanged(known: DataNode, request: Request): boolean {
 }
 
 /**
- * Whether another process with the same identity is still alive at another address. One whose connection has closed is
- * not: a node that was killed and started again, on another port, must not wait until it is suspected.
+ * Whether another process with the same identity is still alive. One whose connection has closed is not: a node that was
+ * killed and started again, on another port, must not wait until it is suspected. The node itself, which comes by a new
+ * connection while the old one seems to be open, shows what it was told when it last registered.
  */
 function isElsewhere(known: DataNode, request: Request, { state, peer }: OperationContext): boolean {
-  return (
-    hasMoved(known, request) &&
-    state.nodes.isLive(known, state.clock.monotonicMs()) &&
-    known.peer?.isClosed !== true &&
-    (peer === undefined || known.peer !== peer)
-  );
+  if (!state.nodes.isLive(known, state.clock.monotonicMs()) || known.peer?.isClosed === true) return false;
+  // What this process asks of itself.
+  if (peer === undefined || known.peer === undefined) return hasMoved(known, request);
+  return known.peer !== peer && !isProved(known, request);
+}
+
+function isProved({ proof }: DataNode, request: Request): boolean {
+  const shown = request.proof;
+  return shown !== undefined && shown.length === proof.length && timingSafeEqual(proof, shown);
 }

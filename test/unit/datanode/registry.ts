@@ -40,7 +40,8 @@ export class Registry {
         const node = known ?? this.numbers.size + 1;
         this.numbers.set(request.id, node);
         const result = this.refusal === '' ? (known === undefined ? 'ACK' : 'DUP') : 'NAK';
-        return { result, reason: this.refusal, node, cluster: this.cluster, grantKey: this.key };
+        const proof = Buffer.alloc(16, node);
+        return { result, reason: this.refusal, node, cluster: this.cluster, grantKey: this.key, proof };
       })
       .on(heartbeat, async request => {
         this.beats.push(request);
