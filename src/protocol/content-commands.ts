@@ -145,8 +145,8 @@ export const StoredChunk = Type.Object({ ...ChunkLocation.properties, grant: Gra
 export type StoredChunk = Static<typeof StoredChunk>;
 
 /**
- * Commits extents after their chunks were stored: the moment of truth of a write. All or nothing. New chunks must be
- * named in `chunks`.
+ * Commits extents after their chunks were stored: the moment of truth of a write. All or nothing. `chunks` names each
+ * chunk that an extent refers to, with the grant under which the client stored it: EINVAL for any other.
  */
 export const blocks = command('blocks', 83, {
   request: Type.Object({

@@ -13,7 +13,6 @@ import { isUnchanged, punch } from '../content/extent-map.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
 import { dropCapability } from '../namespace/capabilities.js';
 import { operation } from '../operation.js';
-import type { StoreTransaction } from '../store/store.js';
 
 /** On average, of one commit. */
 const SMALL_EXTENT_BYTES = 256 << 10;
@@ -24,7 +23,7 @@ export const blocks = operation(
     const inode = await requireRegularFile(tx, request.inode);
     const { extents, moved } = place(inOrder(request.extents), inode.size, request.append === true);
     const chunks = await checkStoredChunks(tx, request.chunks, context);
-    await checkExtentChunks(tx, extents, chunks);
+    checkExtentChunks(extents, chunks);
     const { replaces } = request;
     if (replaces && !(await isUnchanged(tx, inode.inode, replaces))) {
       return { attributes: attributesOf(inode), overtaken: true };
@@ -104,23 +103,18 @@ function inOrder(given: readonly Extent[]): readonly Extent[] {
   return extents;
 }
 
-/** EINVAL for an extent whose chunk is not known, or that reaches beyond its end. */
-async function checkExtentChunks(
-  tx: StoreTransaction,
-  extents: readonly Extent[],
-  chunks: CommittedChunks,
-): Promise<void> {
-  /** chunk → its length */
-  const lengths = new Map<number, number>(chunks.lengths);
+/**
+ * EINVAL for an extent whose chunk the same request shows no grant of, or that reaches beyond its end. That a chunk is on
+ * record is not enough: an extent of somebody else's chunk would be somebody else's bytes in the client's own file.
+ */
+function checkExtentChunks(extents: readonly Extent[], { lengths }: CommittedChunks): void {
   for (const { chunk, chunkOffset, length, offset } of extents) {
-    let chunkLength = lengths.get(chunk);
+    const chunkLength = lengths.get(chunk);
     if (chunkLength === undefined) {
-      const record = await tx.chunks.get(chunk);
-      if (!record) {
-        throw new DfsError('EINVAL', `the extent at ${offset} refers to chunk ${chunk}, which is not known`);
-      }
-      chunkLength = record.length;
-      lengths.set(chunk, chunkLength);
+      throw new DfsError(
+        'EINVAL',
+        `the extent at ${offset} refers to chunk ${chunk}, of which the commit shows no grant`,
+      );
     }
     if (chunkOffset + length > chunkLength) {
       throw new DfsError(

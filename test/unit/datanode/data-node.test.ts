@@ -180,6 +180,7 @@ t.test('nothing is stored without a valid grant and matching checksums', async t
   await t.rejects(fetch(client, 1, 0, 1), { code: 'ENOENT' });
   await store(client, good, chunk);
   await t.rejects(store(client, good, randomChunk(1, 1000)), { code: 'EEXIST' });
+  await t.rejects(store(client, good, randomChunk(1, 2000)), { code: 'EEXIST' }, 'nor with another length');
   await t.rejects(fetch(client, 1, 500, 501), { code: 'EINVAL' });
 });
 

@@ -98,7 +98,7 @@ t.test('a chunk gets a new reference within its grace and lives', async t => {
   await client.commit(inode, [extent], chunks);
   await client.execute(setattr, { inode, size: 0 });
   t.equal(harness.count('doomed'), 1);
-  await client.commit(inode, [extent], []);
+  await client.commit(inode, [extent], chunks);
   t.equal(harness.count('doomed'), 0);
   await harness.pass(55_000);
   await client.stat(inode);

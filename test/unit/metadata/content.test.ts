@@ -1,4 +1,5 @@
 import t from 'tap';
+import { amend } from '../../../src/metadata/operations/amend.js';
 import { blocks } from '../../../src/metadata/operations/blocks.js';
 import { get, getfiles } from '../../../src/metadata/operations/get.js';
 import { grant } from '../../../src/metadata/operations/grant.js';
@@ -7,6 +8,7 @@ import { setattr } from '../../../src/metadata/operations/setattr.js';
 import { isGrantSigned } from '../../../src/protocol/grant-signature.js';
 import { ROOT_INODE, S_IFREG } from '../../../src/protocol/file-mode.js';
 import type { StoredChunk } from '../../../src/protocol/content-commands.js';
+import type { Grant } from '../../../src/protocol/types.js';
 import { refusal, startHarness, type Harness, type TestClient } from './support/harness.js';
 
 const bytes = (text: string): Buffer => Buffer.from(text);
@@ -272,6 +274,70 @@ t.test('a commit that is not right changes nothing', async t => {
   harness.clock.advance(3_600_001);
   const late = { offset: 0, length: 10, chunk: other.chunk, chunkOffset: 0 };
   t.equal(await refusal(client.commit(inode, [late], [other])), 'ESTALE', 'expired, or its session ended');
+});
+
+t.test('a client cannot have the bytes of another one in a file of its own', async t => {
+  const harness = await startHarness(t);
+  const victim = await withNodes(harness);
+  const secret = await victim.file('secret');
+  const stored = only(await victim.chunks([1000]));
+  const { chunk } = stored;
+  const extent = { offset: 0, length: 1000, chunk, chunkOffset: 0 };
+  await victim.commit(secret.inode, [extent], [stored]);
+
+  const attacker = await harness.client();
+  const own = await attacker.file('own');
+  const granted = only(await attacker.chunks([1000]));
+  const forged = { ...granted.grant, chunk };
+  const replaces = [{ ...extent, chunk: granted.chunk }];
+  const request = { inode: own.inode, size: 0, mtime: { sec: 5, nsec: 6 }, durable: false };
+  const foreign = { ...request, extents: [extent] };
+  const attempts: [string, Promise<unknown>][] = [
+    ['its number', attacker.execute(blocks, { ...foreign, chunks: [] })],
+    ['beside a chunk of its own', attacker.execute(blocks, { ...foreign, chunks: [granted] })],
+    [
+      'its own grant',
+      attacker.execute(blocks, { ...foreign, chunks: [{ ...stored, grant: granted.grant }] }),
+    ],
+    ['a forged grant', attacker.execute(blocks, { ...foreign, chunks: [{ ...stored, grant: forged }] })],
+    ['in place of its own', attacker.execute(blocks, { ...foreign, chunks: [granted], replaces })],
+  ];
+  for (const [what, attempt] of attempts) t.equal(await refusal(attempt), 'EINVAL', what);
+  t.same((await attacker.ask(get, { inode: own.inode, offset: 0, limit: 10 })).extents, []);
+  t.equal(harness.count('extents'), 1, 'the victim has the only one');
+});
+
+t.test('a grant is good for what it says, and for no more', async t => {
+  const harness = await startHarness(t);
+  const client = await withNodes(harness);
+  const { inode } = await client.file('f');
+  const { grants } = await client.ask(grant, { count: 1, goal: 2, maxBytes: 1000, exclude: [] });
+  const granted = only(grants);
+  const { chunk, nodes } = granted;
+  const stored = { chunk, length: 1000, checksum: 7, nodes: [...nodes], grant: granted };
+  const extent = { offset: 0, length: 1000, chunk, chunkOffset: 0 };
+  const changes: Partial<Grant>[] = [
+    { maxBytes: 2000 },
+    { expiresMs: granted.expiresMs + 1 },
+    { nodes: [...nodes, 9] },
+    { chunk: chunk + 1 },
+    { signature: Buffer.alloc(16) },
+  ];
+  for (const change of changes) {
+    const forged = { ...granted, ...change };
+    const request = { grant: forged, goal: 3, stored: [], failed: [] };
+    const what = Object.keys(change).join();
+    t.equal(await refusal(client.ask(amend, request)), 'EINVAL', `amend, another ${what}`);
+    const commit = client.commit(inode, [extent], [{ ...stored, grant: forged }]);
+    t.equal(await refusal(commit), 'EINVAL', `blocks, another ${what}`);
+  }
+  const longer = { ...stored, length: 1001 };
+  t.equal(await refusal(client.commit(inode, [extent], [longer])), 'EINVAL', 'more bytes than granted');
+  await client.commit(inode, [extent], [stored]);
+  t.equal(await refusal(client.ask(amend, { grant: granted, goal: 3, stored: [], failed: [] })), 'EINVAL');
+  const shorter = { ...stored, length: 10, checksum: 8 };
+  const replayed = client.commit(inode, [{ ...extent, length: 10 }], [shorter]);
+  t.equal(await refusal(replayed), 'EINVAL', 'the same grant again, for other bytes');
 });
 
 t.test('a commit may make a file longer without data, and is durable on request', async t => {
