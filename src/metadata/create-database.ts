@@ -119,8 +119,13 @@ export function fillDatabase(database: Database.Database, { clock, random }: Cre
     new SqliteCounters(connection).set('inode', ROOT_INODE);
     const setting = database.prepare('INSERT INTO settings (name, value) VALUES (?, ?)');
     setting.run('cluster', Buffer.from(random.bytes(CLUSTER_ID_BYTES).toString('hex')));
-    setting.run('grant-key', random.bytes(GRANT_KEY_BYTES));
+    setting.run('grant-key', newGrantKey(random));
   })();
+}
+
+/** The key that signs grants. */
+export function newGrantKey(random: Random): Buffer {
+  return random.bytes(GRANT_KEY_BYTES);
 }
 
 function syncDirectory(path: string): void {

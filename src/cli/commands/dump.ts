@@ -1,4 +1,3 @@
-import { fchmodSync, fstatSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +11,9 @@ import { parseServer } from '../address.js';
 import { clientOptions, withFileSystem, type ClientParameters } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { keyOf } from '../key-option.js';
+import { secureOutput } from '../secure-output.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
-
-const STANDARD_OUTPUT = 1;
 
 export const dump = defineCommand({
   name: 'dump',
@@ -33,48 +31,49 @@ export const dump = defineCommand({
         requiresArg: true,
         describe: 'the database of a server that is stopped, instead of a server',
       })
+      .option('with-secrets', {
+        type: 'boolean',
+        default: false,
+        describe: 'with the key that signs grants and the sessions of clients: mounts go on after dfs load',
+      })
       .example([
         [`${call} 127.0.0.1:8000 > f.jsonl`, 'while it is used'],
         [`${call} --db dfs.db > f.jsonl`, 'of a stopped server'],
       ])
-      .epilog('The dump holds the key that signs grants: keep it secret. dfs load makes a database of it.'),
+      .epilog(
+        'dfs load makes a database of it. Keep a dump with secrets as secret as the key of the cluster.',
+      ),
   async run(parameters) {
     const { server, db } = parameters;
     if ((server === undefined) === (db === undefined)) throw new UsageError('give either a server or --db');
-    keepSecret();
-    if (db !== undefined) await dumpStopped(db);
+    if (parameters.withSecrets) secureOutput();
+    if (db !== undefined) await dumpStopped(db, parameters.withSecrets);
     else if (server !== undefined) await dumpServer(server, parameters);
   },
 });
 
-/** What goes into a file nobody else may read. */
-function keepSecret(): void {
-  if (!fstatSync(STANDARD_OUTPUT).isFile()) return;
-  fchmodSync(STANDARD_OUTPUT, 0o600);
-  process.stderr.write(
-    "dfs dump: the file holds the cluster's grant key; it is readable by you alone, keep it so\n",
-  );
-}
-
-async function dumpStopped(path: string): Promise<void> {
+async function dumpStopped(path: string, secrets: boolean): Promise<void> {
   const { takeDatabaseLock } = await import('../../metadata/database-lock.js');
   const { requireDatabaseFile } = await import('../../metadata/store/sqlite/database-file.js');
   await requireDatabaseFile(path);
   const lock = takeDatabaseLock(path, 'dfs dump');
   try {
-    await writeDump(path);
+    await writeDump(path, secrets);
   } finally {
     lock.release();
   }
 }
 
-async function writeDump(path: string): Promise<void> {
+async function writeDump(path: string, secrets: boolean): Promise<void> {
   const { dumpDatabase } = await import('../../metadata/dump/dump.js');
-  for await (const block of dumpDatabase(path)) await writeOut(block);
+  for await (const block of dumpDatabase(path, secrets)) await writeOut(block);
 }
 
 /** Has a backup made, puts it together here, and dumps that: the server has nothing more to do than for any backup. */
-async function dumpServer(server: Endpoint, parameters: ClientParameters): Promise<void> {
+async function dumpServer(
+  server: Endpoint,
+  parameters: ClientParameters & { readonly withSecrets: boolean },
+): Promise<void> {
   const holders: Endpoint[] = [];
   await withFileSystem('dump', server, parameters, async ({ cluster }) => {
     const { problem, nodes } = await cluster.backupNow();
@@ -99,7 +98,7 @@ async function dumpServer(server: Endpoint, parameters: ClientParameters): Promi
     for (const endpoint of holders) sources.push(await BackupNode.open(endpoint, access));
     const path = join(directory, 'dfs.db');
     await restoreNewestBackup(sources, path);
-    await writeDump(path);
+    await writeDump(path, parameters.withSecrets);
   } finally {
     for (const source of sources) source.close();
     await rm(directory, { recursive: true, force: true });

@@ -36,7 +36,12 @@ export const load = defineCommand({
     const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
     const loaded = await Promise.race([loadDatabase(lines, db, systemRandom), failure]);
     await writeOut(`made ${db} from ${loaded.rows} rows\n`);
-    const { unknownFields, unknownRows } = loaded;
+    const { unknownFields, unknownRows, hasNewKey } = loaded;
+    if (hasNewKey) {
+      process.stderr.write(
+        'dfs load: the dump has no secrets, so a new grant key was made; data nodes learn it by themselves, mounts begin new sessions\n',
+      );
+    }
     if (unknownFields + unknownRows > 0) {
       process.stderr.write(
         `dfs load: left out ${unknownFields} fields and ${unknownRows} rows that this version does not know\n`,

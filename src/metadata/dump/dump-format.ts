@@ -1,17 +1,36 @@
 /**
  * All metadata as lines of JSON:
  *
- *     {"dfs":"metadata","version":1,"schema":3}
+ *     {"dfs":"metadata","version":1,"schema":3,"secrets":false}
  *     {"table":"counters","row":{"name":"chunk","value":1048576}}
  *     …
  *     {"end":true,"rows":12345}
  *
  * Tables come in the order of their names and rows in that of their keys, so that equal databases have equal dumps. Bytes
  * are a string where they are printable UTF-8, which most names are, and else {"base64":"…"}.
+ *
+ * `secrets` says whether the dump has what lets its reader act in the cluster's name or in a client's; a dump that does not
+ * say is an old one, which has. Without secrets there is no grant key (loading makes a new one), and there are no sessions:
+ * what a session was answered goes with it.
  */
 
 /** Of the lines, not of the schema. */
 export const DUMP_VERSION = 1;
+
+/** Of a table of settings, what anybody may know; everything else is secret. */
+const PUBLIC_SETTINGS: ReadonlySet<unknown> = new Set(['cluster']);
+/** Tables of sessions, by whose secrets others could act, and of replies to them, which hold signed grants. */
+const SESSION_TABLES: ReadonlySet<string> = new Set(['sessions', 'replies']);
+
+/** Whether a table has nothing to be told without secrets. */
+export function isSecretTable(table: string): boolean {
+  return SESSION_TABLES.has(table);
+}
+
+/** Whether a row has nothing to be told without secrets. */
+export function isSecretRow(table: string, row: object): boolean {
+  return table === 'settings' && !('name' in row && PUBLIC_SETTINGS.has(row.name));
+}
 
 export type JsonCell = string | number | null | { readonly base64: string };
 export type DatabaseCell = string | number | Buffer | null;

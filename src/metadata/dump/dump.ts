@@ -1,7 +1,14 @@
 /** Writes a metadata database as lines of JSON; see dump-format.ts. */
 import type Database from 'better-sqlite3';
 import { openForReading } from '../store/sqlite/database-file.js';
-import { DUMP_VERSION, toJsonCell, type Column, type DatabaseCell } from './dump-format.js';
+import {
+  DUMP_VERSION,
+  isSecretRow,
+  isSecretTable,
+  toJsonCell,
+  type Column,
+  type DatabaseCell,
+} from './dump-format.js';
 
 /** Bytes handed on at once. */
 const BLOCK_BYTES = 64 << 10;
@@ -9,14 +16,17 @@ const BLOCK_BYTES = 64 << 10;
 /**
  * Everything in the database at `path`, which nobody else uses, in blocks of text. Holds one block in memory.
  * ENOENT, EINVAL when it is no metadata database.
+ * @param secrets whether the grant key and the sessions with their secrets come too (dump-format.ts)
  */
-export async function* dumpDatabase(path: string): AsyncGenerator<string, void, void> {
+export async function* dumpDatabase(path: string, secrets: boolean): AsyncGenerator<string, void, void> {
   const { database, schema } = await openForReading(path);
   try {
-    let block = `${JSON.stringify({ dfs: 'metadata', version: DUMP_VERSION, schema })}\n`;
+    let block = `${JSON.stringify({ dfs: 'metadata', version: DUMP_VERSION, schema, secrets })}\n`;
     let rows = 0;
     for (const table of tablesOf(database)) {
+      if (!secrets && isSecretTable(table)) continue;
       for (const row of rowsOf(database, table)) {
+        if (!secrets && isSecretRow(table, row)) continue;
         block += `${JSON.stringify({ table, row })}\n`;
         rows += 1;
         if (block.length < BLOCK_BYTES) continue;

@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import type { Random } from '../../platform/random.js';
 import { DfsError } from '../../protocol/errors.js';
 import { ROOT_INODE } from '../../protocol/file-mode.js';
-import { publishDatabase } from '../create-database.js';
+import { newGrantKey, publishDatabase } from '../create-database.js';
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from '../store/sqlite/schema.js';
 import { columnsOf } from './dump.js';
 import { DUMP_VERSION, toDatabaseCell, type Column, type DatabaseCell } from './dump-format.js';
@@ -16,6 +16,8 @@ export interface Loaded {
   /** Columns of rows, and rows of tables, that this version does not know and has left out. */
   readonly unknownFields: number;
   readonly unknownRows: number;
+  /** The dump had no secrets: a new grant key was made, and every client begins a new session. */
+  readonly hasNewKey: boolean;
 }
 
 /**
@@ -33,7 +35,7 @@ export async function loadDatabase(
     try {
       database.pragma('synchronous = FULL');
       database.pragma(`application_id = ${APPLICATION_ID}`);
-      loaded = await new Loading(database).run(lines);
+      loaded = await new Loading(database, random).run(lines);
     } finally {
       database.close();
     }
@@ -51,6 +53,9 @@ interface Target {
 
 class Loading {
   readonly #database: Database.Database;
+  readonly #random: Random;
+  /** Whether the dump says that it was made without secrets. */
+  #isWithoutSecrets = false;
   /** table → where its rows go; undefined for a table that is not known */
   readonly #targets = new Map<string, Target | undefined>();
   #line = 0;
@@ -58,8 +63,9 @@ class Loading {
   #unknownFields = 0;
   #unknownRows = 0;
 
-  constructor(database: Database.Database) {
+  constructor(database: Database.Database, random: Random) {
     this.#database = database;
+    this.#random = random;
   }
 
   async run(lines: AsyncIterable<string>): Promise<Loaded> {
@@ -79,8 +85,11 @@ class Loading {
     }
     if (this.#database.inTransaction) this.#database.exec('COMMIT');
     migrate(this.#database, Math.min(schema, SCHEMA_VERSION));
+    const hasNewKey = this.#isWithoutSecrets && !this.#has('grant-key');
+    if (hasNewKey) this.#makeGrantKey();
     this.#check();
     return {
+      hasNewKey,
       rows: this.#rows - this.#unknownRows,
       unknownFields: this.#unknownFields,
       unknownRows: this.#unknownRows,
@@ -89,10 +98,11 @@ class Loading {
 
   /** The first line; makes the tables as they were when the dump was written. */
   #begin(value: object): number {
-    const { dfs, version, schema } = value as { dfs?: unknown; version?: unknown; schema?: unknown };
+    const { dfs, version, schema, secrets } = value as Record<string, unknown>;
     if (dfs !== 'metadata') throw this.#wrong('is not the first of a dump of DFS metadata');
     if (version !== DUMP_VERSION) throw this.#wrong(`says version ${String(version)}; upgrade this program`);
     if (!Number.isSafeInteger(schema) || Number(schema) < 1) throw this.#wrong('names no schema');
+    this.#isWithoutSecrets = secrets === false;
     migrate(this.#database, 0, Number(schema));
     return Number(schema);
   }
@@ -159,19 +169,22 @@ class Loading {
     return statement;
   }
 
+  /** Data nodes learn it when they register with the server that uses this database. */
+  #makeGrantKey(): void {
+    this.#database
+      .prepare(`INSERT INTO settings (name, value) VALUES ('grant-key', ?)`)
+      .run(newGrantKey(this.#random));
+  }
+
+  #has(setting: string): boolean {
+    return this.#database.prepare('SELECT 1 FROM settings WHERE name = ?').get(setting) !== undefined;
+  }
+
   /** What every file system has. */
   #check(): void {
-    const settings = this.#database
-      .prepare<[], number>(`SELECT count(*) FROM settings WHERE name IN ('cluster', 'grant-key')`)
-      .pluck()
-      .get();
     const root = this.#database.prepare('SELECT 1 FROM inodes WHERE inode = ?').get(ROOT_INODE);
-    if (settings !== 2 || root === undefined) {
-      throw new DfsError(
-        'EINVAL',
-        'the dump has no root directory or no cluster identity; it is not complete',
-      );
-    }
+    if (root !== undefined && this.#has('cluster') && this.#has('grant-key')) return;
+    throw new DfsError('EINVAL', 'the dump has no root directory or no cluster identity; it is not complete');
   }
 
   #parse(line: string): object {

@@ -13,14 +13,27 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { temporaryDirectory } from './support/harness.js';
 
-async function dump(path: string): Promise<string> {
+const SESSION_SECRET = Buffer.from('sixteen letters!');
+const SIGNED_REPLY = Buffer.from('a reply with a signed grant');
+
+async function dump(path: string, secrets = true): Promise<string> {
   let text = '';
-  for await (const block of dumpDatabase(path)) text += block;
+  for await (const block of dumpDatabase(path, secrets)) text += block;
   return text;
 }
 
 async function* linesOf(text: string): AsyncGenerator<string, void, void> {
   yield* text.trimEnd().split('\n');
+}
+
+function cellOf<Cell>(path: string, sql: string): Cell {
+  const database = new Database(path, { readonly: true });
+  try {
+    // What the test asks for.
+    return database.prepare(sql).pluck().get() as Cell;
+  } finally {
+    database.close();
+  }
 }
 
 /** A database with every kind of row. */
@@ -52,13 +65,8 @@ async function fill(t: Test): Promise<string> {
     });
   }
   tx.nodes.insert({ node: 1, id: 'a', host: '::1', port: 1, domain: 'rack "1"', isDraining: true });
-  tx.sessions.insert({
-    session: 3,
-    secret: systemRandom.bytes(16),
-    client: 'c',
-    acknowledged: 0,
-    caches: true,
-  });
+  tx.sessions.insert({ session: 3, secret: SESSION_SECRET, client: 'c', acknowledged: 0, caches: true });
+  tx.replies.insert(3, 1, SIGNED_REPLY);
   tx.commit();
   database.close();
   return path;
@@ -74,6 +82,35 @@ t.test('a second dump of what was loaded is the same, byte for byte', async t =>
   t.match(first, '"name":"Grüße 👋"', 'names can be read');
   t.notMatch(first, /[\u202E\uFFFD]/, 'what cannot be seen is escaped');
   await t.rejects(loadDatabase(linesOf(first), copy, systemRandom), { code: 'EEXIST' });
+});
+
+t.test('a dump has no secrets unless asked, and a database of it has a new key and no sessions', async t => {
+  const path = await fill(t);
+  const grantKey = (database: string): Buffer =>
+    cellOf(database, `SELECT value FROM settings WHERE name = 'grant-key'`);
+  const old = grantKey(path);
+  const open = await dump(path, false);
+  for (const secret of [old, SESSION_SECRET, SIGNED_REPLY]) {
+    for (const encoding of ['latin1', 'utf8', 'base64', 'hex'] as const) {
+      t.notOk(open.includes(secret.toString(encoding)), `not as ${encoding}`);
+    }
+  }
+  t.match(open, '"secrets":false');
+  t.ok((await dump(path)).includes(old.toString('base64')), 'with secrets it has the key');
+
+  const copy = `${path}.copy`;
+  t.match(await loadDatabase(linesOf(open), copy, systemRandom), { hasNewKey: true, unknownRows: 0 });
+  t.equal(grantKey(copy).length, 32);
+  t.notSame(grantKey(copy), old);
+  t.equal(cellOf(copy, 'SELECT count(*) FROM sessions'), 0);
+  t.equal(cellOf(copy, 'SELECT count(*) FROM replies'), 0);
+  t.equal(await dump(copy, false), open, 'all else is there');
+
+  const lines = (await dump(path)).split('\n');
+  const keyless = lines.filter(line => !line.includes('"grant-key"')).join('\n');
+  const fewer = keyless.replace(/"rows":(\d+)/, (_, rows) => `"rows":${Number(rows) - 1}`);
+  const torn = loadDatabase(linesOf(fewer), `${path}.torn`, systemRandom);
+  await t.rejects(torn, { code: 'EINVAL' }, 'a dump with secrets that lacks the key is not whole');
 });
 
 t.test('other versions', async t => {
