@@ -142,14 +142,22 @@ export const rmdir = command('rmdir', 45, {
 });
 
 /** As in renameat2(2): RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2. */
-export const RenameFlag = { noreplace: 1, exchange: 2 } as const;
+export const RenameFlag = {
+  noreplace: 1,
+  exchange: 2,
+  /** Leaves a device with number 0/0 at the old place, by which an overlay file system hides what lies below (<linux/fs.h>). */
+  whiteout: 4,
+} as const;
 
 export const rename = command('rename', 46, {
   request: Type.Object({
     ...Dentry,
     newParent: InodeNumber,
     newName: NameBytes,
-    flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    /** RenameFlag bits; EINVAL for other ones. */
+    flags: U32,
+    /** Owner of the whiteout, with that flag. */
+    whiteoutOwner: Type.Optional(Type.Object(Owner)),
     ...By,
     once: Once,
   }),
@@ -157,6 +165,8 @@ export const rename = command('rename', 46, {
     inode: InodeNumber,
     /** The inode whose name was taken over, or 0. */
     replaced: SafeInteger,
+    /** The whiteout that is at the old place now. */
+    whiteout: Type.Optional(InodeNumber),
   }),
 });
 
@@ -211,7 +221,8 @@ export const setxattr = command('setxattr', 62, {
     inode: InodeNumber,
     name: NameBytes,
     value: Type.Uint8Array(),
-    flags: Type.Integer({ minimum: 0, maximum: 3 }),
+    /** XattrFlag bits; EINVAL for other ones. */
+    flags: U32,
     /** Whoever sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
     stripSetgid: Type.Optional(Type.Boolean()),
     ...By,

@@ -125,13 +125,17 @@ export interface FileSystem {
   link(inode: number, parent: number, name: Uint8Array): Promise<Attributes>;
   unlink(parent: number, name: Uint8Array): Promise<void>;
   rmdir(parent: number, name: Uint8Array): Promise<void>;
-  /** @param flags RenameFlag bits, as for renameat2(2) */
+  /**
+   * @param flags RenameFlag bits, as for renameat2(2)
+   * @param whiteoutOwner owner of what RenameFlag.whiteout leaves; root when left out
+   */
   rename(
     parent: number,
     name: Uint8Array,
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    whiteoutOwner?: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<void>;
 
   /**

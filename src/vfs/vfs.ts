@@ -21,6 +21,7 @@ import {
   readlink,
   removexattr,
   rename,
+  RenameFlag,
   rmdir,
   setattr,
   setxattr,
@@ -50,8 +51,6 @@ import type { VfsOptions } from './vfs-options.js';
 
 /** No version that a file has (the first is 1), so that its content counts as changed. */
 const DISPLACED_VERSION = 0;
-/** <linux/fs.h> */
-const RENAME_EXCHANGE = 2;
 /** By these the metadata server says that it has changed nothing. */
 const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'EXDEV', 'EMLINK'];
 /** Told of every file and kept with none. */
@@ -282,13 +281,15 @@ export class Vfs implements FileSystem {
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    whiteoutOwner?: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<void> {
     const { session } = this.#client;
     // Whoever writes a file and then gives it another's name must find the one or the other there after a crash.
     await this.#files.closedOne(session.names.knows(parent, name));
     await session.quiesce();
     if (flags === 0 && session.delegated.rename(parent, name, newParent, newName, this.#by)) return;
-    const request = { parent, name, newParent, newName, flags, ...this.#by };
+    const owner = whiteoutOwner ? { whiteoutOwner } : {};
+    const request = { parent, name, newParent, newName, flags, ...owner, ...this.#by };
     await this.#naming(
       [
         [parent, name],
@@ -296,10 +297,10 @@ export class Vfs implements FileSystem {
       ],
       async () =>
         await session.removing(newParent, newName, async () => await session.execute(rename, request)),
-      ({ inode, replaced }) => {
+      ({ inode, replaced, whiteout }) => {
         const { names } = session;
         // Exchanged: two directories may have changed places.
-        if (flags === RENAME_EXCHANGE) {
+        if ((flags & RenameFlag.exchange) !== 0) {
           names.forgetAll();
           return;
         }
@@ -310,7 +311,8 @@ export class Vfs implements FileSystem {
           names.forget(inode);
           return;
         }
-        names.unlinked(parent, name);
+        if (whiteout === undefined) names.unlinked(parent, name);
+        else names.linked(parent, name, whiteout);
         names.linked(newParent, newName, inode);
         names.moved(inode, newParent);
         names.forget(replaced);

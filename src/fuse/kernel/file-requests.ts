@@ -9,6 +9,7 @@ import type { Callers } from './callers.js';
 import type { KernelCache } from './kernel-cache.js';
 import { encodeLock, readLock, readOwner } from './locks.js';
 import { BODY, done, handleOf, NOTHING, openOut, sizeOf, sizeOut, type RequestHandler } from './replies.js';
+import { checkFlags } from './request-flags.js';
 import {
   Opcode,
   OPEN_KILL_PRIVILEGES,
@@ -50,7 +51,7 @@ export class FileRequests {
       [Opcode.fallocate, async (h, b) => await this.#fallocate(h, b)],
       [Opcode.copyFileRange, async (h, b) => await this.#copyFileRange(h, b)],
       [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
-      [Opcode.fsync, async (_, b) => await done(fileSystem.fsync(handleOf(b)))],
+      [Opcode.fsync, async (_, b) => await this.#fsync(b)],
       [Opcode.release, async (_, b) => this.#release(b)],
       [Opcode.getlk, async (_, b) => await this.#getlk(b)],
       [Opcode.setlk, async (h, b, signal) => await this.#setlk(h, b, false, signal)],
@@ -61,7 +62,9 @@ export class FileRequests {
   async #open(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const { inode } = header;
     const ticket = this.#cache.ticket();
-    const kills = (bytes.readUInt32LE(BODY + 4) & OPEN_KILL_PRIVILEGES) !== 0;
+    const openFlags = bytes.readUInt32LE(BODY + 4);
+    checkFlags('open_flags', openFlags);
+    const kills = (openFlags & OPEN_KILL_PRIVILEGES) !== 0;
     const loss = await this.#callers.privilegeLoss(header, inode, kills);
     const flags = bytes.readUInt32LE(BODY);
     const opening = this.#callers.act(header, async files => await files.open(inode, flags, loss));
@@ -71,12 +74,13 @@ export class FileRequests {
       throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
     });
     if (loss) await this.#cache.dropPrivileges(inode);
-    const openFlags = this.#cache.openFlags(ticket, inode);
-    if (openFlags === OpenFlag.directIo) this.#pageless.add(handle);
-    return [openOut(handle, openFlags)];
+    const pages = this.#cache.openFlags(ticket, inode);
+    if (pages === OpenFlag.directIo) this.#pageless.add(handle);
+    return [openOut(handle, pages)];
   }
 
   async #read({ inode }: RequestHeader, bytes: Buffer, loans: Loans | undefined): Promise<Payload> {
+    checkFlags('read_flags', bytes.readUInt32LE(BODY + 20));
     this.#cache.notePages(inode);
     const offset = readU64(bytes, BODY + 8);
     return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16), loans);
@@ -89,7 +93,9 @@ export class FileRequests {
     const offset = sizeOf(readU64(bytes, BODY + 8));
     // A page that is written back late has its place; its request has no flags of open(2).
     const isAppend = (bytes.readUInt32LE(BODY + 32) & O_APPEND) !== 0;
-    const kills = (bytes.readUInt32LE(BODY + 20) & WRITE_KILL_PRIVILEGES) !== 0;
+    const writeFlags = bytes.readUInt32LE(BODY + 20);
+    checkFlags('write_flags', writeFlags);
+    const kills = (writeFlags & WRITE_KILL_PRIVILEGES) !== 0;
     const privilegeLoss = kills ? await this.#callers.privilegeLoss(header, header.inode, kills) : undefined;
     const options = { isAppend, privilegeLoss };
     const handle = handleOf(bytes);
@@ -146,6 +152,7 @@ export class FileRequests {
       offset !== undefined && target !== undefined && targetOffset !== undefined && length !== undefined,
       'four fields were read',
     );
+    checkFlags('copy_file_range flags', bytes.readUInt32LE(BODY + 48) | bytes.readUInt32LE(BODY + 52));
     // The answer has 32 bits for the count.
     const wanted = Math.min(length, MAX_COPY_BYTES);
     const targetInode = readU64(bytes, BODY + 16);
@@ -154,6 +161,11 @@ export class FileRequests {
     const copied = await this.#fileSystem.copyRange(source, offset, target, targetOffset, wanted, loss);
     if (loss) await this.#cache.dropPrivileges(targetInode);
     return [sizeOut(copied)];
+  }
+
+  async #fsync(bytes: Buffer): Promise<Payload> {
+    checkFlags('fsync_flags', bytes.readUInt32LE(BODY + 8));
+    return await done(this.#fileSystem.fsync(handleOf(bytes)));
   }
 
   /**

@@ -2,6 +2,7 @@
 import { DfsError } from '../../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import type { FileLock } from '../../vfs/file-system.js';
+import { checkFlags } from './request-flags.js';
 import { IN_HEADER_BYTES, readU64, writeU64 } from './wire.js';
 
 const BODY = IN_HEADER_BYTES;
@@ -31,13 +32,15 @@ export function readLock(bytes: Buffer): LockRequest {
   const type = bytes.readUInt32LE(BODY + 32);
   const isUnlock = type === F_UNLCK;
   if (!isUnlock && type !== F_RDLCK && type !== F_WRLCK) throw new DfsError('EINVAL', `no lock type ${type}`);
+  const flags = bytes.readUInt32LE(BODY + 40);
+  checkFlags('lk_flags', flags);
   const start = readU64(bytes, BODY + 16);
   if (start > MAX_FILE_BYTES) throw new DfsError('EINVAL', 'files, and locks in them, end below 2^53 bytes');
   return {
     handle: readU64(bytes, BODY),
     isUnlock,
     lock: {
-      kind: (bytes.readUInt32LE(BODY + 40) & LK_FLOCK) === 0 ? 'posix' : 'flock',
+      kind: (flags & LK_FLOCK) === 0 ? 'posix' : 'flock',
       owner: readOwner(bytes, BODY + 8),
       type: type === F_WRLCK ? 'write' : 'read',
       start,

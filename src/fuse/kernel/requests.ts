@@ -1,6 +1,5 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
 import type { Logger } from '../../platform/log.js';
-import { ACCESS_ACL, CAPABILITY, DEFAULT_ACL } from '../../protocol/attribute-names.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
@@ -19,10 +18,10 @@ import {
   nameOf,
   NOTHING,
   openOut,
-  sized,
   sizeOf,
   type RequestHandler,
 } from './replies.js';
+import { checkFlags } from './request-flags.js';
 import {
   DIRENT_NAME_OFFSET,
   ENTRY_OUT_BYTES,
@@ -31,38 +30,36 @@ import {
   readNames,
   readU64,
   SetattrValid,
-  SETXATTR_ACL_KILL_SETGID,
   writeU64,
   type EntryTimes,
   type RequestHeader,
 } from './wire.js';
+import { XattrRequests } from './xattr-requests.js';
 
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
-/** fuse_setxattr_in as it is, and before 7.33 */
-const SETXATTR_IN_BYTES = 16;
-const SHORT_SETXATTR_IN_BYTES = 8;
 
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
   readonly #cache: KernelCache;
   readonly #callers: Callers;
+  readonly #xattrs: XattrRequests;
   /** handle → the directory it reads */
   readonly #directories = new Map<number, DirectoryStream>();
   #nextDirectory = 1;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
-  /** FUSE_SETXATTR_EXT was negotiated. */
-  hasLongSetxattr = false;
 
   constructor(fileSystem: FileSystem, cache: KernelCache, log: Logger) {
     this.#fileSystem = fileSystem;
     this.#cache = cache;
     this.#callers = new Callers(fileSystem, cache);
+    this.#xattrs = new XattrRequests(fileSystem, cache, this.#callers);
     this.handlers = new Map<number, RequestHandler>([
       ...new FileRequests(fileSystem, cache, this.#callers, log).handlers,
+      ...this.#xattrs.handlers,
       [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
-      [Opcode.getattr, async h => await this.#getattr(h)],
+      [Opcode.getattr, async (h, b) => await this.#getattr(h, b)],
       [Opcode.setattr, async (h, b) => await this.#setattr(h, b)],
       [Opcode.readlink, async h => [await fileSystem.readlink(h.inode)]],
       [Opcode.symlink, async (h, b) => await this.#symlink(h, b)],
@@ -76,18 +73,19 @@ export class FuseRequests {
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.tmpfile, async (h, b) => await this.#tmpfile(h, b)],
       [Opcode.statfs, async () => await this.#statfs()],
-      [Opcode.getxattr, async (h, b) => await this.#getxattr(h, b)],
-      [Opcode.listxattr, async (h, b) => await this.#listxattr(h, b)],
-      [Opcode.setxattr, async (h, b) => await this.#setxattr(h, b)],
-      [Opcode.removexattr, async (h, b) => await this.#removexattr(h, b)],
       [Opcode.opendir, async h => await this.#opendir(h)],
       [Opcode.readdir, async (h, b) => await this.#readdir(h, b, false)],
       [Opcode.readdirplus, async (h, b) => await this.#readdir(h, b, true)],
       [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
-      [Opcode.fsyncdir, async h => await done(fileSystem.fsyncDirectory(h.inode))],
+      [Opcode.fsyncdir, async (h, b) => await this.#fsyncdir(h, b)],
       [Opcode.syncfs, async () => await done(fileSystem.syncfs())],
       [Opcode.ioctl, async () => await refuse('ENOTTY')],
     ]);
+  }
+
+  /** FUSE_SETXATTR_EXT was negotiated. */
+  set hasLongSetxattr(isLong: boolean) {
+    this.#xattrs.hasLongSetxattr = isLong;
   }
 
   async #lookup(header: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -104,7 +102,8 @@ export class FuseRequests {
     }
   }
 
-  async #getattr({ inode }: RequestHeader): Promise<Payload> {
+  async #getattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    checkFlags('getattr_flags', bytes.readUInt32LE(BODY));
     const ticket = this.#cache.ticket();
     try {
       const attributes = await this.#fileSystem.getattr(inode);
@@ -120,6 +119,7 @@ export class FuseRequests {
   async #setattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const { inode } = header;
     const valid = bytes.readUInt32LE(BODY);
+    checkFlags('setattr valid', valid);
     const has = (bit: number): boolean => (valid & bit) !== 0;
     const time = (set: number, now: number, at: number, nsecAt: number): TimeOrNow | undefined => {
       if (has(now)) return 'now';
@@ -211,9 +211,10 @@ export class FuseRequests {
   async #rename(header: RequestHeader, bytes: Buffer, namesAt: number, flags: number): Promise<Payload> {
     const newParent = readU64(bytes, BODY);
     const [name, newName] = readNames(bytes, namesAt, 2);
+    const { inode, uid, gid } = header;
     const renaming = this.#callers.act(
       header,
-      async files => await files.rename(header.inode, nameOf(name), newParent, nameOf(newName), flags),
+      async files => await files.rename(inode, nameOf(name), newParent, nameOf(newName), flags, { uid, gid }),
     );
     return await done(renaming);
   }
@@ -237,8 +238,10 @@ export class FuseRequests {
     const flags = bytes.readUInt32LE(BODY);
     const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
     const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
+    const openFlags = bytes.readUInt32LE(BODY + 12);
+    checkFlags('open_flags', openFlags);
     // Which file is there already is not known here, so what the caller's groups are is not asked.
-    const loss = (bytes.readUInt32LE(BODY + 12) & OPEN_KILL_PRIVILEGES) === 0 ? undefined : 'ordinary';
+    const loss = (openFlags & OPEN_KILL_PRIVILEGES) === 0 ? undefined : 'ordinary';
     const [name] = readNames(bytes, BODY + 16, 1);
     const isExclusive = (flags & O_EXCL) !== 0;
     const created = await this.#callers.act(
@@ -276,49 +279,6 @@ export class FuseRequests {
     bytes.writeUInt32LE(MAX_NAME_BYTES, 44);
     bytes.writeUInt32LE(STATFS_BLOCK_BYTES, 48);
     return [bytes];
-  }
-
-  async #getxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const name = nameOf(readNames(bytes, BODY + 8, 1)[0]);
-    if (ACCESS_ACL.equals(name) || DEFAULT_ACL.equals(name)) this.#cache.noteAcl(header.inode);
-    try {
-      const value = await this.#callers.act(header, async files => await files.getxattr(header.inode, name));
-      return sized(value, bytes.readUInt32LE(BODY));
-    } catch (error) {
-      if (!SELINUX_LABEL.equals(name) || !hasCode(error, 'ENODATA')) throw error;
-      throw new DfsError('EOPNOTSUPP', 'files of a mount have no SELinux label of their own');
-    }
-  }
-
-  async #listxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const names = await this.#callers.act(header, async files => await files.listxattr(header.inode));
-    const list = Buffer.concat(names.flatMap(name => [name, Buffer.alloc(1)]));
-    return sized(list, bytes.readUInt32LE(BODY));
-  }
-
-  async #setxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const size = bytes.readUInt32LE(BODY);
-    const nameAt = BODY + (this.hasLongSetxattr ? SETXATTR_IN_BYTES : SHORT_SETXATTR_IN_BYTES);
-    const [given] = readNames(bytes, nameAt, 1);
-    const name = nameOf(given);
-    const at = nameAt + name.length + 1;
-    const value = Buffer.from(bytes.subarray(at, at + size));
-    const flags = this.hasLongSetxattr ? bytes.readUInt32LE(BODY + 8) : 0;
-    const strips = (flags & SETXATTR_ACL_KILL_SETGID) !== 0;
-    const how = bytes.readUInt32LE(BODY + 4);
-    const setting = this.#callers.act(
-      header,
-      async files => await files.setxattr(header.inode, name, value, how, strips),
-    );
-    return await done(setting);
-  }
-
-  async #removexattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const name = nameOf(readNames(bytes, BODY, 1)[0]);
-    // The kernel itself takes it away, in the name of whoever writes to the file (cap_inode_killpriv() in Linux).
-    if (CAPABILITY.equals(name)) return await done(this.#fileSystem.removexattr(header.inode, name));
-    const removing = this.#callers.act(header, async files => await files.removexattr(header.inode, name));
-    return await done(removing);
   }
 
   async #opendir({ inode, uid, gid, pid }: RequestHeader): Promise<Payload> {
@@ -363,6 +323,11 @@ export class FuseRequests {
     return [Buffer.concat(page)];
   }
 
+  async #fsyncdir({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    checkFlags('fsync_flags', bytes.readUInt32LE(BODY + 8));
+    return await done(this.#fileSystem.fsyncDirectory(inode));
+  }
+
   async #releasedir(bytes: Buffer): Promise<Payload> {
     this.#directories.delete(handleOf(bytes));
     return NOTHING;
@@ -388,12 +353,6 @@ export class FuseRequests {
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
-/**
- * Where SELinux runs it asks no FUSE file system for labels, but gives all files of a mount the same (genfs_contexts of its
- * policies). Elsewhere only `ls -l` asks, of every file: unless the first answer is that there are none on this device
- * (getfilecon_cache in ls.c of coreutils).
- */
-const SELINUX_LABEL = Buffer.from('security.selinux');
 
 async function refuse(code: 'ENOTTY' | 'EBADF'): Promise<Payload> {
   if (code === 'ENOTTY') throw new DfsError('ENOTTY', 'no ioctl is known here');

@@ -8,6 +8,7 @@ import { requireDirectory, requireEntry, requireInode, requireLinkedDirectory } 
 import { checkEntryName, quoted } from '../namespace/names.js';
 import { Access, checkAccess, checkCreate, checkDelete, checkSearch } from '../namespace/permissions.js';
 import { dropLink } from '../namespace/removal.js';
+import { replaceByWhiteout } from '../namespace/whiteout.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
@@ -18,13 +19,8 @@ interface Place {
 }
 
 export const rename = operation(command, async (tx, request, context) => {
-  const { parent, name, newParent, newName, flags, caller } = request;
-  const isExchange = (flags & RenameFlag.exchange) !== 0;
-  const isNoReplace = (flags & RenameFlag.noreplace) !== 0;
-  // renameat2(2): EINVAL, "both RENAME_NOREPLACE and RENAME_EXCHANGE were specified".
-  if (isExchange && isNoReplace) {
-    throw new DfsError('EINVAL', 'a rename cannot both keep the target and exchange it');
-  }
+  const { parent, name, newParent, newName, caller } = request;
+  const { isExchange, isNoReplace, isWhiteout } = meaningOf(request.flags);
   // POSIX rename(): EINVAL for a final component that is dot or dot-dot.
   checkEntryName(name);
   checkEntryName(newName);
@@ -54,9 +50,30 @@ export const rename = operation(command, async (tx, request, context) => {
   }
   if (target) await checkReplaceable(tx, moved, target, newName);
   if (isDirectory(moved.mode) && parent !== newParent) checkSubdirectoryRoom(to.directory);
-  await move(tx, from, moved, to, target, context);
-  return { inode: moved.inode, replaced: target?.inode ?? 0 };
+  const owner = request.whiteoutOwner ?? { uid: caller?.uid ?? 0, gid: caller?.gid ?? 0 };
+  const whiteout = await move(tx, from, moved, to, target, isWhiteout ? owner : undefined, context);
+  const reply = { inode: moved.inode, replaced: target?.inode ?? 0 };
+  return whiteout ? { ...reply, whiteout: whiteout.inode } : reply;
 });
+
+/**
+ * renameat2(2): EINVAL, "An invalid flag was specified in flags", "both RENAME_NOREPLACE and RENAME_EXCHANGE were specified",
+ * "both RENAME_WHITEOUT and RENAME_EXCHANGE were specified".
+ */
+function meaningOf(flags: number): { isExchange: boolean; isNoReplace: boolean; isWhiteout: boolean } {
+  const { noreplace, exchange: swap, whiteout } = RenameFlag;
+  if ((flags & ~(noreplace | swap | whiteout)) !== 0) {
+    throw new DfsError('EINVAL', `a rename with flags ${flags} is not known here`);
+  }
+  const isExchange = (flags & swap) !== 0;
+  if (isExchange && flags !== swap) {
+    throw new DfsError(
+      'EINVAL',
+      'a rename that exchanges two names can neither keep one of them nor leave a whiteout',
+    );
+  }
+  return { isExchange, isNoReplace: (flags & noreplace) !== 0, isWhiteout: (flags & whiteout) !== 0 };
+}
 
 /** rename(2): EACCES, "oldpath is a directory and does not allow write permission (needed to update the .. entry)". */
 async function checkParentChange(
@@ -103,15 +120,19 @@ async function checkReplaceable(
   }
 }
 
+/** @returns the whiteout that is in the old place now, if it is to have an owner */
 async function move(
   tx: StoreTransaction,
   from: Place,
   moved: InodeRecord,
   to: Place,
   target: InodeRecord | undefined,
+  whiteoutOwner: { readonly uid: number; readonly gid: number } | undefined,
   context: OperationContext,
-): Promise<void> {
-  await tx.dentries.delete(from.directory.inode, from.name);
+): Promise<InodeRecord | undefined> {
+  const whiteout =
+    whiteoutOwner && (await replaceByWhiteout(tx, from.directory, from.name, whiteoutOwner, context));
+  if (!whiteout) await tx.dentries.delete(from.directory.inode, from.name);
   if (target) await tx.dentries.update(to.directory.inode, to.name, moved.inode);
   else await tx.dentries.insert(to.directory.inode, to.name, moved.inode);
   const gone = isDirectory(moved.mode) ? 1 : 0;
@@ -119,6 +140,7 @@ async function move(
   await touchBoth(tx, from.directory, -gone, to.directory, gone - replaced, context);
   await place(tx, moved, to.directory.inode, context);
   if (target) await dropLink(tx, target, context);
+  return whiteout;
 }
 
 async function exchange(

@@ -82,6 +82,10 @@ export const listxattr = operation(listCommand, async (tx, { inode, caller }) =>
 export const setxattr = operation(setCommand, async (tx, request, context) => {
   const { now } = context;
   const { name, value, flags } = request;
+  // setxattr(2) knows no others (setxattr_copy() in Linux: EINVAL).
+  if ((flags & ~(XattrFlag.create | XattrFlag.replace)) !== 0) {
+    throw new DfsError('EINVAL', `setting an extended attribute with flags ${flags} is not known here`);
+  }
   checkXattrName(name);
   // setxattr(2): E2BIG for a value beyond XATTR_SIZE_MAX.
   if (value.length > MAX_XATTR_VALUE_BYTES) {

@@ -126,6 +126,9 @@ def _():
     create('f', b'content')
     fd = os.open('f', os.O_RDWR)
     expect('EINVAL', fallocate, fd, 0, 0, 0)
+    for mode in (0x80, 0x40 | KEEP_SIZE, 1 << 30):
+        expect('EOPNOTSUPP', fallocate, fd, mode, 0, 10)
+    expect('EINVAL', os.lseek, fd, 0, 5)
     expect('EINVAL', fallocate, fd, 0, -1, 10)
     expect('EINVAL', fallocate, fd, 0, 0, -1)
     expect('EFBIG', fallocate, fd, 0, 2 ** 62, 2 ** 62 + 1000)

@@ -27,6 +27,15 @@ def _():
     equal((os.stat('d/regular').st_uid, os.stat('d/fifo').st_gid), ALICE)
 
 
+@case('a character device 0/0 opens nothing, so that anybody may make it', 'mknod(2) [EPERM]; vfs_mknod() since Linux 5.8')
+def _():
+    directory('d', 0o777)
+    expect_as(ALICE, 'ok', os.mknod, 'd/whiteout', 0o020000, 0)
+    expect_as(ALICE, 'EPERM', os.mknod, 'd/block', 0o060000, 0)
+    found = os.lstat('d/whiteout')
+    equal((found.st_mode, found.st_rdev, found.st_uid), (0o020000, 0, ALICE[0]))
+
+
 @case('a directory cannot be made so: EPERM; nor a type that there is not: EINVAL', 'mknod(2) [EPERM], [EINVAL]')
 def _():
     expect('EPERM', os.mknod, 'd', 0o040755)

@@ -254,6 +254,46 @@ def _():
     equal((os.stat('a').st_nlink, os.stat('a/b').st_nlink), (4, 2))
 
 
+@case('RENAME_WHITEOUT leaves a device 0/0 at the old place, with its own owner, whoever renames', 'rename(2), RENAME_WHITEOUT')
+def _():
+    directory('a', 0o777)
+    directory('b', 0o777)
+    for kind, make in MAKERS.items():
+        for target in (kind, None):
+            make('a/x')
+            if target:
+                make('b/y')
+            inode = os.lstat('a/x').st_ino
+            with moves('mtime ctime', 'a'), moves('mtime ctime', 'b'):
+                renameat2('a/x', 'b/y', RENAME_WHITEOUT)
+            equal(os.lstat('b/y').st_ino, inode)
+            left = os.lstat('a/x')
+            equal((left.st_mode, left.st_rdev, left.st_uid, left.st_gid, left.st_nlink), (0o020000, 0, 0, 0, 1), kind)
+            equal((os.stat('a').st_nlink, os.stat('b').st_nlink), (2, 2 + (kind == 'directory')))
+            equal(os.listdir('a'), ['x'])
+            os.unlink('a/x')
+            (os.rmdir if kind == 'directory' else os.unlink)('b/y')
+    create('a/x', owner=ALICE)
+    expect_as(ALICE, 'ok', renameat2, 'a/x', 'b/y', RENAME_WHITEOUT | RENAME_NOREPLACE)
+    left = os.lstat('a/x')
+    equal((left.st_mode, left.st_uid, left.st_gid), (0o020000, *ALICE))
+    create('a/z')
+    expect('EEXIST', renameat2, 'a/z', 'b/y', RENAME_WHITEOUT | RENAME_NOREPLACE)
+    equal(os.stat('a/z').st_mode & 0o170000, 0o100000)
+
+
+@case('RENAME_WHITEOUT does not go with RENAME_EXCHANGE, and does nothing to two names of one file', 'rename(2), RENAME_WHITEOUT')
+def _():
+    create('f', b'content')
+    os.link('f', 'g')
+    create('h')
+    expect('EINVAL', renameat2, 'f', 'h', RENAME_WHITEOUT | RENAME_EXCHANGE)
+    expect('EINVAL', renameat2, 'f', 'h', RENAME_WHITEOUT | 8)
+    expect('ENOENT', renameat2, 'missing', 'h', RENAME_WHITEOUT)
+    expect('ok', renameat2, 'f', 'g', RENAME_WHITEOUT)
+    equal((content('f'), sorted(os.listdir('.'))), (b'content', ['f', 'g', 'h']))
+
+
 @case('the new name is there at every moment while it is replaced', 'POSIX rename(): "a link named new shall remain visible to other threads throughout"')
 def _():
     create('target', b'x' * 10)

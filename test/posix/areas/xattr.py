@@ -29,6 +29,9 @@ def _():
     equal(os.getxattr('f', 'user.x'), b'1')
     expect('ok', os.setxattr, 'f', 'user.x', b'3', REPLACE)
     equal(os.getxattr('f', 'user.x'), b'3')
+    for flags in (4, 8 | CREATE, 1 << 30):
+        expect('EINVAL', os.setxattr, 'f', 'user.x', b'4', flags)
+    equal(os.getxattr('f', 'user.x'), b'3')
 
 
 @case('what is not there is ENODATA', 'getxattr(2), removexattr(2) [ENODATA]')

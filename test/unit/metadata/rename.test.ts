@@ -2,7 +2,7 @@ import t from 'tap';
 import { link } from '../../../src/metadata/operations/link.js';
 import { readdir } from '../../../src/metadata/operations/readdir.js';
 import { rename } from '../../../src/metadata/operations/rename.js';
-import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
+import { ROOT_INODE, S_IFCHR } from '../../../src/protocol/file-mode.js';
 import { RenameFlag } from '../../../src/protocol/namespace-commands.js';
 import { refusal, startHarness, type TestClient } from './support/harness.js';
 
@@ -118,4 +118,31 @@ t.test('noreplace keeps the target, exchange swaps', async t => {
   t.equal((await client.stat(below.inode)).nlink, 3, 'one more');
   await move(client, [root, 'other'], [root, 'free'], noreplace);
   t.same(await names(client, root), ['d', 'free']);
+});
+
+t.test('a whiteout stays at the old place, in the same transaction', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  const directory = await client.mkdir('d');
+  const file = await client.file('f', directory.inode);
+  const replaced = await client.file('g');
+  const { noreplace, exchange, whiteout } = RenameFlag;
+  const root = ROOT_INODE;
+  for (const flags of [whiteout | exchange, whiteout | 8, 1 << 31]) {
+    const unsigned = flags >>> 0;
+    t.equal(
+      await refusal(move(client, [directory.inode, 'f'], [root, 'g'], unsigned)),
+      'EINVAL',
+      `${unsigned}`,
+    );
+  }
+  t.equal(await refusal(move(client, [directory.inode, 'f'], [root, 'g'], whiteout | noreplace)), 'EEXIST');
+  t.equal((await client.lookup('f', directory.inode)).inode, file.inode, 'what was refused changed nothing');
+
+  const reply = await move(client, [directory.inode, 'f'], [root, 'g'], whiteout);
+  const left = await client.lookup('f', directory.inode);
+  t.same(reply, { inode: file.inode, replaced: replaced.inode, whiteout: left.inode });
+  t.match(left, { mode: S_IFCHR, rdev: 0, nlink: 1, uid: 0, gid: 0 });
+  t.equal((await client.lookup('g')).inode, file.inode);
+  t.same(await names(client, directory.inode), ['f']);
 });
