@@ -21,7 +21,7 @@ import {
 import { MAX_LINKS, MAX_NAME_BYTES } from '../protocol/limits.js';
 import type { RequestOf } from '../protocol/command.js';
 import { blocks } from '../protocol/content-commands.js';
-import { mkdir, mknod, rename, rmdir, setattr, unlink } from '../protocol/namespace-commands.js';
+import { link, mkdir, mknod, rename, rmdir, setattr, unlink } from '../protocol/namespace-commands.js';
 import { newTime, privilegesLost } from '../protocol/setattr-rules.js';
 import type { Attributes, Caller } from '../protocol/types.js';
 import type { AttributeCache } from './attribute-cache.js';
@@ -111,6 +111,21 @@ export class DelegatedChanges {
     names.linked(parent, name, number);
     names.created(lease.ticket(), number, parent);
     return made;
+  }
+
+  /** A second name of what is no directory and has one; returns its attributes. */
+  link(inode: number, parent: number, name: Uint8Array, by: By): Attributes | undefined {
+    const directory = this.#writable(parent, by);
+    const linked = directory && this.#options.attributes.get(inode);
+    if (!linked || isDirectory(linked.mode) || linked.nlink === 0 || linked.nlink >= MAX_LINKS)
+      return undefined;
+    const { names } = this.#options;
+    if (!this.#isName(name) || names.find(parent, name) !== 0) return undefined;
+    const at = this.#now();
+    const changed: Attributes = { ...linked, nlink: linked.nlink + 1, ctime: at };
+    this.#append(link, { inode, parent, name, ...by }, at, [changed, touched(directory, 0, at)]);
+    names.linked(parent, name, inode);
+    return changed;
   }
 
   /** Takes a name of what is no directory and not open away. Returns the inode, and its links that are left. */

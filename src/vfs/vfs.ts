@@ -234,6 +234,9 @@ export class Vfs implements FileSystem {
   async link(inode: number, parent: number, name: Uint8Array): Promise<Attributes> {
     const { session } = this.#client;
     await this.#files.closedOne(inode);
+    await session.quiesce();
+    const ahead = session.delegated.link(inode, parent, name, this.#by);
+    if (ahead) return this.#files.present(ahead);
     const request = { inode, parent, name, ...this.#by };
     const { attributes } = await this.#naming(
       [[parent, name]],

@@ -8,6 +8,7 @@ import { operation, type Operation, type OperationContext } from '../operation.j
 import type { StoreTransaction } from '../store/store.js';
 import { blocks } from './blocks.js';
 import { freeBytesOf, reserved } from './delegate.js';
+import { link } from './link.js';
 import { mkdir } from './mkdir.js';
 import { mknod } from './mknod.js';
 import { rename } from './rename.js';
@@ -24,6 +25,7 @@ const OPERATIONS: ReadonlyMap<
   (tx: StoreTransaction, change: Change, once: Once, context: OperationContext) => Promise<void>
 > = new Map([
   executing(blocks),
+  executing(link),
   executing(mkdir),
   executing(mknod),
   executing(rename),

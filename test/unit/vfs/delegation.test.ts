@@ -1,4 +1,5 @@
 /** What a client that is alone acknowledges before it tells the metadata server (client/change-log.ts). */
+import { constants } from 'node:fs';
 import t, { type Test } from 'tap';
 import { sleep, systemClock } from '../../../src/platform/clock.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
@@ -49,6 +50,46 @@ t.test('names and attributes are changed without the server, and everybody sees 
   t.same(await names(other, directory), ['ahead', 'c']);
   t.same(await other.getattr(inode), told, 'the server made of it what was told');
   t.same(await names(vfs, directory), ['ahead', 'c']);
+});
+
+t.test('a second name is given without the server, and everybody sees it', async t => {
+  const { server, cable, vfs, directory } = await alone(t);
+  const { handle, attributes } = await vfs.create(directory, name('me'), OWNER, true, constants.O_RDWR);
+  await vfs.release(handle);
+  cable.cut();
+  const linked = await vfs.link(attributes.inode, directory, name('lock'));
+  t.equal(linked.nlink, 2);
+  t.equal(await refusal(vfs.mkdir(directory, name('other'), OWNER)), 'OK', 'the log goes on');
+  await vfs.unlink(directory, name('me'));
+  const told = await vfs.getattr(attributes.inode);
+  t.equal(told.nlink, 1);
+  cable.mend();
+  const other = await connect(t, server);
+  t.same(await names(other, directory), ['ahead', 'lock', 'other']);
+  t.same(await other.getattr(attributes.inode), told, 'the server made of it what was told');
+});
+
+t.test('a lock file made by hard links excludes clients that wait for it', async t => {
+  const { server, vfs, directory } = await alone(t);
+  const other = await connect(t, server);
+  await other.keepCaches(KEEPER);
+  const counted: string[] = [];
+  let holders = 0;
+  const take = async (client: Vfs, own: string): Promise<void> => {
+    for (let turn = 0; turn < 20; turn += 1) {
+      const { handle, attributes } = await client.create(directory, name(own), OWNER, true, constants.O_RDWR);
+      await client.release(handle);
+      while ((await refusal(client.link(attributes.inode, directory, name('lock')))) !== 'OK');
+      holders += 1;
+      if (holders > 1) t.fail(`${own} has the lock beside another client`);
+      counted.push(own);
+      await client.unlink(directory, name(own));
+      holders -= 1;
+      await client.unlink(directory, name('lock'));
+    }
+  };
+  await Promise.all([take(vfs, 'a'), take(other, 'b')]);
+  t.equal(counted.length, 40);
 });
 
 t.test('what another client asks for waits until everything that was acknowledged is committed', async t => {
