@@ -11,6 +11,7 @@ const skip = process.getuid?.() === 0 ? false : 'only root can give a file to so
 
 t.test(
   'secrets go into no file of somebody else, and a cluster goes on from a dump without them',
+  { skip },
   async t => {
     const cluster = await startCluster(t, { dataNodes: 2, mounts: 1, goal: 2 });
     const mount = cluster.mounts[0]?.mountPoint ?? '';
