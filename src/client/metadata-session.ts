@@ -16,6 +16,7 @@ import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import {
+  LEASE_RENEW_MS,
   MAX_OPEN_INODES,
   MAX_RELEASED,
   MAX_UNSYNCED_CHANGES,
@@ -222,6 +223,7 @@ export class MetadataSession {
     await this.#untilAnswered(renew.name, async (connection, timeoutMs) => {
       await this.#renewOn(connection, timeoutMs);
     });
+    this.#scheduleRenewal();
     await this.lease.begun();
   }
 
@@ -742,16 +744,21 @@ export class MetadataSession {
     this.onLocksLost(inodes);
   }
 
-  #scheduleRenewal(delayMs = SESSION_RENEW_MS): void {
+  #scheduleRenewal(delayMs = this.#renewalMs): void {
     if (this.#isClosed) return;
     this.#renewTimer?.cancel();
     this.#renewTimer = this.#options.clock.setTimer(delayMs, () => void this.#renew(), true);
   }
 
+  get #renewalMs(): number {
+    return this.lease.isWanted ? LEASE_RENEW_MS : SESSION_RENEW_MS;
+  }
+
   async #renew(): Promise<void> {
-    let delayMs = SESSION_RENEW_MS;
+    const { clock } = this.#options;
+    const sentMs = clock.monotonicMs();
+    let delayMs = RETURN_MS;
     try {
-      const { clock } = this.#options;
       const connection = await this.#rpc.connect(clock.monotonicMs());
       try {
         await this.#renewOn(connection, GREETING_TIMEOUT_MS);
@@ -759,10 +766,12 @@ export class MetadataSession {
         if (hasCode(error, 'ESTALE') || isSilence(error)) connection.close(toDfsError(error));
         throw error;
       }
+      // The lease counts from when it was asked for.
+      delayMs = Math.max(0, sentMs + this.#renewalMs - clock.monotonicMs());
     } catch (error) {
       // The next request, or the next renewal, makes a new connection; until then there is nothing to tell anybody.
       this.#options.log.debug({ reason: toDfsError(error).message }, 'the session was not renewed');
-      if (this.lease.isWanted) delayMs = RETURN_MS;
+      if (!this.lease.isWanted) delayMs = SESSION_RENEW_MS;
     }
     this.#scheduleRenewal(delayMs);
   }

@@ -27,7 +27,7 @@ import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import { toMs, type Operation, type OperationContext } from './operation.js';
 import { delegate } from './operations/delegate.js';
-import { endSession, forfeitRecord, session as sessionOperation } from './operations/session.js';
+import { endSession, forfeitRecord, renew, session as sessionOperation } from './operations/session.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import { RepairNotes } from './repair/repair-notes.js';
@@ -223,6 +223,19 @@ export class MetadataService {
   /** EACCES when a request that no operation answers names a session that is not the connection's. */
   requireOwnSession(request: object, peer: Peer): void {
     this.#bindings.check(request, peer);
+  }
+
+  /**
+   * Renews a session and its lease. One that is known to cache waits for no transaction, since there is nothing to record:
+   * a busy database takes nobody's lease away. EACCES as `execute`, ESTALE.
+   */
+  async renew(request: RequestOf<typeof renew.command>, peer: Peer): Promise<ReplyOf<typeof renew.command>> {
+    this.requireOwnSession(request, peer);
+    const { sessions, leases, clock } = this.#state;
+    const known = sessions.get(request.session);
+    if (known?.caches !== true || request.caches !== true) return await this.execute(renew, request, peer);
+    sessions.require(known.id, clock.monotonicMs());
+    return { leaseMs: leases.renew(known.id) };
   }
 
   /** Gives a session the delegation, if it may have it. EACCES as `execute`, ESTALE. */

@@ -1,7 +1,7 @@
 /** Which operation answers which command. */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
-import { LEASE_MARGIN_MS, LEASE_MS } from '../protocol/limits.js';
+import { SILENT_CLIENT_MS } from '../protocol/limits.js';
 import { backupNow, backupStatus } from '../protocol/backup-commands.js';
 import { cancellock, lock, testlock, unlock } from '../protocol/lock-commands.js';
 import { fsck, fsckStatus, repairStatus } from '../protocol/cluster-commands.js';
@@ -83,11 +83,11 @@ export function metadataRoutes(service: MetadataService): Routes {
     const reply = await service.execute(session, request, connection);
     const isResumed = reply.resumed;
     service.bind(connection, reply.session, isResumed, async revocation => {
-      await connection.call(revoke, revocation, { timeoutMs: LEASE_MS + LEASE_MARGIN_MS });
+      await connection.call(revoke, revocation, { timeoutMs: SILENT_CLIENT_MS });
     });
     return reply;
   });
-  answer(renew);
+  routes.on(renew.command, async (request, { connection }) => await service.renew(request, connection));
   answer(end);
   answer(sync);
   routes.on(delegate.command, async (request, { connection }) => await service.delegate(request, connection));

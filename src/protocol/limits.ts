@@ -70,10 +70,11 @@ export const MAX_DECLARED_LOCKS = 2 * MAX_LOCKS;
 /** How long the metadata server keeps a request for a lock that is not free before it says `waiting`. */
 export const LOCK_POLL_MS = 5000;
 /**
- * The locks of a client whose connection closed and that does not come back for this long are let go: its process has
- * died. One that was merely cut off does come back, and is told that it has lost them.
+ * A client whose connection closed and that does not come back for this long counts as dead: its locks are let go, and
+ * nobody waits for it to drop what it cached (metadata/leases/absence.ts has the argument). One that was merely cut
+ * off does come back, and is told that it has lost its locks.
  */
-export const LOCK_LOST_CONNECTION_MS = 5000;
+export const LOST_CONNECTION_MS = 5000;
 
 /** The msgpack part of a frame; the largest are a page of extents and a page of a directory. */
 export const MAX_FRAME_HEADER_BYTES = 4 << 20;
@@ -82,12 +83,17 @@ export const MAX_FRAME_PAYLOAD_BYTES = MAX_CHUNK_BYTES;
 
 /** A session that is not heard of for this long is ended by the metadata server. */
 export const SESSION_TIMEOUT_MS = 60_000;
-/** How often a client renews its session. */
+/** How often a client that caches nothing renews its session. */
 export const SESSION_RENEW_MS = 10_000;
 /** How long a client may believe what it caches, from the moment at which it asked for its lease to be renewed. */
-export const LEASE_MS = 20_000;
-/** The metadata server takes a lease for over so much later: clocks differ, and dropping a large cache takes time. */
-export const LEASE_MARGIN_MS = 5000;
+export const LEASE_MS = 4000;
+/** How often it asks. */
+export const LEASE_RENEW_MS = 1000;
+/**
+ * A client that is connected and does not say that it dropped what was revoked is waited for until so long after it
+ * renewed its lease last; then its session ends.
+ */
+export const SILENT_CLIENT_MS = 25_000;
 /** Inodes, and names, in one `revoke`; beyond that everything is to be dropped. */
 export const MAX_REVOKED = 4096;
 /** Inodes that one session may cache; beyond that it is told to drop everything. */

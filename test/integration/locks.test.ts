@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { shell, startCluster, waitUntil, type Cluster } from '../support/cluster.js';
-import { LOCK_LOST_CONNECTION_MS, LOCK_POLL_MS } from '../../src/protocol/limits.js';
+import { LOST_CONNECTION_MS, LOCK_POLL_MS } from '../../src/protocol/limits.js';
 
 const program = new URL('../../../test/support/locking.py', import.meta.url).pathname;
 const LONG = { timeoutMs: 150_000 };
@@ -93,7 +93,7 @@ t.test('locks of a mount that is killed are free soon after', async t => {
   const start = performance.now();
   await cluster.mounts[0]?.kill9();
   await Promise.all([locking('wait', 'flock', theirs), locking('wait', 'fcntl', theirs)]);
-  t.ok(performance.now() - start < LOCK_LOST_CONNECTION_MS + 10_000, 'long before the session would expire');
+  t.ok(performance.now() - start < LOST_CONNECTION_MS + 10_000, 'long before the session would expire');
 });
 
 t.test('locks outlive the metadata server', async t => {

@@ -4,7 +4,8 @@
  */
 import { MetadataService, type MetadataServiceOptions } from '../../src/metadata/metadata-service.js';
 import type { Operation } from '../../src/metadata/operation.js';
-import { session } from '../../src/metadata/operations/session.js';
+import { renew, session } from '../../src/metadata/operations/session.js';
+import type { ReplyOf } from '../../src/protocol/command.js';
 import type { Peer } from '../../src/metadata/peer.js';
 import type { OwnedTransaction, Store } from '../../src/metadata/store/store.js';
 import type { Clock, Timer } from '../../src/platform/clock.js';
@@ -158,6 +159,29 @@ class UnfencedService extends MetadataService {
   }
 }
 
+const LASTING_LEASE_MS = 20_000;
+
+/** Grants leases that outlast its patience with a closed connection. */
+class LastingLeaseService extends MetadataService {
+  override async execute<Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+    request: Static<Request> & object,
+    peer?: Peer,
+  ): Promise<Static<Reply>> {
+    const reply = await super.execute(operation, request, peer);
+    if (typeof reply !== 'object' || reply === null || !('leaseMs' in reply)) return reply;
+    const told: object = { ...reply, leaseMs: LASTING_LEASE_MS };
+    return told as Static<Reply>;
+  }
+
+  override async renew(
+    ...parameters: Parameters<MetadataService['renew']>
+  ): Promise<ReplyOf<typeof renew.command>> {
+    const { leaseMs } = await super.renew(...parameters);
+    return { leaseMs: leaseMs > 0 ? LASTING_LEASE_MS : 0 };
+  }
+}
+
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an fsync is skipped',
@@ -184,6 +208,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     seed: 104,
     isFoundAs: /, (looking|refused), was told/,
     ignoresRevocation: random => () => random.isChance(0.2),
+  },
+  {
+    name: 'a client that was cut off answers from its caches after the server has given it up',
+    seed: 117,
+    isFoundAs: /, (looking|refused|reading), was told/,
+    makeService: (store, options) => new LastingLeaseService(store, options),
   },
   {
     name: 'chunks are collected without grace',

@@ -1,7 +1,7 @@
 /** One run of a whole cluster from a seed. */
 import { sleep } from '../../src/platform/clock.js';
 import { ROOT_INODE } from '../../src/protocol/file-mode.js';
-import { LEASE_MARGIN_MS, LEASE_MS } from '../../src/protocol/limits.js';
+import { SILENT_CLIENT_MS } from '../../src/protocol/limits.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { Cluster, type LiveClient, type Machine } from './cluster.js';
 import { FAULT_KINDS, Faults, UNSENT_MS, type FaultKind } from './faults.js';
@@ -207,7 +207,7 @@ class Run {
    * something; and a server that is started anew counts that time anew.
    */
   async #answered(client: LiveClient): Promise<void> {
-    const untilMs = this.#clock.monotonicMs() + LEASE_MS + LEASE_MARGIN_MS;
+    const untilMs = this.#clock.monotonicMs() + SILENT_CLIENT_MS;
     for (;;) {
       try {
         await client.vfs.getattr(ROOT_INODE);

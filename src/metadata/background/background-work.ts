@@ -69,6 +69,7 @@ export class BackgroundWork {
 
   /** Never rejects. */
   async #runRound(): Promise<void> {
+    this.#options.state.leases.look();
     try {
       await this.#endSilentSessions();
       await this.#releaseAbandonedLocks();

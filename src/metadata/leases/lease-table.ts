@@ -13,12 +13,13 @@
  * 4. A reply that was computed before the change may reach its client after the `revoke`: replies wait for the disk, for
  *    other revocations, or are repeated from memory. The client therefore keeps nothing of a reply whose request was
  *    under way when a `revoke` for it came (client/cache-lease.ts). Nothing here depends on the order of frames.
- * 5. A client that does not answer has its lease renewed no more, and loses it (LEASE_MS by its clock) before this
- *    server takes it for lost (LEASE_MARGIN_MS later), and ends its session: what it still sends is refused. A client that
- *    was away is told to drop everything before the
- *    first change that might concern it is acknowledged.
+ * 5. A client that does not answer has its lease renewed no more, and loses it (LEASE_MS by its clock) long before this
+ *    server takes it for lost (SILENT_CLIENT_MS after it was renewed), and ends its session: what it still sends is
+ *    refused. One whose connection is closed has no lease left much sooner (absence.ts); its session goes on, since it has
+ *    nothing that anybody waits for. A client that was away is told to drop everything before the first change that might
+ *    concern it is acknowledged.
  * 6. After a restart nothing is known of what sessions cache: each that did cache (its record says so) counts as caching
- *    everything, until it is back and has dropped it all, or its lease would have run out.
+ *    everything, until it is back and has dropped it all, or its lease must have run out.
  * 7. A request that is answered from memory may have been executed just before its connection broke, when nobody had
  *    waited for its revocations yet: it waits for every message that is under way.
  *
@@ -27,13 +28,9 @@
 import { sleep, type Clock, type Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { toDfsError } from '../../protocol/errors.js';
-import {
-  LEASE_MARGIN_MS,
-  LEASE_MS,
-  LOCK_LOST_CONNECTION_MS,
-  MAX_LEASED_INODES,
-} from '../../protocol/limits.js';
+import { LEASE_MS, MAX_LEASED_INODES, SILENT_CLIENT_MS } from '../../protocol/limits.js';
 import type { Peer } from '../peer.js';
+import { Absence } from './absence.js';
 import type { ChangeTrace, InodeChange } from './change-trace.js';
 import { LeaseHolder, RevocationMessage, type Revocation } from './lease-holder.js';
 
@@ -45,8 +42,8 @@ const ANSWER_PATIENCE_MS = 5000;
 
 /** A session that could not be ended (the disk is full, …) is tried again after this. */
 const FENCE_RETRY_MS = 100;
-/** How often it is looked whether a session that owes the delegation is still connected. */
-const DEATH_CHECK_MS = 250;
+/** How often the connection of a session is looked at that others wait for. */
+const ABSENCE_CHECK_MS = 250;
 /** What it costs to know that a session may cache an inode, measured with one session that caches it, and rounded up. */
 const LEASE_BYTES = 100;
 const DEFAULT_LEASE_BYTES = 192 << 20;
@@ -56,8 +53,7 @@ export class LeaseTable {
   readonly #log: Logger;
   /** session → how it is told, by its newest connection */
   readonly #senders = new Map<number, SendRevocation>();
-  /** session → its newest connection */
-  readonly #peers = new Map<number, Peer>();
+  readonly #absence: Absence;
   /** session → what it holds */
   readonly #holders = new Map<number, LeaseHolder>();
   /** inode → who may cache it; mostly one */
@@ -87,6 +83,7 @@ export class LeaseTable {
   ) {
     this.#maxLeases = Math.floor(memoryBytes / LEASE_BYTES);
     this.#clock = clock;
+    this.#absence = new Absence(clock);
     this.#log = log;
     this.#fence = fence;
   }
@@ -95,6 +92,7 @@ export class LeaseTable {
   presume(session: number): void {
     const holder = new LeaseHolder(session, this.#leaseEnd());
     this.#holders.set(session, holder);
+    this.#absence.attend(session, undefined);
     this.#clear(holder);
   }
 
@@ -123,7 +121,7 @@ export class LeaseTable {
   /** The session is to be told by `send` from now on. One that was there before drops everything first. */
   connect(session: number, peer: Peer, send: SendRevocation, isResumed: boolean): void {
     this.#senders.set(session, send);
-    this.#peers.set(session, peer);
+    this.#absence.attend(session, peer);
     const holder = this.#holders.get(session);
     if (holder && isResumed) this.#clear(holder);
   }
@@ -140,7 +138,7 @@ export class LeaseTable {
   end(session: number): void {
     this.release(session);
     this.#senders.delete(session);
-    this.#peers.delete(session);
+    this.#absence.end(session);
   }
 
   /** Whether somebody who may cache the inode was told of a change to it, or to drop everything, and has not answered. */
@@ -208,8 +206,8 @@ export class LeaseTable {
   }
 
   /**
-   * Asks the session for the delegation; resolves when it has given it back, has no lease any more, or must have died: its
-   * connection is closed, and it has not made another one for LOCK_LOST_CONNECTION_MS.
+   * Asks the session for the delegation; resolves when it has given it back, has no lease any more, or has been without a
+   * connection for LOST_CONNECTION_MS.
    */
   async recall(session: number): Promise<void> {
     const holder = this.#holders.get(session);
@@ -217,21 +215,28 @@ export class LeaseTable {
     const message = this.#draft(holder);
     message.isRecall = true;
     this.#watch(holder);
-    await Promise.race([message.answered, this.#death(holder, message)]);
+    await Promise.race([message.answered, this.#loss(holder, message)]);
   }
 
-  /** Resolves when the session's process must have died before it could answer. */
-  async #death(holder: LeaseHolder, message: RevocationMessage): Promise<void> {
-    let closedMs = 0;
-    while (!message.isAnswered && !this.#isClosed && closedMs < LOCK_LOST_CONNECTION_MS) {
-      await sleep(this.#clock, DEATH_CHECK_MS);
-      // Without a connection since the server was started it is away as well.
-      const isConnected = this.#peers.get(holder.session)?.isClosed === false;
-      closedMs = isConnected ? 0 : closedMs + DEATH_CHECK_MS;
+  /** Resolves when the session was gone before it could answer. */
+  async #loss({ session }: LeaseHolder, message: RevocationMessage): Promise<void> {
+    while (!message.isAnswered && !this.#isClosed) {
+      if (this.#absence.isGone(session)) {
+        this.#log.warn(
+          { session },
+          'a session that had the delegation is gone, and what it had not sent yet',
+        );
+        return;
+      }
+      await sleep(this.#clock, ABSENCE_CHECK_MS);
     }
-    if (message.isAnswered || this.#isClosed) return;
-    const { session } = holder;
-    this.#log.warn({ session }, 'a session that had the delegation is gone, and what it had not sent yet');
+  }
+
+  /** Notes whose connection is closed, and lets go of those that are gone. Called each second. */
+  look(): void {
+    for (const holder of this.#holders.values()) {
+      if (this.#absence.isGone(holder.session)) this.#expire(holder);
+    }
   }
 
   /** Lets go of everybody who waits. May be called twice. */
@@ -243,7 +248,7 @@ export class LeaseTable {
   }
 
   #leaseEnd(): number {
-    return this.#clock.monotonicMs() + LEASE_MS + LEASE_MARGIN_MS;
+    return this.#clock.monotonicMs() + SILENT_CLIENT_MS;
   }
 
   #note(holder: LeaseHolder, inode: number): void {
@@ -406,20 +411,24 @@ export class LeaseTable {
     }
   }
 
-  /** Sees to it that nobody waits for the holder for longer than its lease lasts. */
+  /** Sees to it that nobody waits for a holder that is gone, nor for any holder for longer than its lease lasts. */
   #watch(holder: LeaseHolder): void {
     if (this.#timers.has(holder.session) || holder.messages.size === 0 || this.#isClosed) return;
     const leftMs = Math.max(FENCE_RETRY_MS, holder.leaseEndMs - this.#clock.monotonicMs());
     const timer = this.#clock.setTimer(
-      leftMs,
+      Math.min(leftMs, ABSENCE_CHECK_MS),
       () => {
         this.#timers.delete(holder.session);
         if (this.#holders.get(holder.session) !== holder) return;
+        if (this.#absence.isGone(holder.session)) {
+          this.#expire(holder);
+          return;
+        }
+        if (holder.messages.size === 0) return;
         if (this.#clock.monotonicMs() < holder.leaseEndMs) {
           this.#watch(holder);
           return;
         }
-        if (holder.messages.size === 0) return;
         this.#log.warn({ session: holder.session }, 'the lease of a session that does not answer ran out');
         void this.#fenceOff(holder);
       },

@@ -6,12 +6,12 @@
  * resumed, when it said which locks it holds. So nothing that was sent before that can change what was said there.
  *
  * The locks of a session go when it ends, and sooner when its connection closes and it does not come back within
- * LOCK_LOST_CONNECTION_MS, since that is what the death of its process looks like. That is recorded before anybody else
+ * LOST_CONNECTION_MS, since that is what the death of its process looks like. That is recorded before anybody else
  * is given the locks, so that a client that does come back learns of it, also if this server has been restarted since.
  */
 import { sleep, type Clock, type Timer } from '../../platform/clock.js';
 import { DfsError } from '../../protocol/errors.js';
-import { LOCK_LOST_CONNECTION_MS, LOCK_POLL_MS } from '../../protocol/limits.js';
+import { LOCK_POLL_MS, LOST_CONNECTION_MS } from '../../protocol/limits.js';
 import type { cancellock, lock, testlock, unlock } from '../../protocol/lock-commands.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { Lock } from '../../protocol/types.js';
@@ -147,14 +147,14 @@ export class LockService {
     if (this.#forfeited.has(session)) this.#release(session);
   }
 
-  /** Sessions with locks or waiting requests whose connection has been closed for LOCK_LOST_CONNECTION_MS. */
+  /** Sessions with locks or waiting requests whose connection has been closed for LOST_CONNECTION_MS. */
   abandoned(): number[] {
     const monotonicMs = this.#clock.monotonicMs();
     const abandoned: number[] = [];
     for (const [session, attachment] of this.#attachments) {
       if (attachment.peer?.isClosed !== true) continue;
       attachment.closedMs ??= monotonicMs;
-      if (monotonicMs - attachment.closedMs < LOCK_LOST_CONNECTION_MS) continue;
+      if (monotonicMs - attachment.closedMs < LOST_CONNECTION_MS) continue;
       if (this.#table.holdsAny(session) || this.#queue.of(session).length > 0) abandoned.push(session);
     }
     return abandoned;

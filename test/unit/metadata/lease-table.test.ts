@@ -3,7 +3,7 @@ import t from 'tap';
 import { ChangeTrace } from '../../../src/metadata/leases/change-trace.js';
 import type { Revocation } from '../../../src/metadata/leases/lease-holder.js';
 import { LeaseTable } from '../../../src/metadata/leases/lease-table.js';
-import { LEASE_MARGIN_MS, LEASE_MS } from '../../../src/protocol/limits.js';
+import { LEASE_MS, LOST_CONNECTION_MS, SILENT_CLIENT_MS } from '../../../src/protocol/limits.js';
 import { LOG } from './support/harness.js';
 import { ManualClock } from './support/manual-clock.js';
 
@@ -18,6 +18,8 @@ class Fixture {
   readonly fenced: number[] = [];
   readonly table: LeaseTable;
   readonly told: Revocation[] = [];
+  /** The reader's. */
+  readonly connection = { isClosed: false };
   /** Lets the reader answer what it was told. */
   answer: () => void = () => undefined;
 
@@ -34,7 +36,7 @@ class Fixture {
     this.table.renew(READER);
     this.table.connect(
       READER,
-      { isClosed: false },
+      this.connection,
       async revocation => {
         this.told.push(revocation);
         await new Promise<void>(resolve => (this.answer = resolve));
@@ -113,14 +115,57 @@ t.test('who does not answer is waited for until its lease has run out, and then 
   fixture.read(FILE);
   const waiting = fixture.change(FILE);
   await turn();
-  fixture.clock.advance(LEASE_MS);
+  fixture.clock.advance(SILENT_CLIENT_MS - LEASE_MS);
   t.equal(fixture.table.renew(READER), 0, 'its lease is not renewed while it owes an answer');
-  t.notOk(await isOver(waiting), 'by its own clock the lease may still be alive');
-  fixture.clock.advance(LEASE_MARGIN_MS + 1);
+  t.notOk(await isOver(waiting), 'it is connected, and may be slow');
+  fixture.clock.advance(LEASE_MS + 1);
   t.ok(await isOver(waiting));
   t.same(fixture.fenced, [READER]);
   t.notOk(fixture.table.isHolder(READER));
 });
+
+t.test(
+  'a client whose connection is closed is waited for until its lease must be over, and keeps its session',
+  async t => {
+    t.ok(LOST_CONNECTION_MS > LEASE_MS, 'by then it believes nothing any more');
+    const fixture = new Fixture();
+    fixture.read(FILE, DIRECTORY);
+    fixture.connection.isClosed = true;
+    const waiting = fixture.change(FILE);
+    await turn();
+    fixture.clock.advance(LEASE_MS);
+    t.notOk(await isOver(waiting), 'it may not have noticed that');
+    fixture.clock.advance(LOST_CONNECTION_MS - LEASE_MS + 500);
+    t.ok(await isOver(waiting));
+    t.same(fixture.fenced, [], 'nothing that it sends when it is back does harm');
+    fixture.read();
+    t.equal(fixture.change(DIRECTORY), undefined, 'what it had cached is gone');
+  },
+);
+
+t.test('a client that is gone for long already is not waited for', async t => {
+  const fixture = new Fixture();
+  fixture.read(FILE);
+  fixture.connection.isClosed = true;
+  fixture.table.look();
+  fixture.clock.advance(LOST_CONNECTION_MS);
+  fixture.table.look();
+  t.equal(fixture.change(FILE), undefined);
+});
+
+t.test(
+  'after a restart a client that does not come back is waited for as long as one whose connection closed',
+  async t => {
+    const fixture = new Fixture();
+    fixture.table.presume(READER);
+    const waiting = fixture.change(FILE);
+    await turn();
+    fixture.clock.advance(LEASE_MS);
+    t.notOk(await isOver(waiting));
+    fixture.clock.advance(LOST_CONNECTION_MS - LEASE_MS + 500);
+    t.ok(await isOver(waiting));
+  },
+);
 
 t.test('after a restart whoever cached before counts as caching everything, until it is back', async t => {
   const fixture = new Fixture();

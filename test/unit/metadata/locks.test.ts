@@ -5,7 +5,7 @@ import type { Peer } from '../../../src/metadata/peer.js';
 import { renew, session as sessionOperation } from '../../../src/metadata/operations/session.js';
 import { SessionTable } from '../../../src/metadata/session-table.js';
 import {
-  LOCK_LOST_CONNECTION_MS,
+  LOST_CONNECTION_MS,
   LOCK_POLL_MS,
   MAX_FILE_BYTES,
   SESSION_RENEW_MS,
@@ -340,7 +340,7 @@ t.test(
     await harness.service.locks.lock(mine, peer);
 
     peer.isClosed = true;
-    await harness.pass(LOCK_LOST_CONNECTION_MS - 2000);
+    await harness.pass(LOST_CONNECTION_MS - 2000);
     const back = { isClosed: false };
     t.same(
       await resume(harness, client, [mine.lock], back),

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import t from 'tap';
 import { systemClock } from '../../../src/platform/clock.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import { LOCK_LOST_CONNECTION_MS, MAX_FILE_BYTES } from '../../../src/protocol/limits.js';
+import { LOST_CONNECTION_MS, MAX_FILE_BYTES } from '../../../src/protocol/limits.js';
 import type { FileLock } from '../../../src/vfs/file-system.js';
 import type { Vfs } from '../../../src/vfs/vfs.js';
 import { refusal } from '../metadata/support/harness.js';
@@ -72,7 +72,7 @@ t.test('an idle client comes back by itself, in time to keep its lock', async t 
   cable.mend();
   const stop = new AbortController();
   const waiting = refusal(second.lock(theirs, EXCLUSIVE, true, stop.signal));
-  const timer = systemClock.setTimer(LOCK_LOST_CONNECTION_MS + 3000, () => stop.abort());
+  const timer = systemClock.setTimer(LOST_CONNECTION_MS + 3000, () => stop.abort());
   t.teardown(() => timer.cancel());
   t.equal(await waiting, 'EINTR');
   t.equal(await refusal(first.write(mine, 0, Buffer.alloc(0))), 'OK');
