@@ -9,5 +9,5 @@ t.test('bytes, holes, mappings and locks are as POSIX has it', async t => {
     goal: 1,
     mountOptions: ['--driver', 'kernel'],
   });
-  await runAreas(t, cluster, ['truncate', 'holes', 'mmap', 'locks']);
+  await runAreas(t, cluster, ['truncate', 'holes', 'mmap', 'direct', 'locks']);
 });

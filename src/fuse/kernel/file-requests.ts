@@ -14,10 +14,12 @@ import {
   Opcode,
   OPEN_KILL_PRIVILEGES,
   OpenFlag,
+  READ_LOCKOWNER,
   readU64,
   RELEASE_FLOCK_UNLOCK,
   WRITE_DATA_OFFSET,
   WRITE_KILL_PRIVILEGES,
+  WRITE_LOCKOWNER,
   writeU64,
   type RequestHeader,
 } from './wire.js';
@@ -80,14 +82,14 @@ export class FileRequests {
   }
 
   async #read({ inode }: RequestHeader, bytes: Buffer, loans: Loans | undefined): Promise<Payload> {
-    checkFlags('read_flags', bytes.readUInt32LE(BODY + 20));
-    this.#cache.notePages(inode);
+    const readFlags = bytes.readUInt32LE(BODY + 20);
+    checkFlags('read_flags', readFlags);
+    if ((readFlags & READ_LOCKOWNER) === 0) this.#cache.notePages(inode);
     const offset = readU64(bytes, BODY + 8);
     return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16), loans);
   }
 
   async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    this.#cache.notePages(header.inode);
     const size = bytes.readUInt32LE(BODY + 16);
     const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
     const offset = sizeOf(readU64(bytes, BODY + 8));
@@ -95,6 +97,8 @@ export class FileRequests {
     const isAppend = (bytes.readUInt32LE(BODY + 32) & O_APPEND) !== 0;
     const writeFlags = bytes.readUInt32LE(BODY + 20);
     checkFlags('write_flags', writeFlags);
+    const isDirect = (writeFlags & WRITE_LOCKOWNER) !== 0;
+    if (!isDirect) this.#cache.notePages(header.inode);
     const kills = (writeFlags & WRITE_KILL_PRIVILEGES) !== 0;
     const privilegeLoss = kills ? await this.#callers.privilegeLoss(header, header.inode, kills) : undefined;
     const options = { isAppend, privilegeLoss };
@@ -102,6 +106,7 @@ export class FileRequests {
     if (this.#pageless.has(handle)) await this.#dropCapability(header.inode);
     const written = await this.#fileSystem.write(handle, offset, data, options);
     if (privilegeLoss) await this.#cache.dropPrivileges(header.inode);
+    if (isDirect) await this.#cache.dropWritten(header.inode, offset, written);
     return [sizeOut(written)];
   }
 

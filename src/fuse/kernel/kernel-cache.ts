@@ -39,6 +39,7 @@ import {
   invalidateAttributes,
   invalidateContent,
   invalidateEntry,
+  invalidateRange,
 } from './notification.js';
 import { Notifier } from './notifier.js';
 import { OpenFlag, type CacheTimes } from './wire.js';
@@ -49,6 +50,8 @@ const LEASED_MS = 3_600_000;
 const NAME_PATIENCE_MS = 10;
 /** How long pages under way are waited for. */
 const CONTENT_PATIENCE_MS = 1000;
+/** Readers of pages that are heard of no more for this long have none under way. */
+const QUIET_MS = 1000;
 /** An inode that somebody else changed this long ago is likely to be changed again. */
 const CONTENDED_MS = 2000;
 /** Within this time whoever asked has taken up the answer that was written for him. */
@@ -73,7 +76,7 @@ interface KnownInode {
   toldMs: number;
   /** What was told before is dropped. */
   droppedMs: number;
-  /** Monotonic ms at which a READ or WRITE came last, which leave pages. */
+  /** Monotonic ms at which a READ or WRITE came last that leaves pages. */
   pagesMs: number;
   /** What came before is dropped. */
   pagesDroppedMs: number;
@@ -248,10 +251,27 @@ export class KernelCache implements CacheKeeper {
     if (known) known.toldMs = this.#options.clock.monotonicMs();
   }
 
-  /** A READ or WRITE came. */
+  /** A READ or WRITE came that leaves pages. */
   notePages(inode: number): void {
     const known = this.#known.get(inode);
     if (known) known.pagesMs = this.#options.clock.monotonicMs();
+  }
+
+  /**
+   * A write that went past the kernel's pages is done, and about to be answered. The kernel drops its pages of that range
+   * before such a write; those that readers have fetched since, it drops after a write(2), but not after one of io_submit(2)
+   * (fuse_aio_complete), nor after one by OpenFlag.directIo. What is read from here on is new: a page that is still being
+   * read is waited for, and dropped.
+   */
+  async dropWritten(inode: number, offset: number, length: number): Promise<void> {
+    const known = this.#known.get(inode);
+    if (!known || length === 0 || !this.#hasPages(inode)) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    // Nobody has used pages for a while: they are dropped once, and the writes that follow have nothing to drop.
+    const isQuiet = nowMs - known.pagesMs > QUIET_MS;
+    const message = isQuiet ? invalidateContent(inode) : invalidateRange(inode, offset, length);
+    const isDone = await this.#within(CONTENT_PATIENCE_MS, this.#slow.write([message]));
+    if (isQuiet && isDone) known.pagesDroppedMs = Math.max(known.pagesDroppedMs, nowMs);
   }
 
   /** What the kernel was told last of an inode that it has not forgotten. */

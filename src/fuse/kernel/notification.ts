@@ -15,10 +15,11 @@ function notification(code: number, bodyBytes: number): Buffer {
   return bytes;
 }
 
-function invalidateInode(inode: number, offset: bigint): Buffer {
+function invalidateInode(inode: number, offset: bigint, length = 0): Buffer {
   const bytes = notification(NOTIFY_INVAL_INODE, 24);
   writeU64(bytes, inode, OUT_HEADER_BYTES);
   bytes.writeBigInt64LE(offset, OUT_HEADER_BYTES + 8);
+  writeU64(bytes, length, OUT_HEADER_BYTES + 16);
   return bytes;
 }
 
@@ -30,6 +31,11 @@ export function invalidateAttributes(inode: number): Buffer {
 /** The same from offset 0, length 0 for all: the attributes and every page. Waits for pages that are being read. */
 export function invalidateContent(inode: number): Buffer {
   return invalidateInode(inode, 0n);
+}
+
+/** The same with the pages of a range alone, of at least one byte. */
+export function invalidateRange(inode: number, offset: number, length: number): Buffer {
+  return invalidateInode(inode, BigInt(offset), length);
 }
 
 /** fuse_notify_inval_entry_out: one name. Waits for whoever works in the directory. */

@@ -106,6 +106,13 @@ export const WRITE_KILL_PRIVILEGES = 1 << 2;
 export const OPEN_KILL_PRIVILEGES = 1 << 0;
 export const SETXATTR_ACL_KILL_SETGID = 1 << 0;
 
+/**
+ * fuse_read_in.read_flags and fuse_write_in.write_flags: the request goes past the kernel's pages. The header has it that an
+ * owner of locks is named, which Linux does for such requests alone (fuse_direct_io).
+ */
+export const READ_LOCKOWNER = 1 << 1;
+export const WRITE_LOCKOWNER = 1 << 1;
+
 /** fuse_release_in.release_flags: the file had a flock. */
 export const RELEASE_FLOCK_UNLOCK = 1 << 1;
 
