@@ -127,7 +127,14 @@ export const symlink = command('symlink', 42, {
 });
 
 export const link = command('link', 43, {
-  request: Type.Object({ ...Dentry, inode: InodeNumber, ...By, once: Once }),
+  request: Type.Object({
+    ...Dentry,
+    inode: InodeNumber,
+    /** As rename(2) does it, takes the name away from what has it; a directory keeps its name (EISDIR). */
+    replace: Type.Optional(Type.Boolean()),
+    ...By,
+    once: Once,
+  }),
   reply: WithAttributes,
 });
 

@@ -122,7 +122,8 @@ export interface FileSystem {
     target: Uint8Array,
     owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes>;
-  link(inode: number, parent: number, name: Uint8Array): Promise<Attributes>;
+  /** @param replace also onto the name of another file, as rename(2) does it; EEXIST otherwise */
+  link(inode: number, parent: number, name: Uint8Array, replace?: boolean): Promise<Attributes>;
   unlink(parent: number, name: Uint8Array): Promise<void>;
   rmdir(parent: number, name: Uint8Array): Promise<void>;
   /**

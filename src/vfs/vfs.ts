@@ -231,16 +231,17 @@ export class Vfs implements FileSystem {
     return attributes;
   }
 
-  async link(inode: number, parent: number, name: Uint8Array): Promise<Attributes> {
+  async link(inode: number, parent: number, name: Uint8Array, replace = false): Promise<Attributes> {
     const { session } = this.#client;
     await this.#files.closedOne(inode);
     await session.quiesce();
-    const ahead = session.delegated.link(inode, parent, name, this.#by);
+    const ahead = replace ? undefined : session.delegated.link(inode, parent, name, this.#by);
     if (ahead) return this.#files.present(ahead);
-    const request = { inode, parent, name, ...this.#by };
+    const request = { inode, parent, name, ...(replace ? { replace } : {}), ...this.#by };
+    const execute = async () => await session.execute(link, request);
     const { attributes } = await this.#naming(
       [[parent, name]],
-      async () => await session.execute(link, request),
+      replace ? async () => await session.removing(parent, name, execute) : execute,
       () => session.names.linked(parent, name, inode),
     );
     return this.#files.present(attributes);

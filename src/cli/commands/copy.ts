@@ -60,7 +60,12 @@ export const copy = defineCommand({
         default: false,
         describe: 'keep mode and modification time, and for root the owner',
       })
-      .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'replace an existing file' })
+      .option('force', {
+        alias: 'f',
+        type: 'boolean',
+        default: false,
+        describe: 'replace an existing file or symbolic link',
+      })
       .option('goal', GOAL_OPTION)
       .option('min-replicas', MIN_REPLICAS_OPTION)
       .option('short-circuit', SHORT_CIRCUIT_OPTION)
@@ -77,8 +82,8 @@ export const copy = defineCommand({
         [`tar c . | ${call} - 127.0.0.1:8000:/home.tar`, 'write what a program prints'],
       ])
       .epilog(
-        'A copy is made under a temporary name in the same directory and renamed when all is there. As with cp, a ' +
-          'copy to a directory goes into it. Directories that are missing in the DFS are made.',
+        'A copy gets its name when all of it is there. As with cp, a copy to a directory goes into it. Directories ' +
+          'that are missing in the DFS are made. Devices, FIFOs and sockets are neither copied nor replaced.',
       ),
   async run(parameters) {
     const { from, to } = parameters;

@@ -18,8 +18,8 @@ export interface CopierOptions {
   /** Aborted when the copy is to end. */
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
-  /** Told of what is neither file, directory nor symbolic link, and is left out. */
-  readonly onLeftOut: (description: string) => void;
+  /** Told of a special file, which is left out. */
+  readonly onLeftOut: (description: string, kind: Entry['kind']) => void;
 }
 
 export class Copier<Source, Target> {
@@ -100,8 +100,8 @@ export class Copier<Source, Target> {
         case 'symlink':
           await files.add(async () => await this.#copySymlink(child.place, child.entry, place));
           break;
-        case 'other':
-          this.#options.onLeftOut(this.#source.describe(child.place));
+        default:
+          this.#options.onLeftOut(this.#source.describe(child.place), child.entry.kind);
       }
     }
   }

@@ -1,10 +1,7 @@
-/** Where a copy goes in the end, and what is put there meanwhile: nothing half done ever has the final name. */
-import type { Random } from '../../platform/random.js';
+/** Where a copy goes in the end. */
 import { DfsError } from '../../protocol/errors.js';
-import { MAX_NAME_BYTES } from '../../protocol/limits.js';
-import type { Entry, Tree } from './tree.js';
-
-const RANDOM_BYTES = 6;
+import { withoutHiddenNames } from './staging.js';
+import { specialFile, type Entry, type Tree } from './tree.js';
 
 export interface DestinationRequest<Place> {
   /** What the user named. */
@@ -34,6 +31,7 @@ export async function finalPlace<Place>(
   const final = isInside ? tree.child(place, requireName(sourceName, tree.describe(place))) : place;
   const taken = await tree.stat(final, false);
   if (!taken) return final;
+  await refuseSpecial(tree, final, taken);
   if (taken.kind === 'directory' || sourceKind === 'directory') {
     throw new DfsError(
       'EEXIST',
@@ -45,6 +43,19 @@ export async function finalPlace<Place>(
   return final;
 }
 
+/** Neither a special file nor a symbolic link to one, such as /dev/stdout, is ever replaced. EINVAL. */
+async function refuseSpecial<Place>(tree: Tree<Place>, place: Place, entry: Entry): Promise<void> {
+  const path = tree.describe(place);
+  const reached = entry.kind === 'symlink' ? await tree.stat(place, true) : entry;
+  const special = reached && specialFile(reached.kind);
+  if (special === undefined) return;
+  const what = entry.kind === 'symlink' ? `leads to ${special}` : `is ${special}`;
+  throw new DfsError(
+    'EINVAL',
+    `${path} ${what}, which a copy does not replace; - is standard output, for other programs`,
+  );
+}
+
 function requireName(name: Buffer | undefined, directory: string): Buffer {
   if (name) return name;
   throw new DfsError(
@@ -53,9 +64,17 @@ function requireName(name: Buffer | undefined, directory: string): Buffer {
   );
 }
 
-/** A hidden name beside `final` that nobody else has. */
-export function temporaryPlace<Place>(tree: Tree<Place>, final: Place, random: Random): Place {
-  const ending = Buffer.from(`.dfs-${random.bytes(RANDOM_BYTES).toString('hex')}`);
-  const start = tree.nameOf(final).subarray(0, MAX_NAME_BYTES - ending.length - 1);
-  return tree.sibling(final, Buffer.concat([Buffer.from('.'), start, ending]));
+/** The directory that the copy will be in is there. ENOENT, ENOTDIR. */
+export async function checkParent<Place>(tree: Tree<Place>, final: Place): Promise<void> {
+  const parent = tree.parent(final);
+  const entry = await tree.stat(parent, true);
+  if (!entry) throw new DfsError('ENOENT', `there is no directory ${tree.describe(parent)}`);
+  if (entry.kind !== 'directory') throw new DfsError('ENOTDIR', `${tree.describe(parent)} is no directory`);
+}
+
+/** The same error, about the place that the user knows. */
+export function inTermsOf<Place>(tree: Tree<Place>, final: Place, error: unknown): unknown {
+  if (!(error instanceof DfsError)) return error;
+  const message = withoutHiddenNames(error.message, tree.nameOf(final).toString('utf8'));
+  return message === error.message ? error : new DfsError(error.code, message, { cause: error });
 }

@@ -1,15 +1,20 @@
 /** The files in a DFS, as a copy sees them. */
 import { constants } from 'node:fs';
 import { DfsError, hasCode } from '../../protocol/errors.js';
-import { isDirectory, isRegularFile, isSymlink, PERMISSION_BITS } from '../../protocol/file-mode.js';
-import type { Payload } from '../../protocol/frame.js';
+import { isDirectory, isRegularFile } from '../../protocol/file-mode.js';
+import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { RenameFlag } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
-import type { FileSystem } from '../../vfs/file-system.js';
-import type { Child, Entry, Kept, Reader, Tree, Writer } from './tree.js';
+import type { FileHandle, FileSystem } from '../../vfs/file-system.js';
+import { aboutPath, inTermsOfPath } from '../dfs-error-text.js';
+import { DfsReader, DfsWriter, entryOf } from './dfs-file.js';
+import type { Child, Entry, Kept, Lock, Reader, Staging, Tree, Writer } from './tree.js';
+import { UnnamedFile } from './unnamed-file.js';
 
-const READ_BYTES = 1 << 20;
 const SLASH = Buffer.from('/');
+const DOT = Buffer.from('.');
+/** Which lock it is, among those of this process. */
+const LOCK_OWNER = '1';
 
 /** A name in a directory; the root is the only place without one. */
 export interface DfsPlace {
@@ -17,8 +22,10 @@ export interface DfsPlace {
   readonly path: readonly Buffer[];
   /** The directory that has it, asked for when it is needed: a directory may be made after its entries are named. */
   readonly directory?: DfsPlace | undefined;
-  /** The inode there, when it is known. */
+  /** The inode there, behind symbolic links, when it is known. */
   inode?: number;
+  /** What is to be there has no name yet. */
+  readonly unnamed?: UnnamedFile;
 }
 
 export class DfsTree implements Tree<DfsPlace> {
@@ -45,30 +52,39 @@ export class DfsTree implements Tree<DfsPlace> {
   }
 
   async stat(place: DfsPlace, isFollowing: boolean): Promise<Entry | undefined> {
-    try {
-      const attributes = await this.#attributes(place, isFollowing);
-      place.inode = attributes.inode;
-      return entryOf(attributes);
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) return undefined;
-      throw this.#explain(error, place);
-    }
+    return await this.#about(place, async () => {
+      try {
+        if (!isFollowing) return entryOf(await this.#ownAttributes(place));
+        const attributes = await this.#fileSystem.resolve(place.path, undefined, true);
+        place.inode = attributes.inode;
+        return entryOf(attributes);
+      } catch (error) {
+        if (hasCode(error, 'ENOENT')) return undefined;
+        throw error;
+      }
+    });
   }
 
   async *children(place: DfsPlace): AsyncGenerator<Child<DfsPlace>> {
-    for await (const { name, attributes } of this.#fileSystem.readdir(await this.#inodeOf(place))) {
-      const child = { ...this.child(place, name), inode: attributes.inode };
-      yield { name, place: child, entry: entryOf(attributes) };
+    try {
+      for await (const { name, attributes } of this.#fileSystem.readdir(await this.#inodeOf(place))) {
+        const child = { ...this.child(place, name), inode: attributes.inode };
+        yield { name, place: child, entry: entryOf(attributes) };
+      }
+    } catch (error) {
+      throw inTermsOfPath(error, this.describe(place));
     }
   }
 
   async openReader(place: DfsPlace): Promise<Reader> {
-    const handle = await this.#fileSystem.open(await this.#inodeOf(place), constants.O_RDONLY);
-    return new DfsReader(this.#fileSystem, handle);
+    return await this.#about(place, async () => {
+      const handle = await this.#fileSystem.open(await this.#inodeOf(place), constants.O_RDONLY);
+      return new DfsReader(this.#fileSystem, handle);
+    });
   }
 
   async readSymlink(place: DfsPlace): Promise<Buffer> {
-    return await this.#fileSystem.readlink(await this.#inodeOf(place));
+    return await this.#about(place, async () => await this.#fileSystem.readlink(await this.#inodeOf(place)));
   }
 
   child(directory: DfsPlace, name: Buffer): DfsPlace {
@@ -80,6 +96,68 @@ export class DfsTree implements Tree<DfsPlace> {
     return this.child(directory, name);
   }
 
+  parent(place: DfsPlace): DfsPlace {
+    return this.#entryPlace(place).directory;
+  }
+
+  async *hiddenNamesBeside(place: DfsPlace): AsyncGenerator<Buffer> {
+    const inode = await this.#inodeOf(this.parent(place));
+    try {
+      // In the order of their bytes: after the dot itself come the names that begin with one.
+      for (let after: Uint8Array = DOT; ;) {
+        const { entries, isLast } = await this.#fileSystem.readdirPage(inode, after);
+        for (const { name } of entries) {
+          if (name[0] !== DOT[0]) return;
+          yield name;
+          after = name;
+        }
+        if (isLast) return;
+      }
+    } catch (error) {
+      if (!hasCode(error, 'EACCES')) throw inTermsOfPath(error, this.describe(place));
+    }
+  }
+
+  async makeLock(place: DfsPlace): Promise<Lock | undefined> {
+    const { directory, name } = this.#entryPlace(place);
+    return await this.#about(place, async () => {
+      const parent = await this.#inodeOf(directory);
+      const creation = { mode: 0o600, ...this.#owner };
+      const { handle } = await this.#fileSystem.create(parent, name, creation, true, constants.O_RDWR);
+      return await this.#locked(handle);
+    });
+  }
+
+  async takeLock(place: DfsPlace): Promise<Lock | undefined> {
+    const { directory, name } = this.#entryPlace(place);
+    try {
+      const { inode, mode, uid } = await this.#fileSystem.lookup(await this.#inodeOf(directory), name);
+      if (!isRegularFile(mode) || uid !== this.#owner.uid) return undefined;
+      return await this.#locked(await this.#fileSystem.open(inode, constants.O_RDWR));
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'EACCES')) return undefined;
+      throw inTermsOfPath(error, this.describe(place));
+    }
+  }
+
+  /** The lock on an open file, if it is free and the file still has its name. Otherwise the handle is given back. */
+  async #locked(handle: FileHandle): Promise<Lock | undefined> {
+    const release = async (): Promise<void> => await this.#fileSystem.release(handle, LOCK_OWNER);
+    const lock = { kind: 'flock', owner: LOCK_OWNER, type: 'write', start: 0, end: MAX_FILE_BYTES } as const;
+    try {
+      await this.#fileSystem.lock(handle, { ...lock, pid: process.pid }, false);
+      const { nlink } = await this.#fileSystem.getattr(this.#fileSystem.inodeOf(handle));
+      if (nlink > 0) return { release };
+    } catch (error) {
+      if (!hasCode(error, 'EAGAIN')) {
+        await release();
+        throw error;
+      }
+    }
+    await release();
+    return undefined;
+  }
+
   nameOf(place: DfsPlace): Buffer {
     return place.path.at(-1) ?? Buffer.alloc(0);
   }
@@ -87,41 +165,58 @@ export class DfsTree implements Tree<DfsPlace> {
   async createWriter(place: DfsPlace, permissions: number): Promise<Writer> {
     const { directory, name } = this.#entryPlace(place);
     const creation = { mode: permissions, ...this.#owner };
-    const parent = await this.#inodeOf(directory);
-    try {
-      const created = await this.#fileSystem.create(parent, name, creation, true, constants.O_WRONLY);
+    return await this.#about(place, async () => {
+      const parent = await this.#inodeOf(directory);
+      const created = place.unnamed
+        ? await place.unnamed.create(parent, creation)
+        : await this.#fileSystem.create(parent, name, creation, true, constants.O_WRONLY);
       place.inode = created.attributes.inode;
-      return new DfsWriter(this.#fileSystem, created.handle);
-    } catch (error) {
-      throw this.#explain(error, place);
-    }
+      return new DfsWriter(this.#fileSystem, created.handle, place.unnamed !== undefined);
+    });
+  }
+
+  stageUnnamed(final: DfsPlace): Staging<DfsPlace> {
+    const unnamed = new UnnamedFile(this.#fileSystem);
+    const { directory, name } = this.#entryPlace(final);
+    const place: DfsPlace = { path: final.path, directory, unnamed };
+    return {
+      place,
+      publish: async isReplacing =>
+        await this.#about(final, async () => {
+          const [inode, parent] = [await this.#inodeOf(place), await this.#inodeOf(directory)];
+          await unnamed.publish(inode, parent, name, isReplacing);
+        }),
+      discard: async () => await unnamed.discard(),
+    };
   }
 
   async makeDirectory(place: DfsPlace, permissions: number): Promise<void> {
     const { directory, name } = this.#entryPlace(place);
     const creation = { mode: permissions, ...this.#owner };
-    try {
+    await this.#about(place, async () => {
       const made = await this.#fileSystem.mkdir(await this.#inodeOf(directory), name, creation);
       place.inode = made.inode;
-    } catch (error) {
-      throw this.#explain(error, place);
-    }
+    });
   }
 
   async makeSymlink(place: DfsPlace, target: Buffer): Promise<void> {
     const { directory, name } = this.#entryPlace(place);
-    const made = await this.#fileSystem.symlink(await this.#inodeOf(directory), name, target, this.#owner);
-    place.inode = made.inode;
+    await this.#about(place, async () => {
+      const made = await this.#fileSystem.symlink(await this.#inodeOf(directory), name, target, this.#owner);
+      place.inode = made.inode;
+    });
   }
 
   async setAttributes(place: DfsPlace, kind: Entry['kind'], kept: Kept): Promise<void> {
     // It was made with its permissions; they are given again because a new owner takes setuid and setgid away.
     if (!kept.owner && !kept.times) return;
-    const inode = await this.#inodeOf(place);
-    if (kept.owner) await this.#fileSystem.setattr(inode, kept.owner);
-    await this.#fileSystem.setattr(inode, {
-      ...(kind === 'symlink' ? {} : { mode: kept.permissions }),
-      ...kept.times,
+    await this.#about(place, async () => {
+      const inode = await this.#inodeOf(place);
+      if (kept.owner) await this.#fileSystem.setattr(inode, kept.owner);
+      await this.#fileSystem.setattr(inode, {
+        ...(kind === 'symlink' ? {} : { mode: kept.permissions }),
+        ...kept.times,
+      });
     });
   }
 
@@ -130,11 +225,9 @@ export class DfsTree implements Tree<DfsPlace> {
     const target = this.#entryPlace(to);
     const parent = await this.#inodeOf(source.directory);
     const flags = isReplacing ? 0 : RenameFlag.noreplace;
-    try {
+    await this.#about(to, async () => {
       await this.#fileSystem.rename(parent, source.name, parent, target.name, flags);
-    } catch (error) {
-      throw this.#explain(error, to);
-    }
+    });
   }
 
   async remove(place: DfsPlace): Promise<void> {
@@ -151,13 +244,15 @@ export class DfsTree implements Tree<DfsPlace> {
       for await (const child of this.children(place)) await this.remove(child.place);
       await this.#fileSystem.rmdir(parent, name);
     } catch (error) {
-      if (!hasCode(error, 'ENOENT')) throw error;
+      if (!hasCode(error, 'ENOENT')) throw inTermsOfPath(error, this.describe(place));
     }
   }
 
-  async #attributes(place: DfsPlace, isFollowing: boolean): Promise<Attributes> {
-    if (place.inode !== undefined && !isFollowing) return await this.#fileSystem.getattr(place.inode);
-    return await this.#fileSystem.resolve(place.path, undefined, isFollowing);
+  /** A symbolic link's own; those on the way to it are followed. */
+  async #ownAttributes(place: DfsPlace): Promise<Attributes> {
+    const name = place.path.at(-1);
+    if (!place.directory || !name) return await this.#fileSystem.resolve([]);
+    return await this.#fileSystem.lookup(await this.#inodeOf(place.directory), name);
   }
 
   async #inodeOf(place: DfsPlace): Promise<number> {
@@ -175,92 +270,7 @@ export class DfsTree implements Tree<DfsPlace> {
     return { directory: place.directory, name };
   }
 
-  #explain(error: unknown, place: DfsPlace): unknown {
-    const path = this.describe(place);
-    if (hasCode(error, 'EEXIST')) return new DfsError('EEXIST', `${path} exists already`);
-    if (hasCode(error, 'ENOENT')) return new DfsError('ENOENT', `there is no ${path}`);
-    if (hasCode(error, 'ENOTDIR')) {
-      return new DfsError('ENOTDIR', `a name in the middle of ${path} is no directory`);
-    }
-    return error;
+  async #about<Result>(place: DfsPlace, work: () => Promise<Result>): Promise<Result> {
+    return await aboutPath(this.describe(place), work);
   }
-}
-
-class DfsReader implements Reader {
-  readonly #fileSystem: FileSystem;
-  readonly #handle: number;
-  #offset = 0;
-
-  constructor(fileSystem: FileSystem, handle: number) {
-    this.#fileSystem = fileSystem;
-    this.#handle = handle;
-  }
-
-  async read(): Promise<Payload | undefined> {
-    const payload = await this.#fileSystem.read(this.#handle, this.#offset, READ_BYTES);
-    const bytes = payload.reduce((sum, piece) => sum + piece.length, 0);
-    this.#offset += bytes;
-    return bytes === 0 ? undefined : payload;
-  }
-
-  async close(): Promise<void> {
-    await this.#fileSystem.release(this.#handle);
-  }
-}
-
-class DfsWriter implements Writer {
-  readonly #fileSystem: FileSystem;
-  readonly #handle: number;
-  #offset = 0;
-  /** Where the last byte written ends. */
-  #end = 0;
-
-  constructor(fileSystem: FileSystem, handle: number) {
-    this.#fileSystem = fileSystem;
-    this.#handle = handle;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    await this.#fileSystem.write(this.#handle, this.#offset, bytes);
-    this.#offset += bytes.length;
-    this.#end = this.#offset;
-  }
-
-  skip(bytes: number): void {
-    this.#offset += bytes;
-  }
-
-  async finish(isDurable: boolean): Promise<void> {
-    if (this.#offset > this.#end) {
-      await this.#fileSystem.setattr(this.#fileSystem.inodeOf(this.#handle), { size: this.#offset });
-    }
-    if (isDurable) await this.#fileSystem.fsync(this.#handle);
-    else await this.#fileSystem.flush(this.#handle);
-    await this.#fileSystem.release(this.#handle);
-  }
-
-  async abandon(): Promise<void> {
-    // It may be released already, and nobody needs it any more.
-    await this.#fileSystem.release(this.#handle).catch(() => undefined);
-  }
-}
-
-function entryOf(attributes: Attributes): Entry {
-  const { mode, uid, gid, size, allocated, atime, mtime } = attributes;
-  return {
-    kind: kindOf(mode),
-    permissions: mode & PERMISSION_BITS,
-    uid,
-    gid,
-    sizeBytes: size,
-    isSparse: allocated < size,
-    atime,
-    mtime,
-  };
-}
-
-function kindOf(mode: number): Entry['kind'] {
-  if (isRegularFile(mode)) return 'file';
-  if (isDirectory(mode)) return 'directory';
-  return isSymlink(mode) ? 'symlink' : 'other';
 }

@@ -20,29 +20,27 @@ import {
 } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
 import type { Timespec } from '../../platform/clock.js';
+import { fileErrorText } from '../../platform/file-error-text.js';
+import { tryLockFile } from '../../platform/file-lock.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import { PERMISSION_BITS } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
-import type { Child, Entry, Kept, Reader, Tree, Writer } from './tree.js';
+import {
+  specialFile,
+  type Child,
+  type Entry,
+  type Kept,
+  type Lock,
+  type Reader,
+  type Tree,
+  type Writer,
+} from './tree.js';
 
 const READ_BYTES = 1 << 20;
 const STAT_BLOCK_BYTES = 512n;
 const BILLION = 1_000_000_000n;
 const SLASH = 0x2f;
-
-/** What the operating system's answers mean, in words. */
-const SENTENCES: ReadonlyMap<string, (path: string) => string> = new Map([
-  ['ENOENT', path => `there is no ${path}`],
-  ['ENOTDIR', path => `a name in the middle of ${path} is no directory`],
-  ['EACCES', path => `you may not access ${path}`],
-  ['EPERM', path => `you may not change ${path}`],
-  ['EEXIST', path => `${path} exists already`],
-  ['EISDIR', path => `${path} is a directory`],
-  ['ENOSPC', path => `no space is left on the disk of ${path}`],
-  ['EROFS', path => `${path} is on a file system that is mounted read-only`],
-  ['ENAMETOOLONG', path => `the name ${path} is too long here`],
-  ['ELOOP', path => `too many symbolic links on the way to ${path}`],
-]);
+const DOT = 0x2e;
 
 export class LocalTree implements Tree<Buffer> {
   describe(place: Buffer): string {
@@ -59,19 +57,34 @@ export class LocalTree implements Tree<Buffer> {
   }
 
   async *children(place: Buffer): AsyncGenerator<Child<Buffer>> {
+    for await (const name of this.#names(place)) {
+      const child = this.child(place, name);
+      const entry = await this.stat(child, false);
+      if (entry) yield { name, place: child, entry };
+    }
+  }
+
+  async *#names(place: Buffer): AsyncGenerator<Buffer> {
     // The types of Node know only encodings of text; with this one names are bytes.
     const encoding = 'buffer' as BufferEncoding;
     const directory = await this.#doing(place, async () => await opendir(place, { encoding }));
     for await (const { name } of directory as AsyncIterable<{ name: unknown }>) {
-      const bytes = Buffer.isBuffer(name) ? name : Buffer.from(String(name));
-      const child = this.child(place, bytes);
-      const entry = await this.stat(child, false);
-      if (entry) yield { name: bytes, place: child, entry };
+      yield Buffer.isBuffer(name) ? name : Buffer.from(String(name));
     }
   }
 
   async openReader(place: Buffer): Promise<Reader> {
-    const file = await this.#doing(place, async () => await open(place, constants.O_RDONLY));
+    // A FIFO that came in the file's place would have it wait for a writer.
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+    const file = await this.#doing(place, async () => await open(place, flags));
+    const { kind } = entryOf(await file.stat({ bigint: true }));
+    if (kind !== 'file') {
+      await file.close();
+      throw new DfsError(
+        'EINVAL',
+        `${this.describe(place)} is ${specialFile(kind) ?? `a ${kind}`} and no file`,
+      );
+    }
     return new LocalReader(file, async work => await this.#doing(place, work));
   }
 
@@ -86,6 +99,52 @@ export class LocalTree implements Tree<Buffer> {
 
   sibling(place: Buffer, name: Buffer): Buffer {
     return Buffer.concat([place.subarray(0, place.lastIndexOf(SLASH) + 1), name]);
+  }
+
+  parent(place: Buffer): Buffer {
+    const slash = place.lastIndexOf(SLASH);
+    return slash < 0 ? Buffer.from('.') : place.subarray(0, Math.max(slash, 1));
+  }
+
+  async *hiddenNamesBeside(place: Buffer): AsyncGenerator<Buffer> {
+    try {
+      for await (const name of this.#names(this.parent(place))) if (name[0] === DOT) yield name;
+    } catch (error) {
+      if (!hasCode(error, 'EACCES', 'EPERM')) throw error;
+    }
+  }
+
+  async makeLock(place: Buffer): Promise<Lock | undefined> {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+    const file = await this.#doing(place, async () => await open(place, flags, 0o600));
+    // Where there are no locks, nobody takes it for one that was left.
+    return await this.#heldUnless(file, state => state === 'held');
+  }
+
+  async takeLock(place: Buffer): Promise<Lock | undefined> {
+    let file: FileHandle;
+    try {
+      file = await open(place, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'EACCES', 'EPERM', 'ELOOP', 'EISDIR', 'ENXIO', 'EROFS')) return undefined;
+      throw this.#explain(error, place);
+    }
+    // Root leaves alone what others made: what lies beside may lead anywhere by the time it is removed.
+    const { uid } = await file.stat();
+    if (uid === process.getuid?.()) return await this.#heldUnless(file, state => state !== 'locked');
+    await file.close();
+    return undefined;
+  }
+
+  /** The lock, unless `isRefused` says otherwise of it or its file has lost its name. */
+  async #heldUnless(
+    file: FileHandle,
+    isRefused: (state: 'locked' | 'held' | 'unsupported') => boolean,
+  ): Promise<Lock | undefined> {
+    const isOurs = !isRefused(await tryLockFile(file.fd)) && (await file.stat()).nlink > 0;
+    if (isOurs) return { release: async () => await file.close() };
+    await file.close();
+    return undefined;
   }
 
   nameOf(place: Buffer): Buffer {
@@ -167,8 +226,7 @@ export class LocalTree implements Tree<Buffer> {
   #explain(error: unknown, place: Buffer): DfsError {
     const reason = toDfsError(error);
     if (error instanceof DfsError) return reason;
-    const path = this.describe(place);
-    return new DfsError(reason.code, SENTENCES.get(reason.code)?.(path) ?? `${path}: ${reason.message}`);
+    return new DfsError(reason.code, fileErrorText(error, this.describe(place)), { cause: error });
   }
 }
 
@@ -251,7 +309,9 @@ function entryOf(stats: BigIntStats): Entry {
 function kindOf(stats: BigIntStats): Entry['kind'] {
   if (stats.isFile()) return 'file';
   if (stats.isDirectory()) return 'directory';
-  return stats.isSymbolicLink() ? 'symlink' : 'other';
+  if (stats.isSymbolicLink()) return 'symlink';
+  if (stats.isFIFO()) return 'fifo';
+  return stats.isSocket() ? 'socket' : 'device';
 }
 
 function timespec(nanoseconds: bigint): Timespec {

@@ -2,10 +2,11 @@
 import type { Clock } from '../../platform/clock.js';
 import type { Random } from '../../platform/random.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
-import { Copier } from './copier.js';
-import { finalPlace, temporaryPlace } from './destination.js';
+import { Copier, type CopierOptions } from './copier.js';
+import { checkParent, finalPlace, inTermsOf } from './destination.js';
 import { Progress } from './progress.js';
-import type { Entry, Reader, Tree } from './tree.js';
+import { stage } from './staging.js';
+import { specialFile, type Entry, type Reader, type Staging, type Tree } from './tree.js';
 
 export interface TransferOptions {
   readonly isRecursive: boolean;
@@ -45,13 +46,14 @@ export async function transfer<Source, Target>(
   const entry = await sourceEntry(tree, place, options.isRecursive);
   const totalBytes = options.hasProgress ? await totalSize(tree, place, entry, options.signal) : 0;
   let leftOut = 0;
-  const warn = (description: string): void => {
+  const warn = (description: string, kind: Entry['kind']): void => {
     leftOut += 1;
-    options.warn(`left out ${description}: it is neither a file, a directory nor a symbolic link`);
+    options.warn(`left out ${description}: it is ${specialFile(kind)}`);
   };
-  await put(origin.name, entry.kind, destination, options, totalBytes, async (temporary, onBytes) => {
+  const kind = entry.kind === 'directory' ? 'directory' : 'file';
+  await put(origin.name, kind, destination, options, totalBytes, async (temporary, onBytes) => {
     const copier = new Copier(tree, destination.tree, copierOptions(options, onBytes, warn));
-    if (entry.kind === 'directory') await copier.copyTree(place, entry, temporary);
+    if (kind === 'directory') await copier.copyTree(place, entry, temporary);
     else await copier.copyFile(place, entry, temporary, true);
   });
   if (leftOut > 0) throw new DfsError('EINVAL', `everything was copied but the ${leftOut} left out`);
@@ -87,7 +89,13 @@ export async function sourceEntry<Source>(
   if (entry.kind === 'directory' && !isRecursive) {
     throw new DfsError('EISDIR', `${path} is a directory; -r copies it with all that is in it`);
   }
-  if (entry.kind === 'other') throw new DfsError('EINVAL', `${path} is neither a file nor a directory`);
+  const special = specialFile(entry.kind);
+  if (special !== undefined) {
+    throw new DfsError(
+      'EINVAL',
+      `${path} is ${special}, which is not copied; - is standard input, for what a program writes`,
+    );
+  }
   return entry;
 }
 
@@ -111,8 +119,8 @@ async function totalSize<Source>(
 function copierOptions(
   options: TransferOptions,
   onBytes: (count: number) => void,
-  onLeftOut: (description: string) => void,
-): ConstructorParameters<typeof Copier>[2] {
+  onLeftOut: CopierOptions['onLeftOut'],
+): CopierOptions {
   const { isPreserving, signal } = options;
   return {
     isPreserving,
@@ -127,7 +135,7 @@ function copierOptions(
 /** Lets `fill` fill a temporary place, and gives it the final name; removes everything again when that fails. */
 async function put<Target>(
   name: Buffer | undefined,
-  kind: Entry['kind'],
+  kind: 'file' | 'directory',
   destination: Destination<Target>,
   options: TransferOptions,
   totalBytes: number | undefined,
@@ -142,30 +150,35 @@ async function put<Target>(
     isReplacing: options.isReplacing,
   });
   const topmostMade = await destination.makeParents?.(final);
-  const temporary = temporaryPlace(tree, final, options.random);
-  const progress = options.hasProgress ? new Progress(totalBytes, options.clock) : undefined;
+  let staging: Staging<Target> | undefined;
+  let progress: Progress | undefined;
   try {
-    await fill(temporary, count => progress?.add(count));
+    await checkParent(tree, final);
+    staging = await stage(tree, final, kind, options.random);
+    progress = options.hasProgress ? new Progress(totalBytes, options.clock) : undefined;
+    await fill(staging.place, count => progress?.add(count));
     options.signal.throwIfAborted();
-    await tree.rename(temporary, final, options.isReplacing);
+    await staging.publish(options.isReplacing);
   } catch (error) {
     progress?.stop();
-    await cleanUp(tree, temporary, topmostMade, options.warn);
-    throw error;
+    await cleanUp(tree, staging, topmostMade, options.warn);
+    throw inTermsOf(tree, final, error);
   }
   progress?.stop();
 }
 
 async function cleanUp<Target>(
   tree: Tree<Target>,
-  temporary: Target,
+  staging: Staging<Target> | undefined,
   topmostMade: Target | undefined,
   warn: (sentence: string) => void,
 ): Promise<void> {
-  const place = topmostMade ?? temporary;
   try {
-    await tree.remove(place);
+    await staging?.discard();
+    if (topmostMade) await tree.remove(topmostMade);
   } catch (error) {
-    warn(`${tree.describe(place)} is left behind, for it could not be removed: ${toDfsError(error).message}`);
+    const place = topmostMade ?? staging?.place;
+    const what = place === undefined ? 'something' : tree.describe(place);
+    warn(`${what} is left behind, for it could not be removed: ${toDfsError(error).message}`);
   }
 }

@@ -5,8 +5,17 @@
 import type { Timespec } from '../../platform/clock.js';
 import type { Payload } from '../../protocol/frame.js';
 
+/** What copies leave alone, with the words for it. */
+const SPECIAL_FILES = { fifo: 'a FIFO', socket: 'a socket', device: 'a device' } as const;
+type SpecialKind = keyof typeof SPECIAL_FILES;
+
+/** What a special file is, in words; undefined for files, directories and symbolic links. */
+export function specialFile(kind: Entry['kind']): string | undefined {
+  return kind in SPECIAL_FILES ? SPECIAL_FILES[kind as SpecialKind] : undefined;
+}
+
 export interface Entry {
-  readonly kind: 'file' | 'directory' | 'symlink' | 'other';
+  readonly kind: 'file' | 'directory' | 'symlink' | SpecialKind;
   /** Permission bits with setuid, setgid and sticky. */
   readonly permissions: number;
   readonly uid: number;
@@ -44,11 +53,26 @@ export interface Writer {
   abandon(): Promise<void>;
 }
 
+/** Held until it is released, or its process ends. */
+export interface Lock {
+  release(): Promise<void>;
+}
+
 /** Which of an entry's attributes a copy has. */
 export interface Kept {
   readonly permissions: number;
   readonly owner?: { readonly uid: number; readonly gid: number };
   readonly times?: { readonly atime: Timespec; readonly mtime: Timespec };
+}
+
+/** A copy that has no name yet, or a hidden one (staging.ts). */
+export interface Staging<Place> {
+  /** Where the copy is to be made. */
+  readonly place: Place;
+  /** Gives it its name; EEXIST for one that is taken, unless `isReplacing`. */
+  publish(isReplacing: boolean): Promise<void>;
+  /** Removes it. */
+  discard(): Promise<void>;
 }
 
 /** @template Place how this tree names a place where something is or could be */
@@ -59,6 +83,7 @@ export interface Tree<Place> {
   stat(place: Place, isFollowing: boolean): Promise<Entry | undefined>;
   /** A directory's entries, in any order. */
   children(place: Place): AsyncIterable<Child<Place>>;
+  /** EINVAL for anything but a file, without waiting for a FIFO's writer. */
   openReader(place: Place): Promise<Reader>;
   readSymlink(place: Place): Promise<Buffer>;
 
@@ -66,6 +91,16 @@ export interface Tree<Place> {
   child(directory: Place, name: Buffer): Place;
   /** A place beside, in the same directory. */
   sibling(place: Place, name: Buffer): Place;
+  /** The directory that has the place's name. */
+  parent(place: Place): Place;
+  /** Names in the same directory that begin with a dot; none where they cannot be listed. */
+  hiddenNamesBeside(place: Place): AsyncIterable<Buffer>;
+  /** Makes a lock file and locks it; undefined when another process was quicker. */
+  makeLock(place: Place): Promise<Lock | undefined>;
+  /** Locks a lock file of the same user; undefined when somebody has it, or it is gone. */
+  takeLock(place: Place): Promise<Lock | undefined>;
+  /** Begins a file without a name, which goes with this process unless it is published. */
+  readonly stageUnnamed?: (final: Place) => Staging<Place>;
   nameOf(place: Place): Buffer;
   /** EEXIST when there is something. @param permissions what the file has in the end; meanwhile it may have fewer */
   createWriter(place: Place, permissions: number): Promise<Writer>;

@@ -276,3 +276,25 @@ t.test('resolve walks as far as real directories go', async t => {
   t.equal(await refusal(walk('a', 'x', 'f')), 'ENOENT');
   t.equal(await refusal(walk('a', 'b', 'f', 'g')), 'ENOTDIR');
 });
+
+t.test('link with `replace` takes a name over at once, under the rules of rename', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  const file = async (name: string) => (await node(client, bytes(name), S_IFREG | 0o644)).attributes.inode;
+  const [a, b] = [await file('a'), await file('b')];
+  await client.execute(mkdir, { parent: ROOT_INODE, name: bytes('d'), mode: 0o755, ...OWNER });
+  const request = { parent: ROOT_INODE, name: bytes('b'), inode: a };
+  t.equal(await refusal(client.execute(link, request)), 'EEXIST');
+  t.equal((await client.execute(link, { ...request, replace: true })).attributes.nlink, 2);
+  t.equal((await client.lookup('b')).inode, a);
+  t.equal((await client.stat(b)).nlink, 0, 'the file that had the name has none');
+  t.equal(
+    (await client.execute(link, { ...request, replace: true })).attributes.nlink,
+    2,
+    'it is the same file',
+  );
+  t.equal(await refusal(client.execute(link, { ...request, name: bytes('d'), replace: true })), 'EISDIR');
+  t.equal((await client.execute(link, { ...request, name: bytes('c'), replace: true })).attributes.nlink, 3);
+  const caller = { uid: 9, gid: 9, groups: [] };
+  t.equal(await refusal(client.execute(link, { ...request, replace: true, caller })), 'EACCES');
+});
