@@ -4,7 +4,7 @@
  */
 import { MetadataService, type MetadataServiceOptions } from '../../src/metadata/metadata-service.js';
 import type { Operation } from '../../src/metadata/operation.js';
-import { renew, session } from '../../src/metadata/operations/session.js';
+import { session, type renew } from '../../src/metadata/operations/session.js';
 import type { ReplyOf } from '../../src/protocol/command.js';
 import type { Peer } from '../../src/metadata/peer.js';
 import type { OwnedTransaction, Store } from '../../src/metadata/store/store.js';
