@@ -7,6 +7,7 @@
  *
  * A node that fails is left out, and only the replica that is missing is stored elsewhere, under the same chunk id.
  */
+import { formatDuration } from '../platform/duration.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { chunkChecksum, computeChecksums } from '../protocol/checksum.js';
@@ -277,7 +278,7 @@ function tooFew({ stored, failed }: Attempt, wanted: number, timeoutMs: number):
   return new DfsError(
     'EIO',
     `only ${stored.size} of the ${wanted} data nodes that --min-replicas asks for took what was written within ` +
-      `${timeoutMs / 1000} s${because}; start more data nodes ('dfs nodes' lists them), or ask for fewer`,
+      `${formatDuration(timeoutMs)}${because}; start more data nodes ('dfs nodes' lists them), or ask for fewer`,
   );
 }
 

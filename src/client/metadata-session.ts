@@ -10,6 +10,7 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { isDoneWithin, sleep, type Clock, type Timer } from '../platform/clock.js';
+import { formatDuration } from '../platform/duration.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
@@ -669,8 +670,8 @@ export class MetadataSession {
   }
 
   #absent(what: string, reason: string): DfsError {
-    const seconds = this.#options.timeoutMs / 1000;
-    return new DfsError('EIO', `'${what}' failed, no metadata server for ${seconds} s: ${reason}`);
+    const duration = formatDuration(this.#options.timeoutMs);
+    return new DfsError('EIO', `'${what}' failed, no metadata server for ${duration}: ${reason}`);
   }
 
   /** ESTALE may mean that the server ended our session; then the connection is made anew, with a new session. */

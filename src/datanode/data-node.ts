@@ -36,6 +36,7 @@ import { checkGrant } from './grant-check.js';
 import { Locality } from './locality.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { isNodeDirectory, loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import { ServerTime } from './server-time.js';
 import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
@@ -86,6 +87,7 @@ export class DataNode {
   #verification: Verification | undefined;
   #advertised = '';
   #grantKey: Uint8Array | undefined;
+  readonly #serverTime: ServerTime;
   /** Requests that are being answered. */
   readonly #answering = new Set<Promise<unknown>>();
   #starting: Promise<void> | undefined;
@@ -96,6 +98,7 @@ export class DataNode {
 
   constructor(options: DataNodeOptions) {
     this.#options = options;
+    this.#serverTime = new ServerTime(options.clock);
     this.#locality = new Locality(options.disk, options.directory, options.random);
     this.broken = new Promise(resolve => (this.#end = resolve));
   }
@@ -186,6 +189,7 @@ export class DataNode {
       log,
       key,
       metadata,
+      serverTime: this.#serverTime,
       id: identity.id,
       domain: this.#options.domain ?? '',
       cluster: () => this.#identity?.cluster ?? '',
@@ -356,12 +360,13 @@ export class DataNode {
   async #write(request: WriteRequest, payload: Payload): Promise<WriteResult> {
     const store = this.#openStore();
     const { grant, checksums, forward, durable, inode, fileOffset } = request;
-    if (!this.#grantKey || !this.#pipeline) {
+    const serverMs = this.#serverTime.nowMs;
+    if (!this.#grantKey || serverMs === undefined || !this.#pipeline) {
       throw new DfsError('EAGAIN', 'this data node has not registered yet; try again in a moment');
     }
     const node = this.nodeNumber;
     const length = payloadBytes(payload);
-    checkGrant(grant, length, forward, { key: this.#grantKey, node, now: this.#options.clock.now() });
+    checkGrant(grant, length, forward, { key: this.#grantKey, node, serverMs });
     if (!matchesChecksums(payload, checksums)) {
       throw new DfsError(
         'EBADMSG',

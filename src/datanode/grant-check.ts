@@ -1,5 +1,5 @@
 /** Whether a chunk may be stored here: what the metadata server allowed, and nothing else. */
-import type { Timespec } from '../platform/clock.js';
+import { formatDuration } from '../platform/duration.js';
 import { DfsError } from '../protocol/errors.js';
 import { isGrantSigned } from '../protocol/grant-signature.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
@@ -9,7 +9,8 @@ export interface GrantAuthority {
   readonly key: Uint8Array;
   /** This node's number. */
   readonly node: number;
-  readonly now: Timespec;
+  /** Ms since the epoch by the metadata server's clock (server-time.ts). */
+  readonly serverMs: number;
 }
 
 /**
@@ -29,11 +30,11 @@ export function checkGrant(
       `the grant for chunk ${chunk} is not signed by this cluster's metadata server`,
     );
   }
-  const nowMs = authority.now.sec * 1000 + Math.floor(authority.now.nsec / 1_000_000);
-  if (grant.expiresMs <= nowMs) {
+  const { serverMs } = authority;
+  if (grant.expiresMs <= serverMs) {
     throw new DfsError(
       'EACCES',
-      `the grant for chunk ${chunk} expired ${nowMs - grant.expiresMs} ms ago; ask for another one`,
+      `the grant for chunk ${chunk} expired ${formatDuration(serverMs - grant.expiresMs)} ago; ask for another one`,
     );
   }
   if (!grant.nodes.includes(authority.node)) {

@@ -8,6 +8,7 @@
  *          └── connection lost, or `known: false`, for ever
  */
 import type { Clock, Timer } from '../platform/clock.js';
+import { formatDuration } from '../platform/duration.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
@@ -18,6 +19,7 @@ import { isConnectionError, RpcClient } from '../rpc/client.js';
 import type { Routes, RpcConnection } from '../rpc/connection.js';
 import type { ReplicaTroubles } from './replica-troubles.js';
 import type { NodeSpace } from './free-space.js';
+import type { ServerTime } from './server-time.js';
 import { reportInventory } from './inventory-report.js';
 
 /** How long a start waits for the metadata server. */
@@ -51,6 +53,8 @@ export interface MetadataLinkOptions {
   readonly log: Logger;
   readonly key?: Uint8Array | undefined;
   readonly metadata: Endpoint;
+  /** Learns the metadata server's time from its replies. */
+  readonly serverTime: ServerTime;
   /** The node's identity. */
   readonly id: string;
   /** The cluster it belongs to now; empty for none yet. */
@@ -91,6 +95,7 @@ export class MetadataLink {
   #nextInventoryMs = 0;
   #pause: { readonly timer: Timer; readonly end: () => void } | undefined;
   #isClosed = false;
+  #isSkewed = false;
   /** The last trouble that was logged, so that an hour without the server is not 3600 lines. */
   #trouble = '';
 
@@ -140,6 +145,8 @@ export class MetadataLink {
     const { id, domain, report, cluster, onRegistered, log } = this.#options;
     const advertised = this.#advertised;
     if (!advertised) throw new DfsError('EINVAL', 'the node does not listen yet');
+    const sizes = await report();
+    const sentMs = this.#options.clock.monotonicMs();
     const { reply } = await connection.call(
       reg,
       {
@@ -148,10 +155,11 @@ export class MetadataLink {
         domain,
         ...advertised,
         ...(this.#proof ? { proof: this.#proof } : {}),
-        ...(await report()),
+        ...sizes,
       },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
+    this.#options.serverTime.learn(reply.serverMs, sentMs);
     if (reply.result === 'NAK') {
       throw new DfsError('EACCES', `the metadata server refuses this node: ${reply.reason}`);
     }
@@ -211,22 +219,28 @@ export class MetadataLink {
   }
 
   async #beat(): Promise<void> {
-    const { id, report, troubles, has } = this.#options;
+    const { id, report, troubles, has, clock, serverTime } = this.#options;
     const connection = await this.#rpc.connect(0);
     if (connection !== this.#registeredOn) await this.#register(connection);
     const dropped = [...this.#dropped].slice(0, MAX_DROPS);
+    const sizes = await report();
+    const sentMs = clock.monotonicMs();
+    const { sec, nsec } = clock.now();
+    const wallMs = sec * 1000 + Math.floor(nsec / 1e6);
     const { reply } = await connection.call(
       heartbeat,
-      { node: this.#node, id, ...(await report()), dropped, ...troubles.take(has) },
+      { node: this.#node, id, ...sizes, dropped, ...troubles.take(has), wallMs },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
+    serverTime.learn(reply.serverMs, sentMs);
+    this.#noteSkew(reply.skewMs ?? 0);
     if (!reply.known) {
       this.#registeredOn = undefined;
       await this.#register(connection);
       return;
     }
     for (const chunk of dropped) this.#dropped.delete(chunk);
-    if (this.#options.clock.monotonicMs() >= this.#nextInventoryMs) {
+    if (clock.monotonicMs() >= this.#nextInventoryMs) {
       this.#takeInventory(connection);
       this.#nextInventoryMs += INVENTORY_MS - SECOND_INVENTORY_MS;
     }
@@ -234,6 +248,20 @@ export class MetadataLink {
     // The order may have been given again before the server knew that it was carried out.
     const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));
     if (drop.length > 0) void this.#drop(drop);
+  }
+
+  /** Says once that the clock is off, and once that it is right again. */
+  #noteSkew(skewMs: number): void {
+    const isSkewed = skewMs !== 0;
+    if (isSkewed === this.#isSkewed) return;
+    this.#isSkewed = isSkewed;
+    const { log } = this.#options;
+    if (isSkewed) {
+      const ahead = `${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'}`;
+      log.warn(
+        `this machine's clock is ${ahead} the metadata server's; DFS does not depend on it, but set it right`,
+      );
+    } else log.info("this machine's clock agrees with the metadata server's again");
   }
 
   /** Never rejects; what could not be put aside is told of again. */

@@ -25,7 +25,7 @@ import { attributesOf } from './namespace/inodes.js';
 import { NodeOrders, type NodeConnection } from './node-orders.js';
 import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
-import { toMs, type Operation, type OperationContext } from './operation.js';
+import type { Operation, OperationContext } from './operation.js';
 import { delegate } from './operations/delegate.js';
 import { endSession, forfeitRecord, renew, session as sessionOperation } from './operations/session.js';
 import type { Peer } from './peer.js';
@@ -402,10 +402,8 @@ export class MetadataService {
     return await this.#commits.submit(async (tx, control) => {
       trace.clear();
       const noteRead = this.#state.leases.reader(session);
-      const now = this.#options.clock.now();
       return await work(new TracedTransaction(tx, trace, noteRead), {
-        now,
-        wallMs: toMs(now),
+        now: this.#options.clock.now(),
         nowMs: this.#state.steadyMs(),
         state: this.#state,
         control: new TracedControl(control, trace, noteRead),

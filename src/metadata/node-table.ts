@@ -17,6 +17,8 @@ export interface DataNode {
   readonly space: NodeSpace;
   /** Monotonic ms of the last sign of life; undefined before the first since this process started. */
   readonly heardMs: number | undefined;
+  /** By how much its wall clock was ahead of ours at its last heartbeat; 0 for about equal. */
+  readonly skewMs: number;
   /** The connection on which it registered. */
   readonly peer: Peer | undefined;
   /** What it was told then, which nobody else knows; empty before. */
@@ -89,7 +91,7 @@ export class NodeTable {
 
   /** A node known from the store, of which nothing was heard yet. */
   load(record: NodeRecord): void {
-    this.set({ record, space: NO_SPACE, heardMs: undefined, peer: undefined, proof: NO_PROOF });
+    this.set({ record, space: NO_SPACE, heardMs: undefined, skewMs: 0, peer: undefined, proof: NO_PROOF });
   }
 
   get size(): number {
@@ -154,7 +156,7 @@ export class NodeTable {
     const statuses: NodeStatus[] = [];
     for (const node of this.#nodes.values()) {
       const state = this.stateOf(node, monotonicMs);
-      statuses.push({ ...node.record, ...node.space, state });
+      statuses.push({ ...node.record, ...node.space, state, skewMs: node.skewMs });
     }
     return statuses;
   }

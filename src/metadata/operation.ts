@@ -10,11 +10,12 @@ import type { StoreTransaction } from './store/store.js';
 
 /** What an operation knows besides its request and the store. */
 export interface OperationContext {
-  /** When the request is executed. */
+  /** When the request is executed, as it goes into the times of files. */
   readonly now: Timespec;
-  /** The same in whole milliseconds: what others compare with their own clocks. */
-  readonly wallMs: number;
-  /** What `wallMs` would be if nobody had set the clock since this process started: graces are measured by it. */
+  /**
+   * The same in whole ms since the epoch, as if nobody had set the clock since this process started: graces are measured
+   * by it, and grants expire by it. Data nodes are told it, and compare no clock of their own with it.
+   */
   readonly nowMs: number;
   readonly state: ServerState;
   readonly control: TaskControl;

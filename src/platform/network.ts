@@ -1,5 +1,6 @@
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { formatDuration } from './duration.js';
 
 /** Where a server listens or a client connects: a host name or address, and a TCP port. */
 export interface Endpoint {
@@ -50,7 +51,7 @@ export const tcpNetwork: Network = {
       const socket = createConnection({ host: endpoint.host, port: endpoint.port, noDelay: true });
       const timer = setTimeout(() => {
         socket.destroy(
-          Object.assign(new Error(`no answer within ${timeoutMs} ms`), {
+          Object.assign(new Error(`no answer within ${formatDuration(timeoutMs)}`), {
             code: 'ETIMEDOUT',
             syscall: 'connect',
           }),

@@ -14,6 +14,9 @@ const NodeSpace = {
   chunks: SafeInteger,
 };
 
+/** Whole ms since the epoch, by the metadata server's clock: what grants expire by. Nobody else's clock is compared with it. */
+const ServerMs = SafeInteger;
+
 const NodeProof = Type.Uint8Array({ maxByteLength: 32 });
 
 /** A data node registers. ACK: new here; DUP: known, welcome back; NAK: refused, with the reason. */
@@ -42,6 +45,7 @@ export const reg = command('reg', 1, {
      * nobody can register in the node's name without it as long as the node lives.
      */
     proof: NodeProof,
+    serverMs: ServerMs,
   }),
 });
 
@@ -57,6 +61,8 @@ export const heartbeat = command('heartbeat', 2, {
     damaged: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
     /** Chunks that readers expected on this node, and that are not there. */
     absent: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
+    /** The node's own wall clock, ms since the epoch, to show how far off it is. */
+    wallMs: Type.Optional(SafeInteger),
   }),
   reply: Type.Object({
     /** False: the metadata server does not know this node by this connection (it restarted, or its database is new); `reg` again. */
@@ -64,6 +70,9 @@ export const heartbeat = command('heartbeat', 2, {
     drop: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
     /** Damaged chunks of which there are other replicas: the node puts them aside. */
     quarantine: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
+    serverMs: ServerMs,
+    /** By how much the node's wall clock is ahead of the server's (negative: behind); 0 for less than SHOWN_SKEW_MS. */
+    skewMs: Type.Optional(Type.Integer()),
   }),
 });
 
@@ -81,6 +90,8 @@ export const NodeStatus = Type.Object({
   /** Its chunks are being moved to other nodes. */
   isDraining: Type.Boolean(),
   ...NodeSpace,
+  /** As in the reply to its heartbeat. */
+  skewMs: Type.Optional(Type.Integer()),
 });
 export type NodeStatus = Static<typeof NodeStatus>;
 

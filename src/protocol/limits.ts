@@ -100,6 +100,8 @@ export const MAX_REVOKED = 4096;
 export const MAX_LEASED_INODES = 1 << 20;
 /** How long a grant may be used. Longer than any retry, so that a write never fails for being slow. */
 export const GRANT_LIFETIME_MS = 3_600_000;
+/** Clocks that differ by less are called equal. Nothing depends on that: it is shown to people. */
+export const SHOWN_SKEW_MS = 2000;
 /** How often a data node tells the metadata server that it lives. */
 export const HEARTBEAT_MS = 1000;
 /** A data node not heard of for this long gets no new chunks. */

@@ -4,6 +4,7 @@
  */
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import type { Clock, Timer } from '../platform/clock.js';
+import { formatDuration } from '../platform/duration.js';
 import type { Logger } from '../platform/log.js';
 import type { ByteStream } from '../platform/network.js';
 import {
@@ -221,7 +222,7 @@ export class RpcConnection {
         reject(
           new DfsError(
             'ETIMEDOUT',
-            `${this.remote} did not answer '${command.name}' in ${options.timeoutMs} ms`,
+            `${this.remote} did not answer '${command.name}' within ${formatDuration(options.timeoutMs)}`,
           ),
         );
       });

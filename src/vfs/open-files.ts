@@ -1,4 +1,5 @@
 /** What is open through one client: the handles, the files behind them, and what is done by handle (see FileSystem). */
+import { formatDuration } from '../platform/duration.js';
 import { constants } from 'node:fs';
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
@@ -400,7 +401,7 @@ export class OpenFiles {
     if (await isDoneWithin(clock, timeoutMs, flushed)) return;
     throw new DfsError(
       'EIO',
-      `what was closed is not stored after ${timeoutMs / 1000} s: no data node takes it`,
+      `what was closed is not stored after ${formatDuration(timeoutMs)}: no data node takes it`,
     );
   }
 

@@ -1,5 +1,6 @@
 import Table from 'cli-table3';
 import prettyBytes from 'pretty-bytes';
+import { formatDuration } from '../../platform/duration.js';
 import type { NodeStatus } from '../../protocol/cluster-commands.js';
 import { formatEndpoint, parseServer } from '../address.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
@@ -32,8 +33,14 @@ export const nodes = defineCommand({
 });
 
 function forPrograms(status: NodeStatus): object {
-  const { node, id, host, port, state, domain, isDraining, totalBytes, freeBytes, chunks } = status;
-  return { node, id, host, port, state, domain: domain || host, isDraining, totalBytes, freeBytes, chunks };
+  const { domain, skewMs = 0, ...rest } = status;
+  return { ...rest, domain: domain || status.host, skewMs };
+}
+
+/** What to say of a node's clock, if anything. */
+export function skewOf({ skewMs = 0 }: NodeStatus): string[] {
+  if (skewMs === 0) return [];
+  return [`clock ${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead' : 'behind'}`];
 }
 
 function table(all: readonly NodeStatus[]): string {
@@ -46,7 +53,7 @@ function table(all: readonly NodeStatus[]): string {
   });
   for (const status of all) {
     const { node, state, isDraining, domain, host, totalBytes, freeBytes, chunks } = status;
-    const shown = isDraining ? `${state}, draining` : state;
+    const shown = [state, ...(isDraining ? ['draining'] : []), ...skewOf(status)].join(', ');
     const sizes = [bytes(totalBytes), bytes(freeBytes), chunks];
     rows.push([node, shown, formatEndpoint(status), domain || host, ...sizes]);
   }

@@ -2,6 +2,7 @@ import { completeStatus } from '../../client/cluster-control.js';
 import { systemClock } from '../../platform/clock.js';
 import prettyBytes from 'pretty-bytes';
 import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/cluster-commands.js';
+import { skewOf } from './nodes.js';
 import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { writeOut } from '../standard-output.js';
@@ -55,6 +56,11 @@ function lines(repair: RepairStatus, nodes: readonly NodeStatus[]): string[] {
     text.push(`copying     ${prettyBytes(repair.waitingBytes, { binary: true })} wait, ${pace}`);
   if (repair.isRebalancing)
     text.push(`rebalancing ${prettyBytes(repair.movingBytes, { binary: true })} are to move, ${pace}`);
+  for (const each of nodes) {
+    const [skew] = skewOf(each);
+    if (skew !== undefined)
+      text.push(`clock       node ${each.node}: ${skew} of the metadata server's; it does no harm`);
+  }
   const isSound = repair.lost.chunks === 0 && repair.endangered.every(({ chunks }) => chunks === 0);
   if (repair.isComplete && isSound)
     text.push(

@@ -42,11 +42,10 @@ export async function collectDoomedChunks(
 /** Chunks that a client may have stored and never committed. Returns whether there may be more. */
 export async function collectExpiredGrants(
   tx: StoreTransaction,
-  { nowMs, wallMs }: OperationContext,
+  { nowMs }: OperationContext,
 ): Promise<boolean> {
   const oldest = await tx.grants.oldest(CHUNKS_AT_ONCE);
-  // A clock that jumps must not let a chunk go that its client may commit when the clock is right again.
-  const untilMs = Math.min(nowMs, wallMs) - EXPIRY_MARGIN_MS;
+  const untilMs = nowMs - EXPIRY_MARGIN_MS;
   const expired = oldest.filter(grant => grant.expiresMs < untilMs);
   for (const { chunk, nodes } of expired) {
     await tx.grants.delete(chunk);

@@ -21,7 +21,7 @@ import { recordNewChunks } from '../content/chunk-commit.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
 import { issueGrants } from '../content/grants.js';
-import type { OperationContext } from '../operation.js';
+import { toMs, type OperationContext } from '../operation.js';
 import { ByteRate } from '../repair/byte-rate.js';
 import type { ServerState } from '../server-state.js';
 import type { StoreTransaction } from '../store/store.js';
@@ -157,7 +157,7 @@ export class Defragmenter {
       await tx.fragmented.delete(number);
       return undefined;
     }
-    if (context.wallMs - inode.ctime.sec * 1000 < this.#options.quietMs) return undefined;
+    if (toMs(context.now) - inode.ctime.sec * 1000 < this.#options.quietMs) return undefined;
     for (;;) {
       const extents = await extentsFrom(tx, number, this.#offset, EXTENTS_AT_ONCE);
       const pieces = firstWindow(extents);

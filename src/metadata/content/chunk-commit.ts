@@ -67,7 +67,7 @@ export async function recordNewChunks(
 async function isFresh(
   tx: StoreTransaction,
   stored: StoredChunk,
-  { state, wallMs }: OperationContext,
+  { state, nowMs }: OperationContext,
 ): Promise<boolean> {
   const { chunk, grant, length, nodes } = stored;
   if (grant.chunk !== chunk) throw invalid(stored, `comes with the grant of chunk ${grant.chunk}`);
@@ -91,7 +91,7 @@ async function isFresh(
       throw new DfsError('ESTALE', `chunk ${chunk} was deleted meanwhile; store the data again`);
     }
   }
-  if (grant.expiresMs < wallMs) {
+  if (grant.expiresMs < nowMs) {
     throw new DfsError('ESTALE', `the grant of chunk ${chunk} has expired; store the data again`);
   }
   return true;

@@ -43,7 +43,7 @@ export async function issueGrants(
   const monotonicMs = state.clock.monotonicMs();
   const live = liveTakers(request.goal, state.nodes, monotonicMs);
   const eligible = eligibleNodes(live, { ...request, exclude: new Set(request.exclude) });
-  const expiresMs = context.wallMs + GRANT_LIFETIME_MS;
+  const expiresMs = context.nowMs + GRANT_LIFETIME_MS;
   const grants: Grant[] = [];
   for (let index = 0; index < request.count; index += 1) {
     const chunk = state.chunkIds.take();

@@ -40,7 +40,7 @@ async function checkGrant(
   tx: StoreTransaction,
   grant: Grant,
   stored: readonly number[],
-  { state, wallMs }: OperationContext,
+  { state, nowMs }: OperationContext,
 ): Promise<void> {
   const { chunk } = grant;
   if (!isGrantSigned(state.cluster.grantKey, grant)) {
@@ -50,7 +50,7 @@ async function checkGrant(
     throw new DfsError('EINVAL', `chunk ${chunk} is said to be on nodes that its grant does not name`);
   }
   if (await tx.chunks.get(chunk)) throw new DfsError('EINVAL', `chunk ${chunk} is committed already`);
-  if (grant.expiresMs < wallMs || (await tx.retired.has(chunk))) throw expired(grant);
+  if (grant.expiresMs < nowMs || (await tx.retired.has(chunk))) throw expired(grant);
 }
 
 function expired({ chunk }: Grant): DfsError {

@@ -1,7 +1,7 @@
 /** A data node says that it lives, and learns which chunks it may delete. */
-import { MAX_DROPS } from '../../protocol/limits.js';
+import { MAX_DROPS, SHOWN_SKEW_MS } from '../../protocol/limits.js';
 import { heartbeat as command } from '../../protocol/cluster-commands.js';
-import { operation, type OperationContext } from '../operation.js';
+import { operation, toMs, type OperationContext } from '../operation.js';
 import { removeReplica } from '../repair/replica-changes.js';
 import type { StoreTransaction } from '../store/store.js';
 
@@ -9,19 +9,22 @@ export const heartbeat = operation(command, async (tx, request, context) => {
   const { state, peer, nowMs } = context;
   const { node, id, totalBytes, freeBytes, chunks } = request;
   const known = state.nodes.registered(node, id, peer);
-  if (!known) return { known: false, drop: [] };
+  if (!known) return { known: false, drop: [], serverMs: nowMs };
+  const aheadMs = request.wallMs === undefined ? 0 : request.wallMs - toMs(context.now);
+  const skewMs = Math.abs(aheadMs) < SHOWN_SKEW_MS ? 0 : aheadMs;
   for (const chunk of request.dropped) await tx.drops.delete(node, chunk);
   state.nodes.set({
     ...known,
     space: { totalBytes, freeBytes, chunks },
     heardMs: state.clock.monotonicMs(),
+    skewMs,
   });
   for (const chunk of request.absent ?? []) await forgetReplica(tx, node, chunk, context);
   const quarantine: number[] = [];
   for (const chunk of request.damaged ?? []) {
     if (await isDispensable(tx, node, chunk, context)) quarantine.push(chunk);
   }
-  return { known: true, quarantine, drop: await dropsDue(tx, node, nowMs) };
+  return { known: true, quarantine, drop: await dropsDue(tx, node, nowMs), serverMs: nowMs, skewMs };
 });
 
 /**

@@ -49,6 +49,7 @@ export const reg = operation(command, async (tx, request, context) => {
     record,
     space: { totalBytes, freeBytes, chunks },
     heardMs: state.clock.monotonicMs(),
+    skewMs: known?.skewMs ?? 0,
     peer: context.peer,
     // The reply to an earlier request may have been lost.
     proof: known && isProved(known, request) ? known.proof : state.random.bytes(PROOF_BYTES),
@@ -59,10 +60,18 @@ export const reg = operation(command, async (tx, request, context) => {
     else state.nodes.delete(registered);
   });
   const result = known ? ('DUP' as const) : ('ACK' as const);
-  return { result, reason: '', node, cluster, grantKey, proof: registered.proof };
+  return {
+    result,
+    reason: '',
+    node,
+    cluster,
+    grantKey,
+    proof: registered.proof,
+    serverMs: context.nowMs,
+  };
 });
 
-function refuse({ state }: OperationContext, reason: string): ReplyOf<typeof command> {
+function refuse({ state, nowMs }: OperationContext, reason: string): ReplyOf<typeof command> {
   const nothing = new Uint8Array();
   return {
     result: 'NAK',
@@ -71,6 +80,7 @@ function refuse({ state }: OperationContext, reason: string): ReplyOf<typeof com
     cluster: state.cluster.cluster,
     grantKey: nothing,
     proof: nothing,
+    serverMs: nowMs,
   };
 }
 

@@ -52,7 +52,7 @@ export async function settleReplicas(
     chunk,
     nodes: [to.record.node],
     maxBytes: record.length,
-    expiresMs: context.wallMs + GRANT_LIFETIME_MS,
+    expiresMs: context.nowMs + GRANT_LIFETIME_MS,
   };
   const grant = { ...unsigned, signature: signGrant(state.cluster.grantKey, unsigned) };
   return { chunk, bytes: record.length, from, to, grant };

@@ -48,8 +48,9 @@ interface Setup {
   readonly directories: string[];
 }
 
-async function setUp(t: Test, count: number): Promise<Setup> {
+async function setUp(t: Test, count: number, aheadMs = 0): Promise<Setup> {
   const registry = await startRegistry(t);
+  registry.aheadMs = aheadMs;
   const setup: Setup = { registry, nodes: [], clients: [], directories: [] };
   for (let i = 0; i < count; i += 1) {
     const directory = await temporaryDirectory(t);
@@ -157,6 +158,26 @@ t.test('a node that is full names itself as failed when one behind it took the c
   await t.rejects(store(client, registry.grant(2, [1, 2]), randomChunk(2, 1000)), { code: 'ENOSPC' });
 });
 
+for (const aheadMs of [-7_200_000, 7_200_000]) {
+  t.test(
+    `grants expire by the metadata server's clock, ${aheadMs / 3_600_000} h from the node's`,
+    async t => {
+      const { registry, clients } = await setUp(t, 1, aheadMs);
+      await store(clients[0], registry.grant(1, [1]), randomChunk(1, 1000));
+      const expired = registry.grant(2, [1], { expiresMs: registry.nowMs - 60_000 });
+      await t.rejects(store(clients[0], expired, randomChunk(2, 1000)), {
+        code: 'EACCES',
+        message: /expired 1 min ago/,
+      });
+      // The server's clock is set.
+      registry.aheadMs = 0;
+      const beats = registry.beats.length;
+      await until('the node has heard of it', () => registry.beats.length >= beats + 2);
+      await store(clients[0], registry.grant(3, [1]), randomChunk(3, 1000));
+    },
+  );
+}
+
 t.test('nothing is stored without a valid grant and matching checksums', async t => {
   const { registry, clients } = await setUp(t, 1);
   const client = clients[0];
@@ -164,7 +185,7 @@ t.test('nothing is stored without a valid grant and matching checksums', async t
   const good = registry.grant(1, [1]);
   const forged = { ...good, chunk: 2 };
   await t.rejects(store(client, forged, chunk), { code: 'EACCES', message: /signed/ });
-  await t.rejects(store(client, registry.grant(1, [1], { expiresMs: Date.now() - 1 }), chunk), {
+  await t.rejects(store(client, registry.grant(1, [1], { expiresMs: Date.now() - 60_000 }), chunk), {
     code: 'EACCES',
     message: /expired/,
   });

@@ -27,6 +27,8 @@ export class Registry {
   readonly beats: RequestOf<typeof heartbeat>[] = [];
   /** Chunks that every heartbeat reply orders to be dropped, until they are reported gone. */
   readonly toDrop = new Set<number>();
+  /** By how much its clock is ahead of the nodes'. */
+  aheadMs = 0;
   refusal = '';
   isForgetful = false;
   #server: RpcServer | undefined;
@@ -41,12 +43,13 @@ export class Registry {
         this.numbers.set(request.id, node);
         const result = this.refusal === '' ? (known === undefined ? 'ACK' : 'DUP') : 'NAK';
         const proof = Buffer.alloc(16, node);
-        return { result, reason: this.refusal, node, cluster: this.cluster, grantKey: this.key, proof };
+        const granted = { cluster: this.cluster, grantKey: this.key, proof, serverMs: this.nowMs };
+        return { result, reason: this.refusal, node, ...granted };
       })
       .on(heartbeat, async request => {
         this.beats.push(request);
         for (const chunk of request.dropped) this.toDrop.delete(chunk);
-        return { known: !this.isForgetful, drop: [...this.toDrop] };
+        return { known: !this.isForgetful, drop: [...this.toDrop], serverMs: this.nowMs };
       });
     this.#server = new RpcServer({ ...platform, endpoint: { host: '127.0.0.1', port }, routes });
     await this.#server.start();
@@ -57,12 +60,16 @@ export class Registry {
     return this.#server.endpoint;
   }
 
+  get nowMs(): number {
+    return Date.now() + this.aheadMs;
+  }
+
   async stop(): Promise<void> {
     await this.#server?.close();
   }
 
   grant(chunk: number, nodes: readonly number[], changes: Partial<Omit<Grant, 'signature'>> = {}): Grant {
-    const grant = { chunk, nodes: [...nodes], maxBytes: 4 << 20, expiresMs: Date.now() + 60_000, ...changes };
+    const grant = { chunk, nodes: [...nodes], maxBytes: 4 << 20, expiresMs: this.nowMs + 60_000, ...changes };
     return { ...grant, signature: signGrant(this.key, grant) };
   }
 }

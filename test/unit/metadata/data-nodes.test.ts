@@ -54,10 +54,26 @@ t.test(
   },
 );
 
+t.test("nodes are told the server's time, and how far off their own clocks are", async t => {
+  const harness = await startHarness(t);
+  const HOUR_MS = 3_600_000;
+  const { serverMs } = await harness.service.execute(reg, place(9001));
+  const beat = { node: 1, id: 'identity-1', ...SPACE, dropped: [] };
+  const wallMs = harness.clock.wallMs + HOUR_MS;
+  t.match(await harness.service.execute(heartbeat, { ...beat, wallMs }), { skewMs: HOUR_MS });
+  t.match((await harness.service.execute(nodes, {})).nodes, [{ skewMs: HOUR_MS }]);
+  harness.clock.jumpMs = HOUR_MS;
+  t.match(
+    await harness.service.execute(heartbeat, { ...beat, wallMs }),
+    { serverMs, skewMs: 0 },
+    "grants do not expire because the server's clock is set",
+  );
+});
+
 t.test('a heartbeat keeps a node alive; one that is not known must register', async t => {
   const harness = await startHarness(t);
   const beat = { node: 1, id: 'identity-1', ...SPACE, dropped: [] };
-  t.same(await harness.service.execute(heartbeat, beat), { known: false, drop: [] });
+  t.match(await harness.service.execute(heartbeat, beat), { known: false, drop: [] });
   await harness.service.execute(reg, place(9001));
   harness.clock.advance(NODE_SUSPECT_MS);
   t.equal((await harness.service.execute(heartbeat, { ...beat, freeBytes: 7 })).known, true);
