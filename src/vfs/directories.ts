@@ -23,6 +23,8 @@ const COUNTED_DIRECTORIES = 4096;
 const LISTED_DIRECTORIES = 32;
 
 const NOTHING: Uint8Array = new Uint8Array();
+/** No listing has it. */
+const PARENT = Buffer.from('..');
 
 /** Who asks; left out for root. */
 export interface AskedBy {
@@ -78,6 +80,7 @@ export class Directories {
   /** As FileSystem.lookup, without what is written and not committed. */
   async lookup(parent: number, name: Uint8Array, by: AskedBy): Promise<Attributes> {
     const { names, attributes: cache, lease } = this.#session;
+    if (PARENT.equals(name)) return (await this.#session.ask(lookup, { parent, name, ...by })).attributes;
     this.#ahead.visit(parent);
     let known = names.find(parent, name);
     if (

@@ -19,5 +19,6 @@ t.test('names are made, linked, renamed and removed as POSIX has it', async t =>
     'symlink',
     'rename',
     'unlink',
+    'handles',
   ]);
 });

@@ -21,6 +21,7 @@ import {
   sizeOf,
   type RequestHandler,
 } from './replies.js';
+import { isDotName, lookupByNumber } from './numbered-inodes.js';
 import { checkFlags } from './request-flags.js';
 import {
   DIRENT_NAME_OFFSET,
@@ -92,6 +93,11 @@ export class FuseRequests {
     const ticket = this.#cache.ticket();
     const { inode } = header;
     const name = nameOf(readNames(bytes, BODY, 1)[0]);
+    if (isDotName(name)) {
+      const attributes = await lookupByNumber(this.#fileSystem, inode, name);
+      // No entry of a directory: how long its name could be believed does not matter.
+      return [this.#entry(ticket, attributes.inode, attributes)];
+    }
     try {
       const attributes = await this.#callers.act(header, async files => await files.lookup(inode, name));
       return [this.#entry(ticket, inode, attributes)];

@@ -197,6 +197,7 @@ export class FuseSession {
       InitFlag.posixLocks |
       InitFlag.flockLocks |
       InitFlag.atomicTruncate |
+      InitFlag.exportSupport |
       InitFlag.bigWrites |
       InitFlag.autoInvalidateData |
       InitFlag.readdirplus |

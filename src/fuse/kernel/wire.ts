@@ -61,6 +61,8 @@ export const InitFlag = {
   asyncRead: 1 << 0,
   posixLocks: 1 << 1,
   atomicTruncate: 1 << 3,
+  /** `.` and `..` are looked up in inodes that the kernel knows only by number (open_by_handle_at(2), NFS). */
+  exportSupport: 1 << 4,
   bigWrites: 1 << 5,
   /** The umask comes with each creation, for a default ACL may take its place. */
   dontMask: 1 << 6,
