@@ -202,7 +202,9 @@ export class MetadataSession {
       key: options.key,
       greet: async connection => await this.#greet(connection),
       routes: new Routes().on(revoke, async revocation => {
-        if (revocation.recall === true || revocation.everything) await this.changes.giveBack();
+        // Not for what is merely dropped: two clients that did would wait for each other, since what one of them has to
+        // commit first waits until the other one has answered.
+        if (revocation.recall === true) await this.changes.giveBack();
         await this.lease.revoke(revocation);
         return {};
       }),

@@ -46,13 +46,14 @@ export class RevocationMessage {
   }
 
   encode(): Revocation {
-    if (this.isEverything) return { inodes: [], names: [], directories: [], everything: true };
+    const recall = this.isRecall ? { recall: true } : {};
+    if (this.isEverything) return { inodes: [], names: [], directories: [], everything: true, ...recall };
     return {
       inodes: [...this.inodes].map(([inode, version]) => ({ inode, version })),
       names: this.#names,
       directories: [...this.#directories],
       everything: false,
-      ...(this.isRecall ? { recall: true } : {}),
+      ...recall,
     };
   }
 

@@ -335,6 +335,8 @@ export class LeaseTable {
 
   #makeEverything(holder: LeaseHolder, message: RevocationMessage): void {
     message.isEverything = true;
+    // Its answer stands for those of earlier messages, too.
+    for (const earlier of holder.messages) message.isRecall ||= earlier.isRecall;
     holder.everything = message;
     this.#clearing.add(holder);
     this.#forgetAll(holder);

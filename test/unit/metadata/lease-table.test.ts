@@ -222,3 +222,19 @@ t.test('when all of them together cache more than there is memory for, who cache
   fixture.answer();
   await change;
 });
+
+t.test('a client that comes back while the delegation is asked of it is asked again', async t => {
+  const fixture = new Fixture();
+  fixture.read(FILE);
+  const recalled = fixture.table.recall(READER);
+  await turn();
+  t.match(fixture.told, [{ everything: false, recall: true }]);
+  // What it was told by the connection that broke counts as not heard.
+  fixture.table.disconnect(READER);
+  const comeBack = async (revocation: Revocation): Promise<void> => {
+    fixture.told.push(revocation);
+  };
+  fixture.table.connect(READER, { isClosed: false }, comeBack, true);
+  await recalled;
+  t.match(fixture.told[1], { everything: true, recall: true });
+});
