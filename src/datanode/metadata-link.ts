@@ -96,6 +96,7 @@ export class MetadataLink {
   #pause: { readonly timer: Timer; readonly end: () => void } | undefined;
   #isClosed = false;
   #isSkewed = false;
+  #unreachable = '';
   /** The last trouble that was logged, so that an hour without the server is not 3600 lines. */
   #trouble = '';
 
@@ -169,6 +170,7 @@ export class MetadataLink {
     this.#proof = Buffer.from(reply.proof);
     this.#registeredOn = connection;
     log.info({ node, result: reply.result, cluster: reply.cluster }, 'registered');
+    this.#noteReach(reply.unreachable ?? '');
     this.#takeInventory(connection);
   }
 
@@ -234,6 +236,7 @@ export class MetadataLink {
     );
     serverTime.learn(reply.serverMs, sentMs);
     this.#noteSkew(reply.skewMs ?? 0);
+    this.#noteReach(reply.unreachable ?? '');
     if (!reply.known) {
       this.#registeredOn = undefined;
       await this.#register(connection);
@@ -248,6 +251,21 @@ export class MetadataLink {
     // The order may have been given again before the server knew that it was carried out.
     const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));
     if (drop.length > 0) void this.#drop(drop);
+  }
+
+  /** Says when others cannot reach this node, and when they can again. */
+  #noteReach(unreachable: string): void {
+    if (unreachable === this.#unreachable) return;
+    this.#unreachable = unreachable;
+    const { log } = this.#options;
+    if (unreachable === '') {
+      log.info('the metadata server reaches this node where it says that it is');
+      return;
+    }
+    log.warn(
+      `this node gets no chunks, since the metadata server does not reach it where it says that it is: ${unreachable}; ` +
+        'check --host and --advertise, and what lies between the two',
+    );
   }
 
   /** Says once that the clock is off, and once that it is right again. */

@@ -10,6 +10,7 @@ import { takeDatabaseLock } from './database-lock.js';
 import type { Durability } from './group-commit.js';
 import type { NodePatience } from './node-table.js';
 import { MetadataService } from './metadata-service.js';
+import { askOver } from './reach-probe.js';
 import { metadataRoutes } from './routes.js';
 import { nodeDisk } from '../platform/disk.js';
 import { requireDatabaseFile } from './store/sqlite/database-file.js';
@@ -69,6 +70,7 @@ export class MetadataServer {
       const service = new MetadataService(store, {
         ...this.#options,
         leaseBytes: (3 * cacheBytes) / 4,
+        askIdentity: askOver({ network, clock, random, log, key }),
         backupSpoolPath: `${databasePath}.backup-part`,
       });
       this.#service = service;

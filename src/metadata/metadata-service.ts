@@ -27,8 +27,10 @@ import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import type { Operation, OperationContext } from './operation.js';
 import { delegate } from './operations/delegate.js';
+import { reg } from './operations/reg.js';
 import { endSession, forfeitRecord, renew, session as sessionOperation } from './operations/session.js';
 import type { Peer } from './peer.js';
+import { ReachProbe, type AskIdentity } from './reach-probe.js';
 import type { ServerState } from './server-state.js';
 import { RepairNotes } from './repair/repair-notes.js';
 import { DEFAULT_GRACE_MS } from './content/chunk-references.js';
@@ -59,6 +61,8 @@ export interface MetadataServiceOptions {
   readonly backupIntervalMs?: number | undefined;
   /** How long nobody else has been active when a session gets the delegation; default: a second. */
   readonly delegationQuietMs?: number | undefined;
+  /** Asks a data node who it is, where it says that others reach it; default: whatever a node says is believed. */
+  readonly askIdentity?: AskIdentity | undefined;
   /** Where a file of a backup is kept until the data nodes have it. */
   readonly backupSpoolPath?: string | undefined;
 }
@@ -78,6 +82,7 @@ export class MetadataService {
   readonly #repair: RepairWork;
   readonly #defragmenter: Defragmenter;
   readonly #backup: BackupWork;
+  readonly #probe: ReachProbe | undefined;
   /** How data nodes are told what to do. */
   readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
@@ -155,6 +160,8 @@ export class MetadataService {
       orderAssembly: async (node, order) => await this.#orders.assemble(node, order),
       quietMs: options.defragmentAfterMs ?? DEFAULT_DEFRAGMENT_AFTER_MS,
     });
+    const { askIdentity: ask } = options;
+    this.#probe = ask && new ReachProbe({ clock, log, nodes, ask });
     this.#background = new BackgroundWork({
       clock,
       log,
@@ -177,6 +184,7 @@ export class MetadataService {
     await this.#inodeNumbers.start();
     await this.#chunkIds.start();
     this.#background.start();
+    this.#probe?.start();
     this.#repair.start();
     this.#defragmenter.start();
     this.#backup.start();
@@ -292,9 +300,18 @@ export class MetadataService {
     this.#state.leases.connect(session, peer, send, isResumed);
   }
 
-  /** The data node takes orders by this connection from now on. */
-  bindNode(node: number, connection: NodeConnection): void {
-    this.#orders.bind(node, connection);
+  /** Registers a data node, which takes orders by this connection from now on. */
+  async register(
+    request: RequestOf<typeof reg.command>,
+    connection: NodeConnection,
+  ): Promise<ReplyOf<typeof reg.command>> {
+    const { nodes } = this.#state;
+    await this.#probe?.tryFirst(request);
+    const reply = await this.execute(reg, request, connection);
+    if (reply.result !== 'NAK') this.#orders.bind(reply.node, connection);
+    // Nothing is remembered of an address that is refused.
+    else if (!nodes.isAt(request)) nodes.reach.forget(request);
+    return reply;
   }
 
   get backup(): BackupWork {
@@ -338,6 +355,7 @@ export class MetadataService {
   async #close(): Promise<void> {
     this.#state.locks.close();
     this.#fsck?.stop();
+    this.#probe?.close();
     await this.#background.close();
     await this.#backup.close();
     await this.#repair.close();

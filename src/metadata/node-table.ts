@@ -3,6 +3,7 @@ import { NODE_LOST_MS, NODE_SUSPECT_MS } from '../protocol/limits.js';
 import type { NodeState, NodeStatus } from '../protocol/cluster-commands.js';
 import type { NodeAddress } from '../protocol/types.js';
 import { NodeLoads } from './node-loads.js';
+import { NodeReach, type Advertised } from './node-reach.js';
 import type { Peer } from './peer.js';
 import type { NodeRecord } from './store/store.js';
 
@@ -45,6 +46,7 @@ export function domainOf({ record }: DataNode): string {
 
 export class NodeTable {
   readonly loads = new NodeLoads();
+  readonly reach = new NodeReach();
   /** node number → node */
   readonly #nodes = new Map<number, DataNode>();
   /** identity → node number */
@@ -106,11 +108,28 @@ export class NodeTable {
     return this.stateOf(node, monotonicMs) === 'live';
   }
 
-  /** A node that was not heard of since this process started has been silent since then. */
+  /** Whether the node of this identity is known to be at this address. */
+  isAt({ id, host, port }: Advertised): boolean {
+    const record = this.byId(id)?.record;
+    return record?.host === host && record.port === port;
+  }
+
+  /** Whether its heartbeats arrive, whoever reaches it. */
+  isHeard(node: DataNode, monotonicMs: number): boolean {
+    return node.heardMs !== undefined && monotonicMs - node.heardMs <= this.#patience.suspectAfterMs;
+  }
+
+  /**
+   * A node that was not heard of since this process started has been silent since then. One that is heard and cannot be
+   * reached is of no more use than a silent one.
+   */
   stateOf(node: DataNode, monotonicMs: number): NodeState {
+    const { lostAfterMs, suspectAfterMs } = this.#patience;
     const silentMs = monotonicMs - (node.heardMs ?? this.#startedMs);
-    if (silentMs > this.#patience.lostAfterMs) return 'lost';
-    return node.heardMs === undefined || silentMs > this.#patience.suspectAfterMs ? 'suspect' : 'live';
+    const unreachable = this.reach.unreachable(node.record);
+    const unreachedMs = unreachable ? monotonicMs - unreachable.sinceMs : 0;
+    if (silentMs > lostAfterMs || unreachedMs > lostAfterMs) return 'lost';
+    return node.heardMs === undefined || silentMs > suspectAfterMs || unreachable ? 'suspect' : 'live';
   }
 
   /** How full a node's disk is, from 0 to 1: by what it should hold, as far as that is known, and else by what it says. */
@@ -156,7 +175,8 @@ export class NodeTable {
     const statuses: NodeStatus[] = [];
     for (const node of this.#nodes.values()) {
       const state = this.stateOf(node, monotonicMs);
-      statuses.push({ ...node.record, ...node.space, state, skewMs: node.skewMs });
+      const unreachable = this.reach.unreachable(node.record)?.reason ?? '';
+      statuses.push({ ...node.record, ...node.space, state, skewMs: node.skewMs, unreachable });
     }
     return statuses;
   }

@@ -59,11 +59,7 @@ export function metadataRoutes(service: MetadataService): Routes {
     });
   };
 
-  routes.on(reg.command, async (request, { connection }) => {
-    const reply = await service.execute(reg, request, connection);
-    if (reply.result !== 'NAK') service.bindNode(reply.node, connection);
-    return reply;
-  });
+  routes.on(reg.command, async (request, { connection }) => await service.register(request, connection));
   answer(inventory);
   answer(drain);
   answer(removenode);

@@ -17,6 +17,9 @@ const NodeSpace = {
 /** Whole ms since the epoch, by the metadata server's clock: what grants expire by. Nobody else's clock is compared with it. */
 const ServerMs = SafeInteger;
 
+/** Why the metadata server does not reach the node where it says that others do: it gets no chunks. Empty if it does. */
+const Unreachable = Type.String();
+
 const NodeProof = Type.Uint8Array({ maxByteLength: 32 });
 
 /** A data node registers. ACK: new here; DUP: known, welcome back; NAK: refused, with the reason. */
@@ -46,6 +49,7 @@ export const reg = command('reg', 1, {
      */
     proof: NodeProof,
     serverMs: ServerMs,
+    unreachable: Type.Optional(Unreachable),
   }),
 });
 
@@ -73,10 +77,14 @@ export const heartbeat = command('heartbeat', 2, {
     serverMs: ServerMs,
     /** By how much the node's wall clock is ahead of the server's (negative: behind); 0 for less than SHOWN_SKEW_MS. */
     skewMs: Type.Optional(Type.Integer()),
+    unreachable: Type.Optional(Unreachable),
   }),
 });
 
-/** live: gets chunks; suspect: silent for a while; lost: silent for so long that its replicas are made again elsewhere. */
+/**
+ * live: gets chunks; suspect: silent, or not reached, for a while; lost: for so long that its replicas are made again
+ * elsewhere.
+ */
 export const NodeState = Type.Union([Type.Literal('live'), Type.Literal('suspect'), Type.Literal('lost')]);
 export type NodeState = Static<typeof NodeState>;
 
@@ -92,6 +100,7 @@ export const NodeStatus = Type.Object({
   ...NodeSpace,
   /** As in the reply to its heartbeat. */
   skewMs: Type.Optional(Type.Integer()),
+  unreachable: Type.Optional(Unreachable),
 });
 export type NodeStatus = Static<typeof NodeStatus>;
 

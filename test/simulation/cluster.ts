@@ -5,6 +5,7 @@ import { Client } from '../../src/client/client.js';
 import { DataNode } from '../../src/datanode/data-node.js';
 import { fillDatabase } from '../../src/metadata/create-database.js';
 import { MetadataService } from '../../src/metadata/metadata-service.js';
+import { askOver } from '../../src/metadata/reach-probe.js';
 import { metadataRoutes } from '../../src/metadata/routes.js';
 import { SqliteStore } from '../../src/metadata/store/sqlite/sqlite-store.js';
 import type { Store } from '../../src/metadata/store/store.js';
@@ -229,6 +230,7 @@ export class Cluster {
       clock,
       random,
       log,
+      askIdentity: askOver({ network, clock, random, log }),
     } as const;
     const service = bug?.makeService?.(store, options) ?? new MetadataService(store, options);
     await service.start();

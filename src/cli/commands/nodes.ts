@@ -33,8 +33,8 @@ export const nodes = defineCommand({
 });
 
 function forPrograms(status: NodeStatus): object {
-  const { domain, skewMs = 0, ...rest } = status;
-  return { ...rest, domain: domain || status.host, skewMs };
+  const { domain, skewMs = 0, unreachable = '', ...rest } = status;
+  return { ...rest, domain: domain || status.host, skewMs, unreachable };
 }
 
 /** What to say of a node's clock, if anything. */
@@ -53,9 +53,16 @@ function table(all: readonly NodeStatus[]): string {
   });
   for (const status of all) {
     const { node, state, isDraining, domain, host, totalBytes, freeBytes, chunks } = status;
-    const shown = [state, ...(isDraining ? ['draining'] : []), ...skewOf(status)].join(', ');
+    const shown = [
+      status.unreachable ? 'unreachable' : state,
+      ...(isDraining ? ['draining'] : []),
+      ...skewOf(status),
+    ].join(', ');
     const sizes = [bytes(totalBytes), bytes(freeBytes), chunks];
     rows.push([node, shown, formatEndpoint(status), domain || host, ...sizes]);
   }
-  return `${rows.toString()}\n`;
+  const reasons = all.flatMap(({ node, unreachable }) =>
+    unreachable ? [`node ${node}: the metadata server does not reach it: ${unreachable}\n`] : [],
+  );
+  return `${rows.toString()}\n${reasons.join('')}`;
 }

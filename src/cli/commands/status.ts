@@ -57,6 +57,7 @@ function lines(repair: RepairStatus, nodes: readonly NodeStatus[]): string[] {
   if (repair.isRebalancing)
     text.push(`rebalancing ${prettyBytes(repair.movingBytes, { binary: true })} are to move, ${pace}`);
   for (const each of nodes) {
+    if (each.unreachable) text.push(`unreachable node ${each.node}: ${each.unreachable}; it gets no chunks`);
     const [skew] = skewOf(each);
     if (skew !== undefined)
       text.push(`clock       node ${each.node}: ${skew} of the metadata server's; it does no harm`);

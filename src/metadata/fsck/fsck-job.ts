@@ -133,10 +133,12 @@ export class FsckJob {
     const done = new Map<number, number>();
     const totals = new Map<number, number>();
     const asked = state.nodes.all().map(async node => {
-      const how = state.nodes.stateOf(node, clock.monotonicMs());
-      if (how === 'live') await this.#verifyNode(node.record.node, done, totals);
+      const nowMs = clock.monotonicMs();
+      // By its own connection, whether or not others reach it.
+      if (state.nodes.isHeard(node, nowMs)) await this.#verifyNode(node.record.node, done, totals);
       // What a lost node held stands among the chunks that lack replicas.
-      else if (how === 'suspect') this.#noteUnchecked(node.record.node, 'it is silent');
+      else if (state.nodes.stateOf(node, nowMs) === 'suspect')
+        this.#noteUnchecked(node.record.node, 'it is silent');
     });
     await Promise.all(asked);
     // The last heartbeat that tells of damage.

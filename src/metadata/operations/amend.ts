@@ -15,6 +15,10 @@ export const amend = operation(command, async (tx, { grant, goal, stored, failed
   const { state } = context;
   const { chunk, maxBytes, expiresMs } = grant;
   await checkGrant(tx, grant, stored, context);
+  for (const number of failed) {
+    const node = state.nodes.get(number);
+    if (node) state.nodes.reach.doubt(node.record);
+  }
   const live = liveTakers(goal, state.nodes, state.clock.monotonicMs());
   const others = live.filter(node => !stored.includes(node.record.node));
   let add: number[] = [];

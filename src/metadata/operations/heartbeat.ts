@@ -24,7 +24,9 @@ export const heartbeat = operation(command, async (tx, request, context) => {
   for (const chunk of request.damaged ?? []) {
     if (await isDispensable(tx, node, chunk, context)) quarantine.push(chunk);
   }
-  return { known: true, quarantine, drop: await dropsDue(tx, node, nowMs), serverMs: nowMs, skewMs };
+  const unreachable = state.nodes.reach.unreachable(known.record)?.reason ?? '';
+  const drop = await dropsDue(tx, node, nowMs);
+  return { known: true, quarantine, drop, serverMs: nowMs, skewMs, unreachable };
 });
 
 /**

@@ -55,6 +55,7 @@ export const reg = operation(command, async (tx, request, context) => {
     proof: known && isProved(known, request) ? known.proof : state.random.bytes(PROOF_BYTES),
   };
   state.nodes.set(registered);
+  if (known && hasMoved(known, request)) state.nodes.reach.forget(known.record);
   context.control.onRollback(() => {
     if (known) state.nodes.set(known);
     else state.nodes.delete(registered);
@@ -68,6 +69,7 @@ export const reg = operation(command, async (tx, request, context) => {
     grantKey,
     proof: registered.proof,
     serverMs: context.nowMs,
+    unreachable: state.nodes.reach.unreachable(record)?.reason ?? '',
   };
 });
 
@@ -98,7 +100,7 @@ function hasChanged(known: DataNode, request: Request): boolean {
  * connection while the old one seems to be open, shows what it was told when it last registered.
  */
 function isElsewhere(known: DataNode, request: Request, { state, peer }: OperationContext): boolean {
-  if (!state.nodes.isLive(known, state.clock.monotonicMs()) || known.peer?.isClosed === true) return false;
+  if (!state.nodes.isHeard(known, state.clock.monotonicMs()) || known.peer?.isClosed === true) return false;
   // What this process asks of itself.
   if (peer === undefined || known.peer === undefined) return hasMoved(known, request);
   return known.peer !== peer && !isProved(known, request);
