@@ -19,6 +19,7 @@ import { MAX_BATCH, MAX_RESERVED_INODES } from '../protocol/limits.js';
 import type { batch, Changed, delegate } from '../protocol/session-commands.js';
 import type { Attributes } from '../protocol/types.js';
 import type { CacheLease } from './cache-lease.js';
+import type { ServerClock } from './server-clock.js';
 
 type BatchRequest = Omit<RequestOf<typeof batch>, 'once'>;
 type BatchReply = ReplyOf<typeof batch> & Partial<Changed>;
@@ -70,6 +71,7 @@ export class ChangeLog {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #lease: CacheLease;
+  readonly #serverClock: ServerClock;
   readonly #peer: ChangeLogPeer;
   readonly #pauseMs: number;
   #isHeld = false;
@@ -93,8 +95,16 @@ export class ChangeLog {
   #finish: () => Promise<void> = async () => undefined;
 
   /** @param pauseMs how long it is not asked for after a recall */
-  constructor(clock: Clock, log: Logger, lease: CacheLease, peer: ChangeLogPeer, pauseMs = DEFAULT_PAUSE_MS) {
+  constructor(
+    clock: Clock,
+    log: Logger,
+    lease: CacheLease,
+    serverClock: ServerClock,
+    peer: ChangeLogPeer,
+    pauseMs = DEFAULT_PAUSE_MS,
+  ) {
     this.#pauseMs = pauseMs;
+    this.#serverClock = serverClock;
     this.#clock = clock;
     this.#log = log;
     this.#lease = lease;
@@ -196,8 +206,10 @@ export class ChangeLog {
   async #ask(): Promise<void> {
     this.#isAsking = true;
     const recalls = this.#recalls;
+    const sentMs = this.#clock.monotonicMs();
     try {
       const reply = await this.#peer.ask(this.#wanted());
+      this.#serverClock.learn(sentMs, reply.now);
       if (recalls !== this.#recalls) return;
       this.#isHeld = reply.isGranted;
       this.#learn(reply);
@@ -239,9 +251,11 @@ export class ChangeLog {
       const sent = this.#waiting.splice(0, MAX_BATCH);
       this.#sent = sent;
       const recalls = this.#recalls;
+      const sentMs = this.#clock.monotonicMs();
       try {
         const request = { changes: sent.map(({ change }) => change), reserve: this.#wanted() };
         const reply = await this.#peer.send(request);
+        this.#serverClock.learn(sentMs, reply.now);
         if (recalls === this.#recalls) this.#learn(reply);
         this.#forget(sent);
         this.#settle(sent, reply);

@@ -5,7 +5,8 @@
  *
  * What is foretold is compared with what the server says when it has committed it (`confirm`).
  */
-import type { Clock, Timespec } from '../platform/clock.js';
+import type { TSchema } from '@sinclair/typebox';
+import type { Timespec } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { DfsError } from '../protocol/errors.js';
 import {
@@ -18,8 +19,9 @@ import {
   S_ISVTX,
   withoutPrivileges,
 } from '../protocol/file-mode.js';
+import { clampTime, ctimeAfter } from '../protocol/file-time.js';
 import { MAX_LINKS, MAX_NAME_BYTES } from '../protocol/limits.js';
-import type { RequestOf } from '../protocol/command.js';
+import type { Command, RequestOf } from '../protocol/command.js';
 import { blocks } from '../protocol/content-commands.js';
 import { link, mkdir, mknod, rename, rmdir, setattr, unlink } from '../protocol/namespace-commands.js';
 import { newTime, privilegesLost } from '../protocol/setattr-rules.js';
@@ -28,6 +30,7 @@ import type { AttributeCache } from './attribute-cache.js';
 import type { CacheLease } from './cache-lease.js';
 import type { ChangeLog } from './change-log.js';
 import type { NameCache } from './name-cache.js';
+import type { ServerClock } from './server-clock.js';
 import type { XattrCache } from './xattr-cache.js';
 
 /** Who asks; left out for root. */
@@ -49,10 +52,12 @@ export interface ClientState {
   /** Requests that change something are under way: what they make of it is not known yet. */
   readonly isBusy: () => boolean;
   readonly isOpen: (inode: number) => boolean;
+  /** A program was told that something is done with these files, and it is not. */
+  readonly lost: (files: readonly number[], reason: DfsError) => void;
 }
 
 export interface DelegatedChangesOptions {
-  readonly clock: Clock;
+  readonly clock: ServerClock;
   readonly log: Logger;
   readonly lease: CacheLease;
   readonly attributes: AttributeCache;
@@ -63,6 +68,8 @@ export interface DelegatedChangesOptions {
 }
 
 const OWNER_WRITE_SEARCH = 0o300;
+/** In the place of the number that the batch has, where a change is checked. */
+const ANY_ONCE = { session: 0, sequence: 0, acknowledged: 0 };
 
 export class DelegatedChanges {
   readonly #options: DelegatedChangesOptions;
@@ -91,7 +98,7 @@ export class DelegatedChanges {
       number,
       ...by,
     };
-    this.#append(mknod, request, at, [made, touched(directory, 0, at)]);
+    if (!this.#append(mknod, request, at, [made, touched(directory, 0, at)])) return undefined;
     this.#made(made);
     this.#options.names.linked(parent, name, number);
     return made;
@@ -105,7 +112,8 @@ export class DelegatedChanges {
     if (number === undefined) return undefined;
     const at = this.#now();
     const made = this.#newInode(directory, number, S_IFDIR, created, 0, at);
-    this.#append(mkdir, { parent, name, ...created, number, ...by }, at, [made, touched(directory, 1, at)]);
+    const request = { parent, name, ...created, number, ...by };
+    if (!this.#append(mkdir, request, at, [made, touched(directory, 1, at)])) return undefined;
     this.#made(made);
     const { names, lease } = this.#options;
     names.linked(parent, name, number);
@@ -123,7 +131,8 @@ export class DelegatedChanges {
     if (!this.#isName(name) || names.find(parent, name) !== 0) return undefined;
     const at = this.#now();
     const changed: Attributes = { ...linked, nlink: linked.nlink + 1, ctime: at };
-    this.#append(link, { inode, parent, name, ...by }, at, [changed, touched(directory, 0, at)]);
+    const request = { inode, parent, name, ...by };
+    if (!this.#append(link, request, at, [changed, touched(directory, 0, at)])) return undefined;
     names.linked(parent, name, inode);
     return changed;
   }
@@ -139,10 +148,8 @@ export class DelegatedChanges {
     if (!removed || isDirectory(removed.mode) || !this.#mayReplace(directory, removed, by)) return undefined;
     const at = this.#now();
     const nlink = removed.nlink - 1;
-    this.#append(unlink, { parent, name, ...by }, at, [
-      touched(directory, 0, at),
-      { ...removed, nlink, ctime: at },
-    ]);
+    const changed = [touched(directory, 0, at), { ...removed, nlink, ctime: at }];
+    if (!this.#append(unlink, { parent, name, ...by }, at, changed)) return undefined;
     this.#options.names.unlinked(parent, name);
     return { inode: removed.inode, nlink };
   }
@@ -156,10 +163,8 @@ export class DelegatedChanges {
     const isEmpty = names.page(removed.inode, new Uint8Array(), 1)?.names.length === 0;
     if (!isEmpty || !maySticky(directory, removed, by)) return undefined;
     const at = this.#now();
-    this.#append(rmdir, { parent, name, ...by }, at, [
-      touched(directory, -1, at),
-      { ...removed, nlink: 0, ctime: at },
-    ]);
+    const changed = [touched(directory, -1, at), { ...removed, nlink: 0, ctime: at }];
+    if (!this.#append(rmdir, { parent, name, ...by }, at, changed)) return undefined;
     names.unlinked(parent, name);
     names.forget(removed.inode);
     return removed.inode;
@@ -186,7 +191,8 @@ export class DelegatedChanges {
     const changed = [touched(from, 0, at), { ...moved, ctime: at }];
     if (from !== to) changed.push(touched(to, 0, at));
     if (replaced) changed.push({ ...replaced, nlink: replaced.nlink - 1, ctime: at });
-    this.#append(rename, { parent, name, newParent, newName, flags: 0, ...by }, at, changed);
+    const request = { parent, name, newParent, newName, flags: 0, ...by };
+    if (!this.#append(rename, request, at, changed)) return false;
     names.unlinked(parent, name);
     names.linked(newParent, newName, moved.inode);
     return true;
@@ -217,8 +223,7 @@ export class DelegatedChanges {
       mtime: newTime(mtime, known.mtime, at),
       ctime: at,
     };
-    this.#append(setattr, request, at, [changed]);
-    return changed;
+    return this.#append(setattr, request, at, [changed]) ? changed : undefined;
   }
 
   /**
@@ -242,17 +247,19 @@ export class DelegatedChanges {
       ...known,
       size: Math.max(known.size, last.offset + last.length, request.append === true ? 0 : request.size),
       allocated: known.allocated + bytes,
-      mtime: request.mtime,
-      ctime: at,
+      mtime: clampTime(request.mtime),
+      ctime: ctimeAfter(known.ctime, request.ctime ?? at, at),
       version: known.version + 1,
     };
-    this.#append(blocks, request, at, [changed], committed, reason => {
+    // Nobody else can append meanwhile, so the bytes have their place.
+    const { append: _, ...placed } = request;
+    const isLogged = this.#append(blocks, placed, at, [changed], committed, reason => {
       const { attributes, lease } = this.#options;
       attributes.change(attributes.ticket(), [], [inode]);
       void lease.dropFalse([{ inode, version: changed.version }]);
       refused(reason);
     });
-    return changed;
+    return isLogged ? changed : undefined;
   }
 
   /** What the server says of inodes once it has committed a batch; returns those of which something else was told. */
@@ -346,20 +353,32 @@ export class DelegatedChanges {
     xattrs.none(attributes.ticket(), inode);
   }
 
+  /**
+   * Puts a change into the log. False when the server would not even take its request, by the same check: then it is for
+   * the server to say so.
+   * @param refused by default the files that it changes are told of as lost
+   */
   #append(
-    command: { readonly number: number },
+    command: Command<TSchema>,
     request: object,
     at: Timespec,
     changed: readonly Attributes[],
     committed: () => void = () => undefined,
-    refused: (reason: DfsError) => void = () => undefined,
-  ): void {
+    refused: (reason: DfsError) => void = reason => this.#lost(changed, reason),
+  ): boolean {
+    if (!command.request.accepts({ ...request, once: ANY_ONCE })) return false;
     const { attributes, changes } = this.#options;
     // Who opens what has no name left asks the server, whether it is still there.
     const gone = changed.filter(({ nlink }) => nlink === 0).map(({ inode }) => inode);
     const left = changed.filter(({ nlink }) => nlink > 0);
     attributes.change(attributes.ticket(), left, gone);
     changes.append(command, request, { at, inodes: changed.map(({ inode }) => inode), committed, refused });
+    return true;
+  }
+
+  #lost(changed: readonly Attributes[], reason: DfsError): void {
+    const files = changed.filter(({ mode }) => !isDirectory(mode)).map(({ inode }) => inode);
+    if (files.length > 0) this.#options.client.lost(files, reason);
   }
 }
 

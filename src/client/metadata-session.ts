@@ -47,6 +47,7 @@ import { ChangeLog } from './change-log.js';
 import { DelegatedChanges } from './delegated-changes.js';
 import { HeldLocks } from './held-locks.js';
 import { NameCache } from './name-cache.js';
+import { ServerClock } from './server-clock.js';
 import { XattrCache } from './xattr-cache.js';
 
 const changedCheck = TypeCompiler.Compile(Changed);
@@ -132,6 +133,10 @@ export class MetadataSession {
    * changes it had answered and has lost with its power.
    */
   onServerStarted: (lost: readonly number[]) => void = () => undefined;
+  /** Told of inodes of which a program was told that something is done, and it is not. */
+  onChangesLost: (inodes: readonly number[], reason: DfsError) => void = () => undefined;
+  /** The metadata server's clock: what this client writes and decides has its times. */
+  readonly serverClock: ServerClock;
   /** Whether what the server tells may be kept. */
   readonly lease: CacheLease;
   /** What it told of inodes. */
@@ -149,6 +154,7 @@ export class MetadataSession {
   constructor(options: MetadataSessionOptions) {
     this.#options = options;
     const { cacheSizes } = options;
+    this.serverClock = new ServerClock(options.clock);
     this.lease = new CacheLease(options.clock, options.log);
     this.attributes = new AttributeCache(this.lease, cacheSizes.attributes);
     this.lease.addKeeper(this.attributes);
@@ -167,6 +173,7 @@ export class MetadataSession {
       clock,
       log,
       this.lease,
+      this.serverClock,
       {
         ask: async reserve => await this.askInSession(delegate, number => ({ session: number, reserve })),
         // Under no other session than that in which they were acknowledged.
@@ -184,14 +191,18 @@ export class MetadataSession {
       options.delegationPauseMs,
     );
     this.delegated = new DelegatedChanges({
-      clock,
+      clock: this.serverClock,
       log,
       lease: this.lease,
       attributes: this.attributes,
       names: this.names,
       xattrs: this.xattrs,
       changes: this.changes,
-      client: { isBusy: () => this.#changing.size > 0, isOpen: inode => this.#opens.has(inode) },
+      client: {
+        isBusy: () => this.#changing.size > 0,
+        isOpen: inode => this.#opens.has(inode),
+        lost: (inodes, reason) => this.onChangesLost(inodes, reason),
+      },
     });
     this.#rpc = new RpcClient({
       network: options.network,
@@ -715,6 +726,7 @@ export class MetadataSession {
       this.onSessionLost();
     }
     this.#learnRun(reply.run, reply.lost);
+    this.serverClock.learn(sentMs, reply.now);
     this.#session = reply.session;
     this.#secret = Buffer.from(reply.secret);
     this.#cluster = reply.cluster;
@@ -784,6 +796,7 @@ export class MetadataSession {
     const sentMs = this.#options.clock.monotonicMs();
     const request = { session: this.#session, caches: lease.isWanted };
     const { reply } = await connection.call(renew, request, { timeoutMs });
+    this.serverClock.learn(sentMs, reply.now);
     lease.grant(sentMs, reply.leaseMs);
   }
 }

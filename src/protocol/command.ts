@@ -56,6 +56,11 @@ export class MessageShape<Schema extends TSchema> {
     return this.check(decodeMessage(bytes));
   }
 
+  /** Whether the value is such a message. */
+  accepts(value: unknown): boolean {
+    return this.#check.Check(value);
+  }
+
   /** The value, if it is such a message; throws EPROTO, naming the field. */
   check(value: unknown): Static<Schema> {
     if (this.#check.Check(value)) return value;

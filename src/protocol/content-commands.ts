@@ -156,6 +156,8 @@ export const blocks = command('blocks', 83, {
     /** The file is at least this long afterwards. */
     size: FileOffset,
     mtime: WireTimespec,
+    /** When the last of it was written, by the metadata server's clock as the client knows it: what the client shows as ctime. */
+    ctime: Type.Optional(WireTimespec),
     /** Reply only when the commit is on stable storage. */
     durable: Type.Boolean(),
     /**

@@ -18,6 +18,9 @@ import { Attributes, InodeNumber, Lock, Once, SafeInteger, U32, WireTimespec } f
  */
 const LeaseMs = SafeInteger;
 
+/** The metadata server's clock when it answered, from which the client learns how its own differs (client/server-clock.ts). */
+const ServerTime = { now: Type.Optional(WireTimespec) };
+
 /** Begins a session, or takes up one after the connection broke. */
 export const session = command('session', 10, {
   request: Type.Object({
@@ -47,6 +50,7 @@ export const session = command('session', 10, {
     locksKept: Type.Boolean(),
     cluster: Type.String(),
     leaseMs: LeaseMs,
+    ...ServerTime,
     /** Another one after each start of the server: versions that were told before may be given again to other content. */
     run: Type.String({ maxLength: 64 }),
     /** Those of `unsynced` that a power loss took: they were done, and are undone. */
@@ -57,7 +61,7 @@ export const session = command('session', 10, {
 /** Says that the session's client lives, and whether it keeps what it is told (as for `session`). */
 export const renew = command('renew', 11, {
   request: Type.Object({ session: SafeInteger, caches: Type.Optional(Type.Boolean()) }),
-  reply: Type.Object({ leaseMs: LeaseMs }),
+  reply: Type.Object({ leaseMs: LeaseMs, ...ServerTime }),
 });
 
 /**
@@ -115,6 +119,7 @@ export const delegate = command('delegate', 15, {
     isGranted: Type.Boolean(),
     inodes: Type.Optional(ReservedInodes),
     freeBytes: SafeInteger,
+    ...ServerTime,
   }),
 });
 
@@ -142,6 +147,7 @@ export const batch = command('batch', 17, {
     refused: Type.Array(Type.Object({ index: SafeInteger, code: Type.String(), message: Type.String() })),
     inodes: Type.Optional(ReservedInodes),
     freeBytes: SafeInteger,
+    ...ServerTime,
   }),
 });
 

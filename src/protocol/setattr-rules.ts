@@ -1,6 +1,7 @@
 /** What `setattr` makes of an inode, where client/delegated-changes.ts has to foretell what the metadata server will do. */
 import type { Timespec } from '../platform/clock.js';
 import { isDirectory } from './file-mode.js';
+import { clampTime } from './file-time.js';
 import type { PrivilegeLoss, TimeOrNow } from './types.js';
 
 interface OwnerChange {
@@ -23,5 +24,5 @@ export function privilegesLost(mode: number, request: OwnerChange): PrivilegeLos
 /** A time after it was asked to be `wanted`; undefined: it stays. */
 export function newTime(wanted: TimeOrNow | undefined, old: Timespec, now: Timespec): Timespec {
   if (wanted === undefined) return old;
-  return wanted === 'now' ? now : wanted;
+  return wanted === 'now' ? now : clampTime(wanted);
 }

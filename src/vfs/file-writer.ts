@@ -37,6 +37,8 @@ export interface WriterSurroundings {
   readonly gathering: StoreGathering;
   /** Told of an inode whose written bytes are not where they were shown: not stored, or behind what others appended. */
   readonly onDisplaced: (inode: number) => void;
+  /** Told of an inode of which what was written is not stored, whether or not it is still open. */
+  readonly onFailed: (inode: number, reason: DfsError) => void;
 }
 
 /** Whoever owns the writer. */
@@ -60,6 +62,16 @@ export interface WriterOwner {
   hasMuchUnsynced(): void;
 }
 
+/** What a flight is made of; the fields are a flight's. */
+interface WrittenSlices {
+  readonly slices: readonly Slice[];
+  readonly isDurable: boolean;
+  readonly mtime: Timespec;
+  readonly lastWrite: Timespec;
+  readonly isAppending: boolean;
+  readonly privilegeLoss: PrivilegeLoss | undefined;
+}
+
 /** One chunk on its way. */
 class Flight {
   /** Sorted. */
@@ -67,7 +79,11 @@ class Flight {
   readonly bytes: number;
   readonly isDurable: boolean;
   /** What its commit makes of the file's modification time. */
-  lastWrite: Timespec;
+  mtime: Timespec;
+  /** When the last of it was written. */
+  readonly lastWrite: Timespec;
+  /** Written with O_APPEND, and where the end of the file is only its commit will tell. */
+  isAppending: boolean;
   /** What the commit takes away, when somebody without CAP_FSETID wrote some of it. */
   readonly privilegeLoss: PrivilegeLoss | undefined;
   /** Why it must not be committed, if it must not. */
@@ -83,19 +99,16 @@ class Flight {
   /** Never rejects. */
   storing: Promise<void> = Promise.resolve();
   /** Resolves when it is committed or has failed. */
-  readonly landed: Promise<void>;
+  landed: Promise<void>;
   #land: () => void = () => undefined;
 
-  constructor(
-    slices: readonly Slice[],
-    isDurable: boolean,
-    lastWrite: Timespec,
-    privilegeLoss: PrivilegeLoss | undefined,
-  ) {
+  constructor({ slices, isDurable, mtime, lastWrite, isAppending, privilegeLoss }: WrittenSlices) {
     this.slices = slices;
     this.bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
     this.isDurable = isDurable;
+    this.mtime = mtime;
     this.lastWrite = lastWrite;
+    this.isAppending = isAppending;
     this.privilegeLoss = privilegeLoss;
     this.landed = new Promise(resolve => (this.#land = resolve));
   }
@@ -117,10 +130,20 @@ class Flight {
   land(): void {
     this.#land();
   }
+
+  /** The server refused its commit after others were told of it: it is to be committed by the server itself. */
+  putBack(): void {
+    this.isUncommitted = true;
+    // Its place is known by now.
+    this.isAppending = false;
+    this.landed = new Promise(resolve => (this.#land = resolve));
+  }
 }
 
 /** Chunks up to this size may wait for others to set out with them. */
 const SMALL_CHUNK_BYTES = 64 << 10;
+/** With these the server says of a commit that there is nothing to which the bytes could be put, or that others have gone on. */
+const FINAL = ['ENOENT', 'EIO'];
 /** How often a chunk is stored anew because its grant was void when it was to be committed. */
 const MAX_STORED_ANEW = 5;
 /** How long before what a program was told is stored is tried again, when no node took it. */
@@ -141,6 +164,7 @@ export class FileWriter {
   /** The metadata server is being asked for a commit. */
   #isAsking = false;
   #dirtySinceMs = 0;
+  #mtime: Timespec = { sec: 0, nsec: 0 };
   #lastWrite: Timespec = { sec: 0, nsec: 0 };
   /** The same as a flight's, for the buffer. */
   #bufferLoss: PrivilegeLoss | undefined;
@@ -171,6 +195,11 @@ export class FileWriter {
     return this.#flights.reduce((sum, flight) => sum + flight.bytes, this.#buffer.bytes);
   }
 
+  /** What the file's modification time becomes with what is not committed yet. */
+  get mtime(): Timespec {
+    return this.#mtime;
+  }
+
   get lastWrite(): Timespec {
     return this.#lastWrite;
   }
@@ -182,10 +211,10 @@ export class FileWriter {
 
   /** What is not committed yet makes this the file's modification time when it is. */
   setTime(mtime: Timespec): void {
-    this.#lastWrite = mtime;
-    for (const flight of this.#flights) flight.lastWrite = mtime;
+    this.#mtime = mtime;
+    for (const flight of this.#flights) flight.mtime = mtime;
     // One that the server refuses is committed anew.
-    for (const flight of this.#ahead) flight.lastWrite = mtime;
+    for (const flight of this.#ahead) flight.mtime = mtime;
   }
 
   /** How what is not committed yet will take setuid, setgid and capabilities away, if it does. */
@@ -200,15 +229,10 @@ export class FileWriter {
 
   /**
    * Takes a copy of `data`; waits while too much is dirty. EFBIG beyond the largest file.
-   * @param mtime what the file's modification time becomes
+   * @param now when it is written, by the metadata server's clock
    * @param privilegeLoss how setuid, setgid and capabilities go with the commit
    */
-  async write(
-    offset: number,
-    data: Uint8Array,
-    mtime: Timespec,
-    privilegeLoss?: PrivilegeLoss,
-  ): Promise<void> {
+  async write(offset: number, data: Uint8Array, now: Timespec, privilegeLoss?: PrivilegeLoss): Promise<void> {
     if (offset + data.length > MAX_FILE_BYTES) {
       throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
     }
@@ -219,7 +243,7 @@ export class FileWriter {
       if (this.isPending && this.#isAppending) await this.#become(false);
       this.#isAppending = false;
       this.#bufferLoss = greater(this.#bufferLoss, privilegeLoss);
-      this.#take(offset + at, part, mtime);
+      this.#take(offset + at, part, now);
     }
   }
 
@@ -229,7 +253,7 @@ export class FileWriter {
    */
   async append(
     data: Uint8Array,
-    mtime: Timespec,
+    now: Timespec,
     size: () => number,
     privilegeLoss?: PrivilegeLoss,
   ): Promise<number> {
@@ -247,7 +271,7 @@ export class FileWriter {
         throw new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
       }
       this.#bufferLoss = greater(this.#bufferLoss, privilegeLoss);
-      this.#take(offset, part, mtime);
+      this.#take(offset, part, now);
     }
     return start ?? size();
   }
@@ -315,9 +339,10 @@ export class FileWriter {
     while (this.isPending && this.#isAppending !== isAppending) await this.flush(false);
   }
 
-  #take(offset: number, data: Uint8Array, mtime: Timespec): void {
+  #take(offset: number, data: Uint8Array, now: Timespec): void {
     if (this.#buffer.bytes === 0) this.#dirtySinceMs = this.#shared.clock.monotonicMs();
-    this.#lastWrite = mtime;
+    this.#mtime = now;
+    this.#lastWrite = now;
     const { grewBytes, isSliceFull } = this.#buffer.write(offset, data);
     this.#shared.budget.release(data.length - grewBytes);
     if (isSliceFull) this.#launch(this.#buffer.takeFull(), false);
@@ -327,7 +352,14 @@ export class FileWriter {
   /** @param isPatient nobody waits for it */
   #launch(chunks: readonly Slice[][], isDurable: boolean, isPatient = false): void {
     for (const slices of chunks) {
-      const flight = new Flight(slices, isDurable, this.#lastWrite, this.#bufferLoss);
+      const flight = new Flight({
+        slices,
+        isDurable,
+        mtime: this.#mtime,
+        lastWrite: this.#lastWrite,
+        isAppending: this.#isAppending,
+        privilegeLoss: this.#bufferLoss,
+      });
       this.#store(flight, isPatient && flight.bytes <= SMALL_CHUNK_BYTES);
       this.#flights.push(flight);
     }
@@ -383,8 +415,14 @@ export class FileWriter {
       }
       const batch = this.#readyFlights();
       try {
-        await this.#shared.client.session.quiesce();
+        const { session } = this.#shared.client;
+        await session.quiesce();
+        // Given up meanwhile.
+        if (batch.some(({ refusal }) => refusal)) continue;
         if (this.#commitAhead(batch)) continue;
+        // What was committed ahead before, and is refused, comes before what was written later.
+        if (this.#ahead.size > 0) await session.changes.drained();
+        if (this.#flights[0] !== head || batch.some(({ refusal }) => refusal)) continue;
         this.#isAsking = true;
         await this.#commit(batch);
       } catch (error) {
@@ -418,6 +456,7 @@ export class FileWriter {
     let slices: Slice[] = [];
     for (const flight of this.#flights) {
       if (!flight.stored || slices.length + flight.slices.length > MAX_EXTENTS) break;
+      if (flight.isAppending !== this.#flights[0]?.isAppending) break;
       const together = [...slices, ...flight.slices].sort((a, b) => a.offset - b.offset);
       if (together.some((slice, index) => (together[index + 1]?.offset ?? slice.end) < slice.end)) break;
       slices = together;
@@ -452,15 +491,20 @@ export class FileWriter {
     this.#giveBack(batch);
   }
 
+  /**
+   * The server refused what others were told is committed. It is committed once more, by itself and stored anew where its
+   * grant was void; when that is refused, too, it has failed.
+   */
   #refused(batch: readonly Flight[], reason: DfsError): void {
     for (const flight of batch) this.#ahead.delete(flight);
     this.#owner.uncommitted();
-    if (reason.code !== 'ESTALE' || !this.#storeAgain(batch)) {
+    const isTriedAgain = reason.code === 'ESTALE' ? this.#storeAgain(batch) : !hasCode(reason, ...FINAL);
+    if (!isTriedAgain) {
       this.#giveBack(batch);
       this.#owner.failed(reason);
       return;
     }
-    for (const flight of batch) flight.isUncommitted = true;
+    for (const flight of batch) flight.putBack();
     this.#flights.unshift(...batch);
     if (!this.#isCommitting) void this.#commitAll();
   }
@@ -500,9 +544,10 @@ export class FileWriter {
       extents,
       chunks,
       size: last.offset + last.length,
-      mtime: newest.lastWrite,
+      mtime: newest.mtime,
+      ctime: newest.lastWrite,
       durable: batch.some(flight => flight.isDurable),
-      ...(this.#isAppending ? { append: true } : {}),
+      ...(newest.isAppending ? { append: true } : {}),
       ...(loss ? { privilegeLoss: loss } : {}),
     };
     return { request, extents, chunks };
@@ -510,7 +555,9 @@ export class FileWriter {
 
   /** What was just committed lies so much further on, and what is still to be appended follows it. */
   #move(by: number): void {
-    for (const slice of this.layers().flat()) slice.move(by);
+    const flights = this.#flights.filter(({ isAppending }) => isAppending);
+    const buffered = this.#isAppending ? this.#buffer.slices : [];
+    for (const slice of [...buffered, ...flights.flatMap(({ slices }) => slices)]) slice.move(by);
   }
 
   #noteUnsynced(flight: Flight): void {

@@ -1,11 +1,11 @@
 /** One regular file that this client has open, through however many handles. */
-import type { Clock } from '../platform/clock.js';
-import { compareTimespec, type Timespec } from '../platform/clock.js';
+import type { Timespec } from '../platform/clock.js';
 import type { ExtentMap, ExtentPiece } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
 import type { Loans } from '../platform/loans.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';
+import { ctimeAfter } from '../protocol/file-time.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import { blocks, type StoredChunk } from '../protocol/content-commands.js';
 import { getattr } from '../protocol/namespace-commands.js';
@@ -63,12 +63,11 @@ export class OpenFile {
         if (isMoved) shared.onDisplaced(attributes.inode);
       },
       failed: error => {
-        this.#failures += 1;
-        this.#lastFailure = error;
         shared.client.log.error(
           { inode: this.inode, reason: error.message },
           'what was written is not stored',
         );
+        shared.onFailed(this.inode, error);
         shared.onDisplaced(attributes.inode);
       },
       uncommitted: () => this.serverStarted(undefined),
@@ -85,7 +84,7 @@ export class OpenFile {
     return this.#lastFailure;
   }
 
-  /** A write failed after the file had been closed. */
+  /** A write failed, or a change of the file that a program was told is done; perhaps while nobody had the file open. */
   noteFailure(error: DfsError): void {
     this.#failures += 1;
     this.#lastFailure = error;
@@ -141,15 +140,15 @@ export class OpenFile {
     this.note(attributes);
     const newest = attributes.version < this.#attributes.version ? this.#attributes : attributes;
     if (!this.#writer.isPending) return newest;
-    const { lastWrite, privilegeLoss: loss } = this.#writer;
-    const isNewer = (time: Attributes['mtime']): boolean => compareTimespec(lastWrite, time) > 0;
+    const { mtime, lastWrite, privilegeLoss: loss } = this.#writer;
     return {
       ...newest,
       mode: loss ? withoutPrivileges(newest.mode, loss) : newest.mode,
       size: this.size,
       allocated: newest.allocated + this.#writer.pendingBytes,
-      mtime: isNewer(newest.mtime) ? lastWrite : newest.mtime,
-      ctime: isNewer(newest.ctime) ? lastWrite : newest.ctime,
+      // What the commit will make of them.
+      mtime,
+      ctime: ctimeAfter(newest.ctime, lastWrite, this.#now()),
     };
   }
 
@@ -185,7 +184,7 @@ export class OpenFile {
 
   /** As FileSystem.write. */
   async write(offset: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
-    await this.#writer.write(offset, data, this.#clock.now(), privilegeLoss);
+    await this.#writer.write(offset, data, this.#now(), privilegeLoss);
   }
 
   /**
@@ -194,7 +193,7 @@ export class OpenFile {
    */
   async append(expected: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
     const size = (): number => this.#attributes.size;
-    const offset = await this.#writer.append(data, this.#clock.now(), size, privilegeLoss);
+    const offset = await this.#writer.append(data, this.#now(), size, privilegeLoss);
     if (offset !== expected) this.#shared.onDisplaced(this.inode);
   }
 
@@ -296,8 +295,9 @@ export class OpenFile {
     }
   }
 
-  get #clock(): Clock {
-    return this.#shared.clock;
+  /** By the metadata server's clock, which others go by, too. */
+  #now(): Timespec {
+    return this.#shared.client.session.serverClock.now();
   }
 
   /** Asks how long the file is by now, and at which version. */

@@ -63,7 +63,7 @@ export class OpenFiles {
   readonly #shared: WriterSurroundings;
   /** handle → the open file behind it */
   readonly #handles = new Map<FileHandle, Handle>();
-  /** inode → the file, while any handle has it open */
+  /** inode → the file, while any handle has it open, or what was written before it was closed is not committed */
   readonly #files = new Map<number, OpenFile>();
   /** inode → its extents, as far as known */
   readonly #extents: ExtentMaps;
@@ -106,6 +106,7 @@ export class OpenFiles {
       storeLimit: pLimit(STORES_AT_ONCE),
       gathering: new StoreGathering(options.clock),
       onDisplaced,
+      onFailed: (inode, reason) => this.#noteFailure(inode, reason),
     };
     client.session.lease.addKeeper({
       drop: async revocation => this.#drop(revocation),
@@ -115,6 +116,9 @@ export class OpenFiles {
       },
     });
     client.session.changes.onRecall = async () => await this.closed();
+    client.session.onChangesLost = (inodes, reason) => {
+      for (const inode of inodes) this.#noteFailure(inode, reason);
+    };
     client.session.onLocksLost = inodes => this.#loseLocks(inodes);
     client.session.onSessionLost = () => this.#loseSession();
     client.session.onServerStarted = lost => this.#serverStarted(lost);
@@ -427,7 +431,9 @@ export class OpenFiles {
     const closing: Closing = {
       sinceMs,
       over: settled.finally(() => {
-        if (this.#closing.get(file) === closing) this.#closing.delete(file);
+        if (this.#closing.get(file) !== closing) return;
+        this.#closing.delete(file);
+        this.#forgetClosed(file);
       }),
     };
     this.#closing.set(file, closing);
@@ -442,11 +448,24 @@ export class OpenFiles {
       this.#untold.set(file.inode, file.lastFailure);
     file.handles -= 1;
     if (file.handles === 0) {
-      this.#files.delete(file.inode);
+      this.#forgetClosed(file);
       // Of a lock that was granted while another thread closed the file, nobody else would hear again.
       await this.#client.locks.unlockAll(file.inode);
     }
     await this.#client.session.release(file.inode);
+  }
+
+  /** Nobody has the file open, and all of it is committed: whoever opens it next begins anew. */
+  #forgetClosed(file: OpenFile): void {
+    if (file.handles > 0 || this.#closing.has(file) || this.#files.get(file.inode) !== file) return;
+    this.#files.delete(file.inode);
+  }
+
+  /** What a program was told of a file is not so: told to whoever has it open, or opens it next. */
+  #noteFailure(inode: number, reason: DfsError): void {
+    const file = this.#files.get(inode);
+    if (file && file.handles > 0) file.noteFailure(reason);
+    else this.#untold.set(inode, reason);
   }
 
   /** Handles fit 31 bits, which is what libfuse's callers keep them in. */

@@ -8,6 +8,7 @@ import type { Loans } from '../platform/loans.js';
 import { CAPABILITY } from '../protocol/attribute-names.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
+import { clampTime } from '../protocol/file-time.js';
 import type { Payload } from '../protocol/frame.js';
 import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import { put } from '../protocol/content-commands.js';
@@ -165,7 +166,7 @@ export class Vfs implements FileSystem {
     // A write of before takes privileges away, but not those that are given after it.
     if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss))) await file.flush();
     const { session } = this.#client;
-    const request = { inode, ...changes, ...this.#by };
+    const request = { inode, ...withPossibleTimes(changes), ...this.#by };
     await session.quiesce();
     const isTimeKept = !file?.isDirty || mtime === undefined || file.maySetTime;
     const ahead = isTimeKept ? session.delegated.setattr(request) : undefined;
@@ -650,6 +651,16 @@ async function dropDisplaced(keepers: ReadonlySet<CacheKeeper>, inode: number): 
     everything: false,
   };
   await Promise.all([...keepers].map(async keeper => await keeper.drop(lost)));
+}
+
+/** A local file system takes any time, and keeps the nearest that it can (utimensat(2), timestamp_truncate() in Linux). */
+function withPossibleTimes(changes: AttributeChanges): AttributeChanges {
+  const { atime, mtime } = changes;
+  return {
+    ...changes,
+    ...(typeof atime === 'object' ? { atime: clampTime(atime) } : {}),
+    ...(typeof mtime === 'object' ? { mtime: clampTime(mtime) } : {}),
+  };
 }
 
 function accessOf(openFlags: number): number {

@@ -1,6 +1,7 @@
 /** Commits what a session with the delegation has acknowledged to its programs (leases/delegation.ts). */
 import type { TSchema } from '@sinclair/typebox';
 import { DfsError } from '../../protocol/errors.js';
+import { shownTime } from '../../protocol/file-time.js';
 import type { RequestOf } from '../../protocol/command.js';
 import { batch as command } from '../../protocol/session-commands.js';
 import type { Once } from '../../protocol/types.js';
@@ -50,13 +51,13 @@ export const batch = operation(command, async (tx, { changes, reserve, once }, c
       if ('size' in change.request && change.command === setattr.command.number) {
         throw new DfsError('EPROTO', 'a file is not truncated in a batch');
       }
-      await execute(tx, change, once, { ...context, now: change.at });
+      await execute(tx, change, once, { ...context, now: shownTime(change.at, context.now) });
     } catch (error) {
       if (!(error instanceof DfsError) || tx.changes !== changesBefore) throw error;
       refused.push({ index, code: error.code, message: error.message });
     }
   }
-  return { refused, freeBytes: freeBytesOf(context), ...reserved(reserve, context) };
+  return { refused, now: context.now, freeBytes: freeBytesOf(context), ...reserved(reserve, context) };
 });
 
 function executing<Request extends TSchema, Reply extends TSchema>(

@@ -4,6 +4,7 @@
  */
 import { DfsError } from '../../protocol/errors.js';
 import { withoutPrivileges } from '../../protocol/file-mode.js';
+import { clampTime, ctimeAfter } from '../../protocol/file-time.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { blocks as command } from '../../protocol/content-commands.js';
 import type { Extent } from '../../protocol/types.js';
@@ -51,8 +52,8 @@ export const blocks = operation(
       mode: request.privilegeLoss ? withoutPrivileges(inode.mode, request.privilegeLoss) : inode.mode,
       size,
       allocated,
-      mtime: replaces ? inode.mtime : request.mtime,
-      ctime: replaces ? inode.ctime : context.now,
+      mtime: replaces ? inode.mtime : clampTime(request.mtime),
+      ctime: replaces ? inode.ctime : ctimeAfter(inode.ctime, request.ctime ?? context.now, context.now),
       version: inode.version + 1,
     };
     await tx.inodes.update(changed);

@@ -7,7 +7,8 @@ export const delegate = operation(command, async (tx, { session, reserve }, cont
   const { sessions, leases, delegation, clock } = context.state;
   sessions.require(session, clock.monotonicMs());
   const freeBytes = freeBytesOf(context);
-  if (!leases.isOnlyHolder(session) || !delegation.isAlone(session)) return { isGranted: false, freeBytes };
+  if (!leases.isOnlyHolder(session) || !delegation.isAlone(session))
+    return { isGranted: false, freeBytes, now: context.now };
   if (delegation.holder !== session) {
     // A server that starts after a power loss has to know for whom to wait.
     if ((await tx.counters.get('delegation')) !== session) {
@@ -16,7 +17,7 @@ export const delegate = operation(command, async (tx, { session, reserve }, cont
     }
     context.control.onRollback(delegation.give(session));
   }
-  return { isGranted: true, freeBytes, ...reserved(reserve, context) };
+  return { isGranted: true, freeBytes, now: context.now, ...reserved(reserve, context) };
 });
 
 /** What is free on the fullest node that lives: a chunk that is stored before anybody asks must not find it full. */

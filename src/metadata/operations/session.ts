@@ -37,6 +37,7 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
     locksKept,
     cluster: state.cluster.cluster,
     leaseMs: await renewLease(tx, resumed, request.caches ?? false, context),
+    now: context.now,
     run: state.run,
     lost: await lostOf(tx, known, request.unsynced ?? []),
   };
@@ -45,7 +46,7 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
 export const renew = operation(renewCommand, async (tx, request, context) => {
   const { sessions, clock } = context.state;
   const known = sessions.require(request.session, clock.monotonicMs());
-  return { leaseMs: await renewLease(tx, known, request.caches ?? false, context) };
+  return { leaseMs: await renewLease(tx, known, request.caches ?? false, context), now: context.now };
 });
 
 /** Ending a session that has ended already is no error: the answer to the first `end` was lost. */

@@ -1,10 +1,16 @@
 /** What a client that is alone acknowledges before it tells the metadata server (client/change-log.ts). */
 import { constants } from 'node:fs';
 import t, { type Test } from 'tap';
+import { DataNode } from '../../../src/datanode/data-node.js';
+import type { MetadataServer } from '../../../src/metadata/metadata-server.js';
 import { sleep, systemClock } from '../../../src/platform/clock.js';
+import { nodeDisk } from '../../../src/platform/disk.js';
+import { tcpNetwork } from '../../../src/platform/network.js';
+import { systemRandom } from '../../../src/platform/random.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import type { Vfs } from '../../../src/vfs/vfs.js';
 import { waitUntil } from '../../support/wait-until.js';
+import { silent, temporaryDirectory } from '../datanode/store-fixture.js';
 import { refusal } from '../metadata/support/harness.js';
 import { Cable, connect, serve } from './support/connected-clients.js';
 
@@ -13,6 +19,20 @@ const name = (text: string): Buffer => Buffer.from(text);
 const KEEPER = { drop: async () => undefined, dropAll: async () => undefined };
 /** Within this a client acknowledges ahead of a server that does not answer. */
 const AHEAD_MS = 500;
+
+async function startDataNode(t: Test, server: MetadataServer): Promise<void> {
+  const directory = await temporaryDirectory(t);
+  const platform = { clock: systemClock, random: systemRandom, log: silent, network: tcpNetwork };
+  const node = new DataNode({
+    ...platform,
+    metadata: server.endpoint,
+    directory,
+    port: 0,
+    disk: nodeDisk,
+  });
+  t.teardown(async () => await node.close());
+  await node.start();
+}
 
 /** The names in a directory, as a client sees them. */
 async function names(vfs: Vfs, directory: number): Promise<string[]> {
@@ -130,4 +150,47 @@ t.test('a client that was away for too long is told that what it acknowledged is
   t.equal(await refusal(vfs.fsyncDirectory(directory)), 'OK', 'told once');
   await vfs.mkdir(directory, name('lost'), OWNER);
   t.same(await names(other, directory), ['ahead', 'lost']);
+});
+
+t.test('bytes that were lost after close are told to whoever opens the file next', async t => {
+  const { server, cable, vfs, directory } = await alone(t);
+  await startDataNode(t, server);
+  const write = async (called: string): Promise<number> => {
+    const created = await vfs.create(directory, name(called), OWNER, true, constants.O_RDWR);
+    await vfs.write(created.handle, 0, Buffer.from('content'));
+    await vfs.flush(created.handle);
+    await vfs.release(created.handle);
+    return created.attributes.inode;
+  };
+  await write('warm');
+  await vfs.fsyncDirectory(directory);
+  await waitUntil(() => vfs.isDecidingAlone, { what: 'the client has the delegation' });
+  const inode = await write('made');
+  const kept = await vfs.open(inode, constants.O_RDWR);
+  await vfs.fsync(kept);
+  await vfs.write(kept, 7, Buffer.from(' lost'));
+  cable.cut(server.endpoint.port);
+  await vfs.flush(kept);
+  await vfs.release(kept);
+  const other = await connect(t, server);
+  t.equal((await other.getattr(inode)).size, 7, 'others have gone on without it');
+  cable.mend();
+  t.equal(await refusal(vfs.fsyncDirectory(directory)), 'EIO');
+  const again = await vfs.open(inode, constants.O_RDWR);
+  t.equal(await refusal(vfs.fsync(again)), 'EIO');
+  t.equal(await refusal(vfs.fsync(again)), 'OK', 'told once');
+  t.equal(Buffer.concat(await vfs.read(again, 0, 100)).toString(), 'content');
+  await vfs.release(again);
+});
+
+t.test('an open file whose creation was lost fails at fsync', async t => {
+  const { server, cable, vfs, directory } = await alone(t);
+  cable.cut();
+  const { handle } = await vfs.create(directory, name('empty'), OWNER, true, constants.O_RDWR);
+  const other = await connect(t, server);
+  t.same(await names(other, directory), ['ahead']);
+  cable.mend();
+  t.equal(await refusal(vfs.fsync(handle)), 'EIO');
+  t.equal(await refusal(vfs.fsyncDirectory(directory)), 'EIO');
+  await vfs.release(handle);
 });

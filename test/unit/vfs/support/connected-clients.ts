@@ -17,25 +17,32 @@ const ANY_PORT = { host: '127.0.0.1', port: 0 };
 
 /** A network whose cable can be pulled. */
 export class Cable implements Network {
-  readonly #streams: ByteStream[] = [];
-  #isCut = false;
+  /** Where each leads to. */
+  readonly #streams = new Map<ByteStream, number>();
+  #isCut: (port: number) => boolean = () => false;
 
   listen = tcpNetwork.listen.bind(tcpNetwork);
 
   async connect(...parameters: Parameters<Network['connect']>): Promise<ByteStream> {
-    if (this.#isCut) throw new DfsError('EHOSTUNREACH', 'the cable is cut');
+    const [{ port }] = parameters;
+    if (this.#isCut(port)) throw new DfsError('EHOSTUNREACH', 'the cable is cut');
     const bytes = await tcpNetwork.connect(...parameters);
-    this.#streams.push(bytes);
+    this.#streams.set(bytes, port);
     return bytes;
   }
 
-  cut(): void {
-    this.#isCut = true;
-    for (const bytes of this.#streams.splice(0)) bytes.stream.destroy();
+  /** @param only the port of the one server that is not reached any more; all when left out */
+  cut(only?: number): void {
+    this.#isCut = port => only === undefined || port === only;
+    for (const [bytes, port] of this.#streams) {
+      if (!this.#isCut(port)) continue;
+      this.#streams.delete(bytes);
+      bytes.stream.destroy();
+    }
   }
 
   mend(): void {
-    this.#isCut = false;
+    this.#isCut = () => false;
   }
 }
 

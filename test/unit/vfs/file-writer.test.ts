@@ -1,0 +1,176 @@
+/** The order and the fate of commits, with a metadata server that answers what the test says. */
+import pLimit from 'p-limit';
+import t from 'tap';
+import type { Client } from '../../../src/client/client.js';
+import { systemClock } from '../../../src/platform/clock.js';
+import type { RequestOf } from '../../../src/protocol/command.js';
+import type { blocks } from '../../../src/protocol/content-commands.js';
+import { DfsError } from '../../../src/protocol/errors.js';
+import type { Attributes } from '../../../src/protocol/types.js';
+import { BlockPool } from '../../../src/vfs/block-pool.js';
+import { DirtyBudget } from '../../../src/vfs/dirty-budget.js';
+import { FileWriter } from '../../../src/vfs/file-writer.js';
+import { StoreGathering } from '../../../src/vfs/store-gathering.js';
+
+type Commit = Omit<RequestOf<typeof blocks>, 'once'>;
+
+const INODE = 7;
+const MIB = 1 << 20;
+const ATTRIBUTES = { inode: INODE, size: 0, version: 1 } as Attributes;
+const NOW = { sec: 1_700_000_000, nsec: 5 };
+
+/** What stands in the place of a client: stores everything, and asks the test what comes of commits. */
+class ScriptedServer {
+  /** Whether commits are taken ahead. */
+  isAhead = true;
+  /** Commits that were logged ahead and not answered: how each is refused. */
+  readonly logged: ((reason: DfsError) => void)[] = [];
+  /** Commits that were sent to the server, in their order. */
+  readonly sent: Commit[] = [];
+  /** What the next commits that are sent are refused with. */
+  readonly refusals: (DfsError | undefined)[] = [];
+  /** Called when somebody waits for the log. */
+  onDrained: () => void = () => undefined;
+  onQuiesce: () => void = () => undefined;
+  readonly failures: DfsError[] = [];
+  readonly writer: FileWriter;
+  #chunk = 0;
+
+  constructor() {
+    // A writer uses no more of a client than this.
+    const client = this.#client() as unknown as Client;
+    const shared = {
+      client,
+      budget: new DirtyBudget(MIB, () => undefined),
+      pool: new BlockPool(MIB),
+      clock: systemClock,
+      chunkBytes: MIB,
+      storeLimit: pLimit(2),
+      gathering: new StoreGathering(systemClock),
+      onDisplaced: () => undefined,
+      onFailed: () => undefined,
+    };
+    this.writer = new FileWriter(INODE, shared, {
+      goal: () => 1,
+      committed: () => undefined,
+      failed: error => this.failures.push(error),
+      uncommitted: () => undefined,
+      hasMuchUnsynced: () => undefined,
+    });
+  }
+
+  async write(offset: number, text: string): Promise<void> {
+    await this.writer.write(offset, Buffer.from(text), NOW);
+    await this.writer.flush(false);
+  }
+
+  get offsetsSent(): number[] {
+    return this.sent.map(({ extents }) => extents[0]?.offset ?? -1);
+  }
+
+  #client() {
+    const isOpen = (): boolean => this.isAhead;
+    return {
+      session: {
+        quiesce: async () => this.onQuiesce(),
+        changes: {
+          get isOpen() {
+            return isOpen();
+          },
+          drained: async () => this.onDrained(),
+        },
+        delegated: {
+          commit: (_request: Commit, _committed: () => void, refused: (reason: DfsError) => void) => {
+            this.logged.push(refused);
+            return ATTRIBUTES;
+          },
+        },
+        execute: async (_command: unknown, request: Commit) => {
+          this.sent.push(request);
+          const refusal = this.refusals.shift();
+          if (refusal) throw refusal;
+          return { attributes: ATTRIBUTES };
+        },
+      },
+      writer: {
+        store: async () => {
+          this.#chunk += 1;
+          return { chunk: this.#chunk, nodes: [1], length: 1, checksum: 0 };
+        },
+      },
+      grants: { clear: () => undefined },
+      content: { keep: () => undefined },
+    };
+  }
+}
+
+const VOID = new DfsError('ESTALE', 'the grant is void');
+
+t.test(
+  'what was written first, and is refused late, is committed before what was written over it',
+  async t => {
+    const server = new ScriptedServer();
+    await server.write(0, 'older');
+    server.isAhead = false;
+    server.onDrained = () => server.logged.shift()?.(VOID);
+    await server.write(0, 'newer');
+    await server.writer.flush(false);
+    t.equal(server.sent.length, 2);
+    t.same(
+      server.sent.map(({ chunks }) => chunks[0]?.chunk),
+      [3, 2],
+      'the older bytes, which were stored anew, come first',
+    );
+  },
+);
+
+t.test('a plain write that is refused late keeps its place while others append', async t => {
+  const server = new ScriptedServer();
+  await server.write(4096, 'plain');
+  server.isAhead = false;
+  server.onDrained = () => server.logged.shift()?.(VOID);
+  await server.writer.append(Buffer.from('appended'), NOW, () => 5000);
+  await server.writer.flush(false);
+  await server.writer.flush(false);
+  t.same(server.offsetsSent, [4096, 5000]);
+  t.same(
+    server.sent.map(({ append }) => append ?? false),
+    [false, true],
+  );
+});
+
+t.test('what is given up while its commit waits for others fails with the reason of that', async t => {
+  const server = new ScriptedServer();
+  server.isAhead = false;
+  const lost = new DfsError('EIO', 'given up');
+  server.onQuiesce = () => server.writer.abandon(lost);
+  await server.write(0, 'bytes');
+  t.same(server.failures, [lost]);
+  t.equal(server.sent.length, 0);
+});
+
+t.test('a commit that is refused after it was acknowledged is tried once more, then told', async t => {
+  const server = new ScriptedServer();
+  const refusal = new DfsError('ENOSPC', 'no room');
+  await server.write(0, 'first');
+  server.logged.shift()?.(refusal);
+  await server.writer.flush(false);
+  t.equal(server.sent.length, 1, 'the bytes were kept, and committed by the server itself');
+  t.same(server.failures, []);
+
+  await server.write(10, 'second');
+  server.refusals.push(refusal);
+  server.logged.shift()?.(refusal);
+  await server.writer.flush(false);
+  t.same(server.failures, [refusal]);
+});
+
+t.test('a commit carries the times that were shown', async t => {
+  const server = new ScriptedServer();
+  server.isAhead = false;
+  await server.writer.write(0, Buffer.from('bytes'), NOW);
+  const given = { sec: 1, nsec: 2 };
+  server.writer.setTime(given);
+  await server.writer.flush(false);
+  t.match(server.sent, [{ mtime: given, ctime: NOW }]);
+});
