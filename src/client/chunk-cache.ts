@@ -3,8 +3,8 @@ import { LRUCache } from 'lru-cache';
 import { assert } from '../protocol/errors.js';
 import { payloadBytes, slicePayload, type Payload } from '../protocol/frame.js';
 import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
-import type { ChunkLocation } from '../protocol/types.js';
 import type { ChunkReader } from './chunk-reader.js';
+import type { ReadableChunk } from './readable-chunk.js';
 
 /** What is fetched and kept at once: large enough that the round trip does not count. */
 export const CACHE_BLOCK_BYTES = 1 << 20;
@@ -49,7 +49,7 @@ export class ChunkCache {
 
   /** Bytes of a chunk; whole blocks are fetched and kept. Rejects as ChunkReader.read does. */
   async read(
-    location: ChunkLocation,
+    location: ReadableChunk,
     offset: number,
     length: number,
     blockBytes: BlockBytes = CACHE_BLOCK_BYTES,
@@ -67,7 +67,7 @@ export class ChunkCache {
   }
 
   /** Fetches small chunks, of at most a block, in as few requests as may be. Never rejects. */
-  async prefetch(locations: readonly ChunkLocation[]): Promise<void> {
+  async prefetch(locations: readonly ReadableChunk[]): Promise<void> {
     const missing = locations.filter(({ chunk, length }) => {
       assert(length <= CACHE_BLOCK_BYTES, 'it is no more than a block');
       const key = keyOf(chunk, 0, CACHE_BLOCK_BYTES);
@@ -98,7 +98,7 @@ export class ChunkCache {
     return slicePayload(blocks.flat(), offset - first * blockBytes, length);
   }
 
-  async #block(location: ChunkLocation, block: number, blockBytes: BlockBytes): Promise<Payload> {
+  async #block(location: ReadableChunk, block: number, blockBytes: BlockBytes): Promise<Payload> {
     const key = keyOf(location.chunk, block, blockBytes);
     const kept = this.#blocks.get(key);
     if (kept) return kept;
@@ -118,7 +118,7 @@ export class ChunkCache {
     return await reading;
   }
 
-  async #fetch(location: ChunkLocation, offset: number, most: number, key: number): Promise<Payload> {
+  async #fetch(location: ReadableChunk, offset: number, most: number, key: number): Promise<Payload> {
     const length = Math.min(most, location.length - offset);
     assert(length > 0, 'a block is read inside its chunk');
     const bytes = await this.#reader.read(location, offset, length);

@@ -6,10 +6,10 @@ import { read, readparts } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, slicePayload, type Payload } from '../protocol/frame.js';
 import { MAX_CHUNK_BYTES, MAX_SMALL_FILES } from '../protocol/limits.js';
-import type { ChunkLocation } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { LocalReplicas } from './local-replicas.js';
+import { isGrantRefused, readGrantBytes, type ReadableChunk } from './readable-chunk.js';
 
 const READ_TIMEOUT_MS = 10_000;
 
@@ -28,11 +28,11 @@ export class ChunkReader {
   /**
    * `length` bytes of a chunk from `offset` on: straight from a file of this machine if there is one that has them, else by
    * one try of each replica, the likeliest first. Rejects with ENOENT when
-   * every replica is gone (the chunk may have been replaced: look its file's extents up again), with a connection
-   * error when a node that may have it was not reached, and with EIO when what there is does not match its checksums.
+   * every replica is gone (the chunk may have been replaced: look its file's extents up again), with EACCES when the grant
+   * is not good any more (look it up, too), with a connection error when a node that may have it was not reached, and with EIO when what there is does not match its checksums.
    * @param loans what the bytes may be borrowed by; without it they are the caller's
    */
-  async read(location: ChunkLocation, offset: number, length: number, loans?: Loans): Promise<Payload> {
+  async read(location: ReadableChunk, offset: number, length: number, loans?: Loans): Promise<Payload> {
     const found = await this.#local?.read(location, offset, length, loans);
     if (found?.is === 'read') return [found.bytes];
     const errors: DfsError[] = [];
@@ -41,14 +41,16 @@ export class ChunkReader {
     const order = found ? [found.node, ...preferred.filter(node => node !== found.node)] : preferred;
     for (const node of order) {
       try {
-        return await this.#readFrom(node, location.chunk, offset, length);
+        return await this.#readFrom(node, location, offset, length);
       } catch (error) {
         const reason = toDfsError(error);
-        this.#nodes.distrust(node);
+        if (!isGrantRefused(reason)) this.#nodes.distrust(node);
         this.#log.warn({ chunk: location.chunk, node, reason: reason.message }, 'a replica was not read');
         errors.push(reason);
       }
     }
+    const refused = errors.find(error => isGrantRefused(error));
+    if (refused) throw refused;
     const unreached = errors.find(error => isConnectionError(error));
     if (unreached) throw unreached;
     if (errors.length > 0 && errors.every(error => error.code === 'ENOENT')) {
@@ -59,9 +61,9 @@ export class ChunkReader {
   }
 
   /** Small chunks as a whole, as far as one try of one replica each has them. Never rejects. */
-  async readWhole(locations: readonly ChunkLocation[]): Promise<ReadonlyMap<number, Payload>> {
+  async readWhole(locations: readonly ReadableChunk[]): Promise<ReadonlyMap<number, Payload>> {
     const chunks = new Map<number, Payload>();
-    const byNode = new Map<number, ChunkLocation[]>();
+    const byNode = new Map<number, ReadableChunk[]>();
     for (const location of locations) {
       const [node] = this.#nodes.preferred(location.nodes);
       if (node === undefined) continue;
@@ -87,10 +89,15 @@ export class ChunkReader {
 
   async #readParts(
     node: number,
-    locations: readonly ChunkLocation[],
+    locations: readonly ReadableChunk[],
     chunks: Map<number, Payload>,
   ): Promise<void> {
-    const parts = locations.map(({ chunk, length }) => ({ chunk, offset: 0, length }));
+    const parts = locations.map(({ chunk, length, readGrant }) => ({
+      chunk,
+      offset: 0,
+      length,
+      grant: readGrantBytes(readGrant),
+    }));
     const { reply, payload } = await this.#nodes.call(
       node,
       readparts,
@@ -110,17 +117,22 @@ export class ChunkReader {
   }
 
   /** Whether a chunk is likely to be in a file of this machine: then the system keeps what was read of it. */
-  isLocal(location: ChunkLocation): boolean {
+  isLocal(location: ReadableChunk): boolean {
     return this.#local?.mayHave(location) ?? false;
   }
 
   /** Part of a chunk that `isLocal` will be wanted. Never rejects. */
-  async prefetch(location: ChunkLocation, offset: number, length: number): Promise<void> {
+  async prefetch(location: ReadableChunk, offset: number, length: number): Promise<void> {
     await this.#local?.prefetch(location, offset, length);
   }
 
-  async #readFrom(node: number, chunk: number, offset: number, length: number): Promise<Payload> {
-    const request = { chunk, offset, length };
+  async #readFrom(
+    node: number,
+    { chunk, readGrant }: ReadableChunk,
+    offset: number,
+    length: number,
+  ): Promise<Payload> {
+    const request = { chunk, offset, length, grant: readGrantBytes(readGrant) };
     const { reply, payload } = await this.#nodes.call(node, read, request, { timeoutMs: READ_TIMEOUT_MS });
     if (payloadBytes(payload) !== length) {
       throw new DfsError('EIO', `data node ${node} sent ${payloadBytes(payload)} bytes instead of ${length}`);
@@ -133,8 +145,8 @@ export class ChunkReader {
 }
 
 /** Cuts a list of chunks into lists that one request may ask for. */
-function together(locations: readonly ChunkLocation[]): ChunkLocation[][] {
-  const lists: ChunkLocation[][] = [];
+function together(locations: readonly ReadableChunk[]): ReadableChunk[][] {
+  const lists: ReadableChunk[][] = [];
   let bytes = 0;
   for (const location of locations) {
     const last = lists.at(-1);

@@ -15,11 +15,11 @@ import { syncChunks, write } from '../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import { MAX_CHUNKS_TO_SYNC } from '../protocol/limits.js';
-import type { StoredChunk } from '../protocol/content-commands.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { DataNodePool } from './data-node-pool.js';
-import type { GrantPool } from './grant-pool.js';
+import type { ChunkGrant, GrantPool } from './grant-pool.js';
+import type { KeptReadGrant, WrittenChunk } from './readable-chunk.js';
 
 export interface ChunkToStore {
   readonly payload: Payload;
@@ -60,6 +60,7 @@ interface Attempt {
   readonly chunk: ChunkToStore;
   readonly checksums: Buffer;
   grant: Grant;
+  readGrant: KeptReadGrant;
   readonly stored: Set<number>;
   /** node → why it did not take the chunk */
   readonly failed: Map<number, DfsError>;
@@ -83,13 +84,13 @@ export class ChunkWriter {
    * Stores one chunk on as many nodes as its goal says, or as there are. A node that fails is left out and another
    * one taken. EIO when too few nodes took it within the client's timeout, ENOSPC when none has room.
    */
-  async store(chunk: ChunkToStore): Promise<StoredChunk> {
+  async store(chunk: ChunkToStore): Promise<WrittenChunk> {
     const { clock, timeoutMs, minReplicas } = this.#options;
     const pauses = new Pauses(clock, timeoutMs);
     const attempt: Attempt = {
       chunk,
       checksums: computeChecksums(chunk.payload),
-      grant: await this.#firstGrant(chunk.goal, new Map(), pauses),
+      ...(await this.#firstGrant(chunk.goal, new Map(), pauses)),
       stored: new Set(),
       failed: new Map(),
     };
@@ -108,7 +109,7 @@ export class ChunkWriter {
       if (more === 'grant is void') {
         await pauses.next(failure);
         stored.clear();
-        attempt.grant = await this.#firstGrant(chunk.goal, failed, pauses);
+        Object.assign(attempt, await this.#firstGrant(chunk.goal, failed, pauses));
         next = attempt.grant.nodes;
         continue;
       }
@@ -130,6 +131,7 @@ export class ChunkWriter {
       checksum: chunkChecksum(attempt.checksums),
       nodes: [...stored],
       grant: attempt.grant,
+      readGrant: attempt.readGrant,
     };
   }
 
@@ -150,7 +152,11 @@ export class ChunkWriter {
   }
 
   /** Waits while no data node lives. */
-  async #firstGrant(goal: number, failed: ReadonlyMap<number, DfsError>, pauses: Pauses): Promise<Grant> {
+  async #firstGrant(
+    goal: number,
+    failed: ReadonlyMap<number, DfsError>,
+    pauses: Pauses,
+  ): Promise<ChunkGrant> {
     const { grants } = this.#options;
     for (;;) {
       try {

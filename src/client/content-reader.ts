@@ -5,7 +5,8 @@ import type { ReplyOf } from '../protocol/command.js';
 import { assert, DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { get, getfiles } from '../protocol/content-commands.js';
-import { MAX_SMALL_FILES } from '../protocol/limits.js';
+import { MAX_SMALL_FILES, READ_GRANT_LIFETIME_MS } from '../protocol/limits.js';
+import { expiryOf } from '../protocol/read-grants.js';
 import type { Attributes } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import { CACHE_BLOCK_BYTES, SCATTERED_BLOCK_BYTES, type BlockBytes, type ChunkCache } from './chunk-cache.js';
@@ -13,6 +14,7 @@ import type { ChunkReader } from './chunk-reader.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { ExtentMap, ExtentPiece } from './extent-map.js';
 import type { MetadataSession } from './metadata-session.js';
+import { isGrantRefused, keptExpiryOf, readableChunks, type ReadableChunk } from './readable-chunk.js';
 
 /** Extents asked for at once: a page of some 100 kB, which covers 4 GiB of a file written in one go. */
 const EXTENTS_PER_PAGE = 1024;
@@ -30,6 +32,11 @@ const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 500;
 /** A chunk that no node has, looked up anew this many times, is lost. */
 const LOOKUPS_OF_A_LOST_CHUNK = 3;
+
+/** A grant that expires so soon is not used any more. */
+const GRANT_MARGIN_MS = 60_000;
+/** For so long another grant is asked for when data nodes refuse what the metadata server gives: they register each second. */
+const REFUSED_GRANT_MS = 5000;
 
 const ZEROS = Buffer.alloc(1 << 20);
 
@@ -55,6 +62,8 @@ export class ContentReader {
   readonly #timeoutMs: number;
   /** inode → the request under way that asks for it and others */
   readonly #learning = new Map<number, Promise<unknown>>();
+  /** The metadata server's wall clock less this client's monotonic one; undefined until it gave a grant. */
+  #serverAheadMs: number | undefined;
 
   constructor(
     session: MetadataSession,
@@ -80,6 +89,7 @@ export class ContentReader {
     const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs;
     let pauseMs = FIRST_PAUSE_MS;
     let lost = 0;
+    let refusedSinceMs: number | undefined;
     for (;;) {
       try {
         const pieces = await this.locate(range);
@@ -88,10 +98,14 @@ export class ContentReader {
       } catch (error) {
         const reason = toDfsError(error);
         const leftMs = deadlineMs - this.#clock.monotonicMs();
-        if (reason.code === 'ENOENT') lost += 1;
+        if (isGrantRefused(reason)) {
+          const nowMs = this.#clock.monotonicMs();
+          refusedSinceMs ??= nowMs;
+          if (nowMs - refusedSinceMs > REFUSED_GRANT_MS) throw new DfsError('EIO', reason.message);
+        } else if (reason.code === 'ENOENT') lost += 1;
         else if (!isConnectionError(reason)) throw reason;
         if (leftMs <= 0 || lost >= LOOKUPS_OF_A_LOST_CHUNK) throw new DfsError('EIO', reason.message);
-        // The chunk may have moved, or its node may be back under another address.
+        // The chunk may have moved, its node may be back under another address, or the grant is not good any more.
         range.extents.clear();
         await sleep(this.#clock, Math.min(leftMs, pauseMs));
         pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2);
@@ -111,7 +125,7 @@ export class ContentReader {
     let located: ExtentPiece[] = [];
     let at = range.offset;
     for (;;) {
-      const found = extents.find(at, end);
+      const found = this.#findReadable(extents, at, end);
       if (typeof found !== 'number') return located.length === 0 ? found : located.concat(found);
       // Taken over now: there may not be room for all pieces of the range at once.
       const before = found > at ? extents.find(at, found) : [];
@@ -129,6 +143,18 @@ export class ContentReader {
     }
   }
 
+  /** As ExtentMap.find; where a grant has expired, nothing is known. */
+  #findReadable(extents: ExtentMap, offset: number, end: number): ExtentPiece[] | number {
+    const found = extents.find(offset, end);
+    if (typeof found === 'number' || this.#serverAheadMs === undefined) return found;
+    const serverMs = this.#clock.monotonicMs() + this.#serverAheadMs + GRANT_MARGIN_MS;
+    const isExpired = ({ location }: ExtentPiece): boolean =>
+      location !== undefined && keptExpiryOf(location.readGrant) < serverMs;
+    if (!found.some(isExpired)) return found;
+    extents.clear();
+    return offset;
+  }
+
   /**
    * Whether the range begins in a hole, and where that hole, or that data, ends as far as is known. Rejects as a request
    * to the metadata server does.
@@ -144,8 +170,9 @@ export class ContentReader {
   /** Asks for a page of extents. */
   async #learn(range: ReadRange, offset: number, limit: number): Promise<void> {
     const reply = await this.#session.ask(get, { inode: range.inode, offset, limit });
+    this.#noteTime(reply.readGrants);
     this.#nodes.learn(reply.nodes);
-    takeOver(range, offset, reply);
+    takeOver(range, offset, reply, readableChunks(reply.chunks, reply.readGrants));
   }
 
   /** Fetches a range into the cache. Never rejects: who reads the range will be told what is wrong with it. */
@@ -165,7 +192,8 @@ export class ContentReader {
   async prefetchFiles(ranges: readonly ReadRange[]): Promise<void> {
     try {
       const unknown = ranges.filter(
-        ({ extents, offset, length }) => typeof extents.find(offset, offset + length) === 'number',
+        ({ extents, offset, length }) =>
+          typeof this.#findReadable(extents, offset, offset + length) === 'number',
       );
       for (let at = 0; at < unknown.length; at += MAX_SMALL_FILES) {
         await this.#learnFiles(unknown.slice(at, at + MAX_SMALL_FILES));
@@ -190,12 +218,15 @@ export class ContentReader {
   /** Asks for the extents of several files; whoever reads one of them meanwhile waits for it. */
   async #learnFiles(ranges: readonly ReadRange[]): Promise<void> {
     const asking = this.#session.ask(getfiles, { inodes: ranges.map(({ inode }) => inode) });
-    const learning = asking.then(({ files, nodes }) => {
+    const learning = asking.then(({ files, nodes, readGrants }) => {
+      this.#noteTime(readGrants);
       this.#nodes.learn(nodes);
-      const told = new Map(files.map(file => [file.attributes.inode, file]));
-      for (const range of ranges) {
-        const file = told.get(range.inode);
-        if (file) takeOver(range, 0, file);
+      const byInode = new Map(ranges.map(range => [range.inode, range]));
+      let first = 0;
+      for (const file of files) {
+        const range = byInode.get(file.attributes.inode);
+        if (range) takeOver(range, 0, file, readableChunks(file.chunks, readGrants, first));
+        first += file.chunks.length;
       }
     });
     const settled = learning.catch(() => undefined);
@@ -205,6 +236,12 @@ export class ContentReader {
     } finally {
       for (const { inode } of ranges) if (this.#learning.get(inode) === settled) this.#learning.delete(inode);
     }
+  }
+
+  /** Takes notice of the metadata server's clock, by which grants expire. */
+  #noteTime(readGrants: Uint8Array): void {
+    if (readGrants.length === 0) return;
+    this.#serverAheadMs = expiryOf(readGrants) - READ_GRANT_LIFETIME_MS - this.#clock.monotonicMs();
   }
 
   async #prefetchPiece(piece: ExtentPiece): Promise<void> {
@@ -228,8 +265,13 @@ export class ContentReader {
 }
 
 /** A page of a file's extents, from `offset` on. */
-function takeOver(range: ReadRange, offset: number, page: Omit<ReplyOf<typeof get>, 'nodes'>): void {
-  const { attributes, extents, chunks, next } = page;
+function takeOver(
+  range: ReadRange,
+  offset: number,
+  page: Omit<ReplyOf<typeof get>, 'nodes' | 'readGrants'>,
+  chunks: readonly ReadableChunk[],
+): void {
+  const { attributes, extents, next } = page;
   const until = next < 0 ? Number.POSITIVE_INFINITY : next;
   range.extents.insertPage(attributes.version, offset, until, extents, chunks);
   range.onAttributes(attributes);

@@ -2,8 +2,9 @@
  * What a client knows of one file's extents, at one version of the file. Parts of the file that were never asked for
  * are unknown, which is not the same as a hole.
  */
-import type { ChunkLocation, Extent } from '../protocol/types.js';
+import type { Extent } from '../protocol/types.js';
 import { overlaid, spliced, united, type Interval } from './extent-lists.js';
+import type { ReadableChunk } from './readable-chunk.js';
 import { firstAfter } from './sorted-search.js';
 
 /** A run of the file: bytes of a chunk, or (without location) a hole. */
@@ -12,7 +13,7 @@ export interface ExtentPiece {
   readonly length: number;
   /** Of the whole extent, of which this may be a part. */
   readonly extentLength: number;
-  readonly location: ChunkLocation | undefined;
+  readonly location: ReadableChunk | undefined;
   readonly chunkOffset: number;
 }
 
@@ -32,7 +33,7 @@ export class ExtentMap {
   /** What is known: sorted, not touching. */
   #known: Interval[] = [];
   /** chunk → where it is */
-  #locations = new Map<number, ChunkLocation>();
+  #locations = new Map<number, ReadableChunk>();
 
   /** @param room without it, everything is remembered */
   constructor(room?: ExtentRoom) {
@@ -73,7 +74,7 @@ export class ExtentMap {
     from: number,
     until: number,
     extents: readonly Extent[],
-    chunks: readonly ChunkLocation[],
+    chunks: readonly ReadableChunk[],
   ): void {
     // A reply that was overtaken by a newer one would bring back what is no longer true.
     if (version < this.#version) return;
@@ -89,7 +90,7 @@ export class ExtentMap {
    * Takes over what this client itself committed, which made the file's version `version`.
    * @param extents sorted, not overlapping
    */
-  commit(version: number, extents: readonly Extent[], chunks: readonly ChunkLocation[]): void {
+  commit(version: number, extents: readonly Extent[], chunks: readonly ReadableChunk[]): void {
     if (version !== this.#version + 1) {
       // Somebody else changed the file in between: what is known is of unknown age.
       if (version > this.#version) this.#reset(version);
@@ -151,7 +152,7 @@ export class ExtentMap {
   }
 
   /** [start, end) is now exactly `extents`, cutting those that reach in from the sides. */
-  #replace(start: number, end: number, extents: readonly Extent[], chunks: readonly ChunkLocation[]): void {
+  #replace(start: number, end: number, extents: readonly Extent[], chunks: readonly ReadableChunk[]): void {
     for (const chunk of chunks) this.#locations.set(chunk.chunk, chunk);
     let first = firstAfter(this.#extents, start, extent => extent.offset) - 1;
     const before = this.#extents[first];

@@ -3,9 +3,10 @@ import type { Clock } from '../platform/clock.js';
 import type { ReplyOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import { amend, grant } from '../protocol/content-commands.js';
-import type { Grant, NodeAddress } from '../protocol/types.js';
+import type { Grant } from '../protocol/types.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { MetadataSession } from './metadata-session.js';
+import { keptReadGrant, type KeptReadGrant } from './readable-chunk.js';
 
 /** Grants asked for at once. */
 const BATCH = 32;
@@ -16,10 +17,17 @@ const MAX_AGE_MS = 30_000;
 /** Those that name fewer nodes than their goal says are good for less: others may be back by now. */
 const MAX_SHORT_AGE_MS = 2000;
 
-interface Kept {
+/** Permission to store a chunk, and to read it then. */
+export interface ChunkGrant {
   readonly grant: Grant;
+  readonly readGrant: KeptReadGrant;
+}
+
+interface Kept extends ChunkGrant {
   readonly sinceMs: number;
 }
+
+type Granted = ReplyOf<typeof grant>;
 
 export class GrantPool {
   readonly #session: MetadataSession;
@@ -44,25 +52,26 @@ export class GrantPool {
   }
 
   /** Keeps grants that came with another reply. */
-  add(goal: number, grants: readonly Grant[], addresses: readonly NodeAddress[]): void {
-    this.#nodes.learn(addresses);
+  add(goal: number, granted: Granted): void {
+    this.#nodes.learn(granted.nodes);
     const sinceMs = this.#clock.monotonicMs();
     const kept = this.#usable(goal);
     // A node may have failed while the request was under way.
     const distrusted = new Set(this.#nodes.distrusted());
-    const good = grants.filter(each => !each.nodes.some(node => distrusted.has(node)));
-    for (const each of good.length > 0 ? good : grants) kept.push({ grant: each, sinceMs });
+    const given = chunkGrantsOf(granted);
+    const good = given.filter(each => !each.grant.nodes.some(node => distrusted.has(node)));
+    for (const each of good.length > 0 ? good : given) kept.push({ ...each, sinceMs });
   }
 
   /** A grant for one chunk of at most the client's chunk size. EAGAIN: no node lives; ENOSPC: none has room. */
-  async take(goal: number): Promise<Grant> {
+  async take(goal: number): Promise<ChunkGrant> {
     for (;;) {
       const kept = this.#usable(goal);
       const next = kept.shift();
       if (next) {
         // What goes wrong in the background goes wrong again, and is told, when take() asks itself.
         if (kept.length < LOW) void this.#askForMore(goal).catch(() => undefined);
-        return next.grant;
+        return next;
       }
       await this.#askForMore(goal);
     }
@@ -91,9 +100,8 @@ export class GrantPool {
   }
 
   /** A grant that leaves out nodes which just failed, if there are others. */
-  async takeElsewhere(goal: number, exclude: ReadonlySet<number>): Promise<Grant> {
-    const reply = await this.#ask(goal, 1, exclude);
-    const [only] = reply.grants;
+  async takeElsewhere(goal: number, exclude: ReadonlySet<number>): Promise<ChunkGrant> {
+    const [only] = chunkGrantsOf(await this.#ask(goal, 1, exclude));
     if (!only) throw new DfsError('EAGAIN', 'the metadata server granted nothing');
     return only;
   }
@@ -138,10 +146,10 @@ export class GrantPool {
 
   async #refill(goal: number): Promise<void> {
     const reply = await this.#ask(goal, BATCH, new Set());
-    this.add(goal, reply.grants, reply.nodes);
+    this.add(goal, reply);
   }
 
-  async #ask(goal: number, count: number, exclude: ReadonlySet<number>): Promise<ReplyOf<typeof grant>> {
+  async #ask(goal: number, count: number, exclude: ReadonlySet<number>): Promise<Granted> {
     const unwanted = new Set([...this.#nodes.distrusted(), ...exclude]);
     const reply = await this.#session.ask(grant, {
       count,
@@ -152,4 +160,8 @@ export class GrantPool {
     this.#nodes.learn(reply.nodes);
     return reply;
   }
+}
+
+function chunkGrantsOf({ grants, readGrants }: Granted): ChunkGrant[] {
+  return grants.map((each, index) => ({ grant: each, readGrant: keptReadGrant(readGrants, index) }));
 }

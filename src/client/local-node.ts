@@ -12,10 +12,10 @@ import type { Loans } from '../platform/loans.js';
 import type { Logger } from '../platform/log.js';
 import { blocksCovering, checksumTableBytes, chunkChecksum, matchesChecksums } from '../protocol/checksum.js';
 import type { ReplyOf } from '../protocol/command.js';
+import { isGrantRefused, type KeptReadGrant, type ReadableChunk } from './readable-chunk.js';
 import type { locate } from '../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from '../protocol/limits.js';
-import type { ChunkLocation } from '../protocol/types.js';
 import type { DiskReads } from './disk-reads.js';
 import { LocalSegments } from './local-segments.js';
 
@@ -54,7 +54,7 @@ export interface LocalNodeOptions {
   /** Memory that is lent to readers. */
   readonly pool: BufferPool;
   /** Asks the node where a chunk is. */
-  readonly locate: (chunk: number) => Promise<ReplyOf<typeof locate>>;
+  readonly locate: (chunk: number, readGrant: KeptReadGrant) => Promise<ReplyOf<typeof locate>>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -89,7 +89,7 @@ export class LocalNode {
    * @param loans what the bytes may be borrowed by; without it they are the caller's
    */
   async read(
-    location: ChunkLocation,
+    location: ReadableChunk,
     offset: number,
     length: number,
     loans?: Loans,
@@ -116,7 +116,7 @@ export class LocalNode {
   }
 
   /** These bytes will be wanted: has the system read them. Never rejects. */
-  async prefetch(location: ChunkLocation, offset: number, length: number): Promise<void> {
+  async prefetch(location: ReadableChunk, offset: number, length: number): Promise<void> {
     const place = await this.#placeOf(location);
     if (!place) return;
     const run = blocksOf(place, offset, length);
@@ -175,7 +175,7 @@ export class LocalNode {
   }
 
   /** Where a chunk is; undefined when the node does not tell, or what it tells is of no use. Never rejects. */
-  async #placeOf(location: ChunkLocation): Promise<Place | undefined> {
+  async #placeOf(location: ReadableChunk): Promise<Place | undefined> {
     const { chunk } = location;
     const place = this.#places.get(chunk);
     if (place || !this.mayHave(chunk)) return place;
@@ -187,10 +187,10 @@ export class LocalNode {
     return await locating;
   }
 
-  async #ask(location: ChunkLocation): Promise<Place | undefined> {
+  async #ask(location: ReadableChunk): Promise<Place | undefined> {
     const { chunk, length } = location;
     try {
-      const told = await this.#options.locate(chunk);
+      const told = await this.#options.locate(chunk, location.readGrant);
       const isWhole = told.length === length && told.checksums.length === checksumTableBytes(length);
       // The metadata server knows the checksum of the checksums.
       if (!isWhole || chunkChecksum(told.checksums) !== location.checksum) {
@@ -201,7 +201,8 @@ export class LocalNode {
       this.#places.set(chunk, place);
       return place;
     } catch (error) {
-      this.#noteFailure(chunk, error);
+      // Its grant has expired: the next one may come in a moment.
+      if (!isGrantRefused(error)) this.#noteFailure(chunk, error);
       return undefined;
     }
   }

@@ -17,11 +17,11 @@ import { join } from 'node:path';
 import { locality, locate, LOCALITY_PROOF_FILE } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { CHECKSUM_BLOCK_BYTES } from '../protocol/limits.js';
-import type { ChunkLocation } from '../protocol/types.js';
 import type { RpcConnection } from '../rpc/connection.js';
 import type { DataNodePool } from './data-node-pool.js';
 import { DiskReads } from './disk-reads.js';
 import { LocalNode } from './local-node.js';
+import { readGrantBytes, type KeptReadGrant, type ReadableChunk } from './readable-chunk.js';
 
 /** Smaller chunks are read whole and kept: asking where they are takes as long as asking for them. */
 const MIN_CHUNK_BYTES = 128 << 10;
@@ -69,7 +69,7 @@ export class LocalReplicas {
    * @param loans what the bytes may be borrowed by; without it they are the caller's
    */
   async read(
-    location: ChunkLocation,
+    location: ReadableChunk,
     offset: number,
     length: number,
     loans?: Loans,
@@ -85,12 +85,12 @@ export class LocalReplicas {
   }
 
   /** Whether `read` is likely to find a chunk. */
-  mayHave(location: ChunkLocation): boolean {
+  mayHave(location: ReadableChunk): boolean {
     return this.#holderOf(location) !== undefined;
   }
 
   /** These bytes will be wanted: has the system read them. Never rejects. */
-  async prefetch(location: ChunkLocation, offset: number, length: number): Promise<void> {
+  async prefetch(location: ReadableChunk, offset: number, length: number): Promise<void> {
     await this.#holderOf(location)?.prefetch(location, offset, length);
   }
 
@@ -102,7 +102,7 @@ export class LocalReplicas {
     await Promise.all(neighbours.map(async ({ local }) => await local?.close()));
   }
 
-  #holderOf({ chunk, length, nodes }: ChunkLocation): LocalNode | undefined {
+  #holderOf({ chunk, length, nodes }: ReadableChunk): LocalNode | undefined {
     if (length < MIN_CHUNK_BYTES) return undefined;
     for (const node of nodes) {
       const local = this.#localNode(node);
@@ -146,8 +146,9 @@ export class LocalReplicas {
       if (this.#neighbours.get(node) !== neighbour) return;
       const diskReads = this.#diskReads;
       const pool = this.#pool;
-      const place = async (chunk: number) => {
-        const answer = await nodes.call(node, locate, { chunk }, { timeoutMs });
+      const place = async (chunk: number, readGrant: KeptReadGrant) => {
+        const request = { chunk, grant: readGrantBytes(readGrant) };
+        const answer = await nodes.call(node, locate, request, { timeoutMs });
         if (nodes.connectionTo(node) === connection) return answer.reply;
         throw new DfsError('ECONNRESET', 'the node was connected to anew');
       };

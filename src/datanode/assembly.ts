@@ -42,14 +42,14 @@ export async function assembleChunk(
 }
 
 async function fetchPiece(
-  { chunk, offset, length, nodes }: Piece,
+  { chunk, offset, length, grant, nodes }: Piece,
   { store, pipeline, node }: AssemblyOptions,
 ): Promise<Buffer> {
   let reason = new DfsError('ENOENT', `no node is named that has chunk ${chunk}`);
   // What is here need not travel.
   for (const from of nodes.toSorted((a, b) => Number(b.node === node) - Number(a.node === node))) {
     try {
-      if (from.node !== node) return await pipeline.fetch(from, chunk, offset, length);
+      if (from.node !== node) return await pipeline.fetch(from, { chunk, offset, length, grant });
       const { bytes } = await store.read(chunk, offset, length);
       return bytes;
     } catch (error) {

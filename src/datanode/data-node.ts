@@ -25,6 +25,7 @@ import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
+import { ReadGrantKey } from '../protocol/read-grants.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/connection.js';
 import { RpcServer } from '../rpc/server.js';
@@ -32,7 +33,7 @@ import { assembleChunk } from './assembly.js';
 import { BackupStore } from './backup-store.js';
 import { ChunkStore } from './chunk-store.js';
 import { listChunks } from './chunk-list.js';
-import { checkGrant } from './grant-check.js';
+import { checkGrant, readRefusals, type PartToRead } from './grant-check.js';
 import { Locality } from './locality.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import { isNodeDirectory, loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
@@ -86,7 +87,8 @@ export class DataNode {
   #scrubber: Scrubber | undefined;
   #verification: Verification | undefined;
   #advertised = '';
-  #grantKey: Uint8Array | undefined;
+  /** What grants are signed with; undefined before the first registration. */
+  #grantKeys: { readonly write: Uint8Array; readonly read: ReadGrantKey } | undefined;
   readonly #serverTime: ServerTime;
   /** Requests that are being answered. */
   readonly #answering = new Set<Promise<unknown>>();
@@ -301,7 +303,7 @@ export class DataNode {
   async #takeRegistration({ node, cluster, grantKey }: Registration): Promise<void> {
     const { disk, directory, log } = this.#options;
     const identity = this.#identity;
-    this.#grantKey = grantKey;
+    this.#grantKeys = { write: grantKey, read: new ReadGrantKey(grantKey) };
     if (!identity || (identity.node === node && identity.cluster === cluster)) return;
     if (identity.node !== 0)
       log.warn({ before: identity.node, now: node }, 'the metadata server gave this node another number');
@@ -313,7 +315,9 @@ export class DataNode {
     const backups = this.#backups;
     return new Routes(backups && backupReading(backups))
       .on(write, async (request, { payload }) => await this.#answer(this.#write(request, payload)))
-      .on(read, async ({ chunk, offset, length }, { reserve }) => {
+      .on(read, async (request, { reserve }) => {
+        const { chunk, offset, length } = request;
+        this.#requireReadable(request);
         await reserve(length);
         const part = await this.#answer(this.#openStore().read(chunk, offset, length));
         return withPayload({ checksums: part.checksums }, [part.bytes]);
@@ -321,10 +325,13 @@ export class DataNode {
       .on(readparts, async ({ parts }, { reserve }) => {
         const bytes = parts.reduce((sum, { length }) => sum + length, 0);
         if (bytes > MAX_CHUNK_BYTES) throw new DfsError('EINVAL', 'more than a chunk was asked for at once');
+        const refusals = this.#readRefusals(parts);
+        const places = [...parts.keys()].filter(index => refusals[index] === undefined);
         await reserve(bytes);
-        const found = await this.#answer(this.#openStore().readParts(parts));
+        const allowed = places.length === parts.length ? parts : parts.filter((_, index) => !refusals[index]);
+        const found = await this.#answer(this.#openStore().readParts(allowed));
         const checksums = found.flatMap((part, index) =>
-          part ? [{ index, checksums: part.checksums }] : [],
+          part ? [{ index: places[index] ?? index, checksums: part.checksums }] : [],
         );
         return withPayload(
           { read: checksums },
@@ -338,7 +345,10 @@ export class DataNode {
       })
       .on(chunksAfter, async request => await this.#answer(listChunks(this.#openStore(), request)))
       .on(locality, async () => await this.#answer(this.#locality.tell()))
-      .on(locate, async ({ chunk }) => await this.#answer(this.#openStore().locate(chunk)))
+      .on(locate, async part => {
+        this.#requireReadable(part);
+        return await this.#answer(this.#openStore().locate(part.chunk));
+      })
       .on(info, async () => await this.#answer(this.#info()));
   }
 
@@ -357,16 +367,36 @@ export class DataNode {
     return this.#store;
   }
 
+  /** EACCES without a grant for the chunk; EAGAIN before it is known by which key grants are signed. */
+  #requireReadable(part: PartToRead): void {
+    const [refusal] = this.#readRefusals([part]);
+    if (refusal) throw refusal;
+  }
+
+  #readRefusals(parts: readonly PartToRead[]): (DfsError | undefined)[] {
+    const { read: key, serverMs } = this.#requireGrantKeys();
+    return readRefusals(parts, { key, serverMs });
+  }
+
+  /** By what grants are checked. EAGAIN before the first registration. */
+  #requireGrantKeys(): {
+    readonly write: Uint8Array;
+    readonly read: ReadGrantKey;
+    readonly serverMs: number;
+  } {
+    const serverMs = this.#serverTime.nowMs;
+    if (this.#grantKeys && serverMs !== undefined) return { ...this.#grantKeys, serverMs };
+    throw new DfsError('EAGAIN', 'this data node has not registered yet; try again in a moment');
+  }
+
   async #write(request: WriteRequest, payload: Payload): Promise<WriteResult> {
     const store = this.#openStore();
     const { grant, checksums, forward, durable, inode, fileOffset } = request;
-    const serverMs = this.#serverTime.nowMs;
-    if (!this.#grantKey || serverMs === undefined || !this.#pipeline) {
-      throw new DfsError('EAGAIN', 'this data node has not registered yet; try again in a moment');
-    }
+    if (!this.#pipeline) throw new DfsError('EAGAIN', 'this data node has not started yet');
+    const { write: key, serverMs } = this.#requireGrantKeys();
     const node = this.nodeNumber;
     const length = payloadBytes(payload);
-    checkGrant(grant, length, forward, { key: this.#grantKey, node, serverMs });
+    checkGrant(grant, length, forward, { key, node, serverMs });
     if (!matchesChecksums(payload, checksums)) {
       throw new DfsError(
         'EBADMSG',

@@ -1,7 +1,8 @@
-/** Whether a chunk may be stored here: what the metadata server allowed, and nothing else. */
+/** Whether a chunk may be stored here, or read: what the metadata server allowed, and nothing else. */
 import { formatDuration } from '../platform/duration.js';
 import { DfsError } from '../protocol/errors.js';
 import { isGrantSigned } from '../protocol/grant-signature.js';
+import { expiryOf, type ReadGrantKey } from '../protocol/read-grants.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
 
 /** Who checks. */
@@ -30,13 +31,8 @@ export function checkGrant(
       `the grant for chunk ${chunk} is not signed by this cluster's metadata server`,
     );
   }
-  const { serverMs } = authority;
-  if (grant.expiresMs <= serverMs) {
-    throw new DfsError(
-      'EACCES',
-      `the grant for chunk ${chunk} expired ${formatDuration(serverMs - grant.expiresMs)} ago; ask for another one`,
-    );
-  }
+  const expired = expiredFor(chunk, grant.expiresMs, authority);
+  if (expired) throw expired;
   if (!grant.nodes.includes(authority.node)) {
     throw new DfsError('EACCES', `the grant for chunk ${chunk} is not for node ${authority.node}`);
   }
@@ -54,4 +50,37 @@ export function checkGrant(
       `chunk ${chunk} has ${length} bytes, but the grant is for at most ${grant.maxBytes}`,
     );
   }
+}
+
+/** A part of a chunk that is asked for, with the permission to read it. */
+export interface PartToRead {
+  readonly chunk: number;
+  readonly grant: Uint8Array;
+}
+
+/** Why each of these parts may not be read, EACCES; undefined for those that may. */
+export function readRefusals(
+  parts: readonly PartToRead[],
+  authority: Pick<GrantAuthority, 'serverMs'> & { readonly key: ReadGrantKey },
+): (DfsError | undefined)[] {
+  const areSigned = authority.key.areSigned(parts);
+  return parts.map(({ chunk, grant }, index) => {
+    if (areSigned[index] === true) return expiredFor(chunk, expiryOf(grant), authority);
+    return new DfsError(
+      'EACCES',
+      `chunk ${chunk} may not be read without the metadata server's grant for it`,
+    );
+  });
+}
+
+function expiredFor(
+  chunk: number,
+  expiresMs: number,
+  { serverMs }: Pick<GrantAuthority, 'serverMs'>,
+): DfsError | undefined {
+  if (expiresMs > serverMs) return undefined;
+  return new DfsError(
+    'EACCES',
+    `the grant for chunk ${chunk} expired ${formatDuration(serverMs - expiresMs)} ago; ask for another one`,
+  );
 }

@@ -75,9 +75,10 @@ export class Pipeline {
   }
 
   /** Part of a chunk of another node, checked. EBADMSG when it was damaged on the way; else what the node answers. */
-  async fetch(from: NodeAddress, chunk: number, offset: number, length: number): Promise<Buffer> {
+  async fetch(from: NodeAddress, part: RequestOf<typeof read>): Promise<Buffer> {
+    const { chunk, offset } = part;
     const rpc = this.#rpcTo(from, 0);
-    const answer = await rpc.call(read, { chunk, offset, length }, { timeoutMs: LAST_NODE_MS });
+    const answer = await rpc.call(read, part, { timeoutMs: LAST_NODE_MS });
     if (!matchesChecksums(answer.payload, answer.reply.checksums, offset)) {
       throw new DfsError('EBADMSG', `chunk ${chunk} was damaged on its way from data node ${from.node}`);
     }

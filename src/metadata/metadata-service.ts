@@ -7,6 +7,7 @@ import { DfsError } from '../protocol/errors.js';
 import type { FsckStatus, RepairStatus } from '../protocol/cluster-commands.js';
 import type { Changed } from '../protocol/session-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import { ReadGrantKey } from '../protocol/read-grants.js';
 import type { Attributes, Once } from '../protocol/types.js';
 import { BackupWork } from './backup/backup-work.js';
 import { BackgroundWork, type Piece } from './background/background-work.js';
@@ -121,6 +122,7 @@ export class MetadataService {
     });
     this.#state = {
       cluster: store.cluster,
+      readGrantKey: new ReadGrantKey(store.cluster.grantKey),
       run: random.bytes(RUN_BYTES).toString('hex'),
       sessions,
       opens: new OpenTable(),
@@ -426,6 +428,7 @@ export class MetadataService {
         state: this.#state,
         control: new TracedControl(control, trace, noteRead),
         peer,
+        session,
         trace,
       });
     });

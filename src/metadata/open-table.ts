@@ -33,6 +33,10 @@ export class OpenTable {
     return true;
   }
 
+  has(session: number, inode: number): boolean {
+    return this.#bySession.get(session)?.has(inode) === true;
+  }
+
   isOpen(inode: number): boolean {
     return this.#byInode.has(inode);
   }

@@ -20,6 +20,8 @@ export interface OperationContext {
   readonly state: ServerState;
   readonly control: TaskControl;
   readonly peer: Peer | undefined;
+  /** The session that asks: the connection's own. */
+  readonly session: number | undefined;
   readonly trace: ChangeTrace;
 }
 

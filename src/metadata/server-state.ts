@@ -1,6 +1,7 @@
 /** What the server keeps in memory besides the store. */
 import type { Clock } from '../platform/clock.js';
 import type { Random } from '../platform/random.js';
+import type { ReadGrantKey } from '../protocol/read-grants.js';
 import type { DamageLog } from './fsck/damage-log.js';
 import type { BackupWork } from './backup/backup-work.js';
 import type { IdAllocator } from './id-allocator.js';
@@ -16,6 +17,8 @@ import type { UnlinkedInodes } from './unlinked-inodes.js';
 
 export interface ServerState {
   readonly cluster: ClusterRecord;
+  /** Signs read grants. */
+  readonly readGrantKey: ReadGrantKey;
   /** Random; tells this start of the server from others. */
   readonly run: string;
   readonly sessions: SessionTable;

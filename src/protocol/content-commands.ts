@@ -22,6 +22,7 @@ import {
   NodeAddress,
   NodeNumber,
   Once,
+  ReadGrants,
   SafeInteger,
   U32,
   WireTimespec,
@@ -59,6 +60,8 @@ const GrantRequest = {
 };
 const Granted = {
   grants: Type.Array(Grant),
+  /** To read the same chunks, which whoever stores them may want at once. */
+  readGrants: ReadGrants,
   nodes: Type.Array(NodeAddress),
 };
 
@@ -104,17 +107,23 @@ export const put = command('put', 81, {
   reply: Type.Object({ attributes: Attributes, created: Type.Boolean(), ...Granted }),
 });
 
-/** Attributes, the extents from `offset` on (one page), and where their chunks are. */
+/**
+ * Attributes, the extents from `offset` on (one page), and where their chunks are. EACCES when the caller may not read the file,
+ * unless the session has it open.
+ */
 export const get = command('get', 82, {
   request: Type.Object({
     inode: InodeNumber,
     offset: FileOffset,
     limit: Type.Integer({ minimum: 1, maximum: MAX_EXTENTS }),
+    ...By,
   }),
   reply: Type.Object({
     attributes: Attributes,
     extents: Type.Array(Extent, { maxItems: MAX_EXTENTS }),
     chunks: Type.Array(ChunkLocation),
+    /** To read `chunks`. */
+    readGrants: ReadGrants,
     nodes: Type.Array(NodeAddress),
     /** Where the next page begins, or -1. */
     next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
@@ -123,10 +132,10 @@ export const get = command('get', 82, {
 
 /**
  * The same as `get` of several small files from their beginnings on, of each as many extents as fit. What is not there, or no
- * regular file, is left out.
+ * regular file, or may not be read by the caller, is left out.
  */
 export const getfiles = command('getfiles', 86, {
-  request: Type.Object({ inodes: Type.Array(InodeNumber, { maxItems: MAX_SMALL_FILES }) }),
+  request: Type.Object({ inodes: Type.Array(InodeNumber, { maxItems: MAX_SMALL_FILES }), ...By }),
   reply: Type.Object({
     files: Type.Array(
       Type.Object({
@@ -136,6 +145,8 @@ export const getfiles = command('getfiles', 86, {
         next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
       }),
     ),
+    /** To read the chunks of all files, in their order. */
+    readGrants: ReadGrants,
     nodes: Type.Array(NodeAddress),
   }),
 });
@@ -201,7 +212,8 @@ export const fallocate = command('fallocate', 84, {
 
 /**
  * copy_file_range(2) by reference. `copied` may be less than `length` where the source ends, or has very many extents.
- * EINVAL when the ranges overlap, EFBIG.
+ * EINVAL when the ranges overlap, EFBIG; EACCES when the caller may not read the one or write the other, unless the session
+ * has it open.
  */
 export const clone = command('clone', 85, {
   request: Type.Object({
@@ -210,6 +222,7 @@ export const clone = command('clone', 85, {
     length: FileOffset,
     target: InodeNumber,
     targetOffset: FileOffset,
+    ...By,
     ...WithPrivilegeLoss,
     once: Once,
   }),

@@ -18,6 +18,7 @@ import {
   HostName,
   NodeAddress,
   NodeNumber,
+  ReadGrant,
   SafeInteger,
   U32,
 } from './types.js';
@@ -51,11 +52,12 @@ const ChunkPart = Type.Object({
   chunk: ChunkId,
   offset: Type.Integer({ minimum: 0, maximum: MAX_CHUNK_BYTES }),
   length: Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES }),
+  grant: ReadGrant,
 });
 
 /**
- * Reads part of a chunk; the reply's payload has exactly `length` bytes. ENOENT when this node has no such chunk, EIO
- * when what it has does not match its checksum.
+ * Reads part of a chunk; the reply's payload has exactly `length` bytes. EACCES when the grant is none for this chunk, or
+ * has expired; ENOENT when this node has no such chunk, EIO when what it has does not match its checksum.
  */
 export const read = command('read', 1002, {
   request: ChunkPart,
@@ -112,6 +114,7 @@ export const assemble = command('assemble', 1007, {
         chunk: ChunkId,
         offset: Type.Integer({ minimum: 0, maximum: MAX_CHUNK_BYTES }),
         length: Type.Integer({ minimum: 1, maximum: MAX_CHUNK_BYTES }),
+        grant: ReadGrant,
         /** Where the chunk is. */
         nodes: Type.Array(NodeAddress, { maxItems: 64 }),
       }),
@@ -154,10 +157,10 @@ export const locality = command('locality', 1008, {
 /**
  * Where a chunk is in this node's files, for a client that reads it there by itself, and checks what it reads against
  * `checksums`, which this node has checked. The place is true for as long as the node does not move the chunk; nobody is
- * told when that happens. ENOENT, EIO as for `read`.
+ * told when that happens. EACCES, ENOENT, EIO as for `read`.
  */
 export const locate = command('locate', 1009, {
-  request: Type.Object({ chunk: ChunkId }),
+  request: Type.Object({ chunk: ChunkId, grant: ReadGrant }),
   reply: Type.Object({
     /** Relative to the directory that `locality` told. */
     file: Type.String({ pattern: '^segments/[0-9]{8,10}[.]seg$' }),

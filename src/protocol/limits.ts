@@ -102,6 +102,11 @@ export const MAX_LEASED_INODES = 1 << 20;
 export const GRANT_LIFETIME_MS = 3_600_000;
 /** Clocks that differ by less are called equal. Nothing depends on that: it is shown to people. */
 export const SHOWN_SKEW_MS = 2000;
+/**
+ * The same for reading. A client asks for the locations of chunks again when it has passed, which costs a file that is read
+ * all day a request an hour.
+ */
+export const READ_GRANT_LIFETIME_MS = 3_600_000;
 /** How often a data node tells the metadata server that it lives. */
 export const HEARTBEAT_MS = 1000;
 /** A data node not heard of for this long gets no new chunks. */

@@ -2,12 +2,15 @@
 import { Type, type Static } from '@sinclair/typebox';
 import {
   GOAL_OF_CREATOR,
+  MAX_EXTENTS,
   MAX_CALLER_GROUPS,
   MAX_CHUNK_BYTES,
   MAX_FILE_BYTES,
   MAX_GOAL,
   MAX_SYMLINK_BYTES,
 } from './limits.js';
+
+import { READ_GRANT_BYTES, readGrantsBytes } from './read-grants.js';
 
 const U32_MAX = 0xffff_ffff;
 
@@ -100,6 +103,14 @@ export const Grant = Type.Object({
   signature: Type.Uint8Array({ minByteLength: 16, maxByteLength: 32 }),
 });
 export type Grant = Static<typeof Grant>;
+
+/** The metadata server's permission to read one chunk (read-grants.ts). */
+export const ReadGrant = Type.Uint8Array({
+  minByteLength: READ_GRANT_BYTES,
+  maxByteLength: READ_GRANT_BYTES,
+});
+/** The same for each chunk of a list, in its order. */
+export const ReadGrants = Type.Uint8Array({ maxByteLength: readGrantsBytes(MAX_EXTENTS) });
 
 /**
  * Who asks, and for the how manieth time: a mutating request is executed once however often it is sent. The server

@@ -12,11 +12,12 @@
  */
 import type { LimitFunction } from 'p-limit';
 import type { RequestOf } from '../protocol/command.js';
+import { readableOf, storedOf, type ReadableChunk, type WrittenChunk } from '../client/readable-chunk.js';
 import type { Client } from '../client/client.js';
 import { sleep, type Clock, type Timespec } from '../platform/clock.js';
 import { assert, DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES, SCATTERED_OFFSET } from '../protocol/limits.js';
-import { blocks, type StoredChunk } from '../protocol/content-commands.js';
+import { blocks } from '../protocol/content-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import type { BlockPool } from './block-pool.js';
 import type { DirtyBudget } from './dirty-budget.js';
@@ -52,7 +53,7 @@ export interface WriterOwner {
   committed(
     attributes: Attributes,
     extents: readonly Extent[],
-    chunks: readonly StoredChunk[],
+    chunks: readonly ReadableChunk[],
     isMoved: boolean,
   ): void;
   failed(error: DfsError): void;
@@ -95,7 +96,7 @@ class Flight {
   /** How often it was stored anew, since its grant was void when it was to be committed. */
   storedAnew = 0;
   /** What became of storing it; undefined while that is under way. */
-  outcome: StoredChunk | DfsError | undefined;
+  outcome: WrittenChunk | DfsError | undefined;
   /** Never rejects. */
   storing: Promise<void> = Promise.resolve();
   /** Resolves when it is committed or has failed. */
@@ -123,7 +124,7 @@ class Flight {
     return this.slices.at(-1)?.end ?? 0;
   }
 
-  get stored(): StoredChunk | undefined {
+  get stored(): WrittenChunk | undefined {
     return this.refusal || this.outcome instanceof DfsError ? undefined : this.outcome;
   }
 
@@ -525,10 +526,10 @@ export class FileWriter {
   #requestOf(batch: readonly Flight[]): {
     readonly request: Omit<RequestOf<typeof blocks>, 'once'>;
     readonly extents: readonly Extent[];
-    readonly chunks: readonly StoredChunk[];
+    readonly chunks: readonly ReadableChunk[];
   } {
     const extents: Extent[] = [];
-    const chunks: StoredChunk[] = [];
+    const chunks: WrittenChunk[] = [];
     for (const flight of batch) {
       assert(flight.stored, 'only stored chunks are committed');
       chunks.push(flight.stored);
@@ -542,7 +543,7 @@ export class FileWriter {
     const request = {
       inode: this.#inode,
       extents,
-      chunks,
+      chunks: chunks.map(storedOf),
       size: last.offset + last.length,
       mtime: newest.mtime,
       ctime: newest.lastWrite,
@@ -550,7 +551,7 @@ export class FileWriter {
       ...(newest.isAppending ? { append: true } : {}),
       ...(loss ? { privilegeLoss: loss } : {}),
     };
-    return { request, extents, chunks };
+    return { request, extents, chunks: chunks.map(readableOf) };
   }
 
   /** What was just committed lies so much further on, and what is still to be appended follows it. */

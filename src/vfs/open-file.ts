@@ -2,12 +2,13 @@
 import type { Timespec } from '../platform/clock.js';
 import type { ExtentMap, ExtentPiece } from '../client/extent-map.js';
 import type { ReadRange } from '../client/content-reader.js';
+import { readableOf, storedOf, type ReadableChunk } from '../client/readable-chunk.js';
 import type { Loans } from '../platform/loans.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';
 import { ctimeAfter } from '../protocol/file-time.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
-import { blocks, type StoredChunk } from '../protocol/content-commands.js';
+import { blocks } from '../protocol/content-commands.js';
 import { getattr } from '../protocol/namespace-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import { FileWriter, type WriterSurroundings } from './file-writer.js';
@@ -375,7 +376,7 @@ export class OpenFile {
     const stored = await writer.store({ payload, goal, inode, fileOffset: offset, durable: true });
     const extents = [{ offset, length, chunk: stored.chunk, chunkOffset: 0 }];
     const replaces = [{ offset, length, chunk: location.chunk, chunkOffset }];
-    const request = { inode, extents, chunks: [stored], size: 0, mtime, durable: true, replaces };
+    const request = { inode, extents, chunks: [storedOf(stored)], size: 0, mtime, durable: true, replaces };
     const reply = await session.execute(blocks, request).catch((error: unknown) => {
       if (!hasCode(error, 'ESTALE')) throw error;
       grants.clear();
@@ -384,12 +385,12 @@ export class OpenFile {
     if (!reply) return false;
     const { attributes, overtaken = false } = reply;
     if (overtaken) this.#extents.overtake(attributes.version);
-    else this.#committed(attributes, extents, [stored]);
+    else this.#committed(attributes, extents, [readableOf(stored)]);
     return !overtaken;
   }
 
   /** The server has committed what this client stored. */
-  #committed(attributes: Attributes, extents: readonly Extent[], chunks: readonly StoredChunk[]): void {
+  #committed(attributes: Attributes, extents: readonly Extent[], chunks: readonly ReadableChunk[]): void {
     this.#extents.commit(attributes.version, extents, chunks);
     if (attributes.version === this.#trackedVersion + 1) this.#trackedVersion = attributes.version;
     this.note(attributes);

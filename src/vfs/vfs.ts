@@ -365,7 +365,7 @@ export class Vfs implements FileSystem {
       made => session.names.linked(parent, name, made.attributes.inode),
     );
     this.#shared.usualGoal = reply.attributes.goal;
-    grants.add(reply.attributes.goal, reply.grants, reply.nodes);
+    grants.add(reply.attributes.goal, reply);
     const { inode } = reply.attributes;
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.

@@ -93,7 +93,11 @@ t.test('kill -9 of both nodes of a chain in the middle of writes', async t => {
       for (const [id, stored] of acknowledged) {
         if (!stored.includes(address.node)) continue;
         const { payload } = await connection
-          .call(read, { chunk: id, offset: 0, length: CHUNK_BYTES }, { timeoutMs: 10_000 })
+          .call(
+            read,
+            { chunk: id, offset: 0, length: CHUNK_BYTES, grant: registry.readGrant(id) },
+            { timeoutMs: 10_000 },
+          )
           .catch(() => ({ payload: [] }));
         if (!Buffer.concat(payload).equals(bytesOf(id, CHUNK_BYTES))) lost.push(`${id} on ${address.node}`);
       }

@@ -15,12 +15,13 @@ import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { assemble } from '../../protocol/datanode-commands.js';
 import { isRegularFile } from '../../protocol/file-mode.js';
 import { DEFAULT_CHUNK_BYTES, MAX_PIECES } from '../../protocol/limits.js';
+import { readGrantAt } from '../../protocol/read-grants.js';
 import type { Extent, Grant, NodeAddress } from '../../protocol/types.js';
 import { isConnectionError } from '../../rpc/client.js';
 import { recordNewChunks } from '../content/chunk-commit.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
-import { issueGrants } from '../content/grants.js';
+import { issueGrants, issueReadGrants } from '../content/grants.js';
 import { toMs, type OperationContext } from '../operation.js';
 import { ByteRate } from '../repair/byte-rate.js';
 import type { ServerState } from '../server-state.js';
@@ -189,12 +190,22 @@ export class Defragmenter {
     const granted = await issueGrants(tx, { count: 1, goal, maxBytes: length, exclude: [] }, context);
     const [grant] = granted.grants;
     if (!grant) return undefined;
-    const sources: { chunk: number; offset: number; length: number; nodes: NodeAddress[] }[] = [];
-    for (const piece of pieces) {
+    const sources: RequestOf<typeof assemble>['pieces'] = [];
+    const readGrants = issueReadGrants(
+      pieces.map(({ chunk }) => chunk),
+      context,
+    );
+    for (const [index, piece] of pieces.entries()) {
       const record = await tx.chunks.get(piece.chunk);
       if (!record) return undefined;
       const addresses = nodes.addresses(record.nodes);
-      sources.push({ chunk: piece.chunk, offset: piece.chunkOffset, length: piece.length, nodes: addresses });
+      sources.push({
+        chunk: piece.chunk,
+        offset: piece.chunkOffset,
+        length: piece.length,
+        grant: readGrantAt(readGrants, index),
+        nodes: addresses,
+      });
     }
     const offset = pieces[0]?.offset ?? 0;
     const order = {

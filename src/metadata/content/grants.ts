@@ -1,7 +1,7 @@
-/** Gives out permission to store chunks, and remembers it until the chunk is committed or the grant expires. */
+/** Gives out permission to store chunks, remembered until the chunk is committed or the grant expires, and to read them. */
 import { signGrant } from '../../protocol/grant-signature.js';
 import { DfsError } from '../../protocol/errors.js';
-import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
+import { GRANT_LIFETIME_MS, READ_GRANT_LIFETIME_MS } from '../../protocol/limits.js';
 import type { Grant, NodeAddress } from '../../protocol/types.js';
 import type { DataNode, NodeTable } from '../node-table.js';
 import type { OperationContext } from '../operation.js';
@@ -17,8 +17,11 @@ export interface GrantRequest {
 
 export interface Granted {
   readonly grants: Grant[];
+  readonly readGrants: Buffer;
   readonly nodes: NodeAddress[];
 }
+
+export const NOTHING_GRANTED: Granted = { grants: [], readGrants: Buffer.alloc(0), nodes: [] };
 
 /**
  * The nodes that may get chunks. EAGAIN when there are too few just after a start: the first node to come back would get
@@ -38,7 +41,7 @@ export async function issueGrants(
   request: GrantRequest,
   context: OperationContext,
 ): Promise<Granted> {
-  if (request.count === 0) return { grants: [], nodes: [] };
+  if (request.count === 0) return NOTHING_GRANTED;
   const { state } = context;
   const monotonicMs = state.clock.monotonicMs();
   const live = liveTakers(request.goal, state.nodes, monotonicMs);
@@ -56,5 +59,17 @@ export async function issueGrants(
     grants.push({ ...unsigned, signature: signGrant(state.cluster.grantKey, unsigned) });
   }
   for (const { chunk, nodes } of grants) await tx.grants.insert({ chunk, expiresMs, nodes });
-  return { grants, nodes: state.nodes.addresses(grants.flatMap(grant => grant.nodes)) };
+  return {
+    grants,
+    readGrants: issueReadGrants(
+      grants.map(({ chunk }) => chunk),
+      context,
+    ),
+    nodes: state.nodes.addresses(grants.flatMap(grant => grant.nodes)),
+  };
+}
+
+/** Permission to read chunks, in their order. */
+export function issueReadGrants(chunks: readonly number[], { state, nowMs }: OperationContext): Buffer {
+  return state.readGrantKey.sign(chunks, nowMs + READ_GRANT_LIFETIME_MS);
 }

@@ -3,10 +3,12 @@ import { DfsError } from '../../protocol/errors.js';
 import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { clone as command } from '../../protocol/content-commands.js';
+import { checkContentAccess } from '../content/content-access.js';
 import { raiseGoal } from '../content/chunk-goal.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
 import { dropCapability } from '../namespace/capabilities.js';
+import { Access } from '../namespace/permissions.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
@@ -18,6 +20,8 @@ export const clone = operation(command, async (tx, request, context) => {
     throw new DfsError('EFBIG', `a file has at most ${MAX_FILE_BYTES} bytes`);
   }
   const target = await requireRegularFile(tx, targetNumber);
+  await checkContentAccess(tx, source, request.caller, Access.read, context);
+  await checkContentAccess(tx, target, request.caller, Access.write, context);
   // copy_file_range(2): EINVAL when both are the same file and the ranges overlap.
   const distance = Math.abs(offset - targetOffset);
   if (request.source === targetNumber && length > distance) {

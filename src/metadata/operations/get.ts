@@ -1,30 +1,44 @@
 /** The classic `get`: what a file is, what it consists of, and where that is. */
 import type { ReplyOf } from '../../protocol/command.js';
-import { assert } from '../../protocol/errors.js';
+import { assert, hasCode } from '../../protocol/errors.js';
 import { isRegularFile } from '../../protocol/file-mode.js';
 import { get as command, getfiles as filesCommand } from '../../protocol/content-commands.js';
 import { MAX_SMALL_FILE_EXTENTS } from '../../protocol/limits.js';
 import type { ChunkLocation, Extent } from '../../protocol/types.js';
+import { checkContentAccess } from '../content/content-access.js';
 import { extentsFrom } from '../content/extent-map.js';
+import { issueReadGrants } from '../content/grants.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
+import { Access } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
 type Page = ReplyOf<typeof filesCommand>['files'][number];
 
-export const get = operation(command, async (tx, { inode: number, offset, limit }, { state }) => {
-  const page = await pageOf(tx, await requireInode(tx, number), offset, limit);
-  return { ...page, nodes: state.nodes.addresses(nodesOf(page)) };
+export const get = operation(command, async (tx, { inode: number, offset, limit, caller }, context) => {
+  const inode = await requireInode(tx, number);
+  await checkContentAccess(tx, inode, caller, Access.read, context);
+  const page = await pageOf(tx, inode, offset, limit);
+  const readGrants = issueReadGrants(idsOf(page), context);
+  return { ...page, readGrants, nodes: context.state.nodes.addresses(nodesOf(page)) };
 });
 
 /** Of each file, what `get` tells. */
-export const getfiles = operation(filesCommand, async (tx, { inodes }, { state }) => {
+export const getfiles = operation(filesCommand, async (tx, { inodes, caller }, context) => {
   const files: Page[] = [];
   for (const number of inodes) {
     const inode = await tx.inodes.get(number);
-    if (inode && isRegularFile(inode.mode)) files.push(await pageOf(tx, inode, 0, MAX_SMALL_FILE_EXTENTS));
+    if (!inode || !isRegularFile(inode.mode)) continue;
+    try {
+      await checkContentAccess(tx, inode, caller, Access.read, context);
+    } catch (error) {
+      if (hasCode(error, 'EACCES')) continue;
+      throw error;
+    }
+    files.push(await pageOf(tx, inode, 0, MAX_SMALL_FILE_EXTENTS));
   }
-  return { files, nodes: state.nodes.addresses(files.flatMap(nodesOf)) };
+  const readGrants = issueReadGrants(files.flatMap(idsOf), context);
+  return { files, readGrants, nodes: context.state.nodes.addresses(files.flatMap(nodesOf)) };
 });
 
 async function pageOf(
@@ -37,6 +51,10 @@ async function pageOf(
   const extents = found.slice(0, limit);
   const chunks = await locate(tx, extents);
   return { attributes: attributesOf(inode), extents, chunks, next: found[limit]?.offset ?? -1 };
+}
+
+function idsOf({ chunks }: Page): number[] {
+  return chunks.map(({ chunk }) => chunk);
 }
 
 function nodesOf({ chunks }: Page): number[] {

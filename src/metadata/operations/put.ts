@@ -2,7 +2,7 @@
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
 import { put as command } from '../../protocol/content-commands.js';
-import { issueGrants, type Granted, type GrantRequest } from '../content/grants.js';
+import { issueGrants, NOTHING_GRANTED, type Granted, type GrantRequest } from '../content/grants.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 import { markOpen, openOrCreate } from './open-or-create.js';
@@ -50,7 +50,7 @@ async function grantsIfAny(
   try {
     return await issueGrants(tx, request, context);
   } catch (error) {
-    if (error instanceof DfsError && hasCode(error, 'EAGAIN', 'ENOSPC')) return { grants: [], nodes: [] };
+    if (error instanceof DfsError && hasCode(error, 'EAGAIN', 'ENOSPC')) return NOTHING_GRANTED;
     throw error;
   }
 }

@@ -1,11 +1,12 @@
 import t from 'tap';
 import { ExtentMap } from '../../../src/client/extent-map.js';
-import type { ChunkLocation, Extent } from '../../../src/protocol/types.js';
+import type { ReadableChunk } from '../../../src/client/readable-chunk.js';
+import type { Extent } from '../../../src/protocol/types.js';
 
 const FILE_BYTES = 4096;
 
-function location(chunk: number, length = FILE_BYTES): ChunkLocation {
-  return { chunk, length, checksum: 0, nodes: [1] };
+function location(chunk: number, length = FILE_BYTES): ReadableChunk {
+  return { chunk, length, checksum: 0, nodes: [1], readGrant: '' };
 }
 
 /** A small generator with a seed, so that a failure can be repeated (mulberry32). */

@@ -11,7 +11,7 @@ function fill(map: ExtentMap, from: number, count: number): void {
     from,
     from + count,
     offsets.map(offset => ({ offset, length: 1, chunk: offset + 1, chunkOffset: 0 })),
-    offsets.map(offset => ({ chunk: offset + 1, length: 1, checksum: 0, nodes: [1] })),
+    offsets.map(offset => ({ chunk: offset + 1, length: 1, checksum: 0, nodes: [1], readGrant: '' })),
   );
 }
 

@@ -11,6 +11,7 @@ import { systemRandom } from '../../../src/platform/random.js';
 import { computeChecksums } from '../../../src/protocol/checksum.js';
 import { info, read, syncChunks, write } from '../../../src/protocol/datanode-commands.js';
 import { grant as takeGrants } from '../../../src/protocol/content-commands.js';
+import { readGrantAt } from '../../../src/protocol/read-grants.js';
 import { nodes as listNodes } from '../../../src/protocol/cluster-commands.js';
 import type { Grant, NodeAddress } from '../../../src/protocol/types.js';
 import type { RpcClient } from '../../../src/rpc/client.js';
@@ -84,6 +85,7 @@ async function store(
 }
 
 async function fetch(
+  authority: Pick<Registry, 'readGrant'>,
   client: RpcClient | undefined,
   chunk: number,
   offset: number,
@@ -91,7 +93,11 @@ async function fetch(
 ): Promise<Buffer> {
   if (!client) throw new Error('no such node');
   const connection = await client.connect(0);
-  const { reply, payload } = await connection.call(read, { chunk, offset, length }, { timeoutMs });
+  const { reply, payload } = await connection.call(
+    read,
+    { chunk, offset, length, grant: authority.readGrant(chunk) },
+    { timeoutMs },
+  );
   const bytes = Buffer.concat(payload);
   if (!computeChecksums([bytes], offset).equals(reply.checksums)) throw new Error('wrong checksums');
   return bytes;
@@ -110,8 +116,10 @@ t.test('a chunk goes along the whole chain and can be read from every node', asy
     const reply = await store(clients[0], registry.grant(id, [1, 2, 3]), chunk, forward, durable);
     t.same(reply, { stored: [1, 2, 3], failed: [] });
     for (const client of clients) {
-      t.ok((await fetch(client, id, 0, chunk.length)).equals(chunk.bytes));
-      t.ok((await fetch(client, id, 123_456, 70_000)).equals(chunk.bytes.subarray(123_456, 193_456)));
+      t.ok((await fetch(registry, client, id, 0, chunk.length)).equals(chunk.bytes));
+      t.ok(
+        (await fetch(registry, client, id, 123_456, 70_000)).equals(chunk.bytes.subarray(123_456, 193_456)),
+      );
     }
     t.same(
       await store(clients[0], registry.grant(id, [1, 2, 3]), chunk, forward),
@@ -137,7 +145,7 @@ t.test('a node that is away is named as failed, and the one behind it still gets
     reply.failed.map(({ node }) => node),
     [2],
   );
-  t.ok((await fetch(clients[2], 1, 0, chunk.length)).equals(chunk.bytes));
+  t.ok((await fetch(registry, clients[2], 1, 0, chunk.length)).equals(chunk.bytes));
 });
 
 t.test('a node that is full names itself as failed when one behind it took the chunk', async t => {
@@ -198,11 +206,11 @@ t.test('nothing is stored without a valid grant and matching checksums', async t
   await t.rejects(store(client, good, { ...chunk, table: randomChunk(1, 1000).table }), { code: 'EBADMSG' });
   const elsewhere = { node: 9, host: '127.0.0.1', port: 1 };
   await t.rejects(store(client, good, chunk, [elsewhere]), { code: 'EACCES', message: /node 9/ });
-  await t.rejects(fetch(client, 1, 0, 1), { code: 'ENOENT' });
+  await t.rejects(fetch(registry, client, 1, 0, 1), { code: 'ENOENT' });
   await store(client, good, chunk);
   await t.rejects(store(client, good, randomChunk(1, 1000)), { code: 'EEXIST' });
   await t.rejects(store(client, good, randomChunk(1, 2000)), { code: 'EEXIST' }, 'nor with another length');
-  await t.rejects(fetch(client, 1, 500, 501), { code: 'EINVAL' });
+  await t.rejects(fetch(registry, client, 1, 500, 501), { code: 'EINVAL' });
 });
 
 t.test('ordered drops are carried out and reported once they are durable', async t => {
@@ -210,8 +218,8 @@ t.test('ordered drops are carried out and reported once they are durable', async
   for (const id of [1, 2, 3]) await store(clients[0], registry.grant(id, [1]), randomChunk(id, 1000));
   registry.toDrop.add(1).add(2).add(77);
   await until('the drops are reported', () => registry.toDrop.size === 0);
-  await t.rejects(fetch(clients[0], 1, 0, 1), { code: 'ENOENT' });
-  t.equal((await fetch(clients[0], 3, 0, 1)).length, 1);
+  await t.rejects(fetch(registry, clients[0], 1, 0, 1), { code: 'ENOENT' });
+  t.equal((await fetch(registry, clients[0], 3, 0, 1)).length, 1);
   await until('the count is reported', () => registry.beats.at(-1)?.chunks === 1);
 });
 
@@ -233,7 +241,7 @@ t.test('a node keeps its identity, and registers again when the server lost it o
   t.equal(registry.numbers.size, 1);
   t.same(new Set(registry.registrations.map(({ id }) => id)).size, 1);
   t.equal(registry.registrations.at(-1)?.cluster, 'c1');
-  t.ok((await fetch(clientOf(t, again.endpoint), 1, 0, 5000)).equals(chunk.bytes));
+  t.ok((await fetch(registry, clientOf(t, again.endpoint), 1, 0, 5000)).equals(chunk.bytes));
 });
 
 t.test('a node that is stopped answers what it has begun', async t => {
@@ -356,10 +364,13 @@ t.test('with the real metadata server: registers, is listed, and takes a chunk u
   const listed = await metadata.call(listNodes, {}, { timeoutMs });
   t.match(listed.reply.nodes, [{ node: node.nodeNumber, port: node.endpoint.port, state: 'live' }]);
   const request = { count: 1, goal: 1, maxBytes: 4 << 20, exclude: [] };
-  const [permission] = (await metadata.call(takeGrants, request, { timeoutMs })).reply.grants;
+  const { grants, readGrants } = (await metadata.call(takeGrants, request, { timeoutMs })).reply;
+  const [permission] = grants;
   if (!permission) throw new Error('a grant');
   const chunk = randomChunk(permission.chunk, 1 << 20);
   const client = clientOf(t, node.endpoint);
   t.same(await store(client, permission, chunk, [], true), { stored: [node.nodeNumber], failed: [] });
-  t.ok((await fetch(client, permission.chunk, 0, 1 << 20)).equals(chunk.bytes));
+  const authority = { readGrant: () => readGrantAt(readGrants, 0) };
+  t.ok((await fetch(authority, client, permission.chunk, 0, 1 << 20)).equals(chunk.bytes));
+  await t.rejects(fetch(authority, client, permission.chunk + 1, 0, 1), { code: 'EACCES' });
 });

@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { tcpNetwork, type Endpoint } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { signGrant } from '../../../src/protocol/grant-signature.js';
+import { ReadGrantKey, readGrantAt } from '../../../src/protocol/read-grants.js';
 import { heartbeat, reg } from '../../../src/protocol/cluster-commands.js';
 import type { ReplyOf, RequestOf } from '../../../src/protocol/command.js';
 import type { Grant } from '../../../src/protocol/types.js';
@@ -66,6 +67,11 @@ export class Registry {
 
   async stop(): Promise<void> {
     await this.#server?.close();
+  }
+
+  /** Permission to read a chunk. */
+  readGrant(chunk: number, expiresMs = Date.now() + 60_000): Buffer {
+    return readGrantAt(new ReadGrantKey(this.key).sign([chunk], expiresMs), 0);
   }
 
   grant(chunk: number, nodes: readonly number[], changes: Partial<Omit<Grant, 'signature'>> = {}): Grant {

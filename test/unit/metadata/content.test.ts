@@ -1,3 +1,4 @@
+import Database from 'better-sqlite3';
 import t from 'tap';
 import { amend } from '../../../src/metadata/operations/amend.js';
 import { blocks } from '../../../src/metadata/operations/blocks.js';
@@ -6,6 +7,7 @@ import { grant } from '../../../src/metadata/operations/grant.js';
 import { put } from '../../../src/metadata/operations/put.js';
 import { setattr } from '../../../src/metadata/operations/setattr.js';
 import { isGrantSigned } from '../../../src/protocol/grant-signature.js';
+import { expiryOf, ReadGrantKey, readGrantAt } from '../../../src/protocol/read-grants.js';
 import { ROOT_INODE, S_IFREG } from '../../../src/protocol/file-mode.js';
 import type { StoredChunk } from '../../../src/protocol/content-commands.js';
 import type { Grant } from '../../../src/protocol/types.js';
@@ -200,10 +202,42 @@ t.test('getfiles says of each file what get does, and leaves out what is none', 
   );
   for (const { attributes, extents, chunks, next } of files) {
     const { nodes: own, ...rest } = await client.ask(get, { inode: attributes.inode, offset: 0, limit: 16 });
-    t.same({ attributes, extents, chunks, next }, rest);
+    const { readGrants: _, ...page } = rest;
+    t.same({ attributes, extents, chunks, next }, page);
     for (const node of own) t.ok(nodes.some(known => known.node === node.node));
   }
   t.equal(files[0]?.next, 1600, 'there is more of it');
+});
+
+t.test('whoever is told where chunks are gets the grants to read them, which expire in an hour', async t => {
+  const harness = await startHarness(t);
+  const client = await withNodes(harness);
+  const files = [await client.file('a'), await client.file('b'), await client.file('c')];
+  for (const [index, { inode }] of files.entries()) {
+    for (let at = 0; at <= index; at += 1) await client.write(inode, at * 1000, 500);
+  }
+  const database = new Database(harness.path, { readonly: true });
+  const select = database.prepare<[], Buffer>(`SELECT value FROM settings WHERE name = 'grant-key'`).pluck();
+  const key = new ReadGrantKey(select.get() ?? Buffer.alloc(0));
+  database.close();
+  const check = (ids: readonly number[], readGrants: Uint8Array, what: string): void => {
+    const parts = ids.map((chunk, index) => ({ chunk, grant: readGrantAt(readGrants, index) }));
+    t.same(key.areSigned(parts), Array(ids.length).fill(true), what);
+    t.equal(expiryOf(readGrants), harness.clock.wallMs + 3_600_000);
+  };
+  const told = await client.ask(getfiles, { inodes: files.map(({ inode }) => inode) });
+  const ids = told.files.flatMap(({ chunks }) => chunks.map(({ chunk }) => chunk));
+  t.equal(ids.length, 6);
+  check(ids, told.readGrants, 'getfiles');
+  const page = await client.ask(get, { inode: files[2]?.inode ?? 0, offset: 1000, limit: 1 });
+  t.equal(page.chunks.length, 1);
+  check([page.chunks[0]?.chunk ?? 0], page.readGrants, 'get');
+  const made = await client.execute(put, putRequest);
+  check(
+    made.grants.map(({ chunk }) => chunk),
+    made.readGrants,
+    'put',
+  );
 });
 
 t.test('a write inside an extent splits it, and covers count to the byte', async t => {

@@ -1,6 +1,8 @@
 import { ACCESS_ACL } from '../../../src/protocol/attribute-names.js';
 import t from 'tap';
 import { AclTag, encodeAcl } from '../../../src/metadata/namespace/posix-acl.js';
+import { clone } from '../../../src/metadata/operations/clone.js';
+import { get, getfiles } from '../../../src/metadata/operations/get.js';
 import { link } from '../../../src/metadata/operations/link.js';
 import { list } from '../../../src/metadata/operations/list.js';
 import { lookup } from '../../../src/metadata/operations/lookup.js';
@@ -294,7 +296,7 @@ t.test('extended attributes are read and changed by those whom their namespace a
     await refusal(
       client.execute(setxattr, { inode, name, value: VALUE, flags: 0, stripSetgid: false, caller }),
     );
-  const get = async (caller: Caller, name: Buffer): Promise<string> =>
+  const valueOf = async (caller: Caller, name: Buffer): Promise<string> =>
     await refusal(client.ask(getxattr, { inode: file, name, caller }));
   for (const name of [user, trusted, security]) t.equal(await set(ROOT, name), 'OK');
   t.equal(await set(OWNER, user), 'OK');
@@ -302,10 +304,10 @@ t.test('extended attributes are read and changed by those whom their namespace a
   t.equal(await set(OWNER, trusted), 'EPERM');
   t.equal(await set(OWNER, security), 'EPERM');
   t.equal(await set(OTHER, ACCESS_ACL), 'EPERM');
-  t.equal(await get(MEMBER, user), 'OK');
-  t.equal(await get(OTHER, user), 'EACCES');
-  t.equal(await get(OWNER, trusted), 'ENODATA', 'they are not to be known of');
-  t.equal(await get(OTHER, security), 'OK');
+  t.equal(await valueOf(MEMBER, user), 'OK');
+  t.equal(await valueOf(OTHER, user), 'EACCES');
+  t.equal(await valueOf(OWNER, trusted), 'ENODATA', 'they are not to be known of');
+  t.equal(await valueOf(OTHER, security), 'OK');
   const { names } = await client.ask(listxattr, { inode: file, caller: OWNER });
   t.same(
     names.map(name => Buffer.from(name).toString()),
@@ -315,3 +317,42 @@ t.test('extended attributes are read and changed by those whom their namespace a
   const sticky = await owned(client, 'tmp', 0o1777);
   t.equal(await set(OTHER, user, sticky), 'EPERM', 'in a sticky directory they are the owner’s');
 });
+
+t.test(
+  'where bytes are, and the grants to read them, is told to who may read the file or has it open',
+  async t => {
+    const harness = await startHarness(t);
+    await harness.node('node-1');
+    const client = await harness.client();
+    const inode = await ownedFile(client, 'f', 0o640, ROOT_INODE);
+    await client.write(inode, 0, 1000);
+    const target = await ownedFile(client, 'target', 0o666, ROOT_INODE);
+    const peer = { isClosed: false };
+    harness.service.bind(peer, client.id, false, async () => undefined);
+    const page = { inode, offset: 0, limit: 1 };
+    const copy = { source: inode, offset: 0, length: 1000, target, targetOffset: 0 };
+    for (const [who, caller] of Object.entries(CLASSES)) {
+      const expected = who === 'OTHER' ? 'EACCES' : 'OK';
+      t.equal(await refusal(client.ask(get, { ...page, caller }, peer)), expected, `get by ${who}`);
+      const { files, readGrants } = await client.ask(getfiles, { inodes: [inode], caller }, peer);
+      t.equal(files.length, who === 'OTHER' ? 0 : 1, `getfiles by ${who}`);
+      t.equal(readGrants.length > 0, who !== 'OTHER');
+      t.equal(await refusal(client.execute(clone, { ...copy, caller })), expected, `clone by ${who}`);
+    }
+    const back = { ...copy, source: target, target: inode };
+    t.equal(
+      await refusal(client.execute(clone, { ...back, caller: MEMBER })),
+      'EACCES',
+      'what one may not write',
+    );
+
+    await client.ask(open, { inode, session: client.id, caller: OWNER, access: 4 });
+    t.equal(await refusal(client.ask(get, { ...page, caller: OTHER }, peer)), 'OK', 'opened by this session');
+    const stranger = { isClosed: false };
+    t.equal(
+      await refusal(client.ask(get, { ...page, caller: OTHER }, stranger)),
+      'EACCES',
+      'not by another one',
+    );
+  },
+);
