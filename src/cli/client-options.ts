@@ -19,7 +19,7 @@ import {
   type VfsOptions,
 } from '../vfs/vfs-options.js';
 import { Vfs } from '../vfs/vfs.js';
-import { formatEndpoint, parseServer } from './address.js';
+import { formatEndpoint } from './address.js';
 import { KEY_FILE_OPTION, keyOf } from './key-option.js';
 import { parseCount, parseSeconds } from './quantity.js';
 
@@ -52,14 +52,6 @@ export function clientOptions(yargs: Argv, defaults: ClientDefaults = {}) {
       describe: 'how much to tell on standard error, as JSON lines',
     });
 }
-
-/** The metadata server, for the commands that take it last. */
-export const SERVER_POSITIONAL = {
-  type: 'string',
-  default: '127.0.0.1',
-  coerce: (text: string): Endpoint => parseServer(text),
-  describe: 'the metadata server, HOST[:PORT]; the port is 8000 unless given',
-} as const;
 
 /** --goal, for the commands that write. */
 export const GOAL_OPTION = {

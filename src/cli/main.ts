@@ -17,7 +17,7 @@ import { rebalance } from './commands/rebalance.js';
 import { recover } from './commands/recover.js';
 import { status } from './commands/status.js';
 import type { Command } from './command.js';
-import { runProgram } from './program.js';
+import { endAtUnexpectedErrors, runProgram } from './program.js';
 
 const COMMANDS: readonly Command[] = [
   createdb,
@@ -42,6 +42,8 @@ const COMMANDS: readonly Command[] = [
 /** Runs the program `name`, `dfs` or one of its commands, with the process's arguments, and ends the process. */
 export async function main(name: string): Promise<void> {
   const commands = name === 'dfs' ? COMMANDS : COMMANDS.filter(command => command.name === name);
+  const parameters = process.argv.slice(2);
+  endAtUnexpectedErrors(name, commands, parameters);
   // fuse-native leaves handles behind that would keep the process alive.
-  process.exit(await runProgram(name, commands, process.argv.slice(2)));
+  process.exit(await runProgram(name, commands, parameters));
 }

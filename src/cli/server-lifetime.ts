@@ -51,6 +51,7 @@ export function dieOfUnexpectedErrors(log: Logger, endAtOnce: () => void = () =>
     log.fatal({ err: error }, 'ending because of a mistake in DFS; please report it');
     endAtOnce();
   };
+  for (const event of ['uncaughtException', 'unhandledRejection']) process.removeAllListeners(event);
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);
 }

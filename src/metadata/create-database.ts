@@ -54,10 +54,20 @@ export async function publishDatabase(
     const reason = fromSqliteError(error, path);
     throw reason instanceof DfsError && error === reason
       ? reason
-      : toDfsError(reason).within(`cannot create ${path}`);
+      : withPath(reason, temporary, path).within(`cannot create ${path}`);
   } finally {
     for (const rest of ['', '-journal', '-wal', '-shm']) rmSync(`${temporary}${rest}`, { force: true });
   }
+}
+
+/** The error in terms of the path that the user gave. */
+function withPath(error: unknown, temporary: string, path: string): DfsError {
+  const { code, message } = toDfsError(error);
+  return new DfsError(
+    code,
+    message.replaceAll(temporary, () => path),
+    { cause: error },
+  );
 }
 
 function refuseExisting(path: string): void {

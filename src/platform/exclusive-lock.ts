@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { fileErrorText } from './file-error-text.js';
 
 /** Somebody else holds the lock. */
 export class LockHeldError extends Error {
@@ -11,6 +12,33 @@ export class LockHeldError extends Error {
   constructor(path: string, holder: string) {
     super(`${path} is held by ${holder}`);
     this.holder = holder;
+  }
+}
+
+/** What SQLite says of its file, as the system says it. */
+const SYSTEM_CODES: readonly (readonly [string, string])[] = [
+  ['SQLITE_FULL', 'ENOSPC'],
+  ['SQLITE_CANTOPEN', 'EACCES'],
+  ['SQLITE_PERM', 'EACCES'],
+  ['SQLITE_READONLY', 'EROFS'],
+  ['SQLITE_IOERR', 'EIO'],
+];
+
+/** The lock file could not be made or locked; the message is a sentence. */
+class LockFileError extends Error {
+  override readonly name = 'LockFileError';
+  readonly code: string;
+
+  constructor(code: string, error: Error, path: string) {
+    super(fileErrorText(error, path, code), { cause: error });
+    this.code = code;
+  }
+
+  /** An error of SQLite's as one of these; others as they are. */
+  static of(error: unknown, path: string): unknown {
+    if (!(error instanceof Database.SqliteError)) return error;
+    const [, code = 'EIO'] = SYSTEM_CODES.find(([start]) => error.code.startsWith(start)) ?? [];
+    return new LockFileError(code, error, path);
   }
 }
 
@@ -33,7 +61,7 @@ export interface ExclusiveLock {
  */
 export function takeExclusiveLock(path: string, holder: string): ExclusiveLock {
   const holderPath = `${path}.holder`;
-  const database = new Database(path, { timeout: 0 });
+  const database = openDatabase(path);
   try {
     database.pragma('journal_mode = DELETE');
     database.exec('BEGIN EXCLUSIVE');
@@ -42,9 +70,14 @@ export function takeExclusiveLock(path: string, holder: string): ExclusiveLock {
     if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
       throw new LockHeldError(path, readHolder(holderPath));
     }
+    throw LockFileError.of(error, path);
+  }
+  try {
+    writeFileSync(holderPath, holder);
+  } catch (error) {
+    database.close();
     throw error;
   }
-  writeFileSync(holderPath, holder);
   let isHeld = true;
   return {
     describe(text) {
@@ -57,6 +90,14 @@ export function takeExclusiveLock(path: string, holder: string): ExclusiveLock {
       database.close();
     },
   };
+}
+
+function openDatabase(path: string): Database.Database {
+  try {
+    return new Database(path, { timeout: 0 });
+  } catch (error) {
+    throw LockFileError.of(error, path);
+  }
 }
 
 function readHolder(path: string): string {

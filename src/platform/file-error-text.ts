@@ -21,10 +21,23 @@ const SENTENCES: ReadonlyMap<unknown, (path: string) => string> = new Map<unknow
   ['ENOTCONN', path => `the daemon that served the mount of ${path} is gone; unmount it`],
 ]);
 
-/** Why a system call about `path` failed: a clause, without a period. */
-export function fileErrorText(error: unknown, path: string): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+/** `ENOSPC: no space left on device, write`, as Node writes it where it knows no path. */
+const NODE_MESSAGE = /^[A-Z0-9]+: ([^,]+), \w+$/;
+
+/** Why a system call about `path` failed, with this code or with the error's own: a clause, without a period. */
+export function fileErrorText(error: unknown, path: string, code = codeOf(error)): string {
   const known = SENTENCES.get(code)?.(path);
   if (known !== undefined) return known;
   return `${path}: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** The same, about the path that Node has noted with the error, if it has. */
+export function systemErrorText(error: Error): string {
+  const path = 'path' in error && 'syscall' in error ? error.path : undefined;
+  if (typeof path === 'string' && SENTENCES.has(codeOf(error))) return fileErrorText(error, path);
+  return NODE_MESSAGE.exec(error.message)?.[1] ?? error.message;
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

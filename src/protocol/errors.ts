@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { systemErrorText } from '../platform/file-error-text.js';
 
 /**
  * The POSIX errors that travel on the wire by name, with Linux's numbers (<asm-generic/errno.h>). `os.constants` has
@@ -130,7 +131,7 @@ export function isUnknownHost(error: unknown): boolean {
 export function toDfsError(error: unknown): DfsError {
   if (error instanceof DfsError) return error;
   const code = systemCode(error);
-  const message = unknownHost(error) ?? (error instanceof Error ? error.message : String(error));
+  const message = unknownHost(error) ?? (error instanceof Error ? systemErrorText(error) : String(error));
   return new DfsError(isErrnoName(code) ? code : (NETWORK_CODES.get(code) ?? 'EIO'), message, {
     cause: error,
   });

@@ -1,14 +1,15 @@
 /** Commands that cannot do what they are asked to: one sentence on standard error, the right exit code, nothing left. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { startCluster } from '../support/cluster.js';
-import { environmentFor, shell } from '../support/programs.js';
-import { failed, refuse } from '../support/refusals.js';
+import { environmentFor, inClone, runFile, shell } from '../support/programs.js';
+import { failed, misused, refuse } from '../support/refusals.js';
 
 /** Nothing listens there. */
 const NOBODY = '127.0.0.1:1';
+const isRoot = process.getuid?.() === 0;
 
 async function scratchDirectory(t: Test): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'dfs-cli-errors-'));
@@ -34,6 +35,149 @@ t.test('no command tries for ever to make a directory where there can be none', 
   );
 });
 
+t.test('a command that is called wrongly says what is wrong with which argument', async t => {
+  const scratch = await scratchDirectory(t);
+  const env = environmentFor(join(scratch, 'home'));
+  await refuse(
+    t,
+    [
+      misused("createdb --db ''", /--db is empty/),
+      misused('meta-data 0 --host=', /--host is empty/),
+      misused("ls --key-file ''", /--key-file is empty/),
+      misused(`copy '' ${NOBODY}:/x`, /argument 1 is empty/),
+      misused("data-node 127.0.0.1 0 ''", /argument 3 is empty/),
+      misused("dfs mount ''", /argument 2 is empty/),
+      misused('dfs nosuch', /there is no command 'nosuch'; the commands are createdb, /),
+      misused('dfs stats', /there is no command 'stats'; did you mean 'dfs status'\?/),
+      misused('dfs reb', /did you mean 'dfs rebalance'\?/),
+      misused('dfs status --nosuch', /there is no such option or further argument: nosuch/),
+      misused(`ls ${NOBODY} /a /b`, /there is no such option or further argument: \/b/),
+      misused('dfs mount', /the mount point is missing\n/),
+      misused('dfs mount mnt', /the mount point is missing; for the directory mnt, write \.\/mnt/),
+      misused(`dfs dump ${NOBODY} --db x`, /give either a server or --db/),
+      misused('dfs recover --from x --db y', /'x' has no port/),
+    ],
+    { env },
+  );
+  await refuse(t, [misused('dfs status', /DFS_SERVER: 'x' is not a port/)], {
+    env: { ...env, DFS_SERVER: 'a:x' },
+  });
+  await refuse(t, [misused('dfs status', /DFS_PORT: '0' is not a port/)], { env: { ...env, DFS_PORT: '0' } });
+});
+
+t.test('files that are missing, of another kind or no dumps are named', async t => {
+  const scratch = await scratchDirectory(t);
+  await shell(`cd ${scratch} && echo text > text && chmod 600 text && mkdir directory`);
+  const at = (name: string): string => `${scratch}/${name}`;
+  const quiet = '--log-level silent';
+  await refuse(
+    t,
+    [
+      failed(`dfs load ${at('none')} --db ${at('new')}`, /cannot read \S+: there is no \S+\/none$/m),
+      failed(`dfs load ${at('directory')} --db ${at('new')}`, /cannot read \S+\/directory: .*directory/),
+      failed(`dfs load ${at('text')} --db ${at('new')}`, /line 1 of the dump is not JSON/),
+      failed(`dfs load ${at('text')} --db ${at('text/new')}`, /cannot make the directory .*something else/),
+      failed(`createdb --db ${at('directory')}`, /exists already/),
+      failed(`dfs dump --db ${at('none')}`, /there is no metadata database at/),
+      failed(`dfs dump --db ${at('text')}`, /is not a DFS metadata database/),
+      failed(`meta-data 0 --db ${at('directory')} ${quiet}`, /cannot be opened|is not/),
+      failed(`data-node 127.0.0.1 0 ${at('text')} 1 ${quiet}`, /cannot make the directory .*something else/),
+      failed(
+        `dfs mount ${NOBODY} ${at('mnt')} --background --log-file ${at('text/log')}`,
+        /cannot write the log/,
+      ),
+      failed(`ls ${NOBODY} --key-file ${at('directory')}`, /not a file/),
+      failed(`dfs bench ${at('none')} --quick`, /there is no directory/),
+      failed(`dfs bench ${at('text')} --quick`, /is no directory/),
+      failed(`dfs goal get ${at('text')}`, /is not in a mounted DFS/),
+      failed(`dfs goal get ${at('none')}`, /there is no \S+\/none$/m),
+    ],
+    { env: environmentFor(join(scratch, 'home')) },
+  );
+  t.notOk(
+    (await readdir(scratch)).some(name => name.startsWith('new')),
+    'nothing is left',
+  );
+});
+
+const skip = isRoot ? false : 'only root mounts';
+t.test('a disk that is full or read-only is called so, and nothing is left on it', { skip }, async t => {
+  const scratch = await scratchDirectory(t);
+  const disk = join(scratch, 'disk');
+  const env = environmentFor(join(scratch, 'home'));
+  const at = (name: string): string => `${disk}/${name}`;
+  const quiet = '--log-level silent';
+  await shell(`mkdir ${disk} && mount -t tmpfs -o size=400k none ${disk}`);
+  t.teardown(async () => await shell(`umount -l ${disk}`));
+  /** Takes all room but so many KiB. */
+  const fill = async (roomKiB: number): Promise<void> => {
+    await shell(
+      `cd ${disk}; head -c ${roomKiB}K /dev/zero > room; cat /dev/zero 2>&1 > filled || true; rm room`,
+    );
+  };
+  await shell(`
+    unset NODE_OPTIONS
+    ${inClone('bin/createdb')} --db ${at('db')} && ${inClone('bin/dfs')} dump --db ${at('db')} > ${scratch}/dump
+    rm ${at('db')}.lock && cp ${at('db')} ${scratch}/db`);
+  await fill(0);
+  const before = await readdir(disk);
+  const full = /no space is left on the disk of|the disk of the metadata database \S+ is full/;
+  await refuse(
+    t,
+    [
+      failed(`createdb --db ${at('new')}`, full),
+      failed(`dfs load ${scratch}/dump --db ${at('loaded')}`, full),
+      failed(`meta-data 0 --db ${at('db')} ${quiet}`, full),
+      failed(`data-node 127.0.0.1 0 ${at('node')} 1 ${quiet}`, full),
+      failed(`dfs bench ${disk} --quick`, /are needed; free some space\n/),
+      failed(`dfs bench ${disk}`, /free some space, or try --quick/),
+    ],
+    { env },
+  );
+  const made = (await readdir(disk)).filter(name => !before.includes(name));
+  t.same(made.toSorted(), ['db.lock', 'node'], 'but empty ones that the next start uses');
+
+  // Room for the lock and a few pages, wherever the rest runs out.
+  for (const roomKiB of [8, 16, 40]) {
+    await shell(`rm -rf ${disk}/* && cp ${scratch}/db ${at('db')}`);
+    await fill(roomKiB);
+    await refuse(t, [failed(`meta-data 0 --db ${at('db')} ${quiet}`, full)], { env });
+  }
+
+  await shell(`mount -o remount,ro ${disk}`);
+  const readOnly = /is on a file system that is mounted read-only/;
+  await refuse(
+    t,
+    [
+      failed(`createdb --db ${at('new')}`, readOnly),
+      failed(`createdb --db ${at('new/new')}`, readOnly),
+      failed(`dfs load ${scratch}/dump --db ${at('loaded')}`, readOnly),
+      failed(`dfs recover --from ${NOBODY} --db ${at('recovered')}`, readOnly),
+      failed(`meta-data 0 --db ${at('db')} ${quiet}`, readOnly),
+      failed(`data-node 127.0.0.1 0 ${at('other')} 1 ${quiet}`, readOnly),
+      failed(`dfs mount ${NOBODY} ${at('mnt')} ${quiet}`, readOnly),
+      failed(`dfs mount ${NOBODY} ${scratch}/mnt --background --log-file ${at('log')}`, readOnly),
+    ],
+    { env },
+  );
+});
+
+t.test('output that cannot be written fails the command, and a reader that has gone does not', async t => {
+  const scratch = await scratchDirectory(t);
+  const env = environmentFor(join(scratch, 'home'));
+  const sh = async (script: string) =>
+    await runFile('bash', ['-c', `unset NODE_OPTIONS; ${script}`], { env });
+  const full = await sh(`${inClone('bin/dfs')} --help > /dev/full`);
+  t.equal(full.code, 1);
+  t.equal(full.stderr, 'dfs: no space is left on the disk of standard output\n');
+  const created = await sh(`${inClone('bin/createdb')} --db ${scratch}/db > /dev/full`);
+  t.equal(created.code, 1);
+  t.equal(created.stderr, 'createdb: no space is left on the disk of standard output\n');
+  const piped = await sh(`set -o pipefail; ${inClone('bin/dfs')} dump --db ${scratch}/db | true`);
+  t.same([piped.code, piped.stderr], [0, '']);
+  t.equal((await sh(`${inClone('bin/dfs')} nosuch 2>&-`)).code, 2, 'nobody hears of it');
+});
+
 t.test(
   'copy neither replaces nor reads a special file, and says in terms of paths what it cannot do',
   async t => {
@@ -44,11 +188,17 @@ t.test(
     const env = environmentFor(join(cluster.directory, 'home'));
     await shell(`
     cd ${scratch}
-    echo x > x && mkfifo fifo && ln -s /dev/null null && ln -s fifo to-fifo && ln -s nowhere dangling
+    echo x > x && mkfifo fifo && ln -s fifo to-fifo && ln -s nowhere dangling
     mkdir -p tree/sub directory && mkfifo tree/sub/fifo && echo y > tree/sub/y
     python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
     cd ${mounted}
     echo x > x && mkfifo fifo && ln -s fifo to-fifo && mkdir directory && ln -s loop loop && ln -s directory to-directory`);
+    // Never one of the system's: a copy that went wrong would replace it for everybody.
+    if (isRoot) await shell(`cd ${scratch} && mknod device c 1 3 && ln -s device to-device`);
+    const devices = [
+      failed(`copy ${server}:/x ${scratch}/device --force`, /device is a device, which a copy does not/),
+      failed(`copy ${server}:/x ${scratch}/to-device --force`, /to-device leads to a device, which a copy/),
+    ];
     const before = await shell(`ls -l ${scratch} ${mounted}`);
     const here = (name: string): string => `${scratch}/${name}`;
     const there = (name: string): string => `${server}:/${name}`;
@@ -58,15 +208,14 @@ t.test(
     await refuse(
       t,
       [
+        ...(isRoot ? devices : []),
         failed(`copy ${there('x')} ${here('fifo')} --force`, not),
         failed(`copy ${there('x')} ${here('fifo')}`, not),
         failed(`copy ${there('x')} ${here('socket')} --force`, /is a socket, which a copy does not replace/),
-        failed(`copy ${there('x')} ${here('null')} --force`, /null leads to a device, which a copy does not/),
         failed(
           `copy ${there('x')} ${here('to-fifo')} --force`,
           /to-fifo leads to a FIFO, which a copy does not/,
         ),
-        failed(`copy ${there('x')} /dev/null --force`, /\/dev\/null is a device/),
         failed(`copy ${here('x')} ${there('fifo')} --force`, not),
         failed(`copy ${here('x')} ${there('to-fifo')} --force`, /leads to a FIFO/),
         failed(

@@ -22,6 +22,9 @@ export interface Refusal {
 /** A command that cannot do what it is asked to. */
 export const failed = (call: string, says: RegExp): Refusal => ({ call, code: FAILED, says });
 
+/** A command that is called wrongly. */
+export const misused = (call: string, says: RegExp): Refusal => ({ call, code: WRONG_USAGE, says });
+
 /** Runs all, and checks how each ends. `''` stands for an empty argument. */
 export async function refuse(t: Test, refusals: readonly Refusal[], options: RunOptions): Promise<void> {
   const limit = pLimit(AT_ONCE);

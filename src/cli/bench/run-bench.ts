@@ -7,7 +7,7 @@ import { DfsError, toDfsError } from '../../protocol/errors.js';
 import { Bench, type MakeCold } from './bench.js';
 import { GROUPS, type GroupName } from './groups.js';
 import type { Measurement } from './measurement.js';
-import type { Sizes } from './sizes.js';
+import { QUICK_SIZES, type Sizes } from './sizes.js';
 import { Workers } from './workers.js';
 
 const MEMORY = '/dev/shm';
@@ -72,6 +72,7 @@ async function checkDirectory(directory: string, sizes: Sizes): Promise<void> {
   const needed = Math.max(sizes.bigBytes, sizes.parallel * sizes.parallelBytes) + SPARE_BYTES;
   if (bavail * bsize < needed) {
     const [free, wanted] = [bavail * bsize, needed].map(bytes => prettyBytes(bytes, { binary: true }));
-    throw new DfsError('ENOSPC', `${directory} has ${free} free, and ${wanted} are needed; try --quick`);
+    const advice = sizes === QUICK_SIZES ? 'free some space' : 'free some space, or try --quick';
+    throw new DfsError('ENOSPC', `${directory} has ${free} free, and ${wanted} are needed; ${advice}`);
   }
 }

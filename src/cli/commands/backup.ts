@@ -1,8 +1,9 @@
 import prettyBytes from 'pretty-bytes';
 import type { BackupStatus } from '../../protocol/backup-commands.js';
 import { DfsError } from '../../protocol/errors.js';
-import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
+import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
 
 const OLD_INTERVALS = 5;
@@ -21,13 +22,13 @@ export const backup = defineCommand({
       .positional('server', SERVER_POSITIONAL)
       .option('json', { type: 'boolean', default: false, describe: 'as a JSON object' })
       .example([
-        [`${call} status 127.0.0.1:8000`, ''],
+        [`${call} status`, ''],
         [`${call} now`, 'before something dangerous'],
       ])
       .epilog('The exit code is 1 when the backup is off, failed, or is older than five intervals.'),
   async run(parameters) {
     const { action, server, json } = parameters;
-    await withFileSystem('backup', server, parameters, async ({ cluster }) => {
+    await withFileSystem('backup', chooseServer(server), parameters, async ({ cluster }) => {
       const status = action === 'now' ? await cluster.backupNow() : await cluster.backupStatus();
       await writeOut(json ? `${JSON.stringify(status, null, 2)}\n` : `${lines(status).join('\n')}\n`);
       const complaint = complaintAbout(status, action === 'now');

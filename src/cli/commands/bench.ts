@@ -1,6 +1,5 @@
 /** bench: how fast a mount is, or any other directory. */
 import { resolve } from 'node:path';
-import Table from 'cli-table3';
 import { DfsError } from '../../protocol/errors.js';
 import { canDropCaches, dropCaches } from '../bench/caches.js';
 import { GROUP_NAMES, parseGroups, type GroupName } from '../bench/groups.js';
@@ -10,6 +9,7 @@ import { FULL_SIZES, QUICK_SIZES } from '../bench/sizes.js';
 import { defineCommand } from '../command.js';
 import { onEndSignal } from '../interruption.js';
 import { writeOut } from '../standard-output.js';
+import { tableFor } from '../table.js';
 import { UsageError } from '../usage-error.js';
 
 const NOT_COLD = 'what begins with cold caches is left out, since only root can drop them';
@@ -48,8 +48,8 @@ export const bench = defineCommand({
           'caches before, which only root can have it do; what the mount itself keeps, it keeps.',
       ),
   async run({ directory, only, quick, json }) {
-    if (directory === '') throw new UsageError('the directory is empty');
     const path = resolve(directory);
+
     const measurements: Measurement[] = [];
     const notes: string[] = [];
     const isCold = canDropCaches();
@@ -100,10 +100,10 @@ function showProgress({ name, value, unit }: Measurement): void {
 }
 
 function table(measurements: readonly Measurement[]): string {
-  const rows = new Table({
+  const rows = tableFor({
     head: ['workload', 'result', 'unit', 'latency'],
     colAligns: ['left', 'right', 'left', 'left'],
-    style: process.stdout.isTTY ? { compact: true } : { compact: true, head: [], border: [] },
+    isCompact: true,
   });
   for (const { name, value, unit, notes } of measurements) {
     rows.push([name, formatValue(value), unit, formatNotes(notes)]);

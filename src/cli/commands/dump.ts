@@ -7,9 +7,9 @@ import { createLogger } from '../../platform/log.js';
 import { tcpNetwork, type Endpoint } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { DfsError } from '../../protocol/errors.js';
-import { parseServer } from '../address.js';
 import { clientOptions, withFileSystem, type ClientParameters } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { chooseServer, SERVER_DESCRIPTION } from '../server-choice.js';
 import { keyOf } from '../key-option.js';
 import { secureOutput } from '../secure-output.js';
 import { writeOut } from '../standard-output.js';
@@ -23,8 +23,7 @@ export const dump = defineCommand({
     clientOptions(yargs)
       .positional('server', {
         type: 'string',
-        coerce: (text?: string) => (text === undefined ? undefined : parseServer(text)),
-        describe: 'the metadata server, HOST[:PORT]: dumps a backup made just now',
+        describe: `${SERVER_DESCRIPTION}; it makes a backup, which is dumped`,
       })
       .option('db', {
         type: 'string',
@@ -37,7 +36,7 @@ export const dump = defineCommand({
         describe: 'with the key that signs grants and the sessions of clients: mounts go on after dfs load',
       })
       .example([
-        [`${call} 127.0.0.1:8000 > f.jsonl`, 'while it is used'],
+        [`${call} > f.jsonl`, 'while it is used'],
         [`${call} --db dfs.db > f.jsonl`, 'of a stopped server'],
       ])
       .epilog(
@@ -45,10 +44,10 @@ export const dump = defineCommand({
       ),
   async run(parameters) {
     const { server, db } = parameters;
-    if ((server === undefined) === (db === undefined)) throw new UsageError('give either a server or --db');
+    if (server !== undefined && db !== undefined) throw new UsageError('give either a server or --db');
     if (parameters.withSecrets) secureOutput();
     if (db !== undefined) await dumpStopped(db, parameters.withSecrets);
-    else if (server !== undefined) await dumpServer(server, parameters);
+    else await dumpServer(chooseServer(server), parameters);
   },
 });
 

@@ -3,8 +3,9 @@ import type { ClusterControl } from '../../client/cluster-control.js';
 import { sleep, systemClock } from '../../platform/clock.js';
 import { DfsError } from '../../protocol/errors.js';
 import type { FsckStatus } from '../../protocol/cluster-commands.js';
-import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
+import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
 
 const LOOK_MS = 200;
@@ -38,7 +39,7 @@ export const fsck = defineCommand({
           '(dfs status); what is told of them is how things were.',
       ),
   async run({ server, deep, repair, json, ...parameters }) {
-    await withFileSystem('fsck', server, parameters, async ({ cluster }) => {
+    await withFileSystem('fsck', chooseServer(server), parameters, async ({ cluster }) => {
       await cluster.startFsck(deep, repair);
       const { findings, count } = await untilDone(cluster);
       await writeOut(

@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { systemRandom } from '../../platform/random.js';
-import { toDfsError } from '../../protocol/errors.js';
+import { DfsError, toDfsError } from '../../protocol/errors.js';
 import { defineCommand } from '../command.js';
 import { LONE_DASH } from '../program.js';
 import { writeOut } from '../standard-output.js';
@@ -29,12 +29,7 @@ export const load = defineCommand({
       ),
   async run({ file, db }) {
     const { loadDatabase } = await import('../../metadata/dump/load.js');
-    const input: NodeJS.ReadableStream = file === LONE_DASH ? process.stdin : createReadStream(file);
-    const failure = new Promise<never>((_resolve, reject) => {
-      input.once('error', (error: unknown) => reject(toDfsError(error).within(`cannot read ${file}`)));
-    });
-    const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-    const loaded = await Promise.race([loadDatabase(lines, db, systemRandom), failure]);
+    const loaded = await loadDatabase(linesOf(file), db, systemRandom);
     await writeOut(`made ${db} from ${loaded.rows} rows\n`);
     const { unknownFields, unknownRows, hasNewKey } = loaded;
     if (hasNewKey) {
@@ -49,3 +44,21 @@ export const load = defineCommand({
     }
   },
 });
+
+/** The lines of a file, or of standard input. Throws when it cannot be read to its end. */
+async function* linesOf(file: string): AsyncGenerator<string> {
+  const isStandardInput = file === LONE_DASH;
+  try {
+    const input = isStandardInput ? process.stdin : (await open(file)).createReadStream();
+    let failure: unknown;
+    input.once('error', (error: unknown) => (failure = error));
+    const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+    // It emits the errors of its input once more.
+    lines.on('error', () => undefined);
+    yield* lines;
+    if (failure !== undefined) throw failure;
+  } catch (error) {
+    if (error instanceof DfsError) throw error;
+    throw toDfsError(error).within(`cannot read ${isStandardInput ? 'standard input' : file}`);
+  }
+}

@@ -3,29 +3,25 @@ import { isDirectory, isSymlink } from '../../protocol/file-mode.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import { namesOf } from '../../vfs/path-walk.js';
-import { parseServer } from '../address.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { jsonObject, longLine, shortLine, type Listed } from '../listing.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { BatchedOutput } from '../standard-output.js';
 
 const SLASH = Buffer.from('/');
 
 export const ls = defineCommand({
   name: 'ls',
-  positionals: '<server> [path]',
+  positionals: '[server] [path]',
   summary: 'List files: path, then size in bytes',
   declare: (yargs, call) =>
     clientOptions(yargs)
-      .positional('server', {
-        type: 'string',
-        demandOption: true,
-        coerce: (text: string) => parseServer(text),
-        describe: 'the metadata server, HOST[:PORT]; the port is 8000 unless given',
-      })
+      .positional('server', SERVER_POSITIONAL)
       .positional('path', {
         type: 'string',
-        describe: 'a file, or a directory whose entries are listed; left out, every file is listed',
+        describe:
+          'a file, or a directory whose entries are listed, from a slash on; left out, every file is listed',
       })
       .option('long', {
         alias: 'l',
@@ -41,18 +37,28 @@ export const ls = defineCommand({
       })
       .option('json', { type: 'boolean', default: false, describe: 'as a JSON array' })
       .example([
-        [`${call} 127.0.0.1:8000`, 'every file'],
-        [`${call} 127.0.0.1:8000 /include -l`, 'the entries of one directory'],
-        [`${call} 127.0.0.1:8000 /include -R --json`, 'for programs'],
+        [call, 'every file'],
+        [`${call} /include -l`, 'the entries of one directory'],
+        [`${call} 10.0.0.1:8000 /include -R --json`, 'for programs'],
       ]),
   async run(parameters) {
-    const { server, path, recursive } = parameters;
-    await withFileSystem('ls', server, parameters, async fileSystem => {
+    const { recursive } = parameters;
+    const { server, path } = serverAndPath(parameters.server, parameters.path);
+    await withFileSystem('ls', chooseServer(server), parameters, async fileSystem => {
       const files = listed(fileSystem, path ?? '/', recursive || path === undefined);
       await (parameters.json ? printJson(files, fileSystem) : printLines(files, fileSystem, parameters.long));
     });
   },
 });
+
+/** A single argument that begins with a slash is a path. */
+function serverAndPath(
+  server: string | undefined,
+  path: string | undefined,
+): { readonly server: string | undefined; readonly path: string | undefined } {
+  if (path === undefined && server?.startsWith('/') === true) return { server: undefined, path: server };
+  return { server, path };
+}
 
 /** What is at `path`: the file itself, or what a directory holds. ENOENT, ENOTDIR, ELOOP. */
 async function* listed(fileSystem: FileSystem, path: string, isRecursive: boolean): AsyncGenerator<Listed> {

@@ -7,7 +7,7 @@ import { nativeDriver } from '../../fuse/native/native-driver.js';
 import { createLogger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
 import { DEFAULT_CACHE_BYTES, DEFAULT_DIRTY_BYTES, DEFAULT_READ_AHEAD_BYTES } from '../../vfs/vfs-options.js';
-import { formatEndpoint, parseServer } from '../address.js';
+import { formatEndpoint } from '../address.js';
 import {
   clientOptions,
   GOAL_OPTION,
@@ -21,6 +21,7 @@ import { logDirectory } from '../dfs-home.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
 import { runMount } from '../mount/mount-process.js';
 import { parseBytes, parseCount, parseSeconds } from '../quantity.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { UsageError } from '../usage-error.js';
 
 const DRIVERS: readonly FuseDriver[] = [kernelDriver, nativeDriver];
@@ -29,7 +30,6 @@ const MAX_BUSY_POLL_US = 1000;
 
 interface MountParameters extends ClientParameters {
   readonly server: Endpoint;
-  readonly mountpoint: string;
   readonly background: boolean;
   readonly goal: number;
   readonly minReplicas: number | undefined;
@@ -50,20 +50,14 @@ interface MountParameters extends ClientParameters {
 
 export const mount = defineCommand({
   name: 'mount',
-  positionals: '<server> <mountpoint>',
+  positionals: '[server] [mountpoint]',
   summary: 'Mount the file system: make it a directory of this machine',
   declare: (yargs, call) =>
     cacheOptions(clientOptions(yargs, { logLevel: 'info' }))
-      .positional('server', {
-        type: 'string',
-        demandOption: true,
-        coerce: (text: string) => parseServer(text),
-        describe: 'the metadata server, HOST[:PORT]; the port is 8000 unless given',
-      })
+      .positional('server', SERVER_POSITIONAL)
       .positional('mountpoint', {
         type: 'string',
-        demandOption: true,
-        describe: 'an empty directory; made if there is none',
+        describe: 'an empty directory, made if there is none; alone, it has a slash in it (./mnt)',
       })
       .option('background', {
         type: 'boolean',
@@ -88,16 +82,17 @@ export const mount = defineCommand({
         describe: 'with --background: where the log goes [default: in $DFS_HOME/log]',
       })
       .example([
-        [`${call} 127.0.0.1 /mnt/dfs`, 'in the foreground'],
+        [`${call} /mnt/dfs`, "this machine's own cluster, in the foreground"],
         [`${call} 10.0.0.1:8001 /mnt/dfs --background`, 'returns when the mount can be used'],
       ])
       .epilog(
         'umount <mountpoint>, Ctrl-C and SIGTERM end the mount after everything written is stored; a second signal ' +
           `ends it at once. With --driver fuse-native: ${nativeDriver.limitations.join('; ')}.`,
       ),
-  async run(parameters) {
-    const { mountpoint, background, logFile } = parameters;
-    if (mountpoint === '') throw new UsageError('the mount point is empty');
+  async run(given) {
+    const { server, mountpoint } = serverAndMountPoint(given.server, given.mountpoint);
+    const parameters = { ...given, server: chooseServer(server) };
+    const { background, logFile } = parameters;
     if (logFile !== undefined && !background) {
       throw new UsageError('--log-file is for --background; without it the log goes to standard error');
     }
@@ -106,6 +101,17 @@ export const mount = defineCommand({
     else await runInForeground(parameters, mountPoint);
   },
 });
+
+/** A single argument with a slash in it is a mount point. UsageError when there is none. */
+function serverAndMountPoint(
+  server: string | undefined,
+  mountpoint: string | undefined,
+): { readonly server: string | undefined; readonly mountpoint: string } {
+  if (mountpoint !== undefined) return { server, mountpoint };
+  if (server?.includes('/') === true) return { server: undefined, mountpoint: server };
+  const hint = server === undefined ? '' : `; for the directory ${server}, write ./${server}`;
+  throw new UsageError(`the mount point is missing${hint}`);
+}
 
 function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
   const size = (bytes: number, describe: string) =>

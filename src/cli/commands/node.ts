@@ -2,8 +2,9 @@ import cliProgress from 'cli-progress';
 import { systemClock, sleep } from '../../platform/clock.js';
 import { DfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
-import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
+import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { parseCount } from '../quantity.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
@@ -49,7 +50,7 @@ export const node = defineCommand({
     const { action, node: number, server, wait, force } = parameters;
     if (wait && action !== 'drain') throw new UsageError('--wait goes with drain');
     if (force && action !== 'remove') throw new UsageError('--force goes with remove');
-    await withFileSystem('node', server, parameters, async fileSystem => {
+    await withFileSystem('node', chooseServer(server), parameters, async fileSystem => {
       const { cluster } = fileSystem;
       if (action === 'remove') {
         const chunks = await cluster.removeNode(number, force);

@@ -1,31 +1,27 @@
-import Table from 'cli-table3';
 import prettyBytes from 'pretty-bytes';
 import { formatDuration } from '../../platform/duration.js';
 import type { NodeStatus } from '../../protocol/cluster-commands.js';
-import { formatEndpoint, parseServer } from '../address.js';
+import { formatEndpoint } from '../address.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
+import { tableFor } from '../table.js';
 
 export const nodes = defineCommand({
   name: 'nodes',
-  positionals: '<server>',
+  positionals: '[server]',
   summary: 'Show the data nodes and how they are',
   declare: (yargs, call) =>
     clientOptions(yargs)
-      .positional('server', {
-        type: 'string',
-        demandOption: true,
-        coerce: (text: string) => parseServer(text),
-        describe: 'the metadata server, HOST[:PORT]',
-      })
+      .positional('server', SERVER_POSITIONAL)
       .option('json', { type: 'boolean', default: false, describe: 'as a JSON array, sizes in bytes' })
       .example([
-        [`${call} 127.0.0.1:8000`, ''],
-        [`${call} 127.0.0.1:8000 --json`, 'for programs'],
+        [call, ''],
+        [`${call} 10.0.0.1:8000 --json`, 'for programs'],
       ]),
   async run(parameters) {
-    await withFileSystem('nodes', parameters.server, parameters, async fileSystem => {
+    await withFileSystem('nodes', chooseServer(parameters.server), parameters, async fileSystem => {
       const all = await fileSystem.cluster.nodes();
       await writeOut(parameters.json ? `${JSON.stringify(all.map(forPrograms), null, 2)}\n` : table(all));
     });
@@ -46,10 +42,9 @@ export function skewOf({ skewMs = 0 }: NodeStatus): string[] {
 function table(all: readonly NodeStatus[]): string {
   if (all.length === 0) return 'no data node has registered yet\n';
   const bytes = (count: number): string => prettyBytes(count, { binary: true });
-  const rows = new Table({
+  const rows = tableFor({
     head: ['node', 'state', 'address', 'domain', 'total', 'free', 'chunks'],
     colAligns: ['right', 'left', 'left', 'left', 'right', 'right', 'right'],
-    style: process.stdout.isTTY ? {} : { head: [], border: [] },
   });
   for (const status of all) {
     const { node, state, isDraining, domain, host, totalBytes, freeBytes, chunks } = status;

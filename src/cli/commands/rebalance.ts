@@ -1,5 +1,6 @@
-import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
+import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 
 export const rebalance = defineCommand({
   name: 'rebalance',
@@ -12,7 +13,7 @@ export const rebalance = defineCommand({
       .example([[call, '']])
       .epilog('Chunks also move by themselves when one node is fuller than another by a tenth of its size.'),
   async run(parameters) {
-    await withFileSystem('rebalance', parameters.server, parameters, async ({ cluster }) => {
+    await withFileSystem('rebalance', chooseServer(parameters.server), parameters, async ({ cluster }) => {
       await cluster.rebalance(!parameters.stop);
     });
   },

@@ -3,8 +3,9 @@ import { systemClock } from '../../platform/clock.js';
 import prettyBytes from 'pretty-bytes';
 import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/cluster-commands.js';
 import { skewOf } from './nodes.js';
-import { clientOptions, SERVER_POSITIONAL, withFileSystem } from '../client-options.js';
+import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
 
 const MINUTE_S = 60;
@@ -19,7 +20,7 @@ export const status = defineCommand({
       .option('json', { type: 'boolean', default: false, describe: 'as a JSON object, sizes in bytes' })
       .example([[call, '']]),
   async run(parameters) {
-    await withFileSystem('status', parameters.server, parameters, async ({ cluster }) => {
+    await withFileSystem('status', chooseServer(parameters.server), parameters, async ({ cluster }) => {
       const repair = await completeStatus(systemClock, async () => await cluster.repairStatus());
       const nodes = await cluster.nodes();
       await writeOut(

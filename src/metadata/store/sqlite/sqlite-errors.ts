@@ -6,6 +6,13 @@ import { DfsError, toDfsError } from '../../../protocol/errors.js';
 export const DAMAGE_ADVICE =
   'stop meta-data, and bring back what it held with: dfs recover --from DATA-NODE:PORT … --db NEW.db';
 
+/** A full disk: also for the shared memory of the write-ahead log, which lies beside the database. */
+const FULL_CODES: ReadonlySet<string> = new Set([
+  'SQLITE_FULL',
+  'SQLITE_IOERR_SHMSIZE',
+  'SQLITE_IOERR_SHMMAP',
+]);
+
 /** Whether SQLite says that its file is damaged. */
 export function isDamage(error: unknown): boolean {
   return isSqliteError(error) && error.code.startsWith('SQLITE_CORRUPT');
@@ -28,7 +35,7 @@ export function isSqliteError(error: unknown): error is InstanceType<typeof Data
 export function fromSqliteError(error: unknown, path: string): DfsError {
   if (!isSqliteError(error)) return toDfsError(error);
   const options = { cause: error };
-  if (error.code === 'SQLITE_FULL') {
+  if (FULL_CODES.has(error.code)) {
     return new DfsError(
       'ENOSPC',
       `the disk of the metadata database ${path} is full; free some space`,

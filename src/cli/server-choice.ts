@@ -1,0 +1,55 @@
+/** Which metadata server a command asks: one rule for all of them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Endpoint } from '../platform/network.js';
+import { hasCode, toDfsError } from '../protocol/errors.js';
+import { DEFAULT_METADATA_PORT, parsePort, parseServer } from './address.js';
+import { dfsHome } from './dfs-home.js';
+import { UsageError } from './usage-error.js';
+
+/** The address on which mount.sh has its servers listen. */
+const LOCAL_HOST = '127.0.0.1';
+
+/** What --help says of the argument. */
+export const SERVER_DESCRIPTION =
+  "the metadata server, HOST[:PORT], with port 8000 unless given [default: $DFS_SERVER, else this machine's own cluster]";
+
+/** The positional argument of commands that take a server. */
+export const SERVER_POSITIONAL = { type: 'string', describe: SERVER_DESCRIPTION } as const;
+
+/**
+ * The server that is named by the argument, else by DFS_SERVER, else that of this machine's cluster: the one that
+ * mount.sh runs with the same DFS_HOME and DFS_PORT. UsageError.
+ */
+export function chooseServer(argument: string | undefined): Endpoint {
+  if (argument !== undefined) return parseServer(argument);
+  const { DFS_SERVER = '', DFS_PORT = '' } = process.env;
+  if (DFS_SERVER !== '') return inVariable('DFS_SERVER', () => parseServer(DFS_SERVER));
+  // As mount.sh settles it.
+  const port = DFS_PORT === '' ? recordedPort() : inVariable('DFS_PORT', () => parsePort(DFS_PORT));
+  return { host: LOCAL_HOST, port: port ?? DEFAULT_METADATA_PORT };
+}
+
+/** The port of the cluster that mount.sh has started; it notes the port first, and removes the note with --down. */
+function recordedPort(): number | undefined {
+  const path = join(dfsHome(), 'run', 'settings');
+  let settings: string;
+  try {
+    settings = readFileSync(path, 'utf8');
+  } catch (error) {
+    // Nothing runs, or it is another user's, whose home is closed.
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return undefined;
+    throw toDfsError(error).within(`cannot read ${path}`);
+  }
+  const [port = ''] = settings.split(' ');
+  return parsePort(port);
+}
+
+function inVariable<Value>(name: string, parse: () => Value): Value {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`${name}: ${error.message}`);
+    throw error;
+  }
+}
