@@ -12,7 +12,7 @@ import { sleep, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { chunkChecksum, computeChecksums } from '../protocol/checksum.js';
 import { syncChunks, write } from '../protocol/datanode-commands.js';
-import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { DfsError, hasCode, isErrnoName, toDfsError } from '../protocol/errors.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import { MAX_CHUNKS_TO_SYNC } from '../protocol/limits.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
@@ -40,7 +40,7 @@ export interface ChunkWriterOptions {
   readonly timeoutMs: number;
   /**
    * A chunk counts as stored when so many nodes hold it, or as many as its goal says if that is fewer. Left out: when
-   * its goal is reached, or every live node with room holds it.
+   * its goal is reached, or every live node holds it.
    */
   readonly minReplicas?: number | undefined;
 }
@@ -82,7 +82,7 @@ export class ChunkWriter {
 
   /**
    * Stores one chunk on as many nodes as its goal says, or as there are. A node that fails is left out and another
-   * one taken. EIO when too few nodes took it within the client's timeout, ENOSPC when none has room.
+   * one taken. EIO when too few nodes took it within the client's timeout, ENOSPC when too few have room.
    */
   async store(chunk: ChunkToStore): Promise<WrittenChunk> {
     const { clock, timeoutMs, minReplicas } = this.#options;
@@ -120,7 +120,12 @@ export class ChunkWriter {
       if (mayBeFewer) {
         const nowMs = clock.monotonicMs();
         patienceEndMs = Math.min(patienceEndMs, nowMs + GOAL_PATIENCE_MS, pauses.endMs);
-        if (nowMs >= patienceEndMs) break;
+        if (nowMs >= patienceEndMs) {
+          // One that is full lives, so its replica is not done without.
+          const full = more.nodes.map(node => failed.get(node)).find(reason => hasCode(reason, 'ENOSPC'));
+          if (full) throw full.within(`only ${stored.size} of ${chunk.goal} replicas have room`);
+          break;
+        }
       }
       await pauses.next(failure);
       next = await this.#thoseThatAnswer(more.nodes);
@@ -219,8 +224,8 @@ export class ChunkWriter {
           stored.add(node);
           failed.delete(node);
         }
-        for (const { node, reason } of reply.failed)
-          this.#leaveOut(attempt, node, new DfsError('EIO', reason));
+        for (const { node, reason, code } of reply.failed)
+          this.#leaveOut(attempt, node, new DfsError(isErrnoName(code) ? code : 'EIO', reason));
         return;
       } catch (error) {
         const reason = toDfsError(error);
@@ -280,7 +285,9 @@ class Pauses {
 function tooFew({ stored, failed }: Attempt, wanted: number, timeoutMs: number): DfsError {
   const reasons = [...failed].map(([node, reason]) => `node ${node}: ${reason.message}`).join('; ');
   const because = reasons === '' ? '' : ` (${reasons})`;
-  if (stored.size === 0) return new DfsError('EIO', `no data node took a chunk${because}`);
+  const isFull = failed.size > 0 && [...failed.values()].every(reason => hasCode(reason, 'ENOSPC'));
+  if (stored.size === 0)
+    return new DfsError(isFull ? 'ENOSPC' : 'EIO', `no data node took a chunk${because}`);
   return new DfsError(
     'EIO',
     `only ${stored.size} of the ${wanted} data nodes that --min-replicas asks for took what was written within ` +

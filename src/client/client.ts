@@ -58,7 +58,7 @@ export class Client {
     this.session = new MetadataSession({ ...options, cacheSizes: this.cacheSizes });
     this.locks = new LockClient(this.session, clock, timeoutMs);
     this.nodes = new DataNodePool(options);
-    this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes);
+    this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes, options.minReplicas);
     this.writer = new ChunkWriter({ ...options, nodes: this.nodes, grants: this.grants });
     const { localFiles: files } = options;
     this.#local = files && new LocalReplicas({ nodes: this.nodes, files, clock, log });

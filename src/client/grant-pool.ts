@@ -34,16 +34,24 @@ export class GrantPool {
   readonly #nodes: DataNodePool;
   readonly #clock: Clock;
   readonly #chunkBytes: number;
+  readonly #minReplicas: number | undefined;
   /** goal → grants for it, oldest first */
   readonly #kept = new Map<number, Kept[]>();
   /** goal → the request for more that is under way */
   readonly #asking = new Map<number, Promise<void>>();
 
-  constructor(session: MetadataSession, nodes: DataNodePool, clock: Clock, chunkBytes: number) {
+  constructor(
+    session: MetadataSession,
+    nodes: DataNodePool,
+    clock: Clock,
+    chunkBytes: number,
+    minReplicas?: number,
+  ) {
     this.#session = session;
     this.#nodes = nodes;
     this.#clock = clock;
     this.#chunkBytes = chunkBytes;
+    this.#minReplicas = minReplicas;
   }
 
   /** How many grants a request that can bring some along (`put`) should ask for. */
@@ -63,7 +71,7 @@ export class GrantPool {
     for (const each of good.length > 0 ? good : given) kept.push({ ...each, sinceMs });
   }
 
-  /** A grant for one chunk of at most the client's chunk size. EAGAIN: no node lives; ENOSPC: none has room. */
+  /** A grant for one chunk of at most the client's chunk size. EAGAIN: no node lives; ENOSPC: too few have room. */
   async take(goal: number): Promise<ChunkGrant> {
     for (;;) {
       const kept = this.#usable(goal);
@@ -81,7 +89,7 @@ export class GrantPool {
    * The grant of a chunk that too few nodes took, with further ones.
    * @param stored nodes that hold the chunk
    * @param failed nodes to be taken only if there are no others
-   * ESTALE when the grant has expired, ENOSPC when no node has room, EAGAIN when none lives.
+   * ESTALE when the grant has expired, ENOSPC when too few nodes have room, EAGAIN when none lives.
    */
   async amend(
     old: Grant,
@@ -92,6 +100,7 @@ export class GrantPool {
     const reply = await this.#session.ask(amend, {
       grant: old,
       goal,
+      ...this.#enough,
       stored: [...stored],
       failed: [...failed].slice(0, 64),
     });
@@ -119,6 +128,10 @@ export class GrantPool {
         kept.filter(each => !each.grant.nodes.includes(node)),
       );
     }
+  }
+
+  get #enough(): { readonly minReplicas?: number } {
+    return this.#minReplicas === undefined ? {} : { minReplicas: this.#minReplicas };
   }
 
   #usable(goal: number): Kept[] {
@@ -154,6 +167,7 @@ export class GrantPool {
     const reply = await this.#session.ask(grant, {
       count,
       goal,
+      ...this.#enough,
       maxBytes: this.#chunkBytes,
       exclude: [...unwanted].slice(0, 64),
     });

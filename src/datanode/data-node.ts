@@ -410,7 +410,8 @@ export class DataNode {
     } catch (error) {
       const { stored, failed } = await forwarded;
       if (stored.length === 0) throw error;
-      return { stored, failed: [{ node, reason: toDfsError(error).message }, ...failed] };
+      const { message, code } = toDfsError(error);
+      return { stored, failed: [{ node, reason: message, code }, ...failed] };
     }
     const { stored, failed } = await forwarded;
     return { stored: [node, ...stored], failed };

@@ -63,8 +63,8 @@ export class Pipeline {
         const { reply } = await rpc.call(write, { ...request, forward: behind }, { payload, timeoutMs });
         return { stored: reply.stored, failed: [...failed, ...reply.failed] };
       } catch (error) {
-        const { message } = toDfsError(error);
-        failed.push({ node: next.node, reason: message });
+        const { message, code } = toDfsError(error);
+        failed.push({ node: next.node, reason: message, code });
         this.#options.log.warn(
           { chunk: request.grant.chunk, node: next.node, reason: message },
           'a node did not take a chunk that was passed on',

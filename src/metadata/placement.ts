@@ -6,10 +6,13 @@
  * Schomaker, "Weighted distributed hash tables" (2005): the score is -weight / ln(hash).
  */
 import { DfsError } from '../protocol/errors.js';
+import { DEFAULT_CHUNK_BYTES } from '../protocol/limits.js';
 import { domainOf, type DataNode } from './node-table.js';
 
 export interface PlacementRequest {
   readonly goal: number;
+  /** So many nodes will do, if that is fewer than the goal; left out: as many as the goal says, or all that live. */
+  readonly minReplicas?: number | undefined;
   /** The most that the chunk may take. */
   readonly maxBytes: number;
   /** Nodes to be left out as far as there are others. */
@@ -27,7 +30,8 @@ export interface EligibleNodes {
 const RESERVED_BYTES = 64 << 20;
 
 /**
- * The nodes that may get chunks now. EAGAIN when no node lives (they may come back), ENOSPC when none has room.
+ * The nodes that may get chunks now. EAGAIN when no node lives (they may come back). ENOSPC when fewer have room than
+ * the chunk needs: a node that is full lives, so its replica is not done without.
  * @param live the nodes that live
  */
 export function eligibleNodes(live: readonly DataNode[], request: PlacementRequest): EligibleNodes {
@@ -35,13 +39,14 @@ export function eligibleNodes(live: readonly DataNode[], request: PlacementReque
     throw new DfsError('EAGAIN', 'no data node is alive; start one, or wait until one is back');
   }
   const roomy = live.filter(node => hasRoom(node, request.maxBytes));
-  if (roomy.length === 0) {
+  const { goal, minReplicas = goal, exclude } = request;
+  const needed = Math.min(goal, minReplicas, live.length);
+  if (roomy.length < needed) {
     throw new DfsError(
       'ENOSPC',
-      `none of the ${live.length} live data nodes has room left; delete files or add a node`,
+      `${roomy.length} of the ${live.length} live data nodes have room left, and ${needed} are needed; delete files or add a node`,
     );
   }
-  const { exclude } = request;
   if (exclude.size === 0) return { wanted: roomy, unwanted: [] };
   return {
     wanted: roomy.filter(node => !exclude.has(node.record.node)),
@@ -108,6 +113,23 @@ export function bestNodes(
 /** Whether a chunk of so many bytes still fits. */
 export function hasRoom(node: DataNode, maxBytes: number): boolean {
   return node.space.freeBytes >= RESERVED_BYTES + maxBytes;
+}
+
+/** Bytes of chunks that still fit: none where a whole chunk does not. */
+export function roomOf(node: DataNode): number {
+  return hasRoom(node, DEFAULT_CHUNK_BYTES) ? node.space.freeBytes - RESERVED_BYTES : 0;
+}
+
+/**
+ * How many bytes can be stored with so many replicas, each on another node, when the nodes have so much room: the largest x
+ * for which the sum of min(room, x) is at least replicas · x. A node with more than an equal share of the bytes takes
+ * one replica of everything, and the others share the rest.
+ */
+export function storableBytes(rooms: readonly number[], replicas: number): number {
+  const [largest = 0, ...rest] = rooms.toSorted((a, b) => b - a);
+  if (rooms.length < replicas) return 0;
+  const share = rooms.reduce((sum, room) => sum + room, 0) / replicas;
+  return replicas === 1 || largest <= share ? Math.floor(share) : storableBytes(rest, replicas - 1);
 }
 
 function score(chunk: number, node: DataNode): number {

@@ -6,6 +6,7 @@ import {
   MAX_SMALL_FILE_EXTENTS,
   MAX_SMALL_FILES,
   MAX_FILE_BYTES,
+  MAX_GOAL,
   MAX_GRANTS,
   MAX_RELEASED,
 } from './limits.js';
@@ -50,6 +51,9 @@ export const release = command('release', 71, {
 
 // ---- content
 
+/** So many replicas will do; left out: as many as the goal says, or as many as nodes live. */
+const MinReplicas = Type.Integer({ minimum: 1, maximum: MAX_GOAL });
+
 const GrantRequest = {
   /** How many chunks the client wants to store. */
   count: Type.Integer({ minimum: 0, maximum: MAX_GRANTS }),
@@ -57,6 +61,7 @@ const GrantRequest = {
   maxBytes: ChunkLength,
   /** Nodes that just failed this client, to be left out if there are others. */
   exclude: Type.Array(NodeNumber, { maxItems: 64 }),
+  minReplicas: Type.Optional(MinReplicas),
 };
 const Granted = {
   grants: Type.Array(Grant),
@@ -65,7 +70,7 @@ const Granted = {
   nodes: Type.Array(NodeAddress),
 };
 
-/** Permission to store chunks. ENOSPC when no live node has room. */
+/** Permission to store chunks. ENOSPC when fewer live nodes have room than the chunks need. */
 export const grant = command('grant', 80, {
   request: Type.Object(GrantRequest),
   reply: Type.Object(Granted),
@@ -73,12 +78,13 @@ export const grant = command('grant', 80, {
 
 /**
  * Further nodes for a chunk of which too few of the granted ones hold a replica. ESTALE when the grant has expired, ENOSPC
- * when nobody holds the chunk and no live node has room.
+ * when fewer of the other live nodes have room than are needed.
  */
 export const amend = command('amend', 64, {
   request: Type.Object({
     grant: Grant,
     goal: Goal,
+    minReplicas: Type.Optional(MinReplicas),
     stored: Type.Array(NodeNumber, { maxItems: 64 }),
     /** Nodes to be taken only as far as there are no others. */
     failed: Type.Array(NodeNumber, { maxItems: 64 }),

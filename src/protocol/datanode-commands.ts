@@ -44,7 +44,14 @@ export const write = command('write', 1001, {
   }),
   reply: Type.Object({
     stored: Type.Array(NodeNumber),
-    failed: Type.Array(Type.Object({ node: NodeNumber, reason: Type.String() })),
+    failed: Type.Array(
+      Type.Object({
+        node: NodeNumber,
+        reason: Type.String(),
+        /** The name of its error. */
+        code: Type.Optional(Type.String()),
+      }),
+    ),
   }),
 });
 

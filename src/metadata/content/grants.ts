@@ -12,6 +12,7 @@ export interface GrantRequest {
   readonly count: number;
   readonly goal: number;
   readonly maxBytes: number;
+  readonly minReplicas?: number | undefined;
   readonly exclude: readonly number[];
 }
 
@@ -35,7 +36,7 @@ export function liveTakers(goal: number, nodes: NodeTable, monotonicMs: number):
   return live;
 }
 
-/** EAGAIN when no data node lives, or those that do are still coming back; ENOSPC when none has room. */
+/** EAGAIN when no data node lives, or those that do are still coming back; ENOSPC when too few have room. */
 export async function issueGrants(
   tx: StoreTransaction,
   request: GrantRequest,

@@ -1,5 +1,5 @@
 /** Takes further nodes into a grant, when too few of those that it names took the chunk. */
-import { DfsError, hasCode } from '../../protocol/errors.js';
+import { DfsError } from '../../protocol/errors.js';
 import { isGrantSigned, signGrant } from '../../protocol/grant-signature.js';
 import { amend as command } from '../../protocol/content-commands.js';
 import type { Grant } from '../../protocol/types.js';
@@ -11,7 +11,7 @@ import type { StoreTransaction } from '../store/store.js';
 /** Nodes that failed stay in the grant, so that what they may have got is dropped; more of them are too many. */
 const MAX_NODES = 32;
 
-export const amend = operation(command, async (tx, { grant, goal, stored, failed }, context) => {
+export const amend = operation(command, async (tx, { grant, goal, minReplicas, stored, failed }, context) => {
   const { state } = context;
   const { chunk, maxBytes, expiresMs } = grant;
   await checkGrant(tx, grant, stored, context);
@@ -22,13 +22,14 @@ export const amend = operation(command, async (tx, { grant, goal, stored, failed
   const live = liveTakers(goal, state.nodes, state.clock.monotonicMs());
   const others = live.filter(node => !stored.includes(node.record.node));
   let add: number[] = [];
-  try {
-    const eligible = eligibleNodes(others, { goal, maxBytes, exclude: new Set(failed) });
+  const missing = goal - stored.length;
+  // When somebody holds it and nobody else lives, what there is will have to do.
+  if (missing > 0 && (others.length > 0 || stored.length === 0)) {
+    const needed = Math.max(0, (minReplicas ?? goal) - stored.length);
+    const request = { goal: missing, minReplicas: needed, maxBytes, exclude: new Set(failed) };
+    const eligible = eligibleNodes(others, request);
     const holders = stored.map(node => state.nodes.get(node)).filter(node => node !== undefined);
-    add = furtherNodes(chunk, eligible, Math.max(0, goal - stored.length), holders);
-  } catch (error) {
-    // Somebody holds it: what there is will have to do.
-    if (stored.length === 0 || !hasCode(error, 'EAGAIN', 'ENOSPC')) throw error;
+    add = furtherNodes(chunk, eligible, missing, holders);
   }
   const nodes = [...new Set([...grant.nodes, ...add])];
   if (nodes.length > MAX_NODES) throw expired(grant);

@@ -5,8 +5,11 @@ import {
   furtherNodes,
   hashFraction,
   placeChunk as place,
+  storableBytes,
   type EligibleNodes,
+  type PlacementRequest,
 } from '../../../src/metadata/placement.js';
+import { toDfsError } from '../../../src/protocol/errors.js';
 import { refusal } from './support/harness.js';
 
 const GIB = 2 ** 30;
@@ -93,6 +96,48 @@ t.test('full nodes get nothing, and unwanted ones only as far as there are too f
   }
   t.equal(await refusal((async () => eligibleNodes([], request))()), 'EAGAIN');
   t.equal(await refusal((async () => eligibleNodes([node(3, 1000)], request))()), 'ENOSPC');
+});
+
+t.test(
+  'a full node lives: a chunk that needs it too is refused, rather than given fewer replicas',
+  async t => {
+    const nodes = [node(1), node(2, 1000)];
+    const refused = (changes: Partial<PlacementRequest>): string | undefined => {
+      try {
+        eligibleNodes(nodes, { ...request, ...changes });
+        return undefined;
+      } catch (error) {
+        return toDfsError(error).message;
+      }
+    };
+    t.match(refused({}), /^1 of the 2 live data nodes have room left, and 2 are needed/);
+    t.equal(refused({ goal: 1 }), undefined);
+    t.equal(refused({ minReplicas: 1 }), undefined, 'unless one is enough');
+    t.match(refused({ minReplicas: 2 }), /2 are needed/);
+    nodes.pop();
+    t.equal(refused({}), undefined, 'as many as live');
+  },
+);
+
+t.test('what can be stored at a goal is bounded by the nodes that have least', async t => {
+  t.equal(storableBytes([100, 100, 100], 2), 150);
+  t.equal(storableBytes([1000, 10], 2), 10, 'the large one has to share every chunk with the small one');
+  t.equal(storableBytes([1000, 10, 20], 2), 30);
+  t.equal(storableBytes([1000, 500, 10], 3), 10);
+  t.equal(storableBytes([1000, 0], 2), 0);
+  t.equal(storableBytes([1000], 2), 0);
+  t.equal(storableBytes([], 1), 0);
+  t.equal(storableBytes([7, 5], 1), 12);
+  for (let run = 0; run < 300; run += 1) {
+    const rooms = Array.from({ length: 1 + (run % 5) }, (_, index) =>
+      Math.floor(1000 * hashFraction(run, index)),
+    );
+    const replicas = 1 + (run % rooms.length);
+    const most = storableBytes(rooms, replicas);
+    const fits = (bytes: number): boolean =>
+      rooms.reduce((sum, room) => sum + Math.min(room, bytes), 0) >= replicas * bytes;
+    t.ok(fits(most) && !fits(most + 1), `${rooms.join(' ')} at ${replicas}: ${most}`);
+  }
 });
 
 t.test('further replicas go to other failure domains, then to unwanted nodes', async t => {
