@@ -16,6 +16,7 @@ import {
   DEFAULT_DIRTY_BYTES,
   DEFAULT_READ_AHEAD_BYTES,
   DEFAULT_TIMEOUT_MS,
+  type AtimeRule,
   type VfsOptions,
 } from '../vfs/vfs-options.js';
 import { Vfs } from '../vfs/vfs.js';
@@ -88,6 +89,7 @@ export interface ClientSettings extends ClientParameters {
   readonly cacheBytes?: number;
   readonly readAheadBytes?: number;
   readonly shortCircuit?: boolean;
+  readonly atime?: AtimeRule;
 }
 
 /** Who runs this, to whom the metadata server may refuse what it likes; undefined for root. */
@@ -117,6 +119,7 @@ export async function openFileSystem(
     cacheBytes: settings.cacheBytes ?? DEFAULT_CACHE_BYTES,
     readAheadBytes: settings.readAheadBytes ?? DEFAULT_READ_AHEAD_BYTES,
     chunkBytes: DEFAULT_CHUNK_BYTES,
+    atime: settings.atime,
     caller: processCaller(),
     clientName: `${program} on ${hostname()}, process ${process.pid}`,
     localFiles: settings.shortCircuit === false ? undefined : nodeLocalFiles,

@@ -10,6 +10,7 @@ import { Routes } from '../rpc/connection.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
 import type { Peer } from './peer.js';
+import { accessed } from './operations/accessed.js';
 import { batch } from './operations/batch.js';
 import { blocks } from './operations/blocks.js';
 import { clone } from './operations/clone.js';
@@ -105,6 +106,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(rmdir);
   answer(rename);
   answer(setattr);
+  answer(accessed);
   answer(tmpfile);
 
   answer(getxattr);

@@ -1,7 +1,7 @@
 /** The metadata server's commands for names, attributes and extended attributes. */
 import { Type } from '@sinclair/typebox';
 import { command } from './command.js';
-import { MAX_DIRECTORY_PAGE, MAX_PATH_NAMES, MAX_XATTR_VALUE_BYTES } from './limits.js';
+import { MAX_ACCESSES, MAX_DIRECTORY_PAGE, MAX_PATH_NAMES, MAX_XATTR_VALUE_BYTES } from './limits.js';
 import {
   Nothing,
   Dentry,
@@ -23,6 +23,7 @@ import {
   SafeInteger,
   TimeOrNow,
   U32,
+  WireTimespec,
 } from './types.js';
 
 export const lookup = command('lookup', 20, {
@@ -192,6 +193,16 @@ export const setattr = command('setattr', 47, {
     once: Once,
   }),
   reply: WithAttributes,
+});
+
+/** These inodes were read at these times. Moves those that relatime has moved (mount(8)); returns all that are there. */
+export const accessed = command('accessed', 49, {
+  request: Type.Object({
+    accesses: Type.Array(Type.Object({ inode: InodeNumber, atime: WireTimespec }), {
+      maxItems: MAX_ACCESSES,
+    }),
+  }),
+  reply: Type.Object({ attributes: Type.Array(Attributes, { maxItems: MAX_ACCESSES }) }),
 });
 
 /** A regular file without a name, open in this session (O_TMPFILE of open(2)); `link` may give it one. */

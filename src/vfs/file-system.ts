@@ -71,8 +71,13 @@ export interface KeepingLease {
   mayKeepNames(ticket: number, directory: number): boolean;
   /** The same for an inode's attributes. */
   mayKeepAttributes(ticket: number, inode: number): boolean;
-  /** The same for its content. */
-  mayKeepContent(ticket: number, inode: number): boolean;
+  /**
+   * The same for its content, by who opens it; false also when reading it would move its access time, which has to be seen.
+   * @param openFlags those of open(2)
+   */
+  mayKeepContent(ticket: number, inode: number, openFlags: number): boolean;
+  /** The same for a directory's listing. */
+  mayKeepListing(ticket: number, directory: number): boolean;
 }
 
 export interface WriteOptions {
@@ -227,6 +232,11 @@ export interface FileSystem {
   unlock(handle: FileHandle, lock: Omit<FileLock, 'type' | 'pid'>): Promise<void>;
   /** fcntl(2) F_GETLK: a lock that stands in the way of `lock`; the pid is 0 for a process of another client. */
   testLock(handle: FileHandle, lock: FileLock): Promise<FileLock | undefined>;
+  /**
+   * A directory was listed, or a symbolic link read, by a program: its access time moves if this mount's rule says so. What is
+   * read by handle counts by itself, unless that was opened with O_NOATIME.
+   */
+  accessed(inode: number): void;
   /** syncfs(2): everything written through this client, by anybody, is on stable storage. */
   syncfs(): Promise<void>;
   /** fsync(2) of a directory: every change that was acknowledged is on stable storage. */

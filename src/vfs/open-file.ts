@@ -91,6 +91,11 @@ export class OpenFile {
     this.#lastFailure = error;
   }
 
+  /** As the metadata server told them last. */
+  get attributes(): Attributes {
+    return this.#attributes;
+  }
+
   get pendingBytes(): number {
     return this.#writer.pendingBytes;
   }

@@ -14,6 +14,7 @@ import type { Payload } from '../protocol/frame.js';
 import { clone, fallocate } from '../protocol/content-commands.js';
 import { statfs } from '../protocol/namespace-commands.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
+import type { AccessTimes } from './access-times.js';
 import { BlockPool } from './block-pool.js';
 import { DirtyBudget } from './dirty-budget.js';
 import type { Directories } from './directories.js';
@@ -76,6 +77,8 @@ export class OpenFiles {
   /** Files that are being given back. */
   readonly #releasing = new Set<Promise<void>>();
   readonly #handleLocks: HandleLocks;
+  /** Undefined when reading moves none. */
+  readonly #accessTimes: AccessTimes | undefined;
   #nextHandle = 1;
   #dirtyTimer: Timer | undefined;
   #isClosed = false;
@@ -86,11 +89,13 @@ export class OpenFiles {
     options: VfsOptions,
     directories: Pick<Directories, 'following'>,
     onDisplaced: (inode: number) => void,
+    accessTimes?: AccessTimes,
   ) {
     this.#client = client;
     this.#options = options;
     this.#extents = new ExtentMaps(client.cacheSizes.extents);
     this.#handleLocks = new HandleLocks(client.locks);
+    this.#accessTimes = accessTimes;
     const { names, attributes } = client.session;
     const fetch = async (files: readonly Attributes[]): Promise<void> => await this.#prefetch(files);
     if (options.readAheadBytes > 0) {
@@ -132,7 +137,8 @@ export class OpenFiles {
 
   /** What was written through this client, and nobody else knows yet, shown in the attributes. */
   present(attributes: Attributes): Attributes {
-    return this.#files.get(attributes.inode)?.present(attributes) ?? attributes;
+    const shown = this.#files.get(attributes.inode)?.present(attributes) ?? attributes;
+    return this.#accessTimes?.present(shown) ?? shown;
   }
 
   /** Somebody was told that the name leads to the inode. */
@@ -206,7 +212,9 @@ export class OpenFiles {
     const { file, readAhead, flags } = this.#usableHandle(handle);
     if (accessMode(flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
     if (offset === 0) this.#fileAhead?.read(file.inode);
-    return await file.read(readAhead, offset, length, loans);
+    const read = await file.read(readAhead, offset, length, loans);
+    this.#accessed(file, flags);
+    return read;
   }
 
   async write(
@@ -293,6 +301,7 @@ export class OpenFiles {
     };
     const { attributes, copied } = await this.#client.session.execute(clone, request);
     to.file.note(attributes);
+    this.#accessed(from.file, from.flags);
     return copied;
   }
 
@@ -466,6 +475,11 @@ export class OpenFiles {
     const file = this.#files.get(inode);
     if (file && file.handles > 0) file.noteFailure(reason);
     else this.#untold.set(inode, reason);
+  }
+
+  #accessed(file: OpenFile, flags: number): void {
+    if (this.#accessTimes && (flags & constants.O_NOATIME) === 0)
+      this.#accessTimes.accessed(file.present(file.attributes));
   }
 
   /** Handles fit 31 bits, which is what libfuse's callers keep them in. */

@@ -6,6 +6,10 @@ import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import type { Caller } from '../protocol/types.js';
 
+/** By mount(8). */
+export const ATIME_RULES = ['noatime', 'relatime'] as const;
+export type AtimeRule = (typeof ATIME_RULES)[number];
+
 export interface VfsOptions {
   readonly metadata: Endpoint;
   /** The cluster's shared key, if it has one. */
@@ -26,6 +30,8 @@ export interface VfsOptions {
   /** How far ahead of a sequential reader is read; 0 turns read-ahead off. */
   readonly readAheadBytes: number;
   readonly chunkBytes: number;
+  /** Whether reading moves access times, and by which rule (mount(8)); not at all when left out. */
+  readonly atime?: AtimeRule | undefined;
   /** For whom requests are made unless FileSystem.as says otherwise; root when left out. */
   readonly caller?: Caller | undefined;
   /** See MetadataSessionOptions. */

@@ -6,13 +6,14 @@ import { Client } from '../client/client.js';
 import { ClusterControl } from '../client/cluster-control.js';
 import type { Loans } from '../platform/loans.js';
 import { CAPABILITY } from '../protocol/attribute-names.js';
-import { DfsError, hasCode } from '../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import { clampTime } from '../protocol/file-time.js';
 import type { Payload } from '../protocol/frame.js';
 import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import { put } from '../protocol/content-commands.js';
 import {
+  accessed,
   getxattr,
   link,
   list,
@@ -32,6 +33,7 @@ import {
   unlink,
 } from '../protocol/namespace-commands.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
+import { AccessTimes, type Access } from './access-times.js';
 import { Directories } from './directories.js';
 import type {
   AttributeChanges,
@@ -72,6 +74,8 @@ interface Shared {
   readonly files: OpenFiles;
   readonly directories: Directories;
   readonly keepers: Set<CacheKeeper>;
+  /** Undefined when reading moves no access times. */
+  readonly accessTimes: AccessTimes | undefined;
   /** What the last file that was created has, and so probably the next one. */
   usualGoal: number;
   isClosed: boolean;
@@ -98,11 +102,13 @@ export class Vfs implements FileSystem {
     const client = await Client.open(options);
     const keepers = new Set<CacheKeeper>();
     const directories = new Directories(client.session);
-    const files = new OpenFiles(client, options, directories, inode => void dropDisplaced(keepers, inode));
-    return new Vfs(
-      { client, options, files, directories, keepers, usualGoal: options.goal, isClosed: false },
-      options.caller,
-    );
+    const onDisplaced = (inode: number): void => void dropDisplaced(keepers, inode);
+    const learn = (attributes: Attributes): void => files.get(attributes.inode)?.note(attributes);
+    const accessTimes = accessTimesOf(client, options, learn);
+    const files: OpenFiles = new OpenFiles(client, options, directories, onDisplaced, accessTimes);
+    const usualGoal = options.goal;
+    const shared = { client, options, files, directories, keepers, accessTimes, usualGoal, isClosed: false };
+    return new Vfs(shared, options.caller);
   }
 
   as(caller: Caller | undefined): FileSystem {
@@ -131,7 +137,10 @@ export class Vfs implements FileSystem {
       // What is written but not committed gets other times and another size by being committed.
       mayKeepAttributes: (ticket, inode) =>
         lease.mayKeep(ticket, inode) && this.#files.get(inode)?.isDirty !== true,
-      mayKeepContent: (ticket, inode) => lease.mayKeep(ticket, inode),
+      mayKeepContent: (ticket, inode, openFlags) =>
+        lease.mayKeep(ticket, inode) && (isBlind(openFlags) || !this.#isAccessTimeDue(inode)),
+      mayKeepListing: (ticket, directory) =>
+        lease.mayKeep(ticket, directory) && !this.#isAccessTimeDue(directory),
     };
   }
 
@@ -166,6 +175,7 @@ export class Vfs implements FileSystem {
     // A write of before takes privileges away, but not those that are given after it.
     if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss))) await file.flush();
     const { session } = this.#client;
+    if (changes.atime !== undefined) this.#shared.accessTimes?.forget(inode);
     const request = { inode, ...withPossibleTimes(changes), ...this.#by };
     await session.quiesce();
     const isTimeKept = !file?.isDirty || mtime === undefined || file.maySetTime;
@@ -589,6 +599,24 @@ export class Vfs implements FileSystem {
     return await this.#files.testLock(handle, lock);
   }
 
+  accessed(inode: number): void {
+    const { accessTimes } = this.#shared;
+    if (!accessTimes) return;
+    const known = this.#client.session.attributes.get(inode);
+    if (known) {
+      accessTimes.accessed(this.#files.present(known));
+      return;
+    }
+    // Nobody waits for it.
+    this.getattr(inode).then(
+      told => accessTimes.accessed(told),
+      (error: unknown) => {
+        const reason = toDfsError(error).message;
+        this.#client.log.debug({ inode, reason }, 'an access was not recorded');
+      },
+    );
+  }
+
   async syncfs(): Promise<void> {
     await this.#files.syncAll();
     await this.#client.session.syncNames();
@@ -599,11 +627,19 @@ export class Vfs implements FileSystem {
     this.#shared.isClosed = true;
     try {
       await this.#files.close();
+      await this.#shared.accessTimes?.close();
       await this.#client.session.finishChanges();
       this.#client.session.tellLostNames();
     } finally {
       await this.#client.close();
     }
+  }
+
+  #isAccessTimeDue(inode: number): boolean {
+    const { accessTimes } = this.#shared;
+    if (!accessTimes) return false;
+    const known = this.#files.get(inode)?.attributes ?? this.#client.session.attributes.get(inode);
+    return known !== undefined && accessTimes.isDue(this.#files.present(known));
   }
 
   /** Learns whether a directory has a default ACL, if that is all that is missing for deciding alone what is made there. */
@@ -640,6 +676,26 @@ export class Vfs implements FileSystem {
       for (const [directory, name] of changed) names.changed(directory, name);
     }
   }
+}
+
+function accessTimesOf(
+  { session, log }: Client,
+  { atime, clock }: VfsOptions,
+  learn: (attributes: Attributes) => void,
+): AccessTimes | undefined {
+  if (atime !== 'relatime') return undefined;
+  const send = async (accesses: readonly Access[]): Promise<readonly Attributes[]> => {
+    const ticket = session.attributes.ticket();
+    const { attributes } = await session.ask(accessed, { accesses: [...accesses] });
+    for (const told of attributes) session.attributes.keep(ticket, told);
+    return attributes;
+  };
+  return new AccessTimes({ clock, log, send, learn });
+}
+
+/** Whether a file that is opened so is not read, or its access time is not to move. */
+function isBlind(openFlags: number): boolean {
+  return accessMode(openFlags) === constants.O_WRONLY || (openFlags & constants.O_NOATIME) !== 0;
 }
 
 /** Written bytes are not where they were shown: who kept them must not go on showing them. */

@@ -1,6 +1,6 @@
 /** The areas of POSIX that test/posix/areas/*.py has cases for, run on a real mount. */
 import type { Test } from 'tap';
-import type { Cluster } from '../support/cluster.js';
+import type { Cluster, MountProcess } from '../support/cluster.js';
 import { inClone, runFile } from '../support/programs.js';
 
 const AREA_TIMEOUT_MS = 150_000;
@@ -35,6 +35,8 @@ export interface AreaOptions {
   readonly broken?: ReadonlyMap<string, string>;
   /** Seconds after which a case counts as hanging. */
   readonly caseLimitS?: number;
+  /** The mounts, when not the first two of the cluster. */
+  readonly mounts?: readonly MountProcess[];
 }
 
 /**
@@ -45,9 +47,9 @@ export async function runAreas(
   t: Test,
   cluster: Cluster,
   areas: readonly string[],
-  { broken = new Map(), caseLimitS = 60 }: AreaOptions = {},
+  { broken = new Map(), caseLimitS = 60, mounts = cluster.mounts.slice(0, 2) }: AreaOptions = {},
 ): Promise<void> {
-  const mountPoints = cluster.mounts.map(mount => mount.mountPoint).slice(0, 2);
+  const mountPoints = mounts.map(mount => mount.mountPoint);
   for (const area of areas)
     await t.test(area, async t => {
       const parameters = [inClone('test/posix/run.py'), area, ...mountPoints, '--limit', String(caseLimitS)];

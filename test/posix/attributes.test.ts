@@ -10,4 +10,9 @@ t.test('owners, modes, times and attributes are kept and obeyed as POSIX has it'
     mountOptions: ['--driver', 'kernel'],
   });
   await runAreas(t, cluster, ['chmod', 'chown', 'utimens', 'permissions', 'xattr']);
+
+  await t.test('with --atime relatime reading moves access times', async t => {
+    const relatime = await cluster.addMount(['--atime', 'relatime']);
+    await runAreas(t, cluster, ['atime'], { mounts: [relatime, ...cluster.mounts.slice(0, 1)] });
+  });
 });

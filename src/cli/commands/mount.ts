@@ -6,7 +6,13 @@ import { kernelDriver, kernelDriverCanRun } from '../../fuse/kernel/kernel-drive
 import { nativeDriver } from '../../fuse/native/native-driver.js';
 import { createLogger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
-import { DEFAULT_CACHE_BYTES, DEFAULT_DIRTY_BYTES, DEFAULT_READ_AHEAD_BYTES } from '../../vfs/vfs-options.js';
+import {
+  ATIME_RULES,
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_DIRTY_BYTES,
+  DEFAULT_READ_AHEAD_BYTES,
+  type AtimeRule,
+} from '../../vfs/vfs-options.js';
 import { formatEndpoint } from '../address.js';
 import {
   clientOptions,
@@ -40,6 +46,7 @@ interface MountParameters extends ClientParameters {
   readonly dirty: number;
   readonly readAhead: number;
   readonly shortCircuit: boolean;
+  readonly atime: AtimeRule;
   /** Milliseconds. */
   readonly entryTimeout: number;
   readonly attrTimeout: number;
@@ -135,6 +142,12 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
     .option('dirty', size(DEFAULT_DIRTY_BYTES, 'written data that may wait to be stored'))
     .option('read-ahead', size(DEFAULT_READ_AHEAD_BYTES, 'read ahead of a sequential reader; 0 for not'))
     .option('short-circuit', SHORT_CIRCUIT_OPTION)
+    .option('atime', {
+      choices: ATIME_RULES,
+      requiresArg: true,
+      default: 'noatime' as const,
+      describe: 'whether reading moves access times; relatime for mail readers and tmpwatch (mount(8))',
+    })
     .option(
       'entry-timeout',
       seconds('seconds that the kernel may believe names; changes by others show late'),
@@ -205,6 +218,7 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     `--attr-timeout=${seconds(parameters.attrTimeout)}`,
     `--negative-timeout=${seconds(parameters.negativeTimeout)}`,
     `--busy-poll=${parameters.busyPoll * 1000}`,
+    `--atime=${parameters.atime}`,
     `--timeout=${seconds(parameters.timeout)}`,
     `--log-level=${parameters.logLevel}`,
     ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),

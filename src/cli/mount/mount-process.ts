@@ -78,6 +78,7 @@ async function mountUnlessSignalled(
 ): Promise<FuseMount | undefined> {
   const mounting = options.driver.mount(fileSystem, {
     ...options,
+    atime: options.settings.atime ?? 'noatime',
     source: `dfs@${formatEndpoint(options.server)}`,
     clock: systemClock,
   });

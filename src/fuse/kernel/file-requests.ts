@@ -76,7 +76,7 @@ export class FileRequests {
       throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
     });
     if (loss) await this.#cache.dropPrivileges(inode);
-    const pages = this.#cache.openFlags(ticket, inode);
+    const pages = this.#cache.openFlags(ticket, inode, flags);
     if (pages === OpenFlag.directIo) this.#pageless.add(handle);
     return [openOut(handle, pages)];
   }

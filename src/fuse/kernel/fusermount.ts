@@ -52,7 +52,7 @@ export async function mountByFusermount(options: FuseMountOptions): Promise<numb
   }
 }
 
-function mountParameters({ source, allowOther, mountPoint }: FuseMountOptions): string[] {
+function mountParameters({ source, allowOther, mountPoint, atime }: FuseMountOptions): string[] {
   const options = [
     'rw',
     'nosuid',
@@ -60,6 +60,7 @@ function mountParameters({ source, allowOther, mountPoint }: FuseMountOptions): 
     `fsname=${source.replaceAll(/[\\,]/g, String.raw`\$&`)}`,
     'subtype=dfs',
     'default_permissions',
+    atime,
     ...(allowOther ? ['allow_other'] : []),
   ];
   return ['-o', options.join(','), '--', mountPoint];

@@ -178,10 +178,10 @@ export class KernelCache implements CacheKeeper {
   }
 
   /** What OPEN says of the kernel's keeping of pages. */
-  openFlags(ticket: number, inode: number): number {
+  openFlags(ticket: number, inode: number, openFlags: number): number {
     const known = this.#known.get(inode);
     if (this.#mayBypassPages && known && this.#isContended(known)) return OpenFlag.directIo;
-    return this.#lease?.mayKeepContent(ticket, inode) ? OpenFlag.keepCache : 0;
+    return this.#lease?.mayKeepContent(ticket, inode, openFlags) ? OpenFlag.keepCache : 0;
   }
 
   /**
@@ -190,7 +190,7 @@ export class KernelCache implements CacheKeeper {
    * before a change and read after it is noticed by the mtime.
    */
   listingFlags(ticket: number, directory: number): number {
-    if (!this.#lease?.mayKeepNames(ticket, directory)) return 0;
+    if (!this.#lease?.mayKeepListing(ticket, directory)) return 0;
     if (this.#listed.has(directory)) return OpenFlag.cacheDirectory | OpenFlag.keepCache;
     this.#listed.add(directory);
     return OpenFlag.cacheDirectory;

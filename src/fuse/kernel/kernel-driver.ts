@@ -133,6 +133,7 @@ async function mountDevice(fd: number, options: FuseMountOptions): Promise<void>
     `user_id=${process.getuid?.() ?? 0}`,
     `group_id=${process.getgid?.() ?? 0}`,
     'default_permissions',
+    options.atime,
     ...(options.allowOther ? ['allow_other'] : []),
   ].join(',');
   const parameters = ['-i', '-t', 'fuse.dfs', '-o', mountOptions, options.source, options.mountPoint];

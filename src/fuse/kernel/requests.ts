@@ -1,4 +1,5 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
+import { constants } from 'node:fs';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
@@ -40,13 +41,19 @@ import { XattrRequests } from './xattr-requests.js';
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
 
+interface OpenDirectory {
+  readonly stream: DirectoryStream;
+  /** It was opened without O_NOATIME. */
+  readonly movesAtime: boolean;
+}
+
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
   readonly #cache: KernelCache;
   readonly #callers: Callers;
   readonly #xattrs: XattrRequests;
   /** handle → the directory it reads */
-  readonly #directories = new Map<number, DirectoryStream>();
+  readonly #directories = new Map<number, OpenDirectory>();
   #nextDirectory = 1;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
@@ -62,7 +69,7 @@ export class FuseRequests {
       [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
       [Opcode.getattr, async (h, b) => await this.#getattr(h, b)],
       [Opcode.setattr, async (h, b) => await this.#setattr(h, b)],
-      [Opcode.readlink, async h => [await fileSystem.readlink(h.inode)]],
+      [Opcode.readlink, async h => await this.#readlink(h)],
       [Opcode.symlink, async (h, b) => await this.#symlink(h, b)],
       [Opcode.mknod, async (h, b) => await this.#mknod(h, b)],
       [Opcode.mkdir, async (h, b) => await this.#mkdir(h, b)],
@@ -74,7 +81,7 @@ export class FuseRequests {
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.tmpfile, async (h, b) => await this.#tmpfile(h, b)],
       [Opcode.statfs, async () => await this.#statfs()],
-      [Opcode.opendir, async h => await this.#opendir(h)],
+      [Opcode.opendir, async (h, b) => await this.#opendir(h, b)],
       [Opcode.readdir, async (h, b) => await this.#readdir(h, b, false)],
       [Opcode.readdirplus, async (h, b) => await this.#readdir(h, b, true)],
       [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
@@ -161,6 +168,12 @@ export class FuseRequests {
     return await (isSetgidGiven
       ? this.#callers.actKnowing(header, change)
       : this.#callers.act(header, change));
+  }
+
+  async #readlink({ inode }: RequestHeader): Promise<Payload> {
+    const target = await this.#fileSystem.readlink(inode);
+    this.#fileSystem.accessed(inode);
+    return [target];
   }
 
   async #symlink(header: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -287,10 +300,12 @@ export class FuseRequests {
     return [bytes];
   }
 
-  async #opendir({ inode, uid, gid, pid }: RequestHeader): Promise<Payload> {
+  async #opendir({ inode, uid, gid, pid }: RequestHeader, bytes: Buffer): Promise<Payload> {
     const handle = this.#nextDirectory;
     this.#nextDirectory += 1;
-    this.#directories.set(handle, this.#directoryOf(inode, { uid, gid, pid }));
+    const stream = this.#directoryOf(inode, { uid, gid, pid });
+    const movesAtime = (bytes.readUInt32LE(BODY) & O_NOATIME) === 0;
+    this.#directories.set(handle, { stream, movesAtime });
     return [openOut(handle, this.#cache.listingFlags(this.#cache.ticket(), inode))];
   }
 
@@ -307,8 +322,9 @@ export class FuseRequests {
   }
 
   async #readdir({ inode }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
-    const stream = this.#directories.get(handleOf(bytes));
-    if (!stream) return await refuse('EBADF');
+    const open = this.#directories.get(handleOf(bytes));
+    if (!open) return await refuse('EBADF');
+    const { stream, movesAtime } = open;
     const room = bytes.readUInt32LE(BODY + 16);
     const position = readU64(bytes, BODY + 8);
     const ticket = this.#cache.ticket();
@@ -325,6 +341,7 @@ export class FuseRequests {
       page.push(encoded);
       used += encoded.length;
     }
+    if (movesAtime) this.#fileSystem.accessed(inode);
     // One piece: writev(2) takes no more than 1024.
     return [Buffer.concat(page)];
   }
@@ -359,6 +376,7 @@ export class FuseRequests {
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
+const { O_NOATIME } = constants;
 
 async function refuse(code: 'ENOTTY' | 'EBADF'): Promise<Payload> {
   if (code === 'ENOTTY') throw new DfsError('ENOTTY', 'no ioctl is known here');

@@ -14,6 +14,7 @@ export const NATIVE_LIMITATIONS: readonly NativeLimitation[] = [
       'the mode is what was asked for less the umask, the owner is the caller',
       'the type, mode, owner and times of a FIFO',
       'devices are for root: EPERM',
+      'a character device 0/0 opens nothing, so that anybody may make it',
       'O_CREAT makes an empty regular file of the caller, mode less the umask',
       'a file in a set-group-ID directory has the group of the directory',
       'supplementary groups count as the group',
@@ -69,7 +70,7 @@ export const NATIVE_LIMITATIONS: readonly NativeLimitation[] = [
   },
   {
     sentence:
-      'no fallocate, no SEEK_HOLE and SEEK_DATA, no O_TMPFILE, no RENAME_NOREPLACE and RENAME_EXCHANGE, no POSIX ACLs',
+      'no fallocate, no SEEK_HOLE and SEEK_DATA, no O_TMPFILE, no flags of renameat2 (NOREPLACE, EXCHANGE, WHITEOUT), no POSIX ACLs',
     broken: [
       'fallocate by who is not root clears them, too',
       'SEEK_DATA and SEEK_HOLE find data and holes, and ENXIO past the end',
@@ -80,6 +81,8 @@ export const NATIVE_LIMITATIONS: readonly NativeLimitation[] = [
       'O_TMPFILE | O_EXCL cannot be given a name; for reading alone is EINVAL; of a file is ENOTDIR',
       'RENAME_NOREPLACE is EEXIST for any new name that is there',
       'RENAME_EXCHANGE swaps any two types, atomically',
+      'RENAME_WHITEOUT leaves a device 0/0 at the old place, with its own owner, whoever renames',
+      'RENAME_WHITEOUT does not go with RENAME_EXCHANGE, and does nothing to two names of one file',
       'RENAME_EXCHANGE needs both, keeps out of its own tree, moves times, and leaves dot-dot right',
     ],
   },

@@ -81,10 +81,16 @@ export function pathOperations(fileSystem: FileSystem, log: Logger) {
           names.push(name);
           stats.push(statFields(entry.attributes));
         }
+        fileSystem.accessed(inode);
         return [0, names, stats];
       }),
     readlink: (path: string, done: Done) =>
-      answer(done, async () => [0, (await fileSystem.readlink(await inodeAt(path))).toString('utf8')]),
+      answer(done, async () => {
+        const inode = await inodeAt(path);
+        const target = await fileSystem.readlink(inode);
+        fileSystem.accessed(inode);
+        return [0, target.toString('utf8')];
+      }),
     mknod: (path: string, mode: number, rdev: number, done: Done) =>
       answer(done, async () => {
         const { parent, name } = await placeAt(path);

@@ -34,6 +34,7 @@ const LEASE: KeepingLease = {
   mayKeepNames: () => true,
   mayKeepAttributes: () => true,
   mayKeepContent: () => true,
+  mayKeepListing: () => true,
 };
 
 interface OpenFile {
@@ -61,6 +62,10 @@ export class MemoryFileSystem implements FileSystem {
 
   async keepCaches(): Promise<KeepingLease> {
     return LEASE;
+  }
+
+  accessed(): void {
+    // Reading moves no access times.
   }
 
   endCaches(): void {

@@ -23,6 +23,7 @@ for (let isOver = false; !isOver;) {
     source: 'null',
     allowOther: process.getuid?.() === 0,
     busyPollMs: DEFAULT_BUSY_POLL_MS,
+    atime: 'noatime',
     entryTimeoutMs: 0,
     attrTimeoutMs: 0,
     negativeTimeoutMs: 0,
