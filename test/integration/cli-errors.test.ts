@@ -1,4 +1,5 @@
 /** Commands that cannot do what they are asked to: one sentence on standard error, the right exit code, nothing left. */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,8 @@ import { failed, misused, refuse } from '../support/refusals.js';
 
 /** Nothing listens there. */
 const NOBODY = '127.0.0.1:1';
+/** Nobody, as Debian has it. */
+const USER = 65_534;
 const isRoot = process.getuid?.() === 0;
 
 async function scratchDirectory(t: Test): Promise<string> {
@@ -261,3 +264,48 @@ t.test(
     t.equal(await shell(`cd ${scratch}; test ! -L dangling && test ! -e nowhere && cat dangling`), 'x');
   },
 );
+
+t.test('what a user may not do is said of the path, and never of an inode', { skip }, async t => {
+  const cluster = await startCluster(t, { dataNodes: 1, goal: 1, mounts: 1 });
+  const scratch = await scratchDirectory(t);
+  const home = join(cluster.directory, 'home');
+  const mounted = cluster.mounts[0]?.mountPoint ?? '';
+  const there = (path: string): string => `${cluster.metadata.address}:${path}`;
+  const key = join(scratch, 'key');
+  await shell(`
+    chown ${USER}:${USER} ${scratch} && cd ${mounted} && mkdir -p closed/below open/closed && echo x > x
+    chmod 700 closed open/closed && chmod 600 x && echo y > ${scratch}/y && chmod 644 ${scratch}/y
+    if test -e ${home}/key; then cp ${home}/key ${key} && chown ${USER} ${key}; fi`);
+  const own = { ...environmentFor(scratch), ...(existsSync(key) ? { DFS_KEY_FILE: key } : {}) };
+  const denied = (path: string): RegExp =>
+    new RegExp(`you may not do this with \\S*${path}[ ;].*permissions`);
+  await refuse(
+    t,
+    [
+      failed(`copy ${there('/x')} ${scratch}/new`, denied('/x')),
+      failed(`copy ${there('/x')} -`, denied('/x')),
+      failed(`copy ${scratch}/y ${there('/new')}`, denied('/new')),
+      failed(`copy ${scratch}/y ${there('/closed/new')}`, denied('/closed/new')),
+      failed(`copy ${scratch}/y ${there('/open/made/new')}`, denied('/open/made')),
+      failed(`copy -r ${there('/closed')} ${scratch}/new`, denied('/closed')),
+      failed(`copy -r ${there('/open')} ${scratch}/new`, denied('/open/closed')),
+      failed(`ls ${cluster.metadata.address} /closed`, denied('/closed')),
+      failed(`ls ${cluster.metadata.address} /closed/below`, denied('/closed/below')),
+      failed(
+        `dfs goal set 1 ${there('/x')}`,
+        /\/x belongs to user 0, not 65534|you may not do this with \S+\/x/,
+      ),
+      failed(
+        `dfs goal set 1 ${there('/open')} -r`,
+        /\/open belongs to user 0|you may not do this with \S+\/open/,
+      ),
+      failed(`dfs goal get ${there('/closed/below')}`, denied('/closed/below')),
+    ],
+    { env: own, userId: USER },
+  );
+  t.same(
+    (await readdir(scratch)).filter(name => name !== 'key'),
+    ['home', 'y'],
+    'and nothing is left',
+  );
+});

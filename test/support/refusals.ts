@@ -1,7 +1,7 @@
 /** Tables of commands that must fail, and how: one sentence on standard error, and the right exit code. */
 import pLimit from 'p-limit';
 import type { Test } from 'tap';
-import { inClone, runFile, type RunOptions } from './programs.js';
+import { inClone, inSharedClone, runFile, type RunOptions } from './programs.js';
 
 const FAILED = 1;
 const WRONG_USAGE = 2;
@@ -26,11 +26,19 @@ export const failed = (call: string, says: RegExp): Refusal => ({ call, code: FA
 export const misused = (call: string, says: RegExp): Refusal => ({ call, code: WRONG_USAGE, says });
 
 /** Runs all, and checks how each ends. `''` stands for an empty argument. */
-export async function refuse(t: Test, refusals: readonly Refusal[], options: RunOptions): Promise<void> {
+export async function refuse(
+  t: Test,
+  refusals: readonly Refusal[],
+  { userId, ...options }: RunOptions & { readonly userId?: number },
+): Promise<void> {
+  const user =
+    userId === undefined ? [] : ['setpriv', `--reuid=${userId}`, `--regid=${userId}`, '--clear-groups'];
+
   const limit = pLimit(AT_ONCE);
   const check = async ({ call, code, says }: Refusal): Promise<void> => {
     const [program = '', ...parameters] = call.split(' ').map(word => (word === "''" ? '' : word));
-    const command = [...WITHOUT_TAP, process.execPath, inClone(`bin/${program}`), ...parameters];
+    const path = userId === undefined ? inClone(`bin/${program}`) : inSharedClone(`bin/${program}`);
+    const command = [...WITHOUT_TAP, ...user, process.execPath, path, ...parameters];
     const outcome = await runFile('env', command, { timeoutMs: DEADLINE_MS, ...options });
     const { stderr } = outcome;
     t.equal(outcome.code, code, call);

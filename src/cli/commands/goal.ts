@@ -3,10 +3,11 @@ import { DfsError, hasCode } from '../../protocol/errors.js';
 import { isDirectory, isRegularFile } from '../../protocol/file-mode.js';
 import { GOAL_ATTRIBUTE, MAX_GOAL } from '../../protocol/limits.js';
 import type { Attributes } from '../../protocol/types.js';
-import type { FileSystem } from '../../vfs/file-system.js';
+import type { DirectoryEntry, FileSystem } from '../../vfs/file-system.js';
 import { namesOf } from '../../vfs/path-walk.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { aboutPath, inTermsOfPath } from '../dfs-error-text.js';
 import { locate } from '../mounted-path.js';
 import { parseCount } from '../quantity.js';
 import { writeOut } from '../standard-output.js';
@@ -52,41 +53,50 @@ export const goal = defineCommand({
     if (recursive && action === 'get') throw new UsageError('--recursive goes with set and unset');
     const { server, path: inside } = await locate(path);
     await withFileSystem('goal', server, parameters, async fileSystem => {
-      const attributes = await fileSystem.resolve(namesOf(Buffer.from(inside)), undefined, true);
-      if (action === 'get') await writeOut(`${await shown(fileSystem, attributes)}\n`);
-      else await change(fileSystem, attributes, wanted, recursive);
+      const names = namesOf(Buffer.from(inside));
+      const attributes = await aboutPath(path, async () => await fileSystem.resolve(names, undefined, true));
+      const place = { path, attributes };
+      if (action === 'get') await writeOut(`${await shown(fileSystem, place)}\n`);
+      else await change(fileSystem, place, wanted, recursive);
     });
   },
 });
 
-async function shown(fileSystem: FileSystem, { inode }: Attributes): Promise<string> {
+/** What has a goal, and how to call it. */
+interface Place {
+  readonly path: string;
+  readonly attributes: Attributes;
+}
+
+async function shown(fileSystem: FileSystem, { path, attributes }: Place): Promise<string> {
   try {
-    return (await fileSystem.getxattr(inode, NAME)).toString();
+    return (await fileSystem.getxattr(attributes.inode, NAME)).toString();
   } catch (error) {
     if (hasCode(error, 'ENODATA')) return '-';
-    throw error;
+    throw inTermsOfPath(error, path);
   }
 }
 
 /** @param wanted undefined: directories leave it to the mounts, and files keep what they have */
 async function change(
   fileSystem: FileSystem,
-  attributes: Attributes,
+  place: Place,
   wanted: number | undefined,
   isRecursive: boolean,
 ): Promise<void> {
-  const { inode, mode } = attributes;
+  const { mode } = place.attributes;
   const limit = pLimit(SET_AT_ONCE);
   if (isDirectory(mode)) {
     if (isRecursive) {
       // Those to come first, so that nothing created meanwhile is left out.
-      await set(fileSystem, inode, wanted);
+      await set(fileSystem, place, wanted);
       const pending = new Set<Promise<void>>();
-      for await (const { attributes: below } of fileSystem.readdir(inode)) {
-        if (isDirectory(below.mode)) {
+      for await (const { name, attributes } of entriesOf(fileSystem, place)) {
+        const below = { path: `${place.path}/${name.toString()}`, attributes };
+        if (isDirectory(attributes.mode)) {
           await change(fileSystem, below, wanted, true);
-        } else if (isRegularFile(below.mode) && wanted !== undefined) {
-          const work = limit(async () => await set(fileSystem, below.inode, wanted));
+        } else if (isRegularFile(attributes.mode) && wanted !== undefined) {
+          const work = limit(async () => await set(fileSystem, below, wanted));
           pending.add(work);
           if (pending.size >= SET_AT_ONCE) {
             await Promise.all(pending);
@@ -97,20 +107,32 @@ async function change(
       await Promise.all(pending);
       return;
     }
-    await set(fileSystem, inode, wanted);
+    await set(fileSystem, place, wanted);
   } else if (wanted === undefined) {
-    throw new DfsError('EINVAL', 'a file always has a goal; set another one');
+    throw new DfsError('EINVAL', `${place.path} is a file, which always has a goal; set another one`);
   } else {
-    await set(fileSystem, inode, wanted);
+    await set(fileSystem, place, wanted);
   }
 }
 
-async function set(fileSystem: FileSystem, inode: number, wanted: number | undefined): Promise<void> {
+async function* entriesOf(
+  fileSystem: FileSystem,
+  { path, attributes }: Place,
+): AsyncGenerator<DirectoryEntry> {
+  try {
+    yield* fileSystem.readdir(attributes.inode);
+  } catch (error) {
+    throw inTermsOfPath(error, path);
+  }
+}
+
+async function set(fileSystem: FileSystem, place: Place, wanted: number | undefined): Promise<void> {
+  const { inode } = place.attributes;
   try {
     if (wanted === undefined) await fileSystem.removexattr(inode, NAME);
     else await fileSystem.setxattr(inode, NAME, Buffer.from(String(wanted)), 0);
   } catch (error) {
     // Removed meanwhile; or nothing to unset.
-    if (!hasCode(error, 'ENOENT', 'ENODATA')) throw error;
+    if (!hasCode(error, 'ENOENT', 'ENODATA')) throw inTermsOfPath(error, place.path);
   }
 }

@@ -5,6 +5,7 @@ import type { FileSystem } from '../../vfs/file-system.js';
 import { namesOf } from '../../vfs/path-walk.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { inTermsOfPath } from '../dfs-error-text.js';
 import { jsonObject, longLine, shortLine, type Listed } from '../listing.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { BatchedOutput } from '../standard-output.js';
@@ -70,9 +71,13 @@ async function* listed(fileSystem: FileSystem, path: string, isRecursive: boolea
     yield { path: Buffer.concat(base), attributes };
     return;
   }
-  for await (const file of fileSystem.list(attributes.inode, isRecursive)) {
-    const below = file.path.flatMap(name => [SLASH, name]);
-    yield { path: Buffer.concat([...base, ...below]), attributes: file.attributes };
+  try {
+    for await (const file of fileSystem.list(attributes.inode, isRecursive)) {
+      const below = file.path.flatMap(name => [SLASH, name]);
+      yield { path: Buffer.concat([...base, ...below]), attributes: file.attributes };
+    }
+  } catch (error) {
+    throw inTermsOfPath(error, isRecursive ? `${path} or a directory below` : path);
   }
 }
 
@@ -80,15 +85,13 @@ async function attributesAt(fileSystem: FileSystem, names: Buffer[], path: strin
   try {
     return await fileSystem.resolve(names, undefined, true);
   } catch (error) {
-    if (hasCode(error, 'ENOTDIR'))
-      throw new DfsError('ENOTDIR', `a name in the middle of ${path} is no directory`);
-    if (!hasCode(error, 'ENOENT')) throw error;
+    if (!hasCode(error, 'ENOENT')) throw inTermsOfPath(error, path);
   }
   try {
     // A symbolic link that leads nowhere is there all the same.
     return await fileSystem.resolve(names);
   } catch (error) {
-    if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+    if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw inTermsOfPath(error, path);
     throw new DfsError('ENOENT', `there is no ${path} in the DFS`);
   }
 }
