@@ -214,11 +214,12 @@ export class ChunkWriter {
     }
     for (const [index, { node: first }] of way.entries()) {
       try {
+        const forward = way.slice(index + 1);
         const { reply } = await this.#options.nodes.call(
           first,
           write,
-          { grant, checksums, inode, fileOffset, forward: way.slice(index + 1), durable },
-          { payload, timeoutMs: WRITE_TIMEOUT_MS },
+          { grant, checksums, inode, fileOffset, forward, durable },
+          { payload, timeoutMs: WRITE_TIMEOUT_MS, passesOn: forward.length },
         );
         for (const node of reply.stored) {
           stored.add(node);

@@ -60,7 +60,11 @@ export class Pipeline {
       try {
         if (timeoutMs <= 0) throw new DfsError('ETIMEDOUT', 'the nodes before it took all the time');
         const rpc = this.#rpcTo(next, behind.length);
-        const { reply } = await rpc.call(write, { ...request, forward: behind }, { payload, timeoutMs });
+        const { reply } = await rpc.call(
+          write,
+          { ...request, forward: behind },
+          { payload, timeoutMs, passesOn: behind.length },
+        );
         return { stored: reply.stored, failed: [...failed, ...reply.failed] };
       } catch (error) {
         const { message, code } = toDfsError(error);

@@ -3,7 +3,7 @@
  * the same transaction as the change, and a repeated request is answered with it, also after a restart.
  */
 import type { Static, TSchema } from '@sinclair/typebox';
-import { decodeMessage, encodeMessage } from '../protocol/command.js';
+import { decodeMessage, encodeMessage } from '../protocol/message.js';
 import { DfsError, isErrnoName } from '../protocol/errors.js';
 import type { Once } from '../protocol/types.js';
 import type { Operation, OperationContext } from './operation.js';

@@ -9,10 +9,15 @@
  * A task checks before it changes, so that one that fails has changed nothing and the others of its batch go on. If a
  * task fails after a change, or the database does, the batch is rolled back and each of its tasks is run again in a
  * transaction of its own: only those fail that cannot be done.
+ *
+ * Clients take turns: the next task is of the one whose tasks took least time so far. Tasks of a client whose connection is
+ * closed are dropped unless they have begun; it is told of nothing, and asks again if it comes back.
  */
 import type { Clock, Timer } from '../platform/clock.js';
+import { FairQueue } from '../platform/fair-queue.js';
 import type { Logger } from '../platform/log.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import type { Peer } from './peer.js';
 import type { Awaitable, OwnedTransaction, Store, StoreTransaction } from './store/store.js';
 
 /** group: on stable storage within a second of the answer; strict: before the answer. */
@@ -48,8 +53,9 @@ export interface GroupCommitOptions {
 export class GroupCommit {
   readonly #store: Store;
   readonly #options: GroupCommitOptions;
-  /** Tasks not begun, and paused ones, in the order in which they go on. */
-  #queue: Task[] = [];
+  /** Tasks not begun, and paused ones, by whom they are for: a client, or this server itself. */
+  readonly #queue = new FairQueue<Task>();
+  readonly #ownWork = {};
   #isRunning = false;
   #isClosed = false;
   /** Resolvers of those who wait until the queue is empty. */
@@ -66,12 +72,14 @@ export class GroupCommit {
   /**
    * Runs `work` in a transaction and resolves with its result after the commit. Rejects with what `work` threw, or
    * with EIO or ENOSPC when the database could not take it; then nothing of it was done.
+   * @param peer the connection by which it was asked for; ECONNRESET if it is closed before the work begins
    */
-  async submit<Result>(work: Work<Result>): Promise<Result> {
+  async submit<Result>(work: Work<Result>, peer?: Peer): Promise<Result> {
     if (this.#isClosed) throw shutsDown();
     return await new Promise<Result>((resolve, reject) => {
       // The task hands `resolve` what `work` returned and nothing else, so the cast says what is known.
-      this.#queue.push(new Task(work, result => resolve(result as Result), reject));
+      const task = new Task(work, result => resolve(result as Result), reject, peer);
+      this.#queue.push(peer ?? this.#ownWork, task);
       this.#wake();
     });
   }
@@ -93,36 +101,47 @@ export class GroupCommit {
   }
 
   async #runBatches(): Promise<void> {
-    while (this.#queue.length > 0) {
+    while (this.#queue.size > 0) {
       await this.#store.ready();
-      await this.#runBatch(this.#queue.splice(0, MAX_BATCH_TASKS));
-      if (this.#queue.length > 0) await new Promise<void>(resolve => setImmediate(resolve));
+      await this.#runBatch(() => this.#takeTask());
+      if (this.#queue.size > 0) await new Promise<void>(resolve => setImmediate(resolve));
     }
     this.#isRunning = false;
     for (const resolve of this.#waitingForIdle.splice(0)) resolve();
   }
 
-  async #runBatch(batch: Task[]): Promise<void> {
+  /** The next task whose turn it is, and that somebody still waits for. */
+  #takeTask(): Task | undefined {
+    for (;;) {
+      const task = this.#queue.take();
+      if (!task || task.state === 'paused' || task.peer?.isClosed !== true) return task;
+      task.fail(new DfsError('ECONNRESET', 'the connection by which this was asked for is closed'));
+    }
+  }
+
+  /** Runs what `next` gives, which is at least one task, as far as one transaction goes. */
+  async #runBatch(next: () => Task | undefined): Promise<void> {
     const { clock } = this.#options;
-    const untilMs = clock.monotonicMs() + MAX_BATCH_MS;
+    let nowMs = clock.monotonicMs();
+    const untilMs = nowMs + MAX_BATCH_MS;
     const ran: Task[] = [];
     let tx: OwnedTransaction | undefined;
     try {
-      tx = await this.#store.begin();
-      for (const [index, task] of batch.entries()) {
-        if (index > 0 && clock.monotonicMs() > untilMs) break;
+      for (;;) {
+        const task = ran.length < MAX_BATCH_TASKS && nowMs <= untilMs ? next() : undefined;
+        if (!task) break;
         ran.push(task);
+        tx ??= await this.#store.begin();
         await task.run(tx);
+        const beganMs = nowMs;
+        nowMs = clock.monotonicMs();
+        this.#queue.charge(task.peer ?? this.#ownWork, nowMs - beganMs);
       }
-      await tx.commit();
+      await tx?.commit();
     } catch (error) {
-      // Without a transaction nobody can run; otherwise those that have not yet may still.
-      const failed = tx ? ran : batch;
-      this.#queue.unshift(...batch.slice(failed.length));
-      await this.#rollBack(tx, failed, error);
+      await this.#rollBack(tx, ran, error);
       return;
     }
-    this.#queue.unshift(...batch.slice(ran.length));
     this.#answer(ran);
   }
 
@@ -141,7 +160,7 @@ export class GroupCommit {
 
   #goOnLater(task: Task): void {
     if (this.#isClosed) task.fail(shutsDown());
-    else this.#queue.push(task);
+    else this.#queue.push(task.peer ?? this.#ownWork, task);
   }
 
   async #answerAfterFlush(tasks: readonly Task[]): Promise<void> {
@@ -172,6 +191,11 @@ export class GroupCommit {
     void flush.finally(() => this.#flushes.delete(flush));
   }
 
+  async #runAlone(task: Task): Promise<void> {
+    const tasks = [task];
+    await this.#runBatch(() => tasks.pop());
+  }
+
   async #rollBack(tx: OwnedTransaction | undefined, batch: readonly Task[], cause: unknown): Promise<void> {
     const { log } = this.#options;
     try {
@@ -191,7 +215,7 @@ export class GroupCommit {
     for (const task of batch) {
       // What a long task did in this batch is gone, and it cannot be told to do it again.
       if (task.isBegunEarlier || task.state === 'paused') task.fail(reason);
-      else await this.#runBatch([task]);
+      else await this.#runAlone(task);
     }
   }
 }
@@ -207,6 +231,8 @@ class Task implements TaskControl {
   isDurable = false;
   /** Whether it already ran in a batch before this one. */
   isBegunEarlier = false;
+  /** Whose it is; undefined for this server's own. */
+  readonly peer: Peer | undefined;
   readonly #work: Work<unknown>;
   readonly #resolve: (result: unknown) => void;
   readonly #reject: (error: unknown) => void;
@@ -218,7 +244,13 @@ class Task implements TaskControl {
   /** What a paused task waits for. */
   #resume: { resolve: (tx: StoreTransaction) => void; reject: (error: unknown) => void } | undefined;
 
-  constructor(work: Work<unknown>, resolve: (result: unknown) => void, reject: (error: unknown) => void) {
+  constructor(
+    work: Work<unknown>,
+    resolve: (result: unknown) => void,
+    reject: (error: unknown) => void,
+    peer: Peer | undefined,
+  ) {
+    this.peer = peer;
     this.#work = work;
     this.#resolve = resolve;
     this.#reject = reject;

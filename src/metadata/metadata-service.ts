@@ -431,7 +431,7 @@ export class MetadataService {
         session,
         trace,
       });
-    });
+    }, peer);
   }
 
   #noteHeard(peer: Peer): void {

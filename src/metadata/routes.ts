@@ -60,7 +60,10 @@ export function metadataRoutes(service: MetadataService): Routes {
     });
   };
 
-  routes.on(reg.command, async (request, { connection }) => await service.register(request, connection));
+  routes.on(reg.command, async (request, { connection }) => {
+    connection.keep();
+    return await service.register(request, connection);
+  });
   answer(inventory);
   answer(drain);
   answer(removenode);
@@ -79,6 +82,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   routes.on(session.command, async (request, { connection }) => {
     const reply = await service.execute(session, request, connection);
     const isResumed = reply.resumed;
+    connection.keep();
     service.bind(connection, reply.session, isResumed, async revocation => {
       await connection.call(revoke, revocation, { timeoutMs: SILENT_CLIENT_MS });
     });

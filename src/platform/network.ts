@@ -13,6 +13,8 @@ export interface ByteStream {
   readonly stream: Duplex;
   readonly local: Endpoint;
   readonly remote: Endpoint;
+  /** Bytes that were handed to the system and that it has not taken, if the network can tell. */
+  readonly queuedBytes?: () => number;
 }
 
 /** A listening socket. */
@@ -33,6 +35,12 @@ export interface Network {
   listen(endpoint: Endpoint, onConnection: (stream: ByteStream) => void): Promise<Listener>;
 }
 
+/** What libuv has not sent yet (`writeQueueSize`, by which Node's own socket timeouts see that a slow peer goes on). */
+function queuedBytesOf(socket: Socket): number {
+  const { _handle: handle } = socket as { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return handle?.writeQueueSize ?? 0;
+}
+
 function describe(socket: Socket): ByteStream {
   // Requests are small and answered at once; waiting to fill a segment (Nagle) would cost up to 40 ms each.
   socket.setNoDelay(true);
@@ -41,6 +49,7 @@ function describe(socket: Socket): ByteStream {
     stream: socket,
     local: { host: socket.localAddress ?? '', port: socket.localPort ?? 0 },
     remote: { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+    queuedBytes: () => queuedBytesOf(socket),
   };
 }
 

@@ -28,6 +28,7 @@ export type BackupFile = Static<typeof BackupFile>;
 export const backupWrite = command('backup-write', 1091, {
   request: Type.Object({ file: BackupFile, offset: SafeInteger, crc: U32 }),
   reply: Type.Object({}),
+  maxPayloadBytes: MAX_BACKUP_PIECE_BYTES,
 });
 
 /** Every file of every backup on this node. */
@@ -58,6 +59,9 @@ const HeldChunk = Type.Object({
 });
 export type HeldChunk = Static<typeof HeldChunk>;
 
+/** About what one takes in a reply. */
+const HELD_CHUNK_BYTES = 40;
+
 /** The chunks with ids above `after`, in order; those whose headers cannot be read are left out when hints are wanted. */
 export const chunksAfter = command('chunks-after', 1094, {
   request: Type.Object({
@@ -72,6 +76,7 @@ export const chunksAfter = command('chunks-after', 1094, {
     /** How many could not be read. */
     damaged: SafeInteger,
   }),
+  replyBytes: ({ limit }) => limit * HELD_CHUNK_BYTES,
 });
 
 /** How the backups are. */

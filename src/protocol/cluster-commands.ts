@@ -79,6 +79,7 @@ export const heartbeat = command('heartbeat', 2, {
     skewMs: Type.Optional(Type.Integer()),
     unreachable: Type.Optional(Unreachable),
   }),
+  maxRequestBytes: 64 << 10,
 });
 
 /**
@@ -133,6 +134,7 @@ export const inventory = command('inventory', 4, {
     /** Chunks that the server has on record for this node, and that were not in the page. */
     missing: Type.Array(ChunkId, { maxItems: MAX_INVENTORY }),
   }),
+  maxRequestBytes: 128 << 10,
 });
 
 /** Chunks, and the bytes of their content (counted once, however many replicas). */

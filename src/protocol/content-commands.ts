@@ -113,6 +113,9 @@ export const put = command('put', 81, {
   reply: Type.Object({ attributes: Attributes, created: Type.Boolean(), ...Granted }),
 });
 
+/** About what an extent takes in a reply, with the place of its chunk. */
+const PIECE_BYTES = 96;
+
 /**
  * Attributes, the extents from `offset` on (one page), and where their chunks are. EACCES when the caller may not read the file,
  * unless the session has it open.
@@ -134,6 +137,7 @@ export const get = command('get', 82, {
     /** Where the next page begins, or -1. */
     next: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
   }),
+  replyBytes: ({ limit }) => limit * PIECE_BYTES,
 });
 
 /**
@@ -197,6 +201,7 @@ export const blocks = command('blocks', 83, {
     /** By how much the extents were moved to be at the end; may be negative. */
     moved: Type.Optional(Type.Integer({ minimum: -MAX_FILE_BYTES, maximum: MAX_FILE_BYTES })),
   }),
+  maxRequestBytes: 1 << 20,
 });
 
 /**

@@ -4,6 +4,7 @@ import { command } from './command.js';
 import {
   CHECKSUM_BLOCK_BYTES,
   CHECKSUM_BYTES,
+  DEFAULT_REQUEST_BYTES,
   MAX_CHUNK_BYTES,
   MAX_CHUNKS_TO_SYNC,
   MAX_PATH_BYTES,
@@ -53,6 +54,8 @@ export const write = command('write', 1001, {
       }),
     ),
   }),
+  maxRequestBytes: 2 * DEFAULT_REQUEST_BYTES + MAX_CHECKSUM_TABLE_BYTES,
+  maxPayloadBytes: MAX_CHUNK_BYTES,
 });
 
 const ChunkPart = Type.Object({
@@ -95,6 +98,7 @@ export const readparts = command('readparts', 1010, {
 export const syncChunks = command('sync', 1003, {
   request: Type.Object({ chunks: Type.Array(ChunkId, { maxItems: MAX_CHUNKS_TO_SYNC }) }),
   reply: Type.Object({ absent: Type.Array(ChunkId) }),
+  maxRequestBytes: 192 << 10,
 });
 
 /**
@@ -134,6 +138,7 @@ export const assemble = command('assemble', 1007, {
     /** The CRC-32 of the new chunk's table of checksums. */
     checksum: U32,
   }),
+  maxRequestBytes: 1 << 20,
 });
 
 /**

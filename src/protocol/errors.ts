@@ -127,11 +127,20 @@ export function isUnknownHost(error: unknown): boolean {
   return false;
 }
 
+/** The sentence for a process that may open no more files or connections; undefined for other errors. */
+function noDescriptors(error: unknown): string | undefined {
+  if (!hasCode(error, 'EMFILE')) return undefined;
+  return 'this process may open no more files and connections; raise its limit (ulimit -n)';
+}
+
 /** Any thrown value as a DfsError: kept if it is one, by its system code if it has one, else EIO. */
 export function toDfsError(error: unknown): DfsError {
   if (error instanceof DfsError) return error;
   const code = systemCode(error);
-  const message = unknownHost(error) ?? (error instanceof Error ? systemErrorText(error) : String(error));
+  const message =
+    unknownHost(error) ??
+    noDescriptors(error) ??
+    (error instanceof Error ? systemErrorText(error) : String(error));
   return new DfsError(isErrnoName(code) ? code : (NETWORK_CODES.get(code) ?? 'EIO'), message, {
     cause: error,
   });

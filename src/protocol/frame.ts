@@ -5,7 +5,7 @@
  *             2  u8   version
  *             3  u8   kind: request, reply, error or notice
  *             4  u16  command number
- *             6  u16  zero (kept for flags)
+ *             6  u16  how many servers a request will be passed on to, one after the other; else zero
  *             8  u32  request id, chosen by who asks, repeated by who answers
  *            12  u32  header bytes (msgpack)
  *            16  u32  payload bytes (raw)
@@ -14,7 +14,7 @@
  * Integers are little-endian, as every machine that DFS runs on has them.
  */
 import { DfsError } from './errors.js';
-import { MAX_FRAME_HEADER_BYTES, MAX_FRAME_PAYLOAD_BYTES } from './limits.js';
+import { MAX_FRAME_HEADER_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_GOAL } from './limits.js';
 
 export const FRAME_PREFIX_BYTES = 20;
 export const FRAME_MAGIC = 0xdf57;
@@ -32,8 +32,15 @@ export interface Frame {
   readonly kind: FrameKind;
   readonly command: number;
   readonly requestId: number;
+  /** How many servers the one that receives the request will pass it on to, one after the other. */
+  readonly passesOn: number;
   readonly header: Buffer;
   readonly payload: Payload;
+}
+
+/** Bytes of header and payload. */
+export function frameBytes({ header, payload }: Frame): number {
+  return header.length + payloadBytes(payload);
 }
 
 /** Bytes in all pieces together. */
@@ -63,35 +70,49 @@ export function slicePayload(payload: Payload, offset: number, length: number): 
 }
 
 /** The 20 bytes before header and payload. */
-export function encodePrefix(
-  kind: FrameKind,
-  command: number,
-  requestId: number,
-  headerBytes: number,
-  payloadLength: number,
-): Buffer {
-  const prefix = Buffer.allocUnsafe(FRAME_PREFIX_BYTES);
-  prefix.writeUInt16LE(FRAME_MAGIC, 0);
-  prefix.writeUInt8(PROTOCOL_VERSION, 2);
-  prefix.writeUInt8(kind, 3);
-  prefix.writeUInt16LE(command, 4);
-  prefix.writeUInt16LE(0, 6);
-  prefix.writeUInt32LE(requestId, 8);
-  prefix.writeUInt32LE(headerBytes, 12);
-  prefix.writeUInt32LE(payloadLength, 16);
-  return prefix;
+export function encodePrefix(prefix: Prefix): Buffer {
+  const bytes = Buffer.allocUnsafe(FRAME_PREFIX_BYTES);
+  bytes.writeUInt16LE(FRAME_MAGIC, 0);
+  bytes.writeUInt8(PROTOCOL_VERSION, 2);
+  bytes.writeUInt8(prefix.kind, 3);
+  bytes.writeUInt16LE(prefix.command, 4);
+  bytes.writeUInt16LE(prefix.passesOn, 6);
+  bytes.writeUInt32LE(prefix.requestId, 8);
+  bytes.writeUInt32LE(prefix.headerBytes, 12);
+  bytes.writeUInt32LE(prefix.payloadBytes, 16);
+  return bytes;
 }
 
-interface Prefix {
-  readonly kind: FrameKind;
-  readonly command: number;
-  readonly requestId: number;
+/** The most bytes that a frame may have besides its first 20. */
+export interface FrameLimits {
   readonly headerBytes: number;
   readonly payloadBytes: number;
 }
 
+/** What no frame may exceed. */
+export const MOST: FrameLimits = {
+  headerBytes: MAX_FRAME_HEADER_BYTES,
+  payloadBytes: MAX_FRAME_PAYLOAD_BYTES,
+};
+
+/** What a frame of this kind and command may have. */
+export type LimitsOf = (kind: FrameKind, command: number) => FrameLimits;
+
+/** How long a frame is, and how long it will be held. */
+export interface FrameSize {
+  readonly passesOn: number;
+  readonly headerBytes: number;
+  readonly payloadBytes: number;
+}
+
+export interface Prefix extends FrameSize {
+  readonly kind: FrameKind;
+  readonly command: number;
+  readonly requestId: number;
+}
+
 /** Reads and checks the 20 bytes before header and payload; throws EPROTO with the reason. */
-export function decodePrefix(prefix: Buffer): Prefix {
+export function decodePrefix(prefix: Buffer, limitsOf: LimitsOf = () => MOST): Prefix {
   const magic = prefix.readUInt16LE(0);
   if (magic !== FRAME_MAGIC) {
     throw new DfsError('EPROTO', `not a DFS frame (it begins with 0x${magic.toString(16)})`);
@@ -102,66 +123,116 @@ export function decodePrefix(prefix: Buffer): Prefix {
   }
   const kind = prefix.readUInt8(3);
   if (kind > FrameKind.notice) throw new DfsError('EPROTO', `unknown kind of frame ${kind}`);
+  const command = prefix.readUInt16LE(4);
   const headerBytes = prefix.readUInt32LE(12);
-  if (headerBytes > MAX_FRAME_HEADER_BYTES) {
-    throw new DfsError(
-      'EPROTO',
-      `frame header of ${headerBytes} bytes; at most ${MAX_FRAME_HEADER_BYTES} are allowed`,
-    );
-  }
   const length = prefix.readUInt32LE(16);
-  if (length > MAX_FRAME_PAYLOAD_BYTES) {
+  // Checked to be one of the four kinds above.
+  const limits = limitsOf(kind as FrameKind, command);
+  if (headerBytes > limits.headerBytes || length > limits.payloadBytes) {
     throw new DfsError(
       'EPROTO',
-      `frame payload of ${length} bytes; at most ${MAX_FRAME_PAYLOAD_BYTES} are allowed`,
+      `a frame of command ${command} with ${headerBytes} + ${length} bytes; at most ${limits.headerBytes} + ${limits.payloadBytes} are allowed`,
     );
   }
   return {
-    // Checked to be one of the four kinds above.
     kind: kind as FrameKind,
-    command: prefix.readUInt16LE(4),
+    command,
     requestId: prefix.readUInt32LE(8),
+    passesOn: Math.min(prefix.readUInt16LE(6), MAX_GOAL),
     headerBytes,
     payloadBytes: length,
   };
 }
 
+/** Pieces that are shorter are joined: a buffer of its own for each byte that comes alone would take hundreds. */
+const SHORT_PIECE_BYTES = 2048;
+const JOINED_PIECE_BYTES = 16 << 10;
+const NOTHING = Buffer.alloc(0);
+
 /**
  * Cuts a byte stream into frames. Header bytes are joined (they are small); payload bytes stay in the pieces in which
- * the network delivered them.
+ * the network delivered them, but for very short ones.
  */
 export class FrameDecoder {
+  readonly #limitsOf: LimitsOf;
+  readonly #mayBegin: (size: FrameSize) => boolean;
   /** Bytes of the part being read that are not complete yet. */
   #pieces: Buffer[] = [];
+  /** The last of them, as far as it is filled, while short pieces come. */
+  #joined: Buffer = NOTHING;
+  #joinedBytes = 0;
   #wanted = FRAME_PREFIX_BYTES;
   #have = 0;
   #part: 'prefix' | 'header' | 'payload' = 'prefix';
   #prefix: Prefix | undefined;
-  #header: Buffer = Buffer.alloc(0);
+  #header: Buffer = NOTHING;
+  /** What came behind the 20 bytes of a frame that may not begin yet. */
+  #held: Buffer = NOTHING;
+  #isHeld = false;
 
-  /** The frames that `data` completes, in order. Throws EPROTO when the stream is no DFS stream; it is then useless. */
-  push(data: Buffer): Frame[] {
-    const frames: Frame[] = [];
-    let rest = data;
+  /**
+   * @param limitsOf what frames may have
+   * @param mayBegin asked when the first 20 bytes of a frame are there; false holds it until `goOn`
+   */
+  constructor(limitsOf: LimitsOf = () => MOST, mayBegin: (size: FrameSize) => boolean = () => true) {
+    this.#limitsOf = limitsOf;
+    this.#mayBegin = mayBegin;
+  }
+
+  /**
+   * Hands on the frames that `data` completes, in order, until `onFrame` returns false. Throws EPROTO when the stream is no
+   * DFS stream; it is then useless.
+   */
+  push(data: Buffer, onFrame: (frame: Frame) => boolean): void {
+    let rest = this.#held.length === 0 ? data : Buffer.concat([this.#held, data]);
+    this.#held = NOTHING;
     for (;;) {
+      if (this.#isHeld) {
+        this.#held = rest;
+        return;
+      }
       const missing = this.#wanted - this.#have;
       if (rest.length < missing) {
-        if (rest.length > 0) {
-          this.#pieces.push(rest);
-          this.#have += rest.length;
-        }
-        return frames;
+        if (rest.length > 0) this.#keep(rest, missing);
+        return;
       }
+      this.#endJoining();
       if (missing > 0) this.#pieces.push(rest.subarray(0, missing));
       rest = rest.subarray(missing);
       const frame = this.#complete(this.#pieces);
-      if (frame) frames.push(frame);
+      if (frame && !onFrame(frame)) return;
     }
+  }
+
+  /** The frame that was held may begin. */
+  goOn(): void {
+    this.#isHeld = false;
   }
 
   /** Whether the stream ended between two frames rather than inside one. */
   get isAtBoundary(): boolean {
     return this.#part === 'prefix' && this.#have === 0;
+  }
+
+  #keep(piece: Buffer, missing: number): void {
+    this.#have += piece.length;
+    if (piece.length >= SHORT_PIECE_BYTES) {
+      this.#endJoining();
+      this.#pieces.push(piece);
+      return;
+    }
+    if (this.#joinedBytes + piece.length > this.#joined.length) {
+      this.#endJoining();
+      this.#joined = Buffer.allocUnsafeSlow(Math.min(missing, JOINED_PIECE_BYTES));
+    }
+    piece.copy(this.#joined, this.#joinedBytes);
+    this.#joinedBytes += piece.length;
+  }
+
+  #endJoining(): void {
+    if (this.#joinedBytes > 0) this.#pieces.push(this.#joined.subarray(0, this.#joinedBytes));
+    this.#joined = NOTHING;
+    this.#joinedBytes = 0;
   }
 
   #complete(pieces: Buffer[]): Frame | undefined {
@@ -170,9 +241,10 @@ export class FrameDecoder {
     if (this.#part === 'payload') return this.#finish(pieces);
     const joined = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
     if (this.#part === 'prefix') {
-      this.#prefix = decodePrefix(joined);
+      this.#prefix = decodePrefix(joined, this.#limitsOf);
       this.#part = 'header';
       this.#wanted = this.#prefix.headerBytes;
+      this.#isHeld = !this.#mayBegin(this.#prefix);
       return undefined;
     }
     this.#header = joined;
@@ -187,11 +259,15 @@ export class FrameDecoder {
     this.#wanted = FRAME_PREFIX_BYTES;
     this.#prefix = undefined;
     if (!prefix) return undefined;
+    const { kind, command, requestId, passesOn } = prefix;
+    const header = this.#header;
+    this.#header = NOTHING;
     return {
-      kind: prefix.kind,
-      command: prefix.command,
-      requestId: prefix.requestId,
-      header: this.#header,
+      kind,
+      command,
+      requestId,
+      passesOn,
+      header,
       payload: prefix.payloadBytes === 0 ? NO_PAYLOAD : payload,
     };
   }

@@ -80,6 +80,14 @@ export const LOST_CONNECTION_MS = 5000;
 
 /** The msgpack part of a frame; the largest are a page of extents and a page of a directory. */
 export const MAX_FRAME_HEADER_BYTES = 4 << 20;
+/**
+ * The msgpack part of a request whose command declares nothing else: two names, a symbolic link's target, and a caller
+ * with all the groups that it may tell of.
+ */
+export const DEFAULT_REQUEST_BYTES = 16 << 10;
+/** All that may come by a connection before its peer has proved that it is a member, and how long that may take. */
+export const MAX_STRANGER_BYTES = 4096;
+export const HANDSHAKE_MS = 5000;
 /** The payload part of a frame. */
 export const MAX_FRAME_PAYLOAD_BYTES = MAX_CHUNK_BYTES;
 

@@ -1,7 +1,13 @@
 /** The metadata server's commands for names, attributes and extended attributes. */
 import { Type } from '@sinclair/typebox';
 import { command } from './command.js';
-import { MAX_ACCESSES, MAX_DIRECTORY_PAGE, MAX_PATH_NAMES, MAX_XATTR_VALUE_BYTES } from './limits.js';
+import {
+  DEFAULT_REQUEST_BYTES,
+  MAX_ACCESSES,
+  MAX_DIRECTORY_PAGE,
+  MAX_PATH_NAMES,
+  MAX_XATTR_VALUE_BYTES,
+} from './limits.js';
 import {
   Nothing,
   Dentry,
@@ -26,6 +32,9 @@ import {
   WireTimespec,
 } from './types.js';
 
+/** About what an entry of a directory takes in a reply, while that is being made too. */
+const ENTRY_BYTES = 400;
+
 export const lookup = command('lookup', 20, {
   request: Type.Object({ ...Dentry, ...By }),
   reply: WithAttributes,
@@ -42,6 +51,7 @@ export const resolve = command('resolve', 21, {
     ...By,
   }),
   reply: Type.Object({ attributes: Attributes, walked: SafeInteger }),
+  maxRequestBytes: 64 << 10,
 });
 
 export const getattr = command('getattr', 22, {
@@ -65,6 +75,7 @@ export const readdir = command('readdir', 24, {
     /** Those of the entries that have extended attributes, whatever the caller may see of them. */
     withXattrs: Type.Optional(Type.Array(InodeNumber, { maxItems: MAX_DIRECTORY_PAGE })),
   }),
+  replyBytes: ({ limit }) => limit * ENTRY_BYTES,
 });
 
 /** Every file below a directory, depth first in name order; `after` is the last path of the page before. */
@@ -82,6 +93,9 @@ export const list = command('list', 25, {
     entries: Type.Array(Type.Object({ path: Type.Array(NameBytes), attributes: Attributes })),
     end: Type.Boolean(),
   }),
+  // A tree may be deeper than a path of PATH_MAX bytes reaches.
+  maxRequestBytes: 1 << 20,
+  replyBytes: ({ limit }) => limit * ENTRY_BYTES,
 });
 
 export const statfs = command('statfs', 26, {
@@ -247,6 +261,7 @@ export const setxattr = command('setxattr', 62, {
     once: Once,
   }),
   reply: Nothing,
+  maxRequestBytes: MAX_XATTR_VALUE_BYTES + DEFAULT_REQUEST_BYTES,
 });
 
 export const removexattr = command('removexattr', 63, {

@@ -56,6 +56,7 @@ export const session = command('session', 10, {
     /** Those of `unsynced` that a power loss took: they were done, and are undone. */
     lost: Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES }),
   }),
+  maxRequestBytes: 3 << 20,
 });
 
 /** Says that the session's client lives, and whether it keeps what it is told (as for `session`). */
@@ -99,6 +100,7 @@ export const revoke = command('revoke', 14, {
     recall: Type.Optional(Type.Boolean()),
   }),
   reply: Nothing,
+  maxRequestBytes: 2 << 20,
 });
 
 /** Inode numbers for what a session creates ahead of the server: `first`, and those that follow it. */
@@ -149,6 +151,7 @@ export const batch = command('batch', 17, {
     freeBytes: SafeInteger,
     ...ServerTime,
   }),
+  maxRequestBytes: 2 << 20,
 });
 
 /** Everything acknowledged before this request was sent is on stable storage when the reply comes. */

@@ -10,17 +10,20 @@ import { command } from '../protocol/command.js';
 const CHALLENGE_BYTES = 32;
 const Challenge = Type.Uint8Array({ minByteLength: CHALLENGE_BYTES, maxByteLength: CHALLENGE_BYTES });
 const Proof = Type.Uint8Array({ maxByteLength: 32 });
+const MAX_HANDSHAKE_BYTES = 512;
 
 /** The client's challenge; the server answers with its proof (empty if it has no key) and its own challenge. */
 export const hello = command('hello', 2001, {
   request: Type.Object({ challenge: Challenge }),
   reply: Type.Object({ challenge: Challenge, proof: Proof }),
+  maxRequestBytes: MAX_HANDSHAKE_BYTES,
 });
 
 /** The client's proof; EACCES if it is wrong. */
 export const prove = command('prove', 2002, {
   request: Type.Object({ proof: Proof }),
   reply: Type.Object({}),
+  maxRequestBytes: MAX_HANDSHAKE_BYTES,
 });
 
 /** The answer to both challenges by one who knows the key. */

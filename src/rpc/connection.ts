@@ -3,117 +3,57 @@
  * the connection destroys it and fails every call still waiting.
  */
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
-import type { Clock, Timer } from '../platform/clock.js';
+import type { Clock } from '../platform/clock.js';
 import { formatDuration } from '../platform/duration.js';
 import type { Logger } from '../platform/log.js';
 import type { ByteStream } from '../platform/network.js';
-import {
-  encodeMessage,
-  MessageShape,
-  type Command,
-  type ReplyOf,
-  type RequestOf,
-} from '../protocol/command.js';
+import { MessageShape, type Command } from '../protocol/command.js';
 import { DfsError, isErrnoName, toDfsError } from '../protocol/errors.js';
 import {
-  encodePrefix,
-  FrameDecoder,
+  frameBytes,
   FrameKind,
+  MOST,
   NO_PAYLOAD,
   payloadBytes,
   type Frame,
-  type Payload,
+  type FrameLimits,
 } from '../protocol/frame.js';
-import type { PayloadMemory } from './payload-memory.js';
+import { DEFAULT_REQUEST_BYTES, MAX_STRANGER_BYTES } from '../protocol/limits.js';
+import { encodeMessage } from '../protocol/message.js';
+import type { ClosingLog } from './closing-log.js';
+import { claimOfFrame, Incoming } from './incoming.js';
+import { isLargeMessage, largeMessages } from './large-messages.js';
+import { Outgoing } from './outgoing.js';
+import {
+  isAnswer,
+  type Answer,
+  type CallContext,
+  type CallOptions,
+  type PeerConnection,
+  type Routes,
+} from './routes.js';
+import { StallWatch } from './stall-watch.js';
+import type { WireMemory } from './wire-memory.js';
 
-/** What a call brought back. */
-export interface Answer<Reply> {
-  readonly reply: Reply;
-  readonly payload: Payload;
-}
-
-export interface CallOptions {
-  readonly payload?: Payload;
-  /** Rejects with ETIMEDOUT when no answer came by then. */
-  readonly timeoutMs: number;
-}
-
-/** What a handler knows about the request besides its header. */
-export interface CallContext {
-  readonly payload: Payload;
-  readonly connection: RpcConnection;
-  /**
-   * Waits until the server's memory has room for a reply of so many payload bytes, and counts them until the reply is
-   * sent. For handlers whose replies are large.
-   */
-  reserve(bytes: number): Promise<void>;
-}
-
-/** Answers one command: the reply alone, or the reply with a payload. */
-export type Handler<C extends Command> = (
-  request: RequestOf<C>,
-  context: CallContext,
-) => Promise<ReplyOf<C> | Answer<ReplyOf<C>>>;
-
-interface Route {
-  readonly command: Command;
-  readonly handle: (request: unknown, context: CallContext) => Promise<unknown>;
-}
-
-const ANSWER = Symbol('answer');
-
-/** A reply with a payload. */
-export function withPayload<Reply>(reply: Reply, payload: Payload): Answer<Reply> {
-  return Object.assign({ reply, payload }, { [ANSWER]: true });
-}
-
-function isAnswer(value: unknown): value is Answer<unknown> {
-  return typeof value === 'object' && value !== null && ANSWER in value;
-}
-
-/** The commands that one end of a connection answers. */
-export class Routes {
-  /** command number → route */
-  readonly #routes = new Map<number, Route>();
-  readonly #otherwise: Routes | undefined;
-
-  /** @param otherwise answers what is not known here */
-  constructor(otherwise?: Routes) {
-    this.#otherwise = otherwise;
-  }
-
-  on<Request extends TSchema, Reply extends TSchema>(
-    command: Command<Request, Reply>,
-    handler: Handler<Command<Request, Reply>>,
-  ): this {
-    // `request` was checked against the command's own shape before it gets here, so the cast says what is known.
-    const handle = async (request: unknown, context: CallContext): Promise<unknown> =>
-      await handler(request as RequestOf<Command<Request, Reply>>, context);
-    this.#routes.set(command.number, { command: command as unknown as Command, handle });
-    return this;
-  }
-
-  find(commandNumber: number): Route | undefined {
-    return this.#routes.get(commandNumber) ?? this.#otherwise?.find(commandNumber);
-  }
-}
+export { Routes, withPayload, type Answer, type CallOptions } from './routes.js';
 
 const ErrorMessage = new MessageShape(
   'error reply',
   Type.Object({ code: Type.String(), message: Type.String() }),
 );
 
-/** Requests of one connection that are being answered before it is read no further. */
+/** Requests of one connection that are being answered, or wait to be, before it is read no further. */
 const MAX_REQUESTS_AT_ONCE = 512;
 /** The same while we wait for answers of the other side, which come by the same stream as its requests. */
 const MAX_REQUESTS_WHILE_ASKING = 16 * MAX_REQUESTS_AT_ONCE;
-/** Payload bytes of such requests. */
-const MAX_PAYLOAD_AT_ONCE_BYTES = 64 << 20;
-/** A peer that takes nothing of what it asked for during this time is gone, or might as well be. */
-const STALLED_PEER_MS = 60_000;
+/** Shorter replies are not counted one by one: a connection has few of them before its system takes no more. */
+const UNCOUNTED_REPLY_BYTES = 1024;
+/** Bytes of such requests. */
+const MAX_BYTES_AT_ONCE = 64 << 20;
+/** What a peer may send that has nothing to ask: answers that nobody waits for. */
+const UNASKED: FrameLimits = { headerBytes: DEFAULT_REQUEST_BYTES, payloadBytes: 0 };
 
 interface PendingCall {
-  readonly command: Command;
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: DfsError) => void;
 }
@@ -122,36 +62,61 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly routes: Routes;
-  /** A look at each request before it is answered; throws to refuse it. */
+  /** A look at each request before it is read; throws to refuse it. */
   readonly admit?: (command: Command) => void;
-  /** What the payloads of all connections of the server may take together; without it only this one is bounded. */
-  readonly memory?: PayloadMemory;
+  /** Whether the peer has proved what it is; before that, next to nothing may come. Default: it need not. */
+  readonly isProven?: () => boolean;
+  /** What all connections of the server may take together; without it only this one is bounded. */
+  readonly memory?: WireMemory;
+  /** Where it is said why connections are closed; default: `log`. */
+  readonly closings?: ClosingLog;
 }
 
-export class RpcConnection {
+export class RpcConnection implements PeerConnection {
   readonly remote: string;
   readonly #bytes: ByteStream;
   readonly #options: ConnectionOptions;
-  readonly #decoder = new FrameDecoder();
+  readonly #incoming: Incoming;
+  readonly #outgoing: Outgoing;
+  readonly #watch: StallWatch;
   /** request id → who waits for its answer */
   readonly #pending = new Map<number, PendingCall>();
   readonly #closeListeners: ((reason: DfsError) => void)[] = [];
   #nextRequestId = 1;
+  #hasAsked = false;
   #closeReason: DfsError | undefined;
+  /** Requests that were received and wait to be begun, in order. */
+  #waiting: Frame[] = [];
+  #isWaitingForTurn = false;
+  /** Requests that wait or are being answered, and their bytes. */
   #requestsAtOnce = 0;
-  #payloadAtOnceBytes = 0;
+  #bytesAtOnce = 0;
   #isReadingPaused = false;
-  /** Runs while the peer does not take what was sent. */
-  #stallTimer: Timer | undefined;
   #stopListening: (() => void) | undefined;
-  #isCorked = false;
-  /** Resolvers of calls that wait until the stream takes more. */
-  #waitingForDrain: (() => void)[] = [];
+  /** A request came since `takeActivity`. */
+  #wasActive = true;
+  #isKept = false;
 
   constructor(bytes: ByteStream, options: ConnectionOptions) {
     this.#bytes = bytes;
     this.#options = options;
     this.remote = `${bytes.remote.host}:${bytes.remote.port}`;
+    this.#outgoing = new Outgoing(bytes);
+    this.#incoming = new Incoming({
+      limitsOf: (kind, command) => this.#limitsOf(kind, command),
+      memory: options.memory,
+      onFrame: frame => this.#dispatch(frame),
+      onBroken: error => this.#closeFor(toDfsError(error)),
+      onHeldChange: () => this.#applyBackpressure(),
+    });
+    this.#watch = new StallWatch({
+      clock: options.clock,
+      incoming: this.#incoming,
+      outgoing: this.#outgoing,
+      isRead: () => !this.#isReadingPaused,
+      isMemoryShort: () => options.memory?.isShort === true,
+      onStalled: reason => this.#closeFor(new DfsError('ETIMEDOUT', `${this.remote} ${reason}`)),
+    });
   }
 
   /** Begins to read. */
@@ -176,6 +141,22 @@ export class RpcConnection {
     return this.#closeReason !== undefined;
   }
 
+  /** Something depends on this connection, so that it is not closed for being idle. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  get isKept(): boolean {
+    return this.#isKept || this.#requestsAtOnce > 0 || this.#pending.size > 0;
+  }
+
+  /** Whether a request came since this was asked last. */
+  takeActivity(): boolean {
+    const wasActive = this.#wasActive;
+    this.#wasActive = false;
+    return wasActive;
+  }
+
   /** Calls `listener` once when the connection is closed, at once if it already is. */
   onClose(listener: (reason: DfsError) => void): void {
     if (this.#closeReason) listener(this.#closeReason);
@@ -184,215 +165,249 @@ export class RpcConnection {
 
   /**
    * Sends a request and waits for its answer. Rejects with the error that the other side answered, with ETIMEDOUT, or
-   * with the reason for which the connection was lost (ECONNRESET, …).
+   * with the reason for which the connection was lost (ECONNRESET, …); E2BIG for more than the command allows.
    */
   async call<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Static<Request>,
     options: CallOptions,
   ): Promise<Answer<Static<Reply>>> {
-    const frame = await this.#exchange(command, command.request.encode(request), options);
+    const header = command.request.encode(request);
+    const { maxRequestBytes, maxPayloadBytes, name } = command;
+    if (header.length > maxRequestBytes || payloadBytes(options.payload ?? NO_PAYLOAD) > maxPayloadBytes) {
+      throw new DfsError('E2BIG', `a request '${name}' of ${header.length} bytes is longer than it may be`);
+    }
+    const frame = await this.#exchange(command as unknown as Command, header, options);
     return { reply: command.reply.decode(frame.header), payload: frame.payload };
   }
 
-  /** Closes the stream; waiting calls fail with `reason`. May be called twice. */
+  /** Closes the stream; waiting calls fail with `reason`, and waiting requests are dropped. May be called twice. */
   close(reason = new DfsError('ECONNRESET', 'the connection was closed')): void {
     if (this.#closeReason) return;
     this.#closeReason = reason;
-    this.#stallTimer?.cancel();
+    this.#watch.stop();
     this.#stopListening?.();
     this.#bytes.stream.destroy();
-    const waiting = [...this.#pending.values()];
+    const calls = [...this.#pending.values()];
     this.#pending.clear();
-    for (const call of waiting) call.reject(reason);
-    this.#wakeSenders();
+    for (const call of calls) call.reject(reason);
+    this.#outgoing.wake();
+    this.#incoming.close();
+    this.#options.memory?.leave(this);
+    for (const frame of this.#waiting.splice(0)) this.#release(frame);
     for (const listener of this.#closeListeners.splice(0)) listener(reason);
   }
 
+  /** For what the other end did: somebody should know. */
+  #closeFor(reason: DfsError): void {
+    if (this.#closeReason) return;
+    const { closings, log } = this.#options;
+    if (closings) closings.note(this.remote, reason.message);
+    else log.warn({ remote: this.remote, reason: reason.message }, 'closing a connection');
+    this.close(reason);
+  }
+
   async #exchange(command: Command, header: Buffer, options: CallOptions): Promise<Frame> {
-    const payload = options.payload ?? NO_PAYLOAD;
-    while (this.#bytes.stream.writableNeedDrain && !this.#closeReason) {
-      await new Promise<void>(resolve => this.#waitingForDrain.push(resolve));
-    }
-    if (this.#closeReason) throw this.#closeReason;
-    const requestId = this.#takeRequestId();
+    const { payload = NO_PAYLOAD, timeoutMs, passesOn } = options;
     return await new Promise<Frame>((resolve, reject) => {
-      const timer = this.#options.clock.setTimer(options.timeoutMs, () => {
-        this.#pending.delete(requestId);
-        reject(
-          new DfsError(
-            'ETIMEDOUT',
-            `${this.remote} did not answer '${command.name}' within ${formatDuration(options.timeoutMs)}`,
-          ),
+      let requestId: number | undefined;
+      let isOver = false;
+      const timer = this.#options.clock.setTimer(timeoutMs, () => {
+        isOver = true;
+        if (requestId !== undefined) this.#pending.delete(requestId);
+        const text = `${this.remote} did not answer '${command.name}' within ${formatDuration(timeoutMs)}`;
+        reject(new DfsError('ETIMEDOUT', text));
+      });
+      const fail = (error: DfsError): void => {
+        timer.cancel();
+        reject(error);
+      };
+      const trySend = (): void => {
+        if (isOver) return;
+        if (this.#closeReason) {
+          fail(this.#closeReason);
+          return;
+        }
+        if (this.#outgoing.isBlocked) {
+          this.#outgoing.whenDrained(trySend);
+          return;
+        }
+        requestId = this.#takeRequestId();
+        this.#pending.set(requestId, {
+          resolve(frame) {
+            timer.cancel();
+            resolve(frame);
+          },
+          reject: fail,
+        });
+        this.#send(
+          { kind: FrameKind.request, command: command.number, requestId, passesOn },
+          header,
+          payload,
         );
-      });
-      this.#pending.set(requestId, {
-        command,
-        resolve(frame) {
-          timer.cancel();
-          resolve(frame);
-        },
-        reject(error) {
-          timer.cancel();
-          reject(error);
-        },
-      });
-      this.#send(FrameKind.request, command.number, requestId, header, payload);
-      if (this.#isReadingPaused) this.#applyBackpressure();
+        if (this.#isReadingPaused) this.#applyBackpressure();
+      };
+      trySend();
     });
   }
 
   #takeRequestId(): number {
+    this.#hasAsked = true;
     do {
       this.#nextRequestId = this.#nextRequestId >= 0xffff_ffff ? 1 : this.#nextRequestId + 1;
     } while (this.#pending.has(this.#nextRequestId));
     return this.#nextRequestId;
   }
 
-  /** @param onSent called when the system has taken the frame, or the connection is lost */
-  #send(
-    kind: FrameKind,
-    commandNumber: number,
-    requestId: number,
-    header: Buffer,
-    payload: Payload,
-    onSent?: () => void,
-  ): void {
-    const { stream } = this.#bytes;
-    if (this.#closeReason || stream.destroyed) {
-      onSent?.();
-      return;
-    }
-    const prefix = encodePrefix(kind, commandNumber, requestId, header.length, payloadBytes(payload));
-    this.#corkForThisTurn();
-    stream.write(Buffer.concat([prefix, header]));
-    for (const [index, piece] of payload.entries()) {
-      if (onSent && index === payload.length - 1) stream.write(piece, onSent);
-      else stream.write(piece);
-    }
-    if (payload.length === 0) onSent?.();
-    if (stream.writableNeedDrain) this.#watchForStall();
+  #send(...frame: Parameters<Outgoing['send']>): void {
+    this.#outgoing.send(...frame);
+    if (this.#outgoing.isBlocked) this.#watch.start();
   }
 
-  /** Frames that are sent in one turn, such as the replies of one transaction, go out in one system call. */
-  #corkForThisTurn(): void {
-    if (this.#isCorked) return;
-    this.#isCorked = true;
-    const { stream } = this.#bytes;
-    stream.cork();
-    queueMicrotask(() => {
-      this.#isCorked = false;
-      stream.uncork();
-    });
-  }
-
-  #watchForStall(): void {
-    this.#stallTimer ??= this.#options.clock.setTimer(
-      STALLED_PEER_MS,
-      () => this.close(new DfsError('ETIMEDOUT', `${this.remote} takes no data`)),
-      true,
-    );
+  #limitsOf(kind: FrameKind, commandNumber: number): FrameLimits {
+    if (kind !== FrameKind.request) return this.#hasAsked ? MOST : UNASKED;
+    const command = this.#options.routes.find(commandNumber)?.command;
+    return command
+      ? { headerBytes: command.maxRequestBytes, payloadBytes: command.maxPayloadBytes }
+      : UNASKED;
   }
 
   #receive(data: Buffer): void {
-    let frames: Frame[];
-    try {
-      frames = this.#decoder.push(data);
-    } catch (error) {
-      const reason = toDfsError(error);
-      this.#options.log.warn(
-        { remote: this.remote, reason: reason.message },
-        'closing a connection: bad frame',
+    this.#incoming.receive(data);
+    if (this.#closeReason) return;
+    if (this.#options.isProven?.() === false && this.#incoming.receivedBytes > MAX_STRANGER_BYTES) {
+      this.#closeFor(
+        new DfsError(
+          'EACCES',
+          `${this.remote} sent more than ${MAX_STRANGER_BYTES} bytes before it proved its key`,
+        ),
       );
-      this.close(reason);
       return;
     }
-    for (const frame of frames) this.#dispatch(frame);
+    if (this.#incoming.isHeld) this.#applyBackpressure();
+    if (this.#incoming.isInside) this.#watch.start();
   }
 
   #dispatch(frame: Frame): void {
     if (frame.kind === FrameKind.request) {
-      void this.#answer(frame);
+      this.#wasActive = true;
+      this.#requestsAtOnce += 1;
+      this.#bytesAtOnce += frameBytes(frame);
+      this.#waiting.push(frame);
+      this.#beginWaiting();
+      this.#applyBackpressure();
       return;
     }
+    this.#options.memory?.releaseClaim(claimOfFrame(frame));
     const call = this.#pending.get(frame.requestId);
     if (!call) return; // its caller gave up waiting
     this.#pending.delete(frame.requestId);
-    if (frame.kind === FrameKind.reply) {
-      call.resolve(frame);
-      return;
-    }
-    call.reject(this.#decodeError(frame));
+    if (frame.kind === FrameKind.reply) call.resolve(frame);
+    else call.reject(decodeError(frame));
   }
 
-  #decodeError(frame: Frame): DfsError {
-    try {
-      const { code, message } = ErrorMessage.decode(frame.header);
-      return new DfsError(isErrnoName(code) ? code : 'EIO', message, { isAnswer: true });
-    } catch (error) {
-      return toDfsError(error);
+  /** In the order in which they came, as long as the other end takes its replies. */
+  #beginWaiting(): void {
+    for (;;) {
+      const [next] = this.#waiting;
+      if (!next || this.#isWaitingForTurn || !this.#takesReplies) return;
+      if (isLargeMessage(next)) {
+        this.#isWaitingForTurn = true;
+        largeMessages.whenTurn(() => {
+          this.#isWaitingForTurn = false;
+          this.#beginNext();
+          this.#beginWaiting();
+        });
+        return;
+      }
+      this.#beginNext();
     }
   }
 
+  get #takesReplies(): boolean {
+    if (this.#outgoing.isOver) return false;
+    return !this.#outgoing.isBlocked || this.#options.memory?.isFullOfReplies !== true;
+  }
+
+  #beginNext(): void {
+    const frame = this.#waiting.shift();
+    if (frame) void this.#answer(frame);
+  }
+
+  /** Never rejects. */
   async #answer(frame: Frame): Promise<void> {
     const { memory } = this.#options;
-    const bytes = payloadBytes(frame.payload);
     let reservedBytes = 0;
-    this.#requestsAtOnce += 1;
-    this.#payloadAtOnceBytes += bytes;
-    memory?.hold(bytes);
-    this.#applyBackpressure();
     const context: CallContext = {
       payload: frame.payload,
       connection: this,
-      reserve: async wantedBytes => {
-        await memory?.reserve(wantedBytes);
-        reservedBytes += wantedBytes;
+      reserve: async bytes => {
+        if (memory && !(await memory.reserveReply(this, bytes))) throw this.#lost();
+        reservedBytes += bytes;
       },
     };
+    const { command, requestId } = frame;
     try {
-      const route = this.#options.routes.find(frame.command);
-      if (!route) throw new DfsError('ENOSYS', `command ${frame.command} is not known here`);
+      const route = this.#options.routes.require(command);
       this.#options.admit?.(route.command);
       const request = route.command.request.decode(frame.header);
+      const madeBytes = route.command.replyBytes(request);
+      if (madeBytes > 0) await context.reserve(madeBytes);
       const result = await route.handle(request, context);
+      if (this.#closeReason) return;
       const { reply, payload } = isAnswer(result) ? result : { reply: result, payload: NO_PAYLOAD };
-      const sentBytes = reservedBytes;
-      reservedBytes = 0;
-      this.#send(FrameKind.reply, frame.command, frame.requestId, encodeMessage(reply), payload, () =>
-        memory?.release(sentBytes),
-      );
+      const header = encodeMessage(reply);
+      const numbers = { kind: FrameKind.reply, command, requestId };
+      if (memory && (reservedBytes > 0 || header.length > UNCOUNTED_REPLY_BYTES)) {
+        const sentBytes = Math.max(reservedBytes, header.length);
+        memory.holdReply(this, sentBytes - reservedBytes);
+        reservedBytes = 0;
+        const onSent = (): void => {
+          memory.releaseReply(this, sentBytes);
+          this.#beginWaiting();
+        };
+        this.#outgoing.sendReserved(numbers, header, payload, sentBytes, onSent);
+      } else {
+        this.#outgoing.send(numbers, header, payload);
+      }
+      if (this.#outgoing.isBlocked) this.#watch.start();
     } catch (error) {
-      if (!(error instanceof DfsError))
-        this.#options.log.error({ err: error, command: frame.command }, 'request failed');
+      if (!(error instanceof DfsError)) this.#options.log.error({ err: error, command }, 'request failed');
       const { code, message } = toDfsError(error);
-      this.#send(
-        FrameKind.error,
-        frame.command,
-        frame.requestId,
-        ErrorMessage.encode({ code, message }),
-        NO_PAYLOAD,
-      );
+      const header = ErrorMessage.encode({ code, message });
+      if (!this.#closeReason) this.#send({ kind: FrameKind.error, command, requestId }, header, NO_PAYLOAD);
     } finally {
-      this.#requestsAtOnce -= 1;
-      this.#payloadAtOnceBytes -= bytes;
-      memory?.release(bytes + reservedBytes);
+      memory?.releaseReply(this, reservedBytes);
+      this.#release(frame);
       this.#applyBackpressure();
     }
   }
 
+  #lost(): DfsError {
+    return this.#closeReason ?? new DfsError('ECONNRESET', 'the connection was closed');
+  }
+
+  #release(frame: Frame): void {
+    this.#requestsAtOnce -= 1;
+    this.#bytesAtOnce -= frameBytes(frame);
+    this.#options.memory?.releaseClaim(claimOfFrame(frame));
+  }
+
   /**
-   * Stops reading while too much is being answered or the other side does not take its answers. Who waits for answers
-   * reads on all the longer: our answers to its requests may depend on them (a change waits for `revoke`), and two ends
-   * that both stop reading until the other one reads would wait for ever.
+   * Stops reading while too much is being answered, or memory has no room, or the other side does not take its answers.
+   * Who waits for answers reads on all the longer: our answers to its requests may depend on them (a change waits for
+   * `revoke`), and two ends that both stop reading until the other one reads would wait for ever. What it reads meanwhile
+   * is not begun while its replies are not taken.
    */
   #applyBackpressure(): void {
+    if (this.#closeReason) return;
     const { stream } = this.#bytes;
     const isAsking = this.#pending.size > 0;
     const isFull =
+      this.#incoming.isHeld ||
       this.#requestsAtOnce >= (isAsking ? MAX_REQUESTS_WHILE_ASKING : MAX_REQUESTS_AT_ONCE) ||
-      this.#payloadAtOnceBytes >= MAX_PAYLOAD_AT_ONCE_BYTES ||
-      (stream.writableNeedDrain && this.#requestsAtOnce > 0 && !isAsking) ||
+      this.#bytesAtOnce >= MAX_BYTES_AT_ONCE ||
+      (this.#outgoing.isBlocked && this.#requestsAtOnce > 0 && !isAsking) ||
       (this.#options.memory?.isFull === true && this.#requestsAtOnce > 0);
     if (isFull === this.#isReadingPaused) return;
     this.#isReadingPaused = isFull;
@@ -401,13 +416,17 @@ export class RpcConnection {
   }
 
   #drained(): void {
-    this.#stallTimer?.cancel();
-    this.#stallTimer = undefined;
-    this.#wakeSenders();
+    this.#outgoing.wake();
+    this.#beginWaiting();
     this.#applyBackpressure();
   }
+}
 
-  #wakeSenders(): void {
-    for (const wake of this.#waitingForDrain.splice(0)) wake();
+function decodeError(frame: Frame): DfsError {
+  try {
+    const { code, message } = ErrorMessage.decode(frame.header);
+    return new DfsError(isErrnoName(code) ? code : 'EIO', message, { isAnswer: true });
+  } catch (error) {
+    return toDfsError(error);
   }
 }

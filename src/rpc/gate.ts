@@ -8,6 +8,8 @@ import { Routes } from './connection.js';
 /** Lets a connection's requests through once the client has proved that it knows the key. */
 export class Gate {
   readonly routes: Routes;
+  /** Called when the client has proved that it is a member. */
+  onProved: () => void = () => undefined;
   #isOpen = false;
 
   constructor(key: Uint8Array, random: Random, inner: Routes) {
@@ -23,8 +25,14 @@ export class Gate {
           throw new DfsError('EACCES', 'the key is not the one of this cluster; check --key-file');
         }
         this.#isOpen = true;
+        this.onProved();
         return {};
       });
+  }
+
+  /** Whether the client has proved that it is a member. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   admit(command: Command): void {

@@ -1,14 +1,18 @@
 /** Listens, and answers requests on every connection. */
-import type { Clock } from '../platform/clock.js';
+import type { Clock, Timer } from '../platform/clock.js';
+import { descriptorLimit } from '../platform/descriptor-limit.js';
 import type { Logger } from '../platform/log.js';
 import type { ByteStream, Endpoint, Listener, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { DfsError, toDfsError, type ErrnoName } from '../protocol/errors.js';
+import { HANDSHAKE_MS } from '../protocol/limits.js';
 import { isLoopback } from './authentication.js';
+import { ClosingLog } from './closing-log.js';
+import { ConnectionLimits, connectionNumbers } from './connection-limits.js';
 import { RpcConnection, Routes } from './connection.js';
 import { Gate } from './gate.js';
-import { PayloadMemory } from './payload-memory.js';
+import { WireMemory } from './wire-memory.js';
 import { ping } from './watched-client.js';
 
 export interface RpcServerOptions {
@@ -18,21 +22,31 @@ export interface RpcServerOptions {
   readonly log: Logger;
   readonly endpoint: Endpoint;
   readonly routes: Routes;
+  /** How many files and connections this process may have open; default: what the system says. */
+  readonly descriptors?: number;
   /** The cluster's shared key; without one the server listens on loopback only. */
   readonly key?: Uint8Array | undefined;
 }
 
-/** Payloads of requests and replies that a server holds in memory, over all its connections. */
-const MAX_PAYLOAD_MEMORY_BYTES = 96 << 20;
+/** How often members are looked at that are idle; after IDLE_LOOKS of these they are closed. */
+const IDLE_LOOK_MS = 60_000;
 
 export class RpcServer {
   readonly #options: RpcServerOptions;
   readonly #connections = new Set<RpcConnection>();
-  readonly #memory = new PayloadMemory(MAX_PAYLOAD_MEMORY_BYTES);
+  readonly #memory = new WireMemory();
+  readonly #closings: ClosingLog;
+  readonly #limits: ConnectionLimits<RpcConnection>;
+  #idleTimer: Timer | undefined;
   #listener: Listener | undefined;
 
   constructor(options: RpcServerOptions) {
     this.#options = options;
+    this.#closings = new ClosingLog(options.clock, options.log);
+    this.#limits = new ConnectionLimits<RpcConnection>({
+      numbers: connectionNumbers(options.descriptors ?? descriptorLimit()),
+      close: (connection, reason) => this.#closeFor(connection, 'ECONNRESET', reason),
+    });
   }
 
   /**
@@ -49,6 +63,7 @@ export class RpcServer {
     }
     try {
       this.#listener = await network.listen(endpoint, bytes => this.#accept(bytes));
+      this.#lookForIdle();
     } catch (error) {
       const reason = toDfsError(error);
       const where = `${endpoint.host}:${endpoint.port}`;
@@ -67,6 +82,7 @@ export class RpcServer {
 
   /** Stops listening and closes every connection. May be called twice. */
   async close(): Promise<void> {
+    this.#idleTimer?.cancel();
     const listener = this.#listener;
     this.#listener = undefined;
     const closing = listener?.close();
@@ -85,10 +101,50 @@ export class RpcServer {
       log,
       routes: gate ? gate.routes : routes,
       memory: this.#memory,
-      ...(gate ? { admit: (command: Command) => gate.admit(command) } : {}),
+      closings: this.#closings,
+      ...(gate ? { admit: (command: Command) => gate.admit(command), isProven: () => gate.isOpen } : {}),
     });
     this.#connections.add(connection);
-    connection.onClose(() => this.#connections.delete(connection));
-    connection.start();
+    this.#limits.accepted(connection);
+    connection.onClose(() => {
+      this.#connections.delete(connection);
+      this.#limits.left(connection);
+    });
+    if (gate) this.#watchHandshake(connection, gate);
+    else this.#limits.proved(connection);
+    if (!connection.isClosed) connection.start();
+  }
+
+  #watchHandshake(connection: RpcConnection, gate: Gate): void {
+    const timer = this.#options.clock.setTimer(
+      HANDSHAKE_MS,
+      () => {
+        const reason = `it did not prove in ${HANDSHAKE_MS / 1000} s that it knows the key`;
+        this.#closeFor(connection, 'ETIMEDOUT', reason);
+      },
+      true,
+    );
+    connection.onClose(() => timer.cancel());
+    gate.onProved = () => {
+      timer.cancel();
+      this.#limits.proved(connection);
+    };
+  }
+
+  #lookForIdle(): void {
+    this.#idleTimer = this.#options.clock.setTimer(
+      IDLE_LOOK_MS,
+      () => {
+        this.#limits.look();
+        this.#lookForIdle();
+      },
+      true,
+    );
+  }
+
+  #closeFor(connection: RpcConnection, code: ErrnoName, reason: string): void {
+    if (connection.isClosed) return;
+    this.#closings.note(connection.remote, reason);
+    connection.close(new DfsError(code, reason));
   }
 }

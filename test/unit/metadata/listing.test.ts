@@ -3,7 +3,7 @@ import { list } from '../../../src/metadata/operations/list.js';
 import { readdir } from '../../../src/metadata/operations/readdir.js';
 import { rmdir } from '../../../src/metadata/operations/rmdir.js';
 import { unlink } from '../../../src/metadata/operations/unlink.js';
-import { encodeMessage } from '../../../src/protocol/command.js';
+import { encodeMessage } from '../../../src/protocol/message.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import { MAX_FRAME_HEADER_BYTES } from '../../../src/protocol/limits.js';
 import { refusal, startHarness, type TestClient } from './support/harness.js';

@@ -15,7 +15,7 @@ import { RpcServer } from '../../../src/rpc/server.js';
 const log = pino({ level: 'silent' });
 const surroundings = { network: tcpNetwork, clock: systemClock, random: systemRandom, log };
 const Text = Type.Object({ text: Type.String() });
-const echo = command('echo', 9001, { request: Text, reply: Text });
+const echo = command('echo', 9001, { request: Text, reply: Text, maxPayloadBytes: 64 << 20 });
 const fail = command('fail', 9002, { request: Text, reply: Text });
 const never = command('never', 9003, { request: Text, reply: Text });
 const unknown = command('unknown', 9004, { request: Text, reply: Text });

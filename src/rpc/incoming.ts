@@ -1,0 +1,109 @@
+/**
+ * What one end of a connection receives: the stream cut into frames, for each of which the server's memory must have room
+ * before it is received, and how far the other end comes with the one that it is sending.
+ */
+import { FrameDecoder, frameBytes, type Frame, type FrameSize, type LimitsOf } from '../protocol/frame.js';
+import type { Claim, WireMemory } from './wire-memory.js';
+
+export interface IncomingOptions {
+  readonly limitsOf: LimitsOf;
+  readonly memory: WireMemory | undefined;
+  readonly onFrame: (frame: Frame) => void;
+  /** The stream is no DFS stream. */
+  readonly onBroken: (error: unknown) => void;
+  /** It is to be read, or not, from now on. */
+  readonly onHeldChange: () => void;
+}
+
+export class Incoming {
+  readonly #options: IncomingOptions;
+  readonly #decoder: FrameDecoder;
+  /** Of the frame that is being received, once there is room for it. */
+  #claim: Claim | undefined;
+  #giveUpWaiting: (() => void) | undefined;
+  #receivedBytes = 0;
+  #isClosed = false;
+
+  constructor(options: IncomingOptions) {
+    this.#options = options;
+    this.#decoder = new FrameDecoder(options.limitsOf, size => this.#begin(size));
+  }
+
+  /** Bytes that have come altogether. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** Whether memory has no room for the next frame, so that the stream is not to be read. */
+  get isHeld(): boolean {
+    return this.#giveUpWaiting !== undefined;
+  }
+
+  /** Whether a frame has begun and not ended. */
+  get isInside(): boolean {
+    return !this.#decoder.isAtBoundary;
+  }
+
+  receive(data: Buffer): void {
+    this.#receivedBytes += data.length;
+    this.#cut(data);
+  }
+
+  /** Nothing more is received; what was begun takes no more memory. */
+  close(): void {
+    this.#isClosed = true;
+    this.#giveUpWaiting?.();
+    this.#giveUpWaiting = undefined;
+    if (this.#claim) this.#options.memory?.releaseClaim(this.#claim);
+    this.#claim = undefined;
+  }
+
+  #cut(data: Buffer): void {
+    try {
+      this.#decoder.push(data, frame => {
+        // Whoever takes the frame lets its memory go.
+        this.#claim = undefined;
+        this.#options.onFrame(frame);
+        return !this.#isClosed;
+      });
+    } catch (error) {
+      this.#options.onBroken(error);
+    }
+  }
+
+  #begin(size: FrameSize): boolean {
+    const { memory } = this.#options;
+    if (!memory) return true;
+    const claim = claimOf(size);
+    let isGranted = false;
+    let isWaiting = false;
+    const giveUp = memory.claim(claim, () => {
+      isGranted = true;
+      this.#claim = claim;
+      if (isWaiting) this.#goOn();
+    });
+    if (!giveUp || isGranted) {
+      this.#claim = claim;
+      return true;
+    }
+    isWaiting = true;
+    this.#giveUpWaiting = giveUp;
+    return false;
+  }
+
+  #goOn(): void {
+    this.#giveUpWaiting = undefined;
+    this.#decoder.goOn();
+    this.#cut(Buffer.alloc(0));
+    this.#options.onHeldChange();
+  }
+}
+
+function claimOf({ headerBytes, payloadBytes, passesOn }: FrameSize): Claim {
+  return { bytes: headerBytes + payloadBytes, passesOn };
+}
+
+/** What a frame took when it was received. */
+export function claimOfFrame(frame: Frame): Claim {
+  return { bytes: frameBytes(frame), passesOn: frame.passesOn };
+}

@@ -1,0 +1,34 @@
+/**
+ * Large messages are read one in a turn of the event loop: whatever else has arrived is looked at between two of them, so
+ * that many that come together hold nobody up for longer than one.
+ */
+import type { Frame } from '../protocol/frame.js';
+
+/** Reading what is shorter takes a millisecond at most. */
+const LARGE_BYTES = 64 << 10;
+
+export function isLargeMessage({ header }: Frame): boolean {
+  return header.length > LARGE_BYTES;
+}
+
+class LargeMessages {
+  readonly #waiting: (() => void)[] = [];
+  #isRunning = false;
+
+  /** Calls `read` when it is its turn. */
+  whenTurn(read: () => void): void {
+    this.#waiting.push(read);
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    setImmediate(() => this.#run());
+  }
+
+  #run(): void {
+    this.#waiting.shift()?.();
+    this.#isRunning = this.#waiting.length > 0;
+    if (this.#isRunning) setImmediate(() => this.#run());
+  }
+}
+
+/** Those of all connections of this process, which share its event loop. */
+export const largeMessages = new LargeMessages();
