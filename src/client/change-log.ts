@@ -11,9 +11,9 @@
  * requests wait for the server as they would without a delegation. So a client that is killed loses what it acknowledged
  * in its last second at the most, and always the newest of it.
  */
-import type { Clock, Timer } from '../platform/clock.js';
+import { sleep, type Clock, type Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
-import { DfsError, isErrnoName, toDfsError } from '../protocol/errors.js';
+import { DfsError, hasCode, isErrnoName, toDfsError } from '../protocol/errors.js';
 import type { Command, ReplyOf, RequestOf } from '../protocol/command.js';
 import { MAX_BATCH, MAX_RESERVED_INODES } from '../protocol/limits.js';
 import type { batch, Changed, delegate } from '../protocol/session-commands.js';
@@ -60,6 +60,9 @@ const MANY = 48;
 /** With more changes than this, or an older one, that the server has not answered, requests wait. */
 const MAX_CHANGES = 1024;
 const MAX_AGE_MS = 500;
+/** How long, and how often, what a full disk of the server refused is sent again. */
+const ROOM_PATIENCE_MS = 10_000;
+const ROOM_PAUSE_MS = 250;
 /** How long it asks no more after somebody else wanted it, and half of that when it was refused; unless told otherwise. */
 const DEFAULT_PAUSE_MS = 1000;
 /** With fewer numbers for new inodes than this, more are asked for. */
@@ -91,6 +94,8 @@ export class ChangeLog {
   readonly #pending = new Map<number, number>();
   #numbers: { next: number; end: number } = { next: 0, end: 0 };
   #freeBytes = 0;
+  /** How many changes the server has room for, whatever happens. */
+  #ahead = MAX_CHANGES;
   /** Finishes what is to be logged for what programs were told already. */
   #finish: () => Promise<void> = async () => undefined;
 
@@ -120,9 +125,14 @@ export class ChangeLog {
   get isOpen(): boolean {
     if (!this.#isHeld || !this.#lease.isAlive) return false;
     const oldest = this.#sent[0] ?? this.#waiting[0];
-    if (!oldest) return true;
+    if (!oldest) return this.mayOwe(0);
     const isYoung = this.#clock.monotonicMs() - oldest.sinceMs < MAX_AGE_MS;
-    return isYoung && this.#sent.length + this.#waiting.length < MAX_CHANGES;
+    return isYoung && this.mayOwe(0);
+  }
+
+  /** Whether one more change may be acknowledged while so many are that are not in the log yet. */
+  mayOwe(others: number): boolean {
+    return others + this.#sent.length + this.#waiting.length < this.#ahead;
   }
 
   /** Whether there is so much room that storing so many more bytes will not fail for want of it. */
@@ -225,8 +235,13 @@ export class ChangeLog {
     return this.#numbers.end - this.#numbers.next < FEW_NUMBERS ? MAX_RESERVED_INODES : 0;
   }
 
-  #learn({ inodes, freeBytes }: Pick<Delegated, 'inodes' | 'freeBytes'>): void {
+  #learn({
+    inodes,
+    freeBytes,
+    ahead = MAX_CHANGES,
+  }: Pick<Delegated, 'inodes' | 'freeBytes' | 'ahead'>): void {
     this.#freeBytes = freeBytes;
+    this.#ahead = Math.min(MAX_CHANGES, ahead);
     if (inodes) this.#numbers = { next: inodes.first, end: inodes.first + inodes.count };
   }
 
@@ -254,7 +269,7 @@ export class ChangeLog {
       const sentMs = this.#clock.monotonicMs();
       try {
         const request = { changes: sent.map(({ change }) => change), reserve: this.#wanted() };
-        const reply = await this.#peer.send(request);
+        const reply = await this.#sendUntilRoom(request);
         this.#serverClock.learn(sentMs, reply.now);
         if (recalls === this.#recalls) this.#learn(reply);
         this.#forget(sent);
@@ -268,6 +283,19 @@ export class ChangeLog {
     } while (this.#waiting.length >= MANY || (this.#waiting.length > 0 && this.#isUrgent));
     this.#isSending = false;
     if (this.#waiting.length > 0) this.#sendLater();
+  }
+
+  /** What was acknowledged is not given up because the server's disk is full: somebody may make room. */
+  async #sendUntilRoom(request: BatchRequest): Promise<BatchReply> {
+    const endMs = this.#clock.monotonicMs() + ROOM_PATIENCE_MS;
+    for (;;) {
+      try {
+        return await this.#peer.send(request);
+      } catch (error) {
+        if (!hasCode(error, 'ENOSPC') || this.#clock.monotonicMs() > endMs) throw error;
+        await sleep(this.#clock, ROOM_PAUSE_MS);
+      }
+    }
   }
 
   #settle(sent: readonly LoggedChange[], { refused }: BatchReply): void {
@@ -289,6 +317,9 @@ export class ChangeLog {
   }
 
   #fail(changes: readonly LoggedChange[], reason: DfsError): void {
+    // Until the server says that it can.
+    this.#isHeld = false;
+    this.#askAgainMs = this.#clock.monotonicMs() + this.#pauseMs;
     this.#forget(changes);
     for (const change of changes) change.refused(reason);
     this.#break(reason, changes.length);

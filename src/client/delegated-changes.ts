@@ -68,6 +68,8 @@ export interface DelegatedChangesOptions {
 }
 
 const OWNER_WRITE_SEARCH = 0o300;
+/** A change in the log takes a bounded part of the room that the server keeps for it. */
+const MAX_EXTENTS_AHEAD = 256;
 /** In the place of the number that the batch has, where a change is checked. */
 const ANY_ONCE = { session: 0, sequence: 0, acknowledged: 0 };
 
@@ -240,6 +242,7 @@ export class DelegatedChanges {
     const [first] = extents;
     const last = extents.at(-1);
     if (!known || !first || !last || durable || privilegeLoss || replaces) return undefined;
+    if (extents.length > MAX_EXTENTS_AHEAD) return undefined;
     if (request.append === true ? first.offset !== known.size : first.offset < known.size) return undefined;
     const at = this.#now();
     const bytes = extents.reduce((sum, { length }) => sum + length, 0);

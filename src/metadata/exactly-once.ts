@@ -7,6 +7,7 @@ import { decodeMessage, encodeMessage } from '../protocol/message.js';
 import { DfsError, isErrnoName } from '../protocol/errors.js';
 import type { Once } from '../protocol/types.js';
 import type { Operation, OperationContext } from './operation.js';
+import { requireRoom } from './room-rules.js';
 import type { Session } from './session-table.js';
 import type { StoreTransaction } from './store/store.js';
 
@@ -100,6 +101,7 @@ async function attempt<Request extends TSchema, Reply extends TSchema>(
 ): Promise<Outcome<Static<Reply>>> {
   const changesBefore = tx.changes;
   try {
+    requireRoom(operation.command, request as object, context.state.room);
     return { reply: await operation.execute(tx, request, context) };
   } catch (error) {
     if (error instanceof DfsError && tx.changes === changesBefore) return { refusal: error };

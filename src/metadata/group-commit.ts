@@ -206,18 +206,24 @@ export class GroupCommit {
     for (const task of batch.toReversed()) task.undo();
     const reason = this.#store.explain(cause);
     const [only] = batch;
-    if (batch.length === 1 && only) {
+    const isRoomMade = reason.code === 'ENOSPC' && (await this.#store.room.letGo());
+    if (batch.length === 1 && only && !(isRoomMade && isRepeatable(only))) {
       log.error({ err: cause }, 'a request failed in the database');
       only.fail(reason);
       return;
     }
     log.warn({ reason: reason.message, tasks: batch.length }, 'a batch failed; running each request alone');
+    if (isRoomMade) await this.#store.ready();
     for (const task of batch) {
-      // What a long task did in this batch is gone, and it cannot be told to do it again.
-      if (task.isBegunEarlier || task.state === 'paused') task.fail(reason);
-      else await this.#runAlone(task);
+      if (isRepeatable(task)) await this.#runAlone(task);
+      else task.fail(reason);
     }
   }
+}
+
+/** What a long task did in this batch is gone, and it cannot be told to do it again. */
+function isRepeatable(task: Task): boolean {
+  return !task.isBegunEarlier && task.state !== 'paused';
 }
 
 function shutsDown(): DfsError {

@@ -36,6 +36,7 @@ import type { ServerState } from './server-state.js';
 import { RepairNotes } from './repair/repair-notes.js';
 import { DEFAULT_GRACE_MS } from './content/chunk-references.js';
 import { RepairWork } from './repair/repair-work.js';
+import { RoomWatch } from './room-watch.js';
 import { onceOf, SessionBindings } from './session-bindings.js';
 import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
@@ -84,6 +85,7 @@ export class MetadataService {
   readonly #defragmenter: Defragmenter;
   readonly #backup: BackupWork;
   readonly #probe: ReachProbe | undefined;
+  readonly #roomWatch: RoomWatch;
   /** How data nodes are told what to do. */
   readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
@@ -116,6 +118,7 @@ export class MetadataService {
       cluster: store.cluster.cluster,
       nodes,
       source: store.backup,
+      room: store.room,
       connectionOf: node => this.#orders.connectionOf(node),
       intervalMs: options.backupSpoolPath === undefined ? 0 : (options.backupIntervalMs ?? 0),
       spoolPath: options.backupSpoolPath ?? '',
@@ -123,6 +126,7 @@ export class MetadataService {
     this.#state = {
       cluster: store.cluster,
       readGrantKey: new ReadGrantKey(store.cluster.grantKey),
+      room: store.room,
       run: random.bytes(RUN_BYTES).toString('hex'),
       sessions,
       opens: new OpenTable(),
@@ -146,6 +150,7 @@ export class MetadataService {
       clock,
       random,
     };
+    this.#roomWatch = new RoomWatch(clock, log, store.room, this.#state.delegation);
     this.#repair = new RepairWork({
       clock,
       log,
@@ -185,6 +190,7 @@ export class MetadataService {
     await this.#commits.submit(async tx => await this.#load(tx));
     await this.#inodeNumbers.start();
     await this.#chunkIds.start();
+    this.#roomWatch.start();
     this.#background.start();
     this.#probe?.start();
     this.#repair.start();
@@ -345,7 +351,8 @@ export class MetadataService {
 
   /** How the replicas are. */
   repairStatus(): RepairStatus {
-    return this.#repair.status();
+    const { isShort, freeBytes } = this.#state.room;
+    return { ...this.#repair.status(), databaseRoom: { isShort, freeBytes } };
   }
 
   /** Finishes what was begun, puts everything on stable storage and closes the store. May be called twice. */
@@ -358,6 +365,7 @@ export class MetadataService {
     this.#state.locks.close();
     this.#fsck?.stop();
     this.#probe?.close();
+    await this.#roomWatch.close();
     await this.#background.close();
     await this.#backup.close();
     await this.#repair.close();

@@ -12,13 +12,14 @@ import type { NodeTable } from './node-table.js';
 import type { OpenTable } from './open-table.js';
 import type { RepairNotes } from './repair/repair-notes.js';
 import type { SessionTable } from './session-table.js';
-import type { ClusterRecord } from './store/store.js';
+import type { ClusterRecord, StoreRoom } from './store/store.js';
 import type { UnlinkedInodes } from './unlinked-inodes.js';
 
 export interface ServerState {
   readonly cluster: ClusterRecord;
   /** Signs read grants. */
   readonly readGrantKey: ReadGrantKey;
+  readonly room: StoreRoom;
   /** Random; tells this start of the server from others. */
   readonly run: string;
   readonly sessions: SessionTable;

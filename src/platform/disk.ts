@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
+import { allocateFile } from './allocate-file.js';
 import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
 import { makeDirectories } from './make-directories.js';
 import { readFully } from './positional-read.js';
@@ -60,6 +61,8 @@ export interface Disk {
   /** Names created, removed or renamed in this directory are on stable storage. */
   syncDirectory(path: string): Promise<void>;
   space(path: string): Promise<DiskSpace>;
+  /** A file whose bytes, whatever they are, have their room on the disk. ENOSPC: then there is no such file. */
+  allocate(path: string, bytes: number): Promise<void>;
   /** As `takeExclusiveLock`; throws LockHeldError. */
   lock(path: string, holder: string): ExclusiveLock;
   /** Opens an SQLite database; `create` makes an empty one if there is none. */
@@ -167,6 +170,7 @@ export const nodeDisk: Disk = {
     const { blocks, bavail, bsize } = await statfsAsync(path);
     return { totalBytes: blocks * bsize, availableBytes: bavail * bsize };
   },
+  allocate: allocateFile,
   lock: takeExclusiveLock,
   openDatabase: (path, how) => new Database(path, { fileMustExist: how === 'existing' }),
 };

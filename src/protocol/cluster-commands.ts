@@ -162,6 +162,8 @@ export const RepairStatus = Type.Object({
   isRebalancing: Type.Boolean(),
   /** Chunks that a node which is being drained still has. */
   draining: Type.Array(Type.Object({ node: NodeNumber, chunks: SafeInteger })),
+  /** The disk of the metadata database; short: nothing new is made there (ENOSPC). */
+  databaseRoom: Type.Optional(Type.Object({ isShort: Type.Boolean(), freeBytes: SafeInteger })),
 });
 export type RepairStatus = Static<typeof RepairStatus>;
 

@@ -191,6 +191,8 @@ export const blocks = command('blocks', 83, {
      * of its times.
      */
     replaces: Type.Optional(Type.Array(Extent, { maxItems: MAX_EXTENTS })),
+    /** A program was told that it is done: it may use the room that the metadata server keeps for that. */
+    acknowledged: Type.Optional(Type.Boolean()),
     ...WithPrivilegeLoss,
     once: Once,
   }),

@@ -21,6 +21,9 @@ const LeaseMs = SafeInteger;
 /** The metadata server's clock when it answered, from which the client learns how its own differs (client/server-clock.ts). */
 const ServerTime = { now: Type.Optional(WireTimespec) };
 
+/** How many changes the session may have acknowledged that the server has not committed; left out: as many as it likes. */
+const Ahead = { ahead: Type.Optional(SafeInteger) };
+
 /** Begins a session, or takes up one after the connection broke. */
 export const session = command('session', 10, {
   request: Type.Object({
@@ -122,6 +125,7 @@ export const delegate = command('delegate', 15, {
     inodes: Type.Optional(ReservedInodes),
     freeBytes: SafeInteger,
     ...ServerTime,
+    ...Ahead,
   }),
 });
 
@@ -150,6 +154,7 @@ export const batch = command('batch', 17, {
     inodes: Type.Optional(ReservedInodes),
     freeBytes: SafeInteger,
     ...ServerTime,
+    ...Ahead,
   }),
   maxRequestBytes: 2 << 20,
 });

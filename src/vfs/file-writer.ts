@@ -549,6 +549,7 @@ export class FileWriter {
       ctime: newest.lastWrite,
       durable: batch.some(flight => flight.isDurable),
       ...(newest.isAppending ? { append: true } : {}),
+      ...(batch.some(({ isAcknowledged }) => isAcknowledged) ? { acknowledged: true } : {}),
       ...(loss ? { privilegeLoss: loss } : {}),
     };
     return { request, extents, chunks: chunks.map(readableOf) };

@@ -421,7 +421,8 @@ export class OpenFiles {
   /** Whether close(2) need not wait until what was written is committed. */
   #mayCloseAhead(file: OpenFile): boolean {
     const { changes, heldLocks } = this.#client.session;
-    if (!file.isDirty || !changes.isOpen || this.#isClosed) return false;
+    if (!file.isDirty || !changes.isOpen || !changes.mayOwe(this.#closing.size) || this.#isClosed)
+      return false;
     const { pendingBytes } = file;
     if (pendingBytes > MAX_CLOSING_BYTES || !changes.hasRoomFor(MAX_CLOSING_BYTES * MAX_CLOSING_FILES))
       return false;

@@ -44,6 +44,10 @@ class PassingStore implements Store {
     return this.inner.backup;
   }
 
+  get room(): Store['room'] {
+    return this.inner.room;
+  }
+
   get isFlushNeeded(): boolean {
     return this.inner.isFlushNeeded;
   }

@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly serverEnvironment?: (directory: string) => NodeJS.ProcessEnv;
   /** Done with each data node's directory, which is empty, before the node is started. */
   readonly prepareDirectory?: (directory: string) => Promise<unknown>;
+  /** Done with the metadata server's directory, which is empty, before the database is made. */
+  readonly prepareMetadata?: (directory: string) => Promise<unknown>;
   /** More options of `meta-data`, e.g. `--lost-after=4`. */
   readonly metadataOptions?: readonly string[];
   /** More options of `dfs mount`, e.g. `--timeout=5`. */
@@ -101,6 +103,10 @@ export class Cluster {
       await writeFile(join(this.directory, 'key'), randomBytes(32).toString('base64'), { mode: 0o600 });
       this.#metadataHost = await machines.addressOf('metadata');
       await machines.addressOf(ADMINISTRATOR);
+    }
+    if (this.#options.prepareMetadata) {
+      await mkdir(join(this.directory, 'metadata'));
+      await this.#options.prepareMetadata(join(this.directory, 'metadata'));
     }
     const { code, stderr } = await this.run('createdb', ['--db', this.#databasePath]);
     if (code !== 0) throw new Error(`createdb failed: ${stderr}`);

@@ -35,6 +35,12 @@ export const status = defineCommand({
 function lines(repair: RepairStatus, nodes: readonly NodeStatus[]): string[] {
   const live = nodes.filter(({ state }) => state === 'live').length;
   const text = [`nodes       ${live} of ${nodes.length} live`, `chunks      ${totals(repair.total)}`];
+  if (repair.databaseRoom?.isShort === true) {
+    const free = prettyBytes(repair.databaseRoom.freeBytes, { binary: true });
+    text.push(
+      `METADATA    its disk is nearly full (${free} free): nothing new is made (ENOSPC); delete files, or make room there`,
+    );
+  }
   if (!repair.isComplete)
     text.push('            (every chunk is being looked at; the figures are not complete)');
   if (repair.lost.chunks > 0)

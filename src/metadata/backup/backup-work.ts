@@ -16,7 +16,7 @@ import type { Logger } from '../../platform/log.js';
 import type { BackupFile, BackupStatus } from '../../protocol/backup-commands.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { NodeTable } from '../node-table.js';
-import type { BackupPlan, BackupSource, WrittenBackup } from '../store/store.js';
+import type { BackupPlan, BackupSource, StoreRoom, WrittenBackup } from '../store/store.js';
 import type { NodeConnection } from '../node-orders.js';
 import { NodeCopies } from './node-copies.js';
 
@@ -26,6 +26,8 @@ export interface BackupWorkOptions {
   readonly cluster: string;
   readonly nodes: NodeTable;
   readonly source: BackupSource;
+  /** Of the disk on which both the database and `spoolPath` are. */
+  readonly room: StoreRoom;
   readonly connectionOf: (node: number) => NodeConnection | undefined;
   /** See ServerState. */
   readonly steadyMs: () => number;
@@ -39,6 +41,9 @@ export interface BackupWorkOptions {
 const LOOK_MS = 500;
 /** Pages copied at once: 64 MiB of 4 KiB each. */
 const PART_PAGES = 16_384;
+const PAGE_BYTES = 4096;
+/** A part takes at most this share of what is free. */
+const SPOOL_SHARE = 8;
 /** A new copy begins when the changes have more bytes than this share of it, or came in so many files. */
 const MAX_CHANGED_SHARE = 0.5;
 const MAX_CHANGES = 512;
@@ -258,14 +263,14 @@ export class BackupWork {
       (this.#newest?.files[0]?.generation ?? 0) + 1,
     );
     const copy: Copy = { generation, files: [], partBytes: 0, changeBytes: 0 };
-    const { source } = this.#options;
+    const { source, room } = this.#options;
     const pages = await source.beginCopy();
-    for (let from = 1; from <= pages; from += PART_PAGES) {
-      const file = await this.#add(
-        copy,
-        targets,
-        async plan => await source.copyPages(plan, from, PART_PAGES),
-      );
+    for (let from = 1; from <= pages;) {
+      const first = from;
+      // A file that waits to be sent takes little of what the database may still grow.
+      const count = Math.max(1, Math.min(PART_PAGES, Math.floor(room.freeBytes / SPOOL_SHARE / PAGE_BYTES)));
+      const file = await this.#add(copy, targets, async plan => await source.copyPages(plan, first, count));
+      from += count;
       copy.partBytes += file.bytes;
     }
     return copy;
@@ -278,7 +283,8 @@ export class BackupWork {
     write: (plan: BackupPlan) => Promise<WrittenBackup>,
   ): Promise<BackupFile> {
     if (this.#isClosed) throw new DfsError('EINTR', 'the metadata server shuts down');
-    const { cluster, clock, spoolPath } = this.#options;
+    const { cluster, clock, room, spoolPath } = this.#options;
+    if (room.isShort) throw new DfsError('ENOSPC', 'the disk of the metadata database has no room for it');
     const { generation } = copy;
     const file = copy.files.length;
     const previous = copy.files.at(-1)?.sha256 ?? '';

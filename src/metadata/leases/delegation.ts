@@ -147,6 +147,11 @@ export class Delegation {
     };
   }
 
+  /** Nobody has it when it resolves, and everything that was acknowledged under it is committed. */
+  async withdraw(): Promise<void> {
+    if (this.#holder !== undefined) await this.#takeBack(this.#holder);
+  }
+
   async #takeBack(holder: number): Promise<void> {
     this.#recalling ??= this.#recall(holder).finally(() => {
       this.#recalling = undefined;

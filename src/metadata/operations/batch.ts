@@ -57,7 +57,8 @@ export const batch = operation(command, async (tx, { changes, reserve, once }, c
       refused.push({ index, code: error.code, message: error.message });
     }
   }
-  return { refused, now: context.now, freeBytes: freeBytesOf(context), ...reserved(reserve, context) };
+  const { ahead } = context.state.room;
+  return { refused, now: context.now, ahead, freeBytes: freeBytesOf(context), ...reserved(reserve, context) };
 });
 
 function executing<Request extends TSchema, Reply extends TSchema>(

@@ -4,10 +4,10 @@ import { operation, type OperationContext } from '../operation.js';
 
 /** Everybody else has dropped what he cached by now, if nobody came in between. */
 export const delegate = operation(command, async (tx, { session, reserve }, context) => {
-  const { sessions, leases, delegation, clock } = context.state;
+  const { sessions, leases, delegation, room, clock } = context.state;
   sessions.require(session, clock.monotonicMs());
   const freeBytes = freeBytesOf(context);
-  if (!leases.isOnlyHolder(session) || !delegation.isAlone(session))
+  if (room.isShort || !leases.isOnlyHolder(session) || !delegation.isAlone(session))
     return { isGranted: false, freeBytes, now: context.now };
   if (delegation.holder !== session) {
     // A server that starts after a power loss has to know for whom to wait.
@@ -17,7 +17,7 @@ export const delegate = operation(command, async (tx, { session, reserve }, cont
     }
     context.control.onRollback(delegation.give(session));
   }
-  return { isGranted: true, freeBytes, now: context.now, ...reserved(reserve, context) };
+  return { isGranted: true, freeBytes, now: context.now, ahead: room.ahead, ...reserved(reserve, context) };
 });
 
 /** What is free on the fullest node that lives: a chunk that is stored before anybody asks must not find it full. */

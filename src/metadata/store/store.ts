@@ -306,10 +306,26 @@ export interface BackupSource {
   copyChanges(plan: BackupPlan): Promise<WrittenBackup>;
 }
 
+/** The room that the database has to grow. */
+export interface StoreRoom {
+  /** Nothing new may be taken; what is there can be changed and deleted. */
+  readonly isShort: boolean;
+  readonly freeBytes: number;
+  /** How many changes a session may have acknowledged that are not committed: whatever happens, they find room. */
+  readonly ahead: number;
+  /** Told whenever it becomes short. */
+  onShort: () => void;
+  /** Measures the room. */
+  look(): Promise<void>;
+  /** The database found no room: lets go what was kept for that. Returns whether there was something. */
+  letGo(): Promise<boolean>;
+}
+
 /** A database that is open. One transaction at a time. */
 export interface Store {
   readonly cluster: ClusterRecord;
   readonly backup: BackupSource;
+  readonly room: StoreRoom;
   /** Resolves when a transaction may begin; undefined when one may begin at once. */
   ready(): Promise<void> | undefined;
   begin(): Awaitable<OwnedTransaction>;

@@ -187,6 +187,7 @@ export class SimulatedDisk {
         await this.#wait(life, 0);
         return { totalBytes: TOTAL_BYTES, availableBytes: this.faults.isFull ? 0 : TOTAL_BYTES / 2 };
       },
+      allocate: async () => await this.#wait(life, 0),
       lock: (path, holder) => this.#lock(path, holder, life),
       openDatabase: path => this.#openDatabase(path),
     };

@@ -83,6 +83,7 @@ export class FailingDisk implements Disk {
   readonly makeDirectory = nodeDisk.makeDirectory;
   readonly list = nodeDisk.list;
   readonly syncDirectory = nodeDisk.syncDirectory;
+  readonly allocate = nodeDisk.allocate;
   readonly lock = nodeDisk.lock;
   readonly openDatabase = nodeDisk.openDatabase;
 

@@ -36,7 +36,11 @@ t.test('createdb makes the directory and a file that only its owner reads, and n
   t.equal(store.cluster.grantKey.length, 32);
   await store.close();
   await store.close();
-  t.same(await readdir(directory), ['metadata.db'], 'the log is gone after an orderly end');
+  t.same(
+    await readdir(directory),
+    ['metadata.db', 'metadata.db-reserve'],
+    'the log is gone after an orderly end, the reserve of room is kept',
+  );
 });
 
 t.test('createdb never overwrites', async t => {

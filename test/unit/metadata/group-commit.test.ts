@@ -38,6 +38,10 @@ class WatchedStore implements Store {
     return this.inner.backup;
   }
 
+  get room() {
+    return this.inner.room;
+  }
+
   get isFlushNeeded(): boolean {
     return this.inner.isFlushNeeded;
   }
@@ -186,6 +190,14 @@ t.test('a full disk of the real database is ENOSPC, and space makes it work agai
       beginCopy: () => Promise.reject(new Error('not here')),
       copyPages: () => Promise.reject(new Error('not here')),
       copyChanges: () => Promise.reject(new Error('not here')),
+    },
+    room: {
+      isShort: false,
+      freeBytes: 0,
+      ahead: 0,
+      onShort: () => undefined,
+      look: async () => undefined,
+      letGo: async () => false,
     },
     isFlushNeeded: false,
     ready: () => undefined,

@@ -19,9 +19,10 @@ import type {
   CheckpointWorkerData,
 } from './checkpoint-protocol.js';
 import type { BackupPlan, WrittenBackup } from '../store.js';
+import type { DatabaseRoom } from './database-room.js';
 
-/** A log longer than this (in pages of 4 KiB) is copied into the database. */
-const LONG_LOG_FRAMES = 8192;
+/** A frame of the log is a page and its head. */
+const FRAME_BYTES = 4096 + 24;
 /** So few frames are copied while transactions wait. */
 const FEW_FRAMES = 512;
 /** Rounds after which transactions wait however much is left, lest the log outgrow the copying. */
@@ -32,6 +33,7 @@ const MAX_ATTEMPTS = 5;
 export class Checkpointer {
   readonly #path: string;
   readonly #log: Logger;
+  readonly #room: DatabaseRoom;
   #worker: Worker | undefined;
   /** The database file, open for reading from the thread's first start until closeFile(). */
   #file: number | undefined;
@@ -45,7 +47,9 @@ export class Checkpointer {
   #gate: Promise<void> | undefined;
   #isClosed = false;
 
-  constructor(path: string, log: Logger) {
+  /** @param room says how long the log may become before it is copied into the database */
+  constructor(path: string, log: Logger, room: DatabaseRoom) {
+    this.#room = room;
     this.#path = path;
     this.#log = log;
   }
@@ -55,18 +59,22 @@ export class Checkpointer {
     return this.#gate;
   }
 
-  /** Begins a checkpoint if the log has become long and none is under way. Not inside a transaction. */
-  consider(database: Database.Database): void {
-    if (this.#running || this.#isClosed) return;
+  /**
+   * Begins a checkpoint if the log has become long and none is under way. Not inside a transaction.
+   * @returns resolves when the checkpoint that is under way, if there is one, is over; never rejects
+   */
+  consider(database: Database.Database): Promise<void> | undefined {
+    if (this.#running || this.#isClosed) return this.#running;
     // NOOP only reads how long the log is.
     const [row] = database.pragma('wal_checkpoint(NOOP)') as CheckpointRow[];
-    if (!row || row.log - row.checkpointed < LONG_LOG_FRAMES) return;
+    if (!row || (row.log - row.checkpointed) * FRAME_BYTES < this.#room.logBytes) return undefined;
     this.#running = this.#inTurn(async () => await this.#run())
       .catch((error: unknown) => {
         // The log only grows a little longer; the next flush tries again.
         this.#log.error({ err: error }, 'the metadata log could not be copied into the database');
       })
       .finally(() => (this.#running = undefined));
+    return this.#running;
   }
 
   /**

@@ -15,6 +15,7 @@ import {
   SqliteRetired,
 } from './content-tables.js';
 import { openDatabaseFile, requireDatabaseFile } from './database-file.js';
+import { DatabaseRoom } from './database-room.js';
 import {
   SqliteDentries,
   SqliteInodes,
@@ -105,6 +106,7 @@ export class SqliteTransaction implements OwnedTransaction {
 
 export class SqliteStore implements Store {
   readonly cluster: ClusterRecord;
+  readonly room: DatabaseRoom;
   readonly #path: string;
   readonly #database: Database.Database;
   readonly #transaction: SqliteTransaction;
@@ -112,11 +114,18 @@ export class SqliteStore implements Store {
   readonly #checkpointer: Checkpointer;
   #isClosed = false;
 
-  private constructor(path: string, database: Database.Database, log: Logger, disk: Disk) {
+  private constructor(
+    path: string,
+    database: Database.Database,
+    log: Logger,
+    disk: Disk,
+    room: DatabaseRoom,
+  ) {
     this.#path = path;
+    this.room = room;
     this.#database = database;
     this.#wal = new WalFlusher(disk, `${path}-wal`);
-    this.#checkpointer = new Checkpointer(path, log);
+    this.#checkpointer = new Checkpointer(path, log, room);
     this.#transaction = new SqliteTransaction(new SqliteConnection(database), () => this.#wal.noteCommit());
     this.cluster = readCluster(database, path);
   }
@@ -133,9 +142,12 @@ export class SqliteStore implements Store {
     pageCacheBytes?: number,
   ): Promise<SqliteStore> {
     await requireDatabaseFile(path, disk);
+    const room = await DatabaseRoom.open(disk, log, path);
     const database = openDatabaseFile(path, disk, pageCacheBytes);
     try {
-      const store = new SqliteStore(path, database, log, disk);
+      const pageBytes = Number(database.pragma('page_size', { simple: true }));
+      room.emptyBytes = () => pageBytes * Number(database.pragma('freelist_count', { simple: true }));
+      const store = new SqliteStore(path, database, log, disk, room);
       await store.#wal.open();
       // What a killed server left in the log may be in the page cache only.
       store.#wal.noteCommit();
@@ -160,7 +172,14 @@ export class SqliteStore implements Store {
   }
 
   ready(): Promise<void> | undefined {
-    return this.#checkpointer.gate;
+    return this.room.isCloseToShort ? this.#readyInLittleRoom() : this.#checkpointer.gate;
+  }
+
+  /** What was just committed may have taken the room, and a log that is long must not grow while it is copied. */
+  async #readyInLittleRoom(): Promise<void> {
+    await this.room.look();
+    if (!this.#isClosed && !this.#database.inTransaction) await this.#checkpointer.consider(this.#database);
+    await this.#checkpointer.gate;
   }
 
   begin(): SqliteTransaction {
@@ -180,7 +199,7 @@ export class SqliteStore implements Store {
 
   async flush(): Promise<void> {
     await this.#wal.flush();
-    if (!this.#isClosed && !this.#database.inTransaction) this.#checkpointer.consider(this.#database);
+    if (!this.#isClosed && !this.#database.inTransaction) void this.#checkpointer.consider(this.#database);
   }
 
   explain(error: unknown): DfsError {

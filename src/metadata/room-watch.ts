@@ -1,0 +1,53 @@
+/** Looks at the room that the database has, and takes the delegation back while what was acknowledged can still be committed. */
+import type { Clock, Timer } from '../platform/clock.js';
+import type { Logger } from '../platform/log.js';
+import { toDfsError } from '../protocol/errors.js';
+import type { Delegation } from './leases/delegation.js';
+import type { StoreRoom } from './store/store.js';
+
+/** Poll interval. What a server writes in this time is less than the margin that the room keeps. */
+const LOOK_MS = 250;
+
+export class RoomWatch {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #room: StoreRoom;
+  readonly #delegation: Delegation;
+  #timer: Timer | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(clock: Clock, log: Logger, room: StoreRoom, delegation: Delegation) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#room = room;
+    this.#delegation = delegation;
+  }
+
+  start(): void {
+    this.#room.onShort = () => void this.#delegation.withdraw();
+    this.#schedule();
+  }
+
+  /** May be called twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    this.#timer = this.#clock.setTimer(LOOK_MS, () => (this.#looking = this.#look()), true);
+  }
+
+  /** Never rejects. */
+  async #look(): Promise<void> {
+    try {
+      await this.#room.look();
+    } catch (error) {
+      this.#log.warn({ reason: toDfsError(error).message }, 'the room of the metadata database is not known');
+    }
+    this.#schedule();
+  }
+}
