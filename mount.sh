@@ -115,6 +115,31 @@ read_environment() {
   count_nodes
 }
 
+may_read_home() {
+  local record
+  [[ -r $RUN && -x $RUN ]] || return 1
+  for record in "$RUN"/*.process; do
+    [[ ! -e $record || -r $record ]] || return 1
+  done
+}
+
+may_change_home() { [[ -w $RUN && -x $RUN ]]; }
+
+# require_home read|change: stops with a sentence when DFS_HOME is somebody else's and this user may not do that there.
+require_home() {
+  local answer owner
+  if answer=$(LC_ALL=C stat -c %U -- "$RUN" 2>&1); then
+    ! "may_$1_home" || return 0
+    owner=$answer
+  else
+    # Else there is nothing yet.
+    [[ $answer == *'Permission denied'* ]] || return 0
+    owner=$(stat -c %U -- "$DFS_HOME" 2>/dev/null) || owner='another user'
+  fi
+  fail "$DFS_HOME belongs to $owner, and $(id -un) may not $1 what is in it; run this as $owner, or set DFS_HOME to a" \
+    'directory of your own'
+}
+
 # Sets NODE_COUNT. Nodes that were made once hold data and belong to the cluster, also when DFS_NODES says less today.
 count_nodes() {
   local directory number known=$DEFAULT_NODES
@@ -262,7 +287,8 @@ require_modules() {
 build_is_current() {
   [[ -e build/.built && -e build/src/cli/main.js ]] || return 1
   local newer
-  newer=$(find src package-lock.json tsconfig.json -newer build/.built -print -quit)
+  # A source that went leaves its directory newer.
+  newer=$(find src package.json package-lock.json tsconfig.json -newer build/.built -print -quit)
   [[ -z $newer ]]
 }
 
@@ -596,6 +622,7 @@ start_mount() {
 }
 
 up() {
+  require_home change
   make_home
   lock_home
   set_up
@@ -666,6 +693,7 @@ stop_mount() {
 down() {
   FAILED=0
   STOPPED_NAMES=()
+  require_home change
   if [[ ! -d $RUN ]]; then
     say "Nothing runs: there is no cluster in $DFS_HOME"
     return
@@ -697,13 +725,25 @@ down() {
 
 # --- status -----------------------------------------------------------------------------------------------------------
 
+# Whether there is such a process, of which the system tells this user nothing (proc(5), hidepid).
+is_hidden() {
+  local answer
+  [[ ! -e /proc/$1/stat ]] || return 1
+  ! answer=$(LC_ALL=C kill -0 "$1" 2>&1) && [[ $answer == *'not permitted'* ]]
+}
+
 status() {
   local name failed=0 pid
+  require_home read
   settle_mount_point
   for name in metadata $(node_names) mount; do
     pid=-
     if ! runs "$name"; then
-      warn "$name does not run"
+      if [[ $BOOT == "$(boot_id)" ]] && is_hidden "$PID"; then
+        warn "process $PID, which may be $name, is hidden from $(id -un); ask as the user who started it"
+      else
+        warn "$name does not run"
+      fi
       failed=1
     else
       pid=$PID

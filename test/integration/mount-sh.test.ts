@@ -1,11 +1,13 @@
 /** mount.sh: from nothing to a mounted file system, and back, with everything still there the next time. */
-import { mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parseMountTable } from '../../src/fuse/mount-table.js';
-import { environmentFor, inClone, runFile, shell, type Outcome } from '../support/programs.js';
+import { AS_OTHER_USER, whyNotOtherUser } from '../support/other-user.js';
+import { environmentFor, inClone, inSharedClone, runFile, shell, type Outcome } from '../support/programs.js';
 
 const TIMEOUT_MS = 150_000;
 /** `name pid address directory`, as `--status` prints it. */
@@ -338,3 +340,56 @@ t.test('wrong usage is exit code 2 and says what is wrong', async t => {
   t.match(help.stdout, /DFS_HOME/);
   t.same(await readdir(cluster.directory), [], 'and nothing was made');
 });
+
+t.test(
+  'the cluster of another user is looked at as far as that may be, and otherwise a sentence says whose it is',
+  async t => {
+    const whyNot = await whyNotOtherUser();
+    if (whyNot !== undefined) {
+      t.comment(`skipped: ${whyNot}`);
+      return;
+    }
+    const cluster = await newCluster(t);
+    const run = join(cluster.home, 'run');
+    await mkdir(run, { recursive: true });
+    await chmod(cluster.directory, 0o755);
+    // In the place of a server; the cluster's end is its end, too.
+    const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+    t.teardown(() => child.kill());
+    const pid = child.pid ?? 0;
+    const started = (await processFields(pid))?.at(19) ?? '';
+    const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+    const record = `${pid} ${started} ${boot} 0\n127.0.0.1:${cluster.port}\n${cluster.home}/metadata\n`;
+    await writeFile(join(run, 'metadata.process'), record);
+    const script = inSharedClone('mount.sh');
+    const askedBy = async (parameters: string, before = ''): Promise<Outcome> => {
+      const user = AS_OTHER_USER.join(' ');
+      const env = { ...environmentFor(cluster.home), DFS_NODES: '1' };
+      return await runFile('unshare', ['-m', 'sh', '-c', `${before} exec ${user} ${script} ${parameters}`], {
+        env,
+      });
+    };
+    const open = await askedBy('--status');
+    t.match(open.stdout, new RegExp(`^metadata +${pid} `), 'what runs is said to run');
+    t.match(open.stderr, /node1 does not run/);
+    t.notMatch(open.stderr, /metadata/);
+    const hidden = await askedBy('--status', 'mount -t proc -o hidepid=2 proc /proc;');
+    t.match(hidden.stderr, new RegExp(`process ${pid}, which may be metadata, is hidden from`));
+
+    const refused = async (parameters: string, what: string): Promise<void> => {
+      const { code, stdout, stderr } = await askedBy(parameters);
+      t.same([code, stdout], [1, ''], parameters);
+      t.match(
+        stderr,
+        new RegExp(`^mount\\.sh: .* belongs to root, and \\S+ may not ${what} what is in it; .*\\n$`),
+      );
+    };
+    await refused('--down', 'change');
+    await refused(join(cluster.directory, 'mnt'), 'change');
+    for (const closed of [join(run, 'metadata.process'), run, cluster.home]) {
+      await chmod(closed, 0o600);
+      await refused('--status', 'read');
+      await chmod(closed, 0o755);
+    }
+  },
+);

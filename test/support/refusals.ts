@@ -1,6 +1,7 @@
 /** Tables of commands that must fail, and how: one sentence on standard error, and the right exit code. */
 import pLimit from 'p-limit';
 import type { Test } from 'tap';
+import { AS_OTHER_USER } from './other-user.js';
 import { inClone, inSharedClone, runFile, type RunOptions } from './programs.js';
 
 const FAILED = 1;
@@ -29,15 +30,14 @@ export const misused = (call: string, says: RegExp): Refusal => ({ call, code: W
 export async function refuse(
   t: Test,
   refusals: readonly Refusal[],
-  { userId, ...options }: RunOptions & { readonly userId?: number },
+  { isOtherUser = false, ...options }: RunOptions & { readonly isOtherUser?: boolean },
 ): Promise<void> {
-  const user =
-    userId === undefined ? [] : ['setpriv', `--reuid=${userId}`, `--regid=${userId}`, '--clear-groups'];
+  const user = isOtherUser ? AS_OTHER_USER : [];
 
   const limit = pLimit(AT_ONCE);
   const check = async ({ call, code, says }: Refusal): Promise<void> => {
     const [program = '', ...parameters] = call.split(' ').map(word => (word === "''" ? '' : word));
-    const path = userId === undefined ? inClone(`bin/${program}`) : inSharedClone(`bin/${program}`);
+    const path = isOtherUser ? inSharedClone(`bin/${program}`) : inClone(`bin/${program}`);
     const command = [...WITHOUT_TAP, ...user, process.execPath, path, ...parameters];
     const outcome = await runFile('env', command, { timeoutMs: DEADLINE_MS, ...options });
     const { stderr } = outcome;
