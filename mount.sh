@@ -15,6 +15,8 @@ readonly DEFAULT_PORT=8000
 readonly DEFAULT_NODES=3
 readonly DEFAULT_GOAL=2
 readonly MAX_NODES=100
+# Of what a directory or a mount may ask for (src/protocol/limits.ts).
+readonly MAX_GOAL=5
 readonly OLDEST_NODE=20.15
 
 readonly START_SECONDS=60
@@ -111,7 +113,7 @@ read_environment() {
   DATABASE=$DFS_HOME/metadata/dfs.db
   [[ -z ${DFS_PORT:-} ]] || require_number DFS_PORT "$DFS_PORT" 65535
   [[ -z ${DFS_NODES:-} ]] || require_number DFS_NODES "$DFS_NODES" "$MAX_NODES"
-  [[ -z ${DFS_GOAL:-} ]] || require_number DFS_GOAL "$DFS_GOAL" "$MAX_NODES"
+  [[ -z ${DFS_GOAL:-} ]] || require_number DFS_GOAL "$DFS_GOAL" "$MAX_GOAL"
   count_nodes
 }
 

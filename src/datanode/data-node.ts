@@ -36,7 +36,13 @@ import { listChunks } from './chunk-list.js';
 import { checkGrant, readRefusals, type PartToRead } from './grant-check.js';
 import { Locality } from './locality.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
-import { isNodeDirectory, loadIdentity, saveIdentity, type NodeIdentity } from './node-identity.js';
+import {
+  isNodeDirectory,
+  loadIdentity,
+  refuseForeign,
+  saveIdentity,
+  type NodeIdentity,
+} from './node-identity.js';
 import { ServerTime } from './server-time.js';
 import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
@@ -165,6 +171,7 @@ export class DataNode {
     const { directory, disk, random, clock, log, metadata, host, port, key } = this.#options;
     const { network } = this.#options;
     await disk.makeDirectory(directory);
+    await refuseForeign(disk, directory);
     this.#lock = this.#takeLock();
     const identity = await loadIdentity(disk, directory, random);
     this.#identity = identity;

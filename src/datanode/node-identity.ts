@@ -12,6 +12,18 @@ import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 
 const NAME = 'node.json';
 const COPY_NAME = 'node-copy.json';
+/** By one of these a data node's directory is known, in whatever state it is. */
+const MARKS = [NAME, COPY_NAME, 'segments'];
+/** What else may be in a directory that is to become one: what a first start left that was cut short, and ext4's own. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  'lock',
+  'lock-journal',
+  'lock.holder',
+  `${NAME}.new`,
+  `${COPY_NAME}.new`,
+  'lost+found',
+]);
+const MAX_SHOWN = 3;
 const FORMAT_VERSION = 1;
 const ID_BYTES = 16;
 const MAX_BYTES = 4096;
@@ -63,6 +75,19 @@ export async function loadIdentity(disk: Disk, directory: string, random: Random
   };
   await saveIdentity(disk, directory, identity);
   return identity;
+}
+
+/** ENOTEMPTY when the directory is somebody else's: a node would mix its files with what is there. */
+export async function refuseForeign(disk: Disk, directory: string): Promise<void> {
+  const names = await disk.list(directory);
+  const foreign = names.filter(name => !HARMLESS.has(name));
+  if (foreign.length === 0 || MARKS.some(name => names.includes(name))) return;
+  const shown = foreign.slice(0, MAX_SHOWN).join(', ');
+  const more = foreign.length > MAX_SHOWN ? `, and ${foreign.length - MAX_SHOWN} more` : '';
+  throw new DfsError(
+    'ENOTEMPTY',
+    `${directory} is no data node's directory, and not empty (${shown}${more}); give an empty one, or one that does not exist yet`,
+  );
 }
 
 /** Writes the identity so that after a crash the old or the new one is there, whole. */

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { shell, startCluster, waitUntil } from '../support/cluster.js';
+import { untilLive } from '../support/repair-status.js';
 
 const NOWHERE = ['--advertise', 'nosuchhost.invalid'];
 const REASON = /no such host: nosuchhost\.invalid; check the name/;
@@ -11,6 +12,7 @@ t.test('a node that advertises a host that does not exist is no live node', asyn
   const node = await cluster.addNode(NOWHERE);
   const dfs = async (command: string): Promise<string> =>
     (await cluster.run('dfs', [command, cluster.metadata.address])).stdout;
+  await untilLive(cluster, 2);
   const nodes = await dfs('nodes');
   t.match(nodes, /3 +│ unreachable/);
   t.match(nodes, /^node 3: the metadata server does not reach it: /m);

@@ -328,6 +328,7 @@ t.test('wrong usage is exit code 2 and says what is wrong', async t => {
     [[], { DFS_PORT: '65536' }, /DFS_PORT is '65536'/],
     [[], { DFS_NODES: 'three' }, /DFS_NODES is 'three'/],
     [[], { DFS_GOAL: '-1' }, /DFS_GOAL is '-1'/],
+    [[], { DFS_GOAL: '100' }, /DFS_GOAL is '100'; give a number from 1 to 5/],
   ];
   for (const [parameters, env, message] of cases) {
     const { code, stdout, stderr } = await cluster.mountSh(parameters, env);

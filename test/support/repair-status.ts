@@ -53,11 +53,11 @@ function isSound({ isComplete, lost, endangered, short, surplus }: Status): bool
   return isComplete && [lost, short, surplus, ...endangered].every(({ chunks }) => chunks === 0);
 }
 
-/** Waits until everything has exactly the replicas that it should have. */
+/** Waits until everything has exactly the replicas that it should have; returns how things were at that moment. */
 export async function untilSound(
   cluster: Cluster,
   isEnough: (status: Status) => boolean = () => true,
-): Promise<void> {
+): Promise<Status> {
   let last: Status | undefined;
   await waitUntil(
     async () => {
@@ -68,6 +68,8 @@ export async function untilSound(
   ).catch((error: unknown) => {
     throw new Error(`${String(error)}: ${JSON.stringify(last)}`);
   });
+  if (!last) throw new Error('nothing was waited for');
+  return last;
 }
 
 /** Waits until so many data nodes are live. */

@@ -11,6 +11,7 @@ import type { FsckStatus } from '../../protocol/cluster-commands.js';
 import { MAX_FINDINGS_PAGE } from '../../protocol/limits.js';
 import type { RunPiece } from '../background/background-work.js';
 import { planReplicas } from '../repair/replica-plan.js';
+import type { DataNode } from '../node-table.js';
 import type { ServerState } from '../server-state.js';
 import type { StoreCheck } from '../store/store.js';
 import type { Finding } from './finding.js';
@@ -35,6 +36,8 @@ const REPAIRS_AT_ONCE = 64;
 const LOOK_MS = 500;
 /** How long after the nodes have reported the last finding of theirs may be on its way. */
 const SETTLE_MS = 2500;
+/** How long a node that is silent is waited for. */
+const SILENCE_MS = 5000;
 
 interface Told extends Finding {
   readonly isRepaired: boolean;
@@ -132,13 +135,15 @@ export class FsckJob {
     const damagedBefore = state.damage.count;
     const done = new Map<number, number>();
     const totals = new Map<number, number>();
-    const asked = state.nodes.all().map(async node => {
+    const asked = state.nodes.all().map(async ({ record }) => {
+      const node = await this.#untilSettled(record.node);
+      if (!node) return;
       const nowMs = clock.monotonicMs();
       // By its own connection, whether or not others reach it.
-      if (state.nodes.isHeard(node, nowMs)) await this.#verifyNode(node.record.node, done, totals);
+      if (state.nodes.isHeard(node, nowMs)) await this.#verifyNode(record.node, done, totals);
       // What a lost node held stands among the chunks that lack replicas.
       else if (state.nodes.stateOf(node, nowMs) === 'suspect')
-        this.#noteUnchecked(node.record.node, 'it is silent');
+        this.#noteUnchecked(record.node, 'it is silent');
     });
     await Promise.all(asked);
     // The last heartbeat that tells of damage.
@@ -173,6 +178,19 @@ export class FsckJob {
       this.#totalBytes = sum(totals);
       if (!reply.isRunning) return;
       order = { start: false, deep: isDeep };
+      await sleep(clock, LOOK_MS);
+    }
+  }
+
+  /** A busy node may be silent for a moment. Returns how it is then; undefined when it was forgotten meanwhile. */
+  async #untilSettled(number: number): Promise<DataNode | undefined> {
+    const { state, clock } = this.#options;
+    const untilMs = clock.monotonicMs() + SILENCE_MS;
+    for (;;) {
+      const nowMs = clock.monotonicMs();
+      const node = state.nodes.get(number);
+      if (!node || nowMs >= untilMs || state.nodes.isHeard(node, nowMs)) return node;
+      if (state.nodes.stateOf(node, nowMs) === 'lost' || this.#isStopped) return node;
       await sleep(clock, LOOK_MS);
     }
   }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { DataNode, type DataNodeOptions } from '../../../src/datanode/data-node.js';
@@ -162,7 +162,7 @@ t.test('a node that is full names itself as failed when one behind it took the c
     [addressOf(other)],
     true,
   );
-  t.match(reply, { stored: [2], failed: [{ node: 1, reason: /ENOSPC/ }] });
+  t.match(reply, { stored: [2], failed: [{ node: 1, code: 'ENOSPC' }] });
   await t.rejects(store(client, registry.grant(2, [1, 2]), randomChunk(2, 1000)), { code: 'ENOSPC' });
 });
 
@@ -279,6 +279,21 @@ t.test('a refused node does not start and lets go of everything', async t => {
   });
   registry.refusal = '';
   t.equal((await startNode(t, registry.endpoint, directory)).nodeNumber, 1);
+});
+
+t.test('a directory that holds something else is refused, and left as it is', async t => {
+  const registry = await startRegistry(t);
+  const directory = await temporaryDirectory(t);
+  await mkdir(join(directory, 'lost+found'));
+  await writeFile(join(directory, 'thesis.tex'), 'years of work');
+  await t.rejects(startNode(t, registry.endpoint, directory), {
+    code: 'ENOTEMPTY',
+    message: `${directory} is no data node's directory, and not empty (thesis.tex); give an empty one, or one that does not exist yet`,
+  });
+  t.same((await readdir(directory)).toSorted(), ['lost+found', 'thesis.tex']);
+  await rm(join(directory, 'thesis.tex'));
+  const node = await startNode(t, registry.endpoint, directory);
+  t.equal(node.nodeNumber, 1, 'a new file system is empty');
 });
 
 t.test('a lost or damaged identity is said, not replaced', async t => {
