@@ -40,7 +40,7 @@ usage() {
 
 The first start installs what is missing and builds. Variables:
 
-  DFS_HOME   where state, logs and process ids are   (default: $HOME/.dfs)
+  DFS_HOME   where state, logs, ids and the key are  (default: $HOME/.dfs)
   DFS_PORT   the metadata server's port              (default: 8000; data nodes take free ones)
   DFS_NODES  data nodes on this machine              (default: 3, later as many as there are)
   DFS_GOAL   on how many nodes each byte is kept     (default: 2)
@@ -177,6 +177,8 @@ make_home() {
   # What is in the files is nobody else's business.
   [[ -d $DFS_HOME ]] || mkdir -m 700 -- "$DFS_HOME"
   mkdir -p -- "$RUN" "$LOGS"
+  # Whoever can open a lock can hold it, and keep the cluster from starting.
+  chmod 700 -- "$RUN" "$LOGS"
 }
 
 lock_home() {
@@ -306,8 +308,13 @@ set_up() {
   require_node
   cd -- "$ROOT"
   HAS_BUILT=0
-  exec 8<"$ROOT/mount.sh"
-  take_lock 8 "$ROOT"
+  # Not a file that everybody can open, for whoever can may hold it. Who may not write here has nothing to install.
+  if [[ -w $ROOT ]]; then
+    (umask 077 && : >>build.lock)
+    chmod 600 -- build.lock
+    exec 8<>build.lock
+    take_lock 8 "$ROOT"
+  fi
   require_system
   require_modules
   require_build
@@ -649,6 +656,7 @@ up() {
   say "DFS is mounted at $MOUNT_POINT"
   say "  state   $DFS_HOME"
   say "  logs    $LOGS"
+  say "  key     ${DFS_KEY_FILE:-$DFS_HOME/key}"
   say "  look    $CALL --status"
   say "  stop    $CALL --down"
 }

@@ -21,7 +21,7 @@ import {
 } from '../vfs/vfs-options.js';
 import { Vfs } from '../vfs/vfs.js';
 import { formatEndpoint } from './address.js';
-import { KEY_FILE_OPTION, keyOf } from './key-option.js';
+import { KEY_FILE_OPTION, keyringFor } from './key-option.js';
 import { parseCount, parseSeconds } from './quantity.js';
 
 export interface ClientParameters {
@@ -83,6 +83,8 @@ export const SHORT_CIRCUIT_OPTION = {
 } as const;
 
 export interface ClientSettings extends ClientParameters {
+  /** What the command needs to be; default: a client. */
+  readonly role?: 'client' | 'admin';
   readonly goal?: number;
   readonly minReplicas?: number | undefined;
   readonly dirtyBytes?: number;
@@ -111,7 +113,7 @@ export async function openFileSystem(
 ): Promise<FileSystem> {
   const options: VfsOptions = {
     metadata,
-    key: keyOf(settings.keyFile),
+    ...keyringFor(settings.role ?? 'client', settings.keyFile),
     goal: settings.goal ?? DEFAULT_GOAL,
     minReplicas: settings.minReplicas,
     timeoutMs: settings.timeout,

@@ -13,6 +13,11 @@ export function defaultDatabasePath(): string {
   return join(dfsHome(), 'metadata', 'dfs.db');
 }
 
+/** The cluster's key, or the role's that this machine has, where no other file is named. */
+export function defaultKeyPath(): string {
+  return join(dfsHome(), 'key');
+}
+
 export function logDirectory(): string {
   return join(dfsHome(), 'log');
 }

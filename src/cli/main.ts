@@ -5,6 +5,7 @@ import { copy } from './commands/copy.js';
 import { createdb } from './commands/createdb.js';
 import { dataNode } from './commands/data-node.js';
 import { dump } from './commands/dump.js';
+import { key } from './commands/key.js';
 import { load } from './commands/load.js';
 import { ls } from './commands/ls.js';
 import { metaData } from './commands/meta-data.js';
@@ -36,6 +37,7 @@ const COMMANDS: readonly Command[] = [
   recover,
   dump,
   load,
+  key,
   bench,
 ];
 

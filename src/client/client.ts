@@ -15,11 +15,14 @@ import { GrantPool } from './grant-pool.js';
 import { LockClient } from './lock-client.js';
 import { LocalReplicas } from './local-replicas.js';
 import { MetadataSession } from './metadata-session.js';
+import type { Role } from '../protocol/roles.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 export interface ClientOptions {
   readonly metadata: Endpoint;
-  /** The cluster's shared key, if it has one. */
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
+  /** What it is to the servers: a client, or an administrator. */
+  readonly role: Role;
   /** How long an operation waits for absent servers before it fails with EIO. */
   readonly timeoutMs: number;
   /** On how many nodes a chunk must be to count as stored; see ChunkWriterOptions. */

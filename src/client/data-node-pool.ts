@@ -10,13 +10,17 @@ import type { NodeAddress } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { Answer, CallOptions, RpcConnection } from '../rpc/connection.js';
 import { WatchedClient } from '../rpc/watched-client.js';
+import type { Role } from '../protocol/roles.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 export interface DataNodePoolOptions {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
+  /** What it is to the servers: a client, or an administrator. */
+  readonly role: Role;
 }
 
 /** A node that failed is asked last for this long. */
@@ -50,7 +54,7 @@ export class DataNodePool {
       const { host, port, node } = address;
       this.#nodes.set(node, {
         address: { node, host, port },
-        rpc: new WatchedClient({ ...this.#options, endpoint: { host, port } }),
+        rpc: new WatchedClient({ ...this.#options, server: 'data', endpoint: { host, port } }),
         distrustedUntilMs: 0,
         load: 0,
       });

@@ -49,6 +49,8 @@ import { HeldLocks } from './held-locks.js';
 import { NameCache } from './name-cache.js';
 import { ServerClock } from './server-clock.js';
 import { XattrCache } from './xattr-cache.js';
+import type { Role } from '../protocol/roles.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 const changedCheck = TypeCompiler.Compile(Changed);
 const attributesCheck = TypeCompiler.Compile(Type.Object({ attributes: Attributes }));
@@ -59,7 +61,9 @@ export interface MetadataSessionOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly metadata: Endpoint;
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
+  /** What it is to the servers: a client, or an administrator. */
+  readonly role: Role;
   /** How long a request waits for an absent metadata server before it fails with EIO. */
   readonly timeoutMs: number;
   /** How long this client waits before it asks for the delegation again; default: a second after a recall. */
@@ -210,7 +214,9 @@ export class MetadataSession {
       random: options.random,
       log: options.log,
       endpoint: options.metadata,
-      key: options.key,
+      keys: options.keys,
+      role: options.role,
+      server: 'metadata',
       greet: async connection => await this.#greet(connection),
       routes: new Routes().on(revoke, async revocation => {
         // Not for what is merely dropped: two clients that did would wait for each other, since what one of them has to

@@ -47,6 +47,7 @@ import { ServerTime } from './server-time.js';
 import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
 import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 export interface DataNodeOptions {
   /** Where the metadata server listens. */
@@ -67,8 +68,7 @@ export interface DataNodeOptions {
   readonly segmentBytes?: number | undefined;
   /** As tableBytes of ChunkStoreOptions. */
   readonly cacheBytes?: number | undefined;
-  /** The cluster's shared key. */
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -168,7 +168,7 @@ export class DataNode {
   }
 
   async #start(): Promise<void> {
-    const { directory, disk, random, clock, log, metadata, host, port, key } = this.#options;
+    const { directory, disk, random, clock, log, metadata, host, port, keys } = this.#options;
     const { network } = this.#options;
     await disk.makeDirectory(directory);
     await refuseForeign(disk, directory);
@@ -190,13 +190,13 @@ export class DataNode {
     this.#backups = backups;
     await backups.open();
     this.#refuseIfClosing();
-    this.#pipeline = new Pipeline({ network, clock, random, log, key });
+    this.#pipeline = new Pipeline({ network, clock, random, log, keys });
     const link = new MetadataLink({
       network,
       clock,
       random,
       log,
-      key,
+      keys,
       metadata,
       serverTime: this.#serverTime,
       id: identity.id,
@@ -246,7 +246,8 @@ export class DataNode {
       clock,
       random,
       log,
-      key,
+      keys,
+      kind: 'data',
       endpoint: { host: listenHost, port },
       routes,
     });

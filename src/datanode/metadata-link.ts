@@ -21,6 +21,7 @@ import type { ReplicaTroubles } from './replica-troubles.js';
 import type { NodeSpace } from './free-space.js';
 import type { ServerTime } from './server-time.js';
 import { reportInventory } from './inventory-report.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 /** How long a start waits for the metadata server. */
 const START_TIMEOUT_MS = 10_000;
@@ -51,7 +52,7 @@ export interface MetadataLinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
   readonly metadata: Endpoint;
   /** Learns the metadata server's time from its replies. */
   readonly serverTime: ServerTime;
@@ -102,7 +103,7 @@ export class MetadataLink {
 
   constructor(options: MetadataLinkOptions) {
     this.#options = options;
-    this.#rpc = new RpcClient({ ...options, endpoint: options.metadata });
+    this.#rpc = new RpcClient({ ...options, role: 'node', server: 'metadata', endpoint: options.metadata });
   }
 
   /** Connects; returns the address by which this machine reaches the metadata server. */

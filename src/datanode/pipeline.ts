@@ -10,6 +10,7 @@ import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import type { NodeAddress } from '../protocol/types.js';
 import { WatchedClient } from '../rpc/watched-client.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 export type WriteRequest = RequestOf<typeof write>;
 export type WriteResult = ReplyOf<typeof write>;
@@ -27,7 +28,7 @@ export interface PipelineOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
 }
 
 interface Peer {
@@ -109,7 +110,7 @@ export class Pipeline {
     if (known && known.endpoint.host === host && known.endpoint.port === port) return known.rpc;
     known?.rpc.close();
     const endpoint = { host, port };
-    const rpc = new WatchedClient({ ...this.#options, endpoint });
+    const rpc = new WatchedClient({ ...this.#options, role: 'node', server: 'data', endpoint });
     this.#peers.set(key, { endpoint, rpc });
     return rpc;
   }

@@ -13,6 +13,9 @@ export interface FuseMountOptions {
   readonly source: string;
   /** Other users than the one who mounts may look in; the kernel checks permissions in any case. */
   readonly allowOther: boolean;
+  /** Files may have a user set who runs them (setuid), and devices lead to the machine's. For root alone. */
+  readonly allowSuid: boolean;
+  readonly allowDevices: boolean;
   /**
    * How long the kernel may believe names, attributes and absent names, in milliseconds, where no lease says that they
    * are true; changes by others show late then.
@@ -26,6 +29,14 @@ export interface FuseMountOptions {
   readonly atime: 'noatime' | 'relatime';
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** mount(8)'s options for what files of the mount may do to the machine. */
+export function privilegeOptions({
+  allowSuid,
+  allowDevices,
+}: Pick<FuseMountOptions, 'allowSuid' | 'allowDevices'>): string[] {
+  return [allowSuid ? 'suid' : 'nosuid', allowDevices ? 'dev' : 'nodev'];
 }
 
 /** A file system that is mounted. */

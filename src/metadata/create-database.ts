@@ -14,15 +14,19 @@ import { SqliteCounters } from './store/sqlite/server-tables.js';
 import { SqliteInodes } from './store/sqlite/namespace-tables.js';
 import { APPLICATION_ID, migrate } from './store/sqlite/schema.js';
 import { fromSqliteError } from './store/sqlite/sqlite-errors.js';
+import { writeKeys } from './store/sqlite/sqlite-store.js';
 
 const CLUSTER_ID_BYTES = 16;
 const GRANT_KEY_BYTES = 32;
 /** The file holds the key that signs grants. */
 const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
 
 export interface CreateDatabaseOptions {
   readonly clock: Clock;
   readonly random: Random;
+  /** Of the cluster's key; a database without one takes that of the first server that uses it. */
+  readonly keyFingerprint?: string | undefined;
 }
 
 /** Makes an empty file system at `path`. Errors as publishDatabase(). */
@@ -41,7 +45,7 @@ export async function publishDatabase(
   write: (temporary: string) => Promise<void>,
 ): Promise<void> {
   const temporary = `${path}.new-${random.bytes(8).toString('hex')}`;
-  await makeDirectories(dirname(path));
+  await makeDirectories(dirname(path), DIRECTORY_MODE);
   try {
     refuseExisting(path);
     // Made by us first, for SQLite has no say in the file's mode.
@@ -70,7 +74,8 @@ function withPath(error: unknown, temporary: string, path: string): DfsError {
   );
 }
 
-function refuseExisting(path: string): void {
+/** EEXIST when there is a database already, EINVAL for the log of one that was deleted. */
+export function refuseExisting(path: string): void {
   if (existsSync(path)) throw exists(path);
   const log = `${path}-wal`;
   if (existsSync(log)) {
@@ -100,7 +105,10 @@ function writeDatabase(path: string, options: CreateDatabaseOptions): void {
 }
 
 /** Makes an empty database that of a new cluster, with an empty file system. */
-export function fillDatabase(database: Database.Database, { clock, random }: CreateDatabaseOptions): void {
+export function fillDatabase(
+  database: Database.Database,
+  { clock, random, keyFingerprint }: CreateDatabaseOptions,
+): void {
   database.pragma(`application_id = ${APPLICATION_ID}`);
   migrate(database, 0);
   const now = clock.now();
@@ -129,7 +137,7 @@ export function fillDatabase(database: Database.Database, { clock, random }: Cre
     new SqliteCounters(connection).set('inode', ROOT_INODE);
     const setting = database.prepare('INSERT INTO settings (name, value) VALUES (?, ?)');
     setting.run('cluster', Buffer.from(random.bytes(CLUSTER_ID_BYTES).toString('hex')));
-    setting.run('grant-key', newGrantKey(random));
+    writeKeys(database, { grantKey: newGrantKey(random), keyFingerprint });
   })();
 }
 

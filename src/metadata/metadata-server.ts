@@ -6,6 +6,7 @@ import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { RpcServer } from '../rpc/server.js';
+import { settleClusterKey } from './cluster-key.js';
 import { takeDatabaseLock } from './database-lock.js';
 import type { Durability } from './group-commit.js';
 import type { NodePatience } from './node-table.js';
@@ -15,6 +16,7 @@ import { metadataRoutes } from './routes.js';
 import { nodeDisk } from '../platform/disk.js';
 import { requireDatabaseFile } from './store/sqlite/database-file.js';
 import { SqliteStore } from './store/sqlite/sqlite-store.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 const DEFAULT_CACHE_BYTES = 256 << 20;
 
@@ -23,8 +25,10 @@ export interface MetadataServerOptions {
   readonly databasePath: string;
   /** Where to listen; port 0 takes any free port. */
   readonly endpoint: Endpoint;
-  /** The cluster's shared key; without one the server listens on loopback only. */
-  readonly key?: Uint8Array | undefined;
+  /** With the cluster's key itself. */
+  readonly keys: Keyring;
+  /** `keys` take the place of those that the database knows. */
+  readonly isNewKey?: boolean | undefined;
   /** group: a change survives a power loss after at most a second; strict: before it is acknowledged. */
   readonly durability: Durability;
   /** How long a file in many pieces must be left alone before it is rewritten. */
@@ -57,26 +61,27 @@ export class MetadataServer {
 
   /**
    * Opens the database and listens. ENOENT when there is no database, EINVAL when the file is none of ours, EBUSY when
-   * another server has it, EACCES and EADDRINUSE as RpcServer.start(). After an error nothing is left open.
+   * another server has it, EACCES for another key than the database knows, EADDRINUSE as RpcServer.start(). After an
+   * error nothing is left open.
    */
   async start(): Promise<void> {
-    const { databasePath, log, endpoint, key, network, clock, random } = this.#options;
+    const { databasePath, log, endpoint, keys, network, clock, random } = this.#options;
     const cacheBytes = this.#options.cacheBytes ?? DEFAULT_CACHE_BYTES;
     try {
       // Before its lock, which would be made beside it.
       await requireDatabaseFile(databasePath);
       this.#lock = takeDatabaseLock(databasePath, 'meta-data');
-      const store = await SqliteStore.open(databasePath, log, nodeDisk, cacheBytes / 4);
+      const store = await this.#openStore(cacheBytes / 4);
       const service = new MetadataService(store, {
         ...this.#options,
         leaseBytes: (3 * cacheBytes) / 4,
-        askIdentity: askOver({ network, clock, random, log, key }),
+        askIdentity: askOver({ network, clock, random, log, keys }),
         backupSpoolPath: `${databasePath}.backup-part`,
       });
       this.#service = service;
       await service.start();
       const routes = metadataRoutes(service);
-      this.#rpc = new RpcServer({ network, clock, random, log, endpoint, routes, key });
+      this.#rpc = new RpcServer({ network, clock, random, log, endpoint, routes, keys, kind: 'metadata' });
       await this.#rpc.start();
       const { host, port } = this.#rpc.endpoint;
       this.#lock.describe(`meta-data, process ${process.pid}, listening on ${host}:${port}`);
@@ -86,6 +91,18 @@ export class MetadataServer {
         log.error({ err: reason }, 'the database could not be closed in order');
       });
       throw toDfsError(error);
+    }
+  }
+
+  async #openStore(pageCacheBytes: number): Promise<SqliteStore> {
+    const { databasePath, log, keys, random, isNewKey = false } = this.#options;
+    const store = await SqliteStore.open(databasePath, log, nodeDisk, pageCacheBytes);
+    try {
+      await settleClusterKey(store, { keys, isNewKey, random, log });
+      return store;
+    } catch (error) {
+      await store.close();
+      throw error;
     }
   }
 

@@ -29,9 +29,9 @@ const REACHED_MS = 10_000;
 const UNREACHED_MS = 2000;
 
 /** Asks over the network. */
-export function askOver(options: Omit<RpcClientOptions, 'endpoint'>): AskIdentity {
+export function askOver(options: Omit<RpcClientOptions, 'endpoint' | 'role' | 'server'>): AskIdentity {
   return async endpoint => {
-    const client = new RpcClient({ ...options, endpoint });
+    const client = new RpcClient({ ...options, role: 'admin', server: 'data', endpoint });
     try {
       const connection = await client.connect(options.clock.monotonicMs());
       return (await connection.call(info, {}, { timeoutMs: PATIENCE_MS })).reply.id;

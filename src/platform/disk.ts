@@ -4,11 +4,14 @@
  */
 import {
   close,
+  closeSync,
   constants,
+  existsSync,
   fdatasync,
   fstat,
   ftruncate,
   open,
+  openSync,
   readdir,
   rename,
   rmdir,
@@ -172,5 +175,8 @@ export const nodeDisk: Disk = {
   },
   allocate: allocateFile,
   lock: takeExclusiveLock,
-  openDatabase: (path, how) => new Database(path, { fileMustExist: how === 'existing' }),
+  openDatabase(path, how) {
+    if (how === 'create' && !existsSync(path)) closeSync(openSync(path, 'wx', 0o600));
+    return new Database(path, { fileMustExist: true });
+  },
 };

@@ -1,6 +1,7 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { fileErrorText } from './file-error-text.js';
+import { ForeignLockError, prepareLockFile, writeHolder } from './lock-file.js';
 
 /** Somebody else holds the lock. */
 export class LockHeldError extends Error {
@@ -34,9 +35,12 @@ class LockFileError extends Error {
     this.code = code;
   }
 
-  /** An error of SQLite's as one of these; others as they are. */
+  /** An error of SQLite's or of the system's as one of these; others as they are. */
   static of(error: unknown, path: string): unknown {
-    if (!(error instanceof Database.SqliteError)) return error;
+    if (!(error instanceof Error) || error instanceof ForeignLockError) return error;
+    if (!(error instanceof Database.SqliteError)) {
+      return 'code' in error ? new LockFileError(String(error.code), error, path) : error;
+    }
     const [, code = 'EIO'] = SYSTEM_CODES.find(([start]) => error.code.startsWith(start)) ?? [];
     return new LockFileError(code, error, path);
   }
@@ -51,7 +55,7 @@ export interface ExclusiveLock {
 }
 
 /**
- * Takes the lock file `path` or throws LockHeldError, which names the holder.
+ * Takes the lock file `path` or throws LockHeldError, which names the holder; else as prepareLockFile().
  *
  * Node has no flock(2), and a file with a process id in it outlives kill -9. SQLite has the lock that is needed: a
  * write transaction holds an fcntl(2) lock, which the kernel drops when the process ends. It also refuses a second
@@ -73,7 +77,7 @@ export function takeExclusiveLock(path: string, holder: string): ExclusiveLock {
     throw LockFileError.of(error, path);
   }
   try {
-    writeFileSync(holderPath, holder);
+    writeHolder(holderPath, holder);
   } catch (error) {
     database.close();
     throw error;
@@ -81,7 +85,7 @@ export function takeExclusiveLock(path: string, holder: string): ExclusiveLock {
   let isHeld = true;
   return {
     describe(text) {
-      if (isHeld) writeFileSync(holderPath, text);
+      if (isHeld) writeHolder(holderPath, text);
     },
     release() {
       if (!isHeld) return;
@@ -94,6 +98,7 @@ export function takeExclusiveLock(path: string, holder: string): ExclusiveLock {
 
 function openDatabase(path: string): Database.Database {
   try {
+    prepareLockFile(path);
     return new Database(path, { timeout: 0 });
   } catch (error) {
     throw LockFileError.of(error, path);

@@ -1,8 +1,12 @@
 /** Commands of the metadata's backup: copies of the metadata database, kept by the data nodes. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { ADMINS, CLIENTS, METADATA_SERVER, type Allow } from './roles.js';
 import { MAX_BACKUP_PIECE_BYTES, MAX_CHUNK_PAGE } from './limits.js';
 import { ChunkId, NodeNumber, SafeInteger, U32 } from './types.js';
+
+/** The metadata server, on the node's own connection, and when that is gone whoever rebuilds it. */
+const BACKUP_READERS: Allow = ['admin', 'metadata'];
 
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
@@ -26,6 +30,7 @@ export type BackupFile = Static<typeof BackupFile>;
  * piece that is not the next, after which the file begins anew at offset 0.
  */
 export const backupWrite = command('backup-write', 1091, {
+  allow: METADATA_SERVER,
   request: Type.Object({ file: BackupFile, offset: SafeInteger, crc: U32 }),
   reply: Type.Object({}),
   maxPayloadBytes: MAX_BACKUP_PIECE_BYTES,
@@ -33,12 +38,14 @@ export const backupWrite = command('backup-write', 1091, {
 
 /** Every file of every backup on this node. */
 export const backupList = command('backup-list', 1092, {
+  allow: BACKUP_READERS,
   request: Type.Object({}),
   reply: Type.Object({ files: Type.Array(BackupFile) }),
 });
 
 /** A piece of a file, as the reply's payload. ENOENT. */
 export const backupRead = command('backup-read', 1093, {
+  allow: BACKUP_READERS,
   request: Type.Object({
     file: BackupFile,
     offset: SafeInteger,
@@ -64,6 +71,7 @@ const HELD_CHUNK_BYTES = 40;
 
 /** The chunks with ids above `after`, in order; those whose headers cannot be read are left out when hints are wanted. */
 export const chunksAfter = command('chunks-after', 1094, {
+  allow: ADMINS,
   request: Type.Object({
     after: SafeInteger,
     hints: Type.Boolean(),
@@ -102,7 +110,15 @@ const BackupStatus = Type.Object({
 });
 export type BackupStatus = Static<typeof BackupStatus>;
 
-export const backupStatus = command('backupstatus', 95, { request: Type.Object({}), reply: BackupStatus });
+export const backupStatus = command('backupstatus', 95, {
+  allow: CLIENTS,
+  request: Type.Object({}),
+  reply: BackupStatus,
+});
 
 /** Makes a backup now, and says how it is then. EINVAL when backups are off. */
-export const backupNow = command('backupnow', 96, { request: Type.Object({}), reply: BackupStatus });
+export const backupNow = command('backupnow', 96, {
+  allow: ADMINS,
+  request: Type.Object({}),
+  reply: BackupStatus,
+});

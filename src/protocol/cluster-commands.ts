@@ -1,6 +1,7 @@
 /** The metadata server's commands for data nodes, their replicas, and checks of everything. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { ADMINS, CLIENTS, NODES } from './roles.js';
 import { MAX_DROPS, MAX_FINDINGS_PAGE, MAX_INVENTORY, MAX_TROUBLES } from './limits.js';
 import { Nothing } from './request-shapes.js';
 import { ChunkId, HostName, NodeNumber, Port, SafeInteger } from './types.js';
@@ -24,6 +25,7 @@ const NodeProof = Type.Uint8Array({ maxByteLength: 32 });
 
 /** A data node registers. ACK: new here; DUP: known, welcome back; NAK: refused, with the reason. */
 export const reg = command('reg', 1, {
+  allow: NODES,
   request: Type.Object({
     /** The identity that the node keeps in its data directory. */
     id: Type.String({ minLength: 8, maxLength: 64 }),
@@ -55,6 +57,7 @@ export const reg = command('reg', 1, {
 
 /** A data node lives, by the connection on which it registered; the reply names chunks that nobody refers to any more. */
 export const heartbeat = command('heartbeat', 2, {
+  allow: NODES,
   request: Type.Object({
     node: NodeNumber,
     id: Type.String({ minLength: 8, maxLength: 64 }),
@@ -107,6 +110,7 @@ export type NodeStatus = Static<typeof NodeStatus>;
 
 /** Every data node ever registered, and how it is. */
 export const nodes = command('nodes', 3, {
+  allow: CLIENTS,
   request: Nothing,
   reply: Type.Object({ nodes: Type.Array(NodeStatus) }),
 });
@@ -116,6 +120,7 @@ export const nodes = command('nodes', 3, {
  * `after` up to `until`; `through` says how far it came, and the node goes on from there.
  */
 export const inventory = command('inventory', 4, {
+  allow: NODES,
   request: Type.Object({
     node: NodeNumber,
     id: Type.String({ minLength: 8, maxLength: 64 }),
@@ -168,10 +173,15 @@ export const RepairStatus = Type.Object({
 export type RepairStatus = Static<typeof RepairStatus>;
 
 /** How the replicas are. */
-export const repairStatus = command('repairstatus', 5, { request: Nothing, reply: RepairStatus });
+export const repairStatus = command('repairstatus', 5, {
+  allow: CLIENTS,
+  request: Nothing,
+  reply: RepairStatus,
+});
 
 /** Moves a node's chunks elsewhere, or no more. ENOENT when there is no such node. */
 export const drain = command('drain', 6, {
+  allow: ADMINS,
   request: Type.Object({ node: NodeNumber, isDraining: Type.Boolean() }),
   reply: Nothing,
 });
@@ -181,12 +191,14 @@ export const drain = command('drain', 6, {
  * replica there, unless `force`: then those chunks are lost.
  */
 export const removenode = command('removenode', 7, {
+  allow: ADMINS,
   request: Type.Object({ node: NodeNumber, force: Type.Boolean() }),
   reply: Type.Object({ chunks: SafeInteger }),
 });
 
 /** Moves chunks from full nodes to empty ones until they are about equally full. */
 export const rebalance = command('rebalance', 8, {
+  allow: ADMINS,
   request: Type.Object({ isWanted: Type.Boolean() }),
   reply: Nothing,
 });
@@ -215,12 +227,14 @@ export type FsckStatus = Static<typeof FsckStatus>;
 
 /** Begins a check of everything. EBUSY while one is under way. */
 export const fsck = command('fsck', 9, {
+  allow: ADMINS,
   request: Type.Object({ deep: Type.Boolean(), repair: Type.Boolean() }),
   reply: Nothing,
 });
 
 /** How far the last check is, and its findings from number `from` on. ENOENT when there was none; what it failed of. */
 export const fsckStatus = command('fsckstatus', 16, {
+  allow: CLIENTS,
   request: Type.Object({ from: SafeInteger }),
   reply: FsckStatus,
 });

@@ -8,6 +8,7 @@ import { DfsError } from './errors.js';
 import { learnShape } from './known-keys.js';
 import { DEFAULT_REQUEST_BYTES } from './limits.js';
 import { decodeMessage, encodeMessage } from './message.js';
+import type { Allow } from './roles.js';
 
 /** Of a longer message it is not said which field is wrong: to find that takes many times as long as reading it. */
 const MAX_EXPLAINED_BYTES = 16 << 10;
@@ -55,6 +56,8 @@ export class MessageShape<Schema extends TSchema> {
 export interface Command<Request extends TSchema = TSchema, Reply extends TSchema = TSchema> {
   readonly name: string;
   readonly number: number;
+  /** Who may send it. */
+  readonly allow: Allow;
   readonly request: MessageShape<Request>;
   readonly reply: MessageShape<Reply>;
   /** Bytes of the longest request, without its payload: what is longer is refused before it is read. */
@@ -74,7 +77,8 @@ export type ReplyOf<C> = C extends Command<TSchema, infer Reply> ? Static<Reply>
 export function command<Request extends TSchema, Reply extends TSchema>(
   name: string,
   number: number,
-  shapes: {
+  declared: {
+    readonly allow: Allow;
     readonly request: Request;
     readonly reply: Reply;
     /** Default: DEFAULT_REQUEST_BYTES. */
@@ -88,10 +92,11 @@ export function command<Request extends TSchema, Reply extends TSchema>(
   return {
     name,
     number,
-    request: new MessageShape(`request '${name}'`, shapes.request),
-    reply: new MessageShape(`reply to '${name}'`, shapes.reply),
-    maxRequestBytes: shapes.maxRequestBytes ?? DEFAULT_REQUEST_BYTES,
-    maxPayloadBytes: shapes.maxPayloadBytes ?? 0,
-    replyBytes: shapes.replyBytes ?? (() => 0),
+    allow: declared.allow,
+    request: new MessageShape(`request '${name}'`, declared.request),
+    reply: new MessageShape(`reply to '${name}'`, declared.reply),
+    maxRequestBytes: declared.maxRequestBytes ?? DEFAULT_REQUEST_BYTES,
+    maxPayloadBytes: declared.maxPayloadBytes ?? 0,
+    replyBytes: declared.replyBytes ?? (() => 0),
   };
 }

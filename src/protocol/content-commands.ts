@@ -1,6 +1,7 @@
 /** The metadata server's commands for open files, and for what files consist of. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { CLIENTS } from './roles.js';
 import {
   MAX_EXTENTS,
   MAX_SMALL_FILE_EXTENTS,
@@ -31,6 +32,7 @@ import {
 
 /** The session has the inode open: unlinked, it lives until the last session's `release`. */
 export const open = command('open', 70, {
+  allow: CLIENTS,
   request: Type.Object({
     inode: InodeNumber,
     session: SafeInteger,
@@ -42,6 +44,7 @@ export const open = command('open', 70, {
 });
 
 export const release = command('release', 71, {
+  allow: CLIENTS,
   request: Type.Object({
     inodes: Type.Array(InodeNumber, { maxItems: MAX_RELEASED }),
     session: SafeInteger,
@@ -72,6 +75,7 @@ const Granted = {
 
 /** Permission to store chunks. ENOSPC when fewer live nodes have room than the chunks need. */
 export const grant = command('grant', 80, {
+  allow: CLIENTS,
   request: Type.Object(GrantRequest),
   reply: Type.Object(Granted),
 });
@@ -81,6 +85,7 @@ export const grant = command('grant', 80, {
  * when fewer of the other live nodes have room than are needed.
  */
 export const amend = command('amend', 64, {
+  allow: CLIENTS,
   request: Type.Object({
     grant: Grant,
     goal: Goal,
@@ -100,6 +105,7 @@ export const amend = command('amend', 64, {
 
 /** Creates a regular file, open in this session, with the grants for its first chunks: `mknod` and `grant` in one. */
 export const put = command('put', 81, {
+  allow: CLIENTS,
   request: Type.Object({
     ...Dentry,
     ...Owner,
@@ -121,6 +127,7 @@ const PIECE_BYTES = 96;
  * unless the session has it open.
  */
 export const get = command('get', 82, {
+  allow: CLIENTS,
   request: Type.Object({
     inode: InodeNumber,
     offset: FileOffset,
@@ -145,6 +152,7 @@ export const get = command('get', 82, {
  * regular file, or may not be read by the caller, is left out.
  */
 export const getfiles = command('getfiles', 86, {
+  allow: CLIENTS,
   request: Type.Object({ inodes: Type.Array(InodeNumber, { maxItems: MAX_SMALL_FILES }), ...By }),
   reply: Type.Object({
     files: Type.Array(
@@ -170,6 +178,7 @@ export type StoredChunk = Static<typeof StoredChunk>;
  * chunk that an extent refers to, with the grant under which the client stored it: EINVAL for any other.
  */
 export const blocks = command('blocks', 83, {
+  allow: CLIENTS,
   request: Type.Object({
     inode: InodeNumber,
     extents: Type.Array(Extent, { maxItems: MAX_EXTENTS }),
@@ -211,6 +220,7 @@ export const blocks = command('blocks', 83, {
  * afterwards. EFBIG beyond the largest file.
  */
 export const fallocate = command('fallocate', 84, {
+  allow: CLIENTS,
   request: Type.Object({
     inode: InodeNumber,
     offset: FileOffset,
@@ -229,6 +239,7 @@ export const fallocate = command('fallocate', 84, {
  * has it open.
  */
 export const clone = command('clone', 85, {
+  allow: CLIENTS,
   request: Type.Object({
     source: InodeNumber,
     offset: FileOffset,

@@ -1,6 +1,7 @@
 /** The data node's commands. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { CLIENTS, MEMBERS, METADATA_SERVER } from './roles.js';
 import {
   CHECKSUM_BLOCK_BYTES,
   CHECKSUM_BYTES,
@@ -32,6 +33,7 @@ const ChecksumTable = Type.Uint8Array({ maxByteLength: MAX_CHECKSUM_TABLE_BYTES 
  * those that failed, which may be this one; an error means that no node took it.
  */
 export const write = command('write', 1001, {
+  allow: MEMBERS,
   request: Type.Object({
     grant: Grant,
     /** One little-endian CRC-32 for each block of CHECKSUM_BLOCK_BYTES. */
@@ -70,6 +72,7 @@ const ChunkPart = Type.Object({
  * has expired; ENOENT when this node has no such chunk, EIO when what it has does not match its checksum.
  */
 export const read = command('read', 1002, {
+  allow: MEMBERS,
   request: ChunkPart,
   reply: Type.Object({
     /** One CRC-32 for each piece of the payload, cut where blocks of the chunk end. */
@@ -82,6 +85,7 @@ export const read = command('read', 1002, {
  * `read` says why. No more than a chunk's size in all.
  */
 export const readparts = command('readparts', 1010, {
+  allow: CLIENTS,
   request: Type.Object({ parts: Type.Array(ChunkPart, { maxItems: MAX_SMALL_FILES }) }),
   reply: Type.Object({
     /** Which of the parts these are, and what `read` tells of each. */
@@ -96,6 +100,7 @@ export const readparts = command('readparts', 1010, {
  * were lost with the node's power before: the reply names which of `chunks` are not here.
  */
 export const syncChunks = command('sync', 1003, {
+  allow: CLIENTS,
   request: Type.Object({ chunks: Type.Array(ChunkId, { maxItems: MAX_CHUNKS_TO_SYNC }) }),
   reply: Type.Object({ absent: Type.Array(ChunkId) }),
   maxRequestBytes: 192 << 10,
@@ -106,6 +111,7 @@ export const syncChunks = command('sync', 1003, {
  * ENOENT, EIO when this node cannot read it; else what the other one answers.
  */
 export const replicate = command('replicate', 1005, {
+  allow: METADATA_SERVER,
   request: Type.Object({ grant: Grant, to: NodeAddress }),
   reply: Type.Object({}),
 });
@@ -115,6 +121,7 @@ export const replicate = command('replicate', 1005, {
  * the other, and stores it here and along `forward`, on stable storage. Rejects with what kept a piece from being read.
  */
 export const assemble = command('assemble', 1007, {
+  allow: METADATA_SERVER,
   request: Type.Object({
     grant: Grant,
     /** For salvage, as in `write`. */
@@ -146,6 +153,7 @@ export const assemble = command('assemble', 1007, {
  * Asked again with `start` false, it tells how far that is.
  */
 export const verify = command('verify', 1006, {
+  allow: METADATA_SERVER,
   request: Type.Object({ start: Type.Boolean(), deep: Type.Boolean() }),
   reply: Type.Object({ isRunning: Type.Boolean(), doneBytes: SafeInteger, totalBytes: SafeInteger }),
 });
@@ -159,6 +167,7 @@ export const LOCALITY_PROOF_BYTES = 32;
  * as the client sees it, holds `proof`: random, and made anew each time a node is started.
  */
 export const locality = command('locality', 1008, {
+  allow: CLIENTS,
   request: Type.Object({}),
   reply: Type.Object({
     directory: Type.String({ pattern: '^/', maxLength: MAX_PATH_BYTES }),
@@ -172,6 +181,7 @@ export const locality = command('locality', 1008, {
  * told when that happens. EACCES, ENOENT, EIO as for `read`.
  */
 export const locate = command('locate', 1009, {
+  allow: CLIENTS,
   request: Type.Object({ chunk: ChunkId, grant: ReadGrant }),
   reply: Type.Object({
     /** Relative to the directory that `locality` told. */
@@ -197,4 +207,4 @@ export const NodeInfo = Type.Object({
 });
 export type NodeInfo = Static<typeof NodeInfo>;
 
-export const info = command('info', 1004, { request: Type.Object({}), reply: NodeInfo });
+export const info = command('info', 1004, { allow: CLIENTS, request: Type.Object({}), reply: NodeInfo });

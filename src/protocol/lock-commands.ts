@@ -1,6 +1,7 @@
 /** The metadata server's commands for locks. */
 import { Type } from '@sinclair/typebox';
 import { command } from './command.js';
+import { CLIENTS } from './roles.js';
 import { Nothing } from './request-shapes.js';
 import { FileOffset, InodeNumber, Lock, LockKind, LockOwner, SafeInteger } from './types.js';
 
@@ -18,6 +19,7 @@ const LockRequestNumber = SafeInteger;
  * session was last resumed, so that none of an older connection comes late.
  */
 export const lock = command('lock', 90, {
+  allow: CLIENTS,
   request: Type.Object({ ...LockRequest, wait: Type.Boolean(), request: LockRequestNumber }),
   reply: Type.Object({
     /** False: not yet. The request keeps its place in the queue for some seconds; ask again. */
@@ -29,12 +31,14 @@ export const lock = command('lock', 90, {
 
 /** Gives up waiting. `granted` says that it came too late: the owner has the lock. */
 export const cancellock = command('cancellock', 91, {
+  allow: CLIENTS,
   request: Type.Object({ ...LockRequest, request: LockRequestNumber }),
   reply: Type.Object({ granted: Type.Boolean() }),
 });
 
 /** Unlocks a range of what an owner has locked. No error when nothing is, or when the session has ended. */
 export const unlock = command('unlock', 92, {
+  allow: CLIENTS,
   request: Type.Object({
     session: SafeInteger,
     inode: InodeNumber,
@@ -48,6 +52,7 @@ export const unlock = command('unlock', 92, {
 
 /** What stands in the way of a lock (F_GETLK): one such lock, or none. `pid` is 0 for a process of another client. */
 export const testlock = command('testlock', 93, {
+  allow: CLIENTS,
   request: Type.Object(LockRequest),
   reply: Type.Object({
     /** False: the server was restarted, and not every client has said yet what it holds; ask again. */

@@ -8,6 +8,7 @@ import {
   MAX_PATH_NAMES,
   MAX_XATTR_VALUE_BYTES,
 } from './limits.js';
+import { CLIENTS } from './roles.js';
 import {
   Nothing,
   Dentry,
@@ -36,6 +37,7 @@ import {
 const ENTRY_BYTES = 400;
 
 export const lookup = command('lookup', 20, {
+  allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...By }),
   reply: WithAttributes,
 });
@@ -45,6 +47,7 @@ export const lookup = command('lookup', 20, {
  * many names were taken. ENOENT and ENOTDIR as for lookup.
  */
 export const resolve = command('resolve', 21, {
+  allow: CLIENTS,
   request: Type.Object({
     start: InodeNumber,
     names: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }),
@@ -55,17 +58,20 @@ export const resolve = command('resolve', 21, {
 });
 
 export const getattr = command('getattr', 22, {
+  allow: CLIENTS,
   request: Type.Object({ inode: InodeNumber }),
   reply: WithAttributes,
 });
 
 export const readlink = command('readlink', 23, {
+  allow: CLIENTS,
   request: Type.Object({ inode: InodeNumber }),
   reply: Type.Object({ target: NameBytes }),
 });
 
 /** One page of a directory in name order, attributes included; `after` is the last name of the page before. */
 export const readdir = command('readdir', 24, {
+  allow: CLIENTS,
   request: Type.Object({ inode: InodeNumber, after: NameBytes, limit: Page, ...By }),
   reply: Type.Object({
     entries: Type.Array(Type.Object({ name: NameBytes, attributes: Attributes })),
@@ -80,6 +86,7 @@ export const readdir = command('readdir', 24, {
 
 /** Every file below a directory, depth first in name order; `after` is the last path of the page before. */
 export const list = command('list', 25, {
+  allow: CLIENTS,
   request: Type.Object({
     root: InodeNumber,
     after: Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES }),
@@ -99,6 +106,7 @@ export const list = command('list', 25, {
 });
 
 export const statfs = command('statfs', 26, {
+  allow: CLIENTS,
   request: Nothing,
   reply: Type.Object({
     totalBytes: SafeInteger,
@@ -111,6 +119,7 @@ export const statfs = command('statfs', 26, {
 // ---- the namespace, changing
 
 export const mknod = command('mknod', 40, {
+  allow: CLIENTS,
   request: Type.Object({
     ...Dentry,
     ...Owner,
@@ -132,16 +141,19 @@ export const mknod = command('mknod', 40, {
 });
 
 export const mkdir = command('mkdir', 41, {
+  allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, ...Numbered, ...By, once: Once }),
   reply: WithAttributes,
 });
 
 export const symlink = command('symlink', 42, {
+  allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, ...Numbered, ...By, once: Once }),
   reply: WithAttributes,
 });
 
 export const link = command('link', 43, {
+  allow: CLIENTS,
   request: Type.Object({
     ...Dentry,
     inode: InodeNumber,
@@ -154,11 +166,13 @@ export const link = command('link', 43, {
 });
 
 export const unlink = command('unlink', 44, {
+  allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...By, once: Once }),
   reply: Type.Object({ inode: InodeNumber, nlink: SafeInteger }),
 });
 
 export const rmdir = command('rmdir', 45, {
+  allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...By, once: Once }),
   reply: Type.Object({ inode: InodeNumber }),
 });
@@ -172,6 +186,7 @@ export const RenameFlag = {
 } as const;
 
 export const rename = command('rename', 46, {
+  allow: CLIENTS,
   request: Type.Object({
     ...Dentry,
     newParent: InodeNumber,
@@ -194,6 +209,7 @@ export const rename = command('rename', 46, {
 
 /** Only the fields given are changed. */
 export const setattr = command('setattr', 47, {
+  allow: CLIENTS,
   request: Type.Object({
     inode: InodeNumber,
     mode: Type.Optional(U32),
@@ -211,6 +227,7 @@ export const setattr = command('setattr', 47, {
 
 /** These inodes were read at these times. Moves those that relatime has moved (mount(8)); returns all that are there. */
 export const accessed = command('accessed', 49, {
+  allow: CLIENTS,
   request: Type.Object({
     accesses: Type.Array(Type.Object({ inode: InodeNumber, atime: WireTimespec }), {
       maxItems: MAX_ACCESSES,
@@ -221,6 +238,7 @@ export const accessed = command('accessed', 49, {
 
 /** A regular file without a name, open in this session (O_TMPFILE of open(2)); `link` may give it one. */
 export const tmpfile = command('tmpfile', 48, {
+  allow: CLIENTS,
   request: Type.Object({
     parent: InodeNumber,
     ...Owner,
@@ -236,11 +254,13 @@ export const tmpfile = command('tmpfile', 48, {
 // ---- extended attributes
 
 export const getxattr = command('getxattr', 60, {
+  allow: CLIENTS,
   request: Type.Object({ inode: InodeNumber, name: NameBytes, ...By }),
   reply: Type.Object({ value: Type.Uint8Array({ maxByteLength: MAX_XATTR_VALUE_BYTES }) }),
 });
 
 export const listxattr = command('listxattr', 61, {
+  allow: CLIENTS,
   request: Type.Object({ inode: InodeNumber, ...By }),
   reply: Type.Object({ names: Type.Array(NameBytes) }),
 });
@@ -249,6 +269,7 @@ export const listxattr = command('listxattr', 61, {
 export const XattrFlag = { create: 1, replace: 2 } as const;
 
 export const setxattr = command('setxattr', 62, {
+  allow: CLIENTS,
   request: Type.Object({
     inode: InodeNumber,
     name: NameBytes,
@@ -265,6 +286,7 @@ export const setxattr = command('setxattr', 62, {
 });
 
 export const removexattr = command('removexattr', 63, {
+  allow: CLIENTS,
   request: Type.Object({ inode: InodeNumber, name: NameBytes, ...By, once: Once }),
   reply: Nothing,
 });

@@ -1,6 +1,7 @@
 /** The metadata server's commands for sessions, what they cache, and what they acknowledge ahead. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { CLIENTS, METADATA_SERVER } from './roles.js';
 import {
   MAX_BATCH,
   MAX_DECLARED_LOCKS,
@@ -26,6 +27,7 @@ const Ahead = { ahead: Type.Optional(SafeInteger) };
 
 /** Begins a session, or takes up one after the connection broke. */
 export const session = command('session', 10, {
+  allow: CLIENTS,
   request: Type.Object({
     /** Zero for a new session. */
     session: SafeInteger,
@@ -64,6 +66,7 @@ export const session = command('session', 10, {
 
 /** Says that the session's client lives, and whether it keeps what it is told (as for `session`). */
 export const renew = command('renew', 11, {
+  allow: CLIENTS,
   request: Type.Object({ session: SafeInteger, caches: Type.Optional(Type.Boolean()) }),
   reply: Type.Object({ leaseMs: LeaseMs, ...ServerTime }),
 });
@@ -81,6 +84,7 @@ export type Changed = Static<typeof Changed>;
 
 /** Ends a session: what it had open is closed. */
 export const end = command('end', 12, {
+  allow: CLIENTS,
   request: Type.Object({ session: SafeInteger }),
   reply: Nothing,
 });
@@ -90,6 +94,7 @@ export const end = command('end', 12, {
  * as changed. The reply says that nothing of it will be answered from a cache any more.
  */
 export const revoke = command('revoke', 14, {
+  allow: METADATA_SERVER,
   request: Type.Object({
     /** Inodes whose attributes changed, and their content unless `version` is the one that is cached. */
     inodes: Type.Array(Type.Object({ inode: InodeNumber, version: SafeInteger }), { maxItems: MAX_REVOKED }),
@@ -115,6 +120,7 @@ const ReservedInodes = Type.Object({ first: InodeNumber, count: SafeInteger });
  * before it has told the server, which it does with `batch`.
  */
 export const delegate = command('delegate', 15, {
+  allow: CLIENTS,
   request: Type.Object({
     session: SafeInteger,
     reserve: Type.Integer({ minimum: 0, maximum: MAX_RESERVED_INODES }),
@@ -134,6 +140,7 @@ export const delegate = command('delegate', 15, {
  * others alone.
  */
 export const batch = command('batch', 17, {
+  allow: CLIENTS,
   request: Type.Object({
     changes: Type.Array(
       Type.Object({
@@ -160,4 +167,4 @@ export const batch = command('batch', 17, {
 });
 
 /** Everything acknowledged before this request was sent is on stable storage when the reply comes. */
-export const sync = command('sync', 13, { request: Nothing, reply: Nothing });
+export const sync = command('sync', 13, { allow: CLIENTS, request: Nothing, reply: Nothing });

@@ -5,8 +5,11 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import type { Role } from '../protocol/roles.js';
 import { CHALLENGE_BYTES, hello, isSameProof, proofOf, prove } from './authentication.js';
 import { RpcConnection, Routes } from './connection.js';
+import { requireAllowed, type Member } from './gate.js';
+import type { Keyring, ServerKind } from './keyring.js';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const FIRST_BACKOFF_MS = 20;
@@ -18,7 +21,11 @@ export interface RpcClientOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly endpoint: Endpoint;
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
+  /** What this end is, of which `keys` must hold the secrets. */
+  readonly role: Role;
+  /** What the other end must prove to be. */
+  readonly server: ServerKind;
   /** What this end answers, should the server ask. */
   readonly routes?: Routes;
   /** Done on each new connection before anybody else may use it; throwing makes the connection fail. */
@@ -95,11 +102,18 @@ export class RpcClient {
     const where = `${endpoint.host}:${endpoint.port}`;
     if (this.#backoffMs > 0) await sleep(clock, this.#backoffMs * (0.5 + random.fraction() / 2));
     let connection: RpcConnection | undefined;
+    let server: Member | undefined;
     try {
       const bytes = await network.connect(endpoint, CONNECT_TIMEOUT_MS);
-      connection = new RpcConnection(bytes, { clock, log, routes });
+      connection = new RpcConnection(bytes, {
+        clock,
+        log,
+        routes,
+        admit: command => requireAllowed(command, server),
+      });
       connection.start();
       await this.#authenticate(connection);
+      server = { role: this.#options.server === 'metadata' ? 'metadata' : 'node' };
       await this.#options.greet?.(connection);
       if (this.#isClosed) throw new DfsError('ECONNRESET', 'the client was closed');
     } catch (error) {
@@ -114,17 +128,19 @@ export class RpcClient {
   }
 
   async #authenticate(connection: RpcConnection): Promise<void> {
-    const { key, random } = this.#options;
-    if (!key) return;
+    const { keys, role, server, random } = this.#options;
+    const secret = keys.secret(role, server);
+    if (!secret) throw new DfsError('EACCES', `${keys.origin} holds no ${role} key (dfs key ${role})`);
     const own = random.bytes(CHALLENGE_BYTES);
     const options = { timeoutMs: CONNECT_TIMEOUT_MS };
-    const { reply } = await connection.call(hello, { challenge: own }, options);
-    if (!isSameProof(reply.proof, proofOf(key, 'server', own, reply.challenge))) {
+    const { reply } = await connection.call(hello, { role, challenge: own }, options);
+    if (!isSameProof(reply.proof, proofOf(secret, 'server', role, own, reply.challenge))) {
       throw new DfsError(
         'EACCES',
-        `${connection.remote} does not know this cluster's key; check --key-file on both sides`,
+        `${connection.remote} has another key than ${keys.origin}; use the one of its cluster (--key-file)`,
       );
     }
-    await connection.call(prove, { proof: proofOf(key, 'client', own, reply.challenge) }, options);
+    const proof = proofOf(secret, 'client', role, own, reply.challenge);
+    await connection.call(prove, { proof }, options);
   }
 }

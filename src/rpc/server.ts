@@ -4,14 +4,13 @@ import { descriptorLimit } from '../platform/descriptor-limit.js';
 import type { Logger } from '../platform/log.js';
 import type { ByteStream, Endpoint, Listener, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
-import type { Command } from '../protocol/command.js';
 import { DfsError, toDfsError, type ErrnoName } from '../protocol/errors.js';
 import { HANDSHAKE_MS } from '../protocol/limits.js';
-import { isLoopback } from './authentication.js';
 import { ClosingLog } from './closing-log.js';
 import { ConnectionLimits, connectionNumbers } from './connection-limits.js';
 import { RpcConnection, Routes } from './connection.js';
 import { Gate } from './gate.js';
+import type { Keyring, ServerKind } from './keyring.js';
 import { WireMemory } from './wire-memory.js';
 import { ping } from './watched-client.js';
 
@@ -24,8 +23,9 @@ export interface RpcServerOptions {
   readonly routes: Routes;
   /** How many files and connections this process may have open; default: what the system says. */
   readonly descriptors?: number;
-  /** The cluster's shared key; without one the server listens on loopback only. */
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
+  /** What this server proves to be to those who connect. */
+  readonly kind: ServerKind;
 }
 
 /** How often members are looked at that are idle; after IDLE_LOOKS of these they are closed. */
@@ -49,18 +49,9 @@ export class RpcServer {
     });
   }
 
-  /**
-   * Listens. EACCES for an address that others can reach when there is no key (DESIGN decision 10); EADDRINUSE,
-   * EADDRNOTAVAIL, … as the system answers.
-   */
+  /** Listens. EADDRINUSE, EADDRNOTAVAIL, … as the system answers. */
   async start(): Promise<void> {
-    const { endpoint, key, network } = this.#options;
-    if (!key && !isLoopback(endpoint.host)) {
-      throw new DfsError(
-        'EACCES',
-        `will not listen on ${endpoint.host} without a key, since others could reach it; give --key-file FILE, or listen on 127.0.0.1`,
-      );
-    }
+    const { endpoint, network } = this.#options;
     try {
       this.#listener = await network.listen(endpoint, bytes => this.#accept(bytes));
       this.#lookForIdle();
@@ -93,16 +84,17 @@ export class RpcServer {
   }
 
   #accept(bytes: ByteStream): void {
-    const { key, clock, log } = this.#options;
+    const { clock, log } = this.#options;
     const routes = new Routes(this.#options.routes).on(ping, async () => ({}));
-    const gate = key ? new Gate(key, this.#options.random, routes) : undefined;
+    const gate = new Gate(this.#options, routes);
     const connection = new RpcConnection(bytes, {
       clock,
       log,
-      routes: gate ? gate.routes : routes,
+      routes: gate.routes,
       memory: this.#memory,
       closings: this.#closings,
-      ...(gate ? { admit: (command: Command) => gate.admit(command), isProven: () => gate.isOpen } : {}),
+      admit: command => gate.admit(command),
+      isProven: () => gate.isOpen,
     });
     this.#connections.add(connection);
     this.#limits.accepted(connection);
@@ -110,8 +102,7 @@ export class RpcServer {
       this.#connections.delete(connection);
       this.#limits.left(connection);
     });
-    if (gate) this.#watchHandshake(connection, gate);
-    else this.#limits.proved(connection);
+    this.#watchHandshake(connection, gate);
     if (!connection.isClosed) connection.start();
   }
 

@@ -10,12 +10,17 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import type { Timer } from '../platform/clock.js';
 import { command, type Command } from '../protocol/command.js';
+import { MEMBERS } from '../protocol/roles.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { isConnectionError, RpcClient, type RpcClientOptions } from './client.js';
 import type { Answer, CallOptions, RpcConnection } from './connection.js';
 
 /** Answered by every server as soon as its event loop gets to it. */
-export const ping = command('ping', 2003, { request: Type.Object({}), reply: Type.Object({}) });
+export const ping = command('ping', 2003, {
+  allow: MEMBERS,
+  request: Type.Object({}),
+  reply: Type.Object({}),
+});
 
 /** After so long without any answer the server is asked whether it lives. */
 const QUIET_MS = 1000;

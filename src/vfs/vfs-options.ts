@@ -5,6 +5,8 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import type { Caller } from '../protocol/types.js';
+import type { Role } from '../protocol/roles.js';
+import type { Keyring } from '../rpc/keyring.js';
 
 /** By mount(8). */
 export const ATIME_RULES = ['noatime', 'relatime'] as const;
@@ -12,8 +14,9 @@ export type AtimeRule = (typeof ATIME_RULES)[number];
 
 export interface VfsOptions {
   readonly metadata: Endpoint;
-  /** The cluster's shared key, if it has one. */
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
+  /** What it is to the servers: a client, or an administrator. */
+  readonly role: Role;
   /** Replicas of new files in directories that do not say how many. */
   readonly goal: number;
   /**

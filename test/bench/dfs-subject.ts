@@ -61,7 +61,7 @@ export class DfsSubject implements Subject {
     const { directory, node } = this.#workplace;
     const program = [node, inClone('bin/dfs')].map(quoted).join(' ');
     const log = quoted(join(directory, 'mount.log'));
-    const options = `--background --goal=${this.#goal} --log-file=${log}`;
+    const options = `--background --goal=${this.#goal} --log-file=${log} --key-file=${quoted(this.#cluster.keyPath)}`;
     return `${program} mount ${this.#cluster.metadata.address} ${quoted(this.directory)} ${options}`;
   }
 }

@@ -9,6 +9,7 @@ import { nodeDisk } from '../../src/platform/disk.js';
 import { createLogger } from '../../src/platform/log.js';
 import { tcpNetwork } from '../../src/platform/network.js';
 import { systemRandom } from '../../src/platform/random.js';
+import { TEST_KEYS } from '../support/test-keys.js';
 
 const [metadataPort, directory] = process.argv.slice(2);
 if (metadataPort === undefined || directory === undefined) throw new Error('usage: METADATA_PORT DIRECTORY');
@@ -20,6 +21,7 @@ const node = new DataNode({
   network: tcpNetwork,
   clock: systemClock,
   random: systemRandom,
+  keys: TEST_KEYS,
   disk: nodeDisk,
   log: createLogger('data-node', 'error'),
 });

@@ -7,7 +7,8 @@ import t from 'tap';
 import { encodeMessage } from '../../src/protocol/message.js';
 import { shell, startCluster, waitUntil } from '../support/cluster.js';
 import { halfWrites, unreadLists } from '../support/hostile/attacks.js';
-import { HostilePeer } from '../support/hostile/hostile-peer.js';
+import type { HostilePeer } from '../support/hostile/hostile-peer.js';
+import { hostileMember } from '../support/hostile/member.js';
 import { measureAttack } from '../support/hostile/measured-attack.js';
 import { ProcessUsage } from '../support/hostile/process-usage.js';
 
@@ -23,8 +24,12 @@ t.test('half requests count as they arrive, and who stops in one is closed', LON
   const cluster = await startCluster(t, { dataNodes: 1 });
   const [node] = cluster.nodes;
   if (!node) throw new Error('there is no node');
-  const measured = await measureAttack(t, node, '40 half writes of 60 MiB', undefined, async () => {
-    const peers = await halfWrites(node.endpoint, async to => await HostilePeer.connect(to), HALF_WRITES);
+  const measured = await measureAttack(t, node, '40 half writes of 60 MiB', cluster.keyPath, async () => {
+    const peers = await halfWrites(
+      node.endpoint,
+      async to => await hostileMember(to, 'data', cluster.keyPath),
+      HALF_WRITES,
+    );
     await waitUntil(() => peers.filter(({ isClosed }) => isClosed).length > 1, {
       what: 'the server gave up waiting for some of them, so that others have their turn',
     });
@@ -43,17 +48,31 @@ t.test('replies that nobody reads are not made, and not at all when their client
   const request = encodeMessage({ root: 1, after: [], limit: 1024, recursive: true });
   const ask = { connections: 8, each: 250, request };
   let peers: HostilePeer[] = [];
-  const measured = await measureAttack(t, metadata, '2000 lists that are not read', undefined, async () => {
-    peers = await unreadLists(metadata.endpoint, async to => await HostilePeer.connect(to), ask);
-    const began = new ProcessUsage(metadata.pid);
-    await waitUntil(() => began.usage.cpuSeconds > 0.5, { what: 'the server has made some' });
-    await waitUntil(() => isQuiet(metadata.pid), { what: 'the server makes no more of them' });
-  });
+  const measured = await measureAttack(
+    t,
+    metadata,
+    '2000 lists that are not read',
+    cluster.keyPath,
+    async () => {
+      peers = await unreadLists(
+        metadata.endpoint,
+        async to => await hostileMember(to, 'metadata', cluster.keyPath),
+        ask,
+      );
+      const began = new ProcessUsage(metadata.pid);
+      await waitUntil(() => began.usage.cpuSeconds > 0.5, { what: 'the server has made some' });
+      await waitUntil(() => isQuiet(metadata.pid), { what: 'the server makes no more of them' });
+    },
+  );
   t.ok(measured.peakMib - measured.beforeMib < MAX_GROWTH_MIB, `grew to ${measured.peakMib} MiB`);
   t.ok(measured.maxMs < MAX_ANSWER_MS, `an answer took ${measured.maxMs.toFixed(1)} ms`);
   for (const peer of peers) peer.close();
 
-  const left = await unreadLists(metadata.endpoint, async to => await HostilePeer.connect(to), ask);
+  const left = await unreadLists(
+    metadata.endpoint,
+    async to => await hostileMember(to, 'metadata', cluster.keyPath),
+    ask,
+  );
   for (const peer of left) peer.close();
   const after = new ProcessUsage(metadata.pid);
   await waitUntil(() => isQuiet(metadata.pid), { what: 'the server does nothing for those that are gone' });

@@ -22,8 +22,9 @@ import { ROOT_INODE } from '../../src/protocol/file-mode.js';
 import { put } from '../../src/protocol/content-commands.js';
 import { getattr, lookup, readdir, rename } from '../../src/protocol/namespace-commands.js';
 import { DEFAULT_CACHE_BYTES } from '../../src/vfs/vfs-options.js';
+import { AS_CLIENT } from '../support/test-keys.js';
 
-const PLATFORM = { network: tcpNetwork, clock: systemClock, random: systemRandom };
+const PLATFORM = { network: tcpNetwork, clock: systemClock, random: systemRandom, ...AS_CLIENT };
 const [mode, databasePath = '', portText = ''] = process.argv.slice(2);
 
 if (mode === 'serve') {

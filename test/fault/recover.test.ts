@@ -156,7 +156,9 @@ t.test('backups follow changes by themselves, and three copies are kept', LONG, 
   const dumped = join(cluster.directory, 'dump.jsonl');
   const { code } = await cluster.run('dfs', ['backup', 'status', cluster.metadata.address]);
   t.equal(code, 0);
-  await shell(`${inClone('bin/dfs')} dump ${cluster.metadata.address} --with-secrets > ${dumped}`);
+  await shell(`${inClone('bin/dfs')} dump ${cluster.metadata.address} --with-secrets > ${dumped}`, {
+    env: cluster.environment,
+  });
   t.match(
     await readFile(dumped, 'utf8'),
     `"name":"directory${count}"`,

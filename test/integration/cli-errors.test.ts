@@ -1,6 +1,6 @@
 /** Commands that cannot do what they are asked to: one sentence on standard error, the right exit code, nothing left. */
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -17,6 +17,7 @@ async function scratchDirectory(t: Test): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'dfs-cli-errors-'));
   t.teardown(async () => await rm(directory, { recursive: true, force: true }));
   await mkdir(join(directory, 'home'));
+  await writeFile(join(directory, 'home', 'key'), 'a key that is long enough', { mode: 0o600 });
   return directory;
 }
 
@@ -117,10 +118,13 @@ t.test('a disk that is full or read-only is called so, and nothing is left on it
       `cd ${disk}; head -c ${roomKiB}K /dev/zero > room; cat /dev/zero 2>&1 > filled || true; rm room`,
     );
   };
-  await shell(`
+  await shell(
+    `
     unset NODE_OPTIONS
     ${inClone('bin/createdb')} --db ${at('db')} && ${inClone('bin/dfs')} dump --db ${at('db')} > ${scratch}/dump
-    rm ${at('db')}.lock && cp ${at('db')} ${scratch}/db`);
+    rm ${at('db')}.lock && cp ${at('db')} ${scratch}/db`,
+    { env },
+  );
   await fill(0);
   const before = await readdir(disk);
   const full = /no space is left on the disk of|the disk of the metadata database \S+ is full/;

@@ -30,6 +30,7 @@ function defineTests(): void {
     await shell(`chmod 777 ${scratch}`);
     const mount = await cluster.addMount([], USER);
     const { mountPoint } = mount;
+    const withKey = `${AS_USER} DFS_KEY_FILE=${await cluster.roleKey('client', USER)}`;
 
     await t.test('auto takes the kernel driver', async t => {
       t.match(await readFile(mount.logPath, 'utf8'), /"driver":"kernel"/);
@@ -58,15 +59,15 @@ function defineTests(): void {
       echo secret > ${rootMount.mountPoint}/private/file
       echo open > ${rootMount.mountPoint}/readable && chmod 644 ${rootMount.mountPoint}/readable`);
       const refused = async (command: string): Promise<void> =>
-        void (await t.rejects(shell(`${AS_USER} ${command}`), /user 65534 may not do this/, command));
+        void (await t.rejects(shell(`${withKey} ${command}`), /may not do this/, command));
       await refused(`${ls} ${address} /private`);
       await refused(`${ls} ${address} /private/file`);
       await refused(`${ls} ${address}`);
       await refused(`${copy} ${address}:/private/file -`);
       await refused(`${copy} ${tree}/cli/main.ts ${address}:/forbidden`);
       await refused(`${copy} -f ${tree}/cli/main.ts ${address}:/readable`);
-      t.equal(await shell(`${AS_USER} ${copy} ${address}:/readable -`), 'open');
-      await shell(`${AS_USER} ${copy} ${tree}/cli/main.ts ${address}:/home/main.ts`);
+      t.equal(await shell(`${withKey} ${copy} ${address}:/readable -`), 'open');
+      await shell(`${withKey} ${copy} ${tree}/cli/main.ts ${address}:/home/main.ts`);
       t.equal(await shell(`stat -c '%u' ${rootMount.mountPoint}/home/main.ts`), String(USER));
     });
 
@@ -107,7 +108,7 @@ function defineTests(): void {
       await shell(`${AS_USER} mkdir ${place}`);
       const command = `${process.execPath} ${program} mount ${cluster.metadata.address} ${place} --driver kernel`;
       const said = await shell(
-        `PATH=${scratch} $(command -v setpriv) ${AS_USER.slice(8)} ${command} 2>&1 || true`,
+        `PATH=${scratch} $(command -v setpriv) ${withKey.slice(8)} ${command} 2>&1 || true`,
       );
       t.match(said, /no fusermount3.*install the package fuse3/);
     });

@@ -11,6 +11,7 @@ import { end, renew } from '../../src/protocol/session-commands.js';
 import { RpcClient } from '../../src/rpc/client.js';
 import type { RpcConnection } from '../../src/rpc/connection.js';
 import { shell, startCluster } from '../support/cluster.js';
+import type { ServerKind } from '../../src/rpc/keyring.js';
 
 const options = { timeoutMs: 30_000 };
 const CHUNKS = 64;
@@ -32,14 +33,16 @@ t.test('bytes leave a data node with a grant alone, and a mount’s session is i
     clock: systemClock,
     random: systemRandom,
     log: createLogger('t', 'silent'),
-  };
-  const connectionTo = async (endpoint: Endpoint): Promise<RpcConnection> => {
-    const client = new RpcClient({ ...platform, endpoint });
+    keys: cluster.keys,
+    role: 'client',
+  } as const;
+  const connectionTo = async (server: ServerKind, endpoint: Endpoint): Promise<RpcConnection> => {
+    const client = new RpcClient({ ...platform, server, endpoint });
     t.teardown(() => client.close());
     return await client.connect(systemClock.monotonicMs() + 30_000);
   };
-  const node = await connectionTo(cluster.nodes[0]?.endpoint ?? cluster.endpoint);
-  const metadata = await connectionTo(cluster.endpoint);
+  const node = await connectionTo('data', cluster.nodes[0]?.endpoint ?? cluster.endpoint);
+  const metadata = await connectionTo('metadata', cluster.endpoint);
   const wanted = { count: 1, goal: 1, maxBytes: 1000, exclude: [] };
   // Of a chunk that the stranger might write itself.
   const { grants, readGrants } = (await metadata.call(grant, wanted, options)).reply;

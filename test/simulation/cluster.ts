@@ -20,6 +20,7 @@ import { SeededRandom } from './world/seeded-random.js';
 import { SimulatedClock } from './world/simulated-clock.js';
 import { SimulatedDisk } from './world/simulated-disk.js';
 import { SimulatedNetwork } from './world/simulated-network.js';
+import { AS_CLIENT, TEST_KEYS } from '../support/test-keys.js';
 
 const DATABASE = '/dfs/metadata.db';
 const METADATA = { host: '127.0.0.1', port: 7000 };
@@ -170,6 +171,7 @@ export class Cluster {
           clock,
           random,
           log: this.#log,
+          ...AS_CLIENT,
         };
         const vfs = await Vfs.open({
           ...options,
@@ -221,6 +223,7 @@ export class Cluster {
     const network = this.network.interfaceOf(machine.host, life);
     const random = this.random.fork();
     const log = this.#log;
+    const keys = TEST_KEYS;
     const opened: Store = await SqliteStore.open(DATABASE, log, machine.disk.interfaceOf(life));
     const store = bug?.breakStore?.(opened, clock) ?? opened;
     const options = {
@@ -230,12 +233,13 @@ export class Cluster {
       clock,
       random,
       log,
-      askIdentity: askOver({ network, clock, random, log }),
+      askIdentity: askOver({ network, clock, random, log, keys }),
     } as const;
     const service = bug?.makeService?.(store, options) ?? new MetadataService(store, options);
     await service.start();
     const routes = metadataRoutes(service);
-    await new RpcServer({ network, clock, random, log, endpoint: METADATA, routes }).start();
+    const kind = 'metadata';
+    await new RpcServer({ network, clock, random, log, keys, kind, endpoint: METADATA, routes }).start();
   }
 
   async #startNode(machine: Machine, life: Life): Promise<void> {
@@ -247,6 +251,7 @@ export class Cluster {
       network: this.network.interfaceOf(machine.host, life),
       clock: this.#clock(machine, life),
       random: this.random.fork(),
+      keys: TEST_KEYS,
       disk: machine.disk.interfaceOf(life),
       log: this.#log,
     });

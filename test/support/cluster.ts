@@ -1,5 +1,4 @@
 /** A whole DFS on this machine for a test: real processes of this clone, free ports, a temporary directory. */
-import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +8,9 @@ import type { Endpoint } from '../../src/platform/network.js';
 import { environmentFor, inClone, runFile, shell, type Outcome, type RunOptions } from './programs.js';
 import type { Machines } from './namespaces.js';
 import { ServerProcess } from './server-process.js';
+import { readKeyFile } from '../../src/cli/key-file.js';
+import type { Role } from '../../src/protocol/roles.js';
+import type { Keyring } from '../../src/rpc/keyring.js';
 
 export { ServerProcess } from './server-process.js';
 export { shell } from './programs.js';
@@ -65,7 +67,6 @@ export class Cluster {
     this.directory = directory;
     this.#options = options;
     this.#env = environmentFor(join(directory, 'home'));
-    if (options.machines) this.#env['DFS_KEY_FILE'] = join(directory, 'key');
     const database = this.#databasePath;
     this.metadata = new ServerProcess({
       name: 'metadata',
@@ -90,6 +91,29 @@ export class Cluster {
     return this.#options.machines === undefined;
   }
 
+  /** Of programs that are to use this cluster, with its DFS_HOME. */
+  get environment(): NodeJS.ProcessEnv {
+    return this.#env;
+  }
+
+  /** The key that `createdb` made, and that every process of the cluster uses. */
+  get keys(): Keyring {
+    return readKeyFile(this.keyPath);
+  }
+
+  get keyPath(): string {
+    return join(this.directory, 'home', 'key');
+  }
+
+  /** A file with the key of one role, for a user who cannot read the cluster's; its path. */
+  async roleKey(role: Role, userId: number): Promise<string> {
+    const path = join(this.directory, `${role}-of-${userId}.key`);
+    await chmod(this.directory, 0o755);
+    await writeFile(path, this.keys.exportRole(role), { mode: 0o600 });
+    await chown(path, userId, userId);
+    return path;
+  }
+
   /** Where the metadata server listens. */
   get endpoint(): Endpoint {
     return this.metadata.endpoint;
@@ -99,8 +123,6 @@ export class Cluster {
     await mkdir(join(this.directory, 'log'));
     const { machines } = this.#options;
     if (machines) {
-      // What is sent to other machines is signed.
-      await writeFile(join(this.directory, 'key'), randomBytes(32).toString('base64'), { mode: 0o600 });
       this.#metadataHost = await machines.addressOf('metadata');
       await machines.addressOf(ADMINISTRATOR);
     }
@@ -135,11 +157,20 @@ export class Cluster {
       await chown(directory, userId, userId);
     }
     await machines?.addressOf(name);
+    const keyOptions = userId === undefined ? [] : ['--key-file', await this.roleKey('client', userId)];
     const goalOptions = goal === undefined ? [] : ['--goal', String(goal)];
     const mount = new MountProcess({
       name,
       program: 'dfs',
-      parameters: () => ['mount', address, directory, ...goalOptions, ...mountOptions, ...options],
+      parameters: () => [
+        'mount',
+        address,
+        directory,
+        ...goalOptions,
+        ...keyOptions,
+        ...mountOptions,
+        ...options,
+      ],
       directory,
       logPath: this.#logPath(name),
       env: this.#env,

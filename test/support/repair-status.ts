@@ -27,6 +27,9 @@ export async function statusOf(cluster: Cluster): Promise<Status> {
     clock: systemClock,
     random: systemRandom,
     log: createLogger('test', 'silent'),
+    keys: cluster.keys,
+    role: 'client',
+    server: 'metadata',
     endpoint,
   });
   try {

@@ -65,8 +65,11 @@ export class ServerProcess {
     this.logPath = options.logPath;
   }
 
-  /** Starts it, and waits until it says that it is ready. Throws with the end of its log if it does not. */
-  async start(): Promise<void> {
+  /**
+   * Starts it, and waits until it says that it is ready. Throws with the end of its log if it does not.
+   * @param more options for this run alone
+   */
+  async start(more: readonly string[] = []): Promise<void> {
     if (this.isRunning) throw new Error(`${this.name} runs already`);
     const { program, parameters, logPath, env, userId, ownExecutable, prefix = [] } = this.#options;
     const log = openSync(logPath, 'a');
@@ -78,6 +81,7 @@ export class ServerProcess {
       ownExecutable ?? process.execPath,
       path,
       ...parameters(this.#endpoint?.port ?? 0),
+      ...more,
     ];
     const user =
       userId === undefined ? [] : [`--reuid=${userId}`, `--regid=${userId}`, '--clear-groups', '--'];

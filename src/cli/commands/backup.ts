@@ -28,7 +28,8 @@ export const backup = defineCommand({
       .epilog('The exit code is 1 when the backup is off, failed, or is older than five intervals.'),
   async run(parameters) {
     const { action, server, json } = parameters;
-    await withFileSystem('backup', chooseServer(server), parameters, async ({ cluster }) => {
+    const role = action === 'now' ? 'admin' : 'client';
+    await withFileSystem('backup', chooseServer(server), { ...parameters, role }, async ({ cluster }) => {
       const status = action === 'now' ? await cluster.backupNow() : await cluster.backupStatus();
       await writeOut(json ? `${JSON.stringify(status, null, 2)}\n` : `${lines(status).join('\n')}\n`);
       const complaint = complaintAbout(status, action === 'now');

@@ -2,6 +2,7 @@ import { systemClock } from '../../platform/clock.js';
 import { systemRandom } from '../../platform/random.js';
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
+import { KEY_FILE_OPTION, makeClusterKeyring } from '../key-option.js';
 import { writeOut } from '../standard-output.js';
 
 export const createdb = defineCommand({
@@ -17,14 +18,24 @@ export const createdb = defineCommand({
         defaultDescription: '$DFS_HOME/metadata/dfs.db, with DFS_HOME=$HOME/.dfs',
         describe: 'where to create it; its directory is made if need be',
       })
+      .option('key-file', {
+        ...KEY_FILE_OPTION,
+        describe:
+          "file with the cluster's key, made if there is none [default: $DFS_KEY_FILE, or $DFS_HOME/key]",
+      })
       .example([
         [call, 'where meta-data looks for it by default'],
         [`${call} --db /srv/dfs/meta.db`, 'somewhere else'],
       ])
       .epilog('A database that exists already is left as it is, and the exit code is 1.'),
-  async run({ db }) {
-    const { createDatabase } = await import('../../metadata/create-database.js');
-    await createDatabase(db, { clock: systemClock, random: systemRandom });
-    await writeOut(`created ${db}\n`);
+  async run({ db, keyFile }) {
+    const { createDatabase, refuseExisting } = await import('../../metadata/create-database.js');
+    const { fingerprintOf } = await import('../../metadata/cluster-key.js');
+    // Before a key is made that nothing would use.
+    refuseExisting(db);
+    const { keys, isNew } = await makeClusterKeyring(keyFile);
+    const keyFingerprint = fingerprintOf(keys);
+    await createDatabase(db, { clock: systemClock, random: systemRandom, keyFingerprint });
+    await writeOut(`created ${db}; its key is ${keys.origin}${isNew ? ', made just now' : ''}\n`);
   },
 });

@@ -6,7 +6,7 @@ import { systemRandom } from '../../platform/random.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
 import { cacheSizeOption } from '../cache-size-option.js';
 import { defineCommand } from '../command.js';
-import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
+import { KEY_FILE_OPTION, keyringFor } from '../key-option.js';
 import { parseBytes, parseDays } from '../quantity.js';
 import { runUntilSignal } from '../server-lifetime.js';
 import { UsageError } from '../usage-error.js';
@@ -101,7 +101,7 @@ export const dataNode = defineCommand({
       scrubPeriodMs: scrubDays,
       segmentBytes: segmentSize,
       cacheBytes: cacheSize,
-      key: keyOf(keyFile),
+      keys: keyringFor('node', keyFile).keys,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

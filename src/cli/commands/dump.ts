@@ -10,7 +10,7 @@ import { DfsError } from '../../protocol/errors.js';
 import { clientOptions, withFileSystem, type ClientParameters } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { chooseServer, SERVER_DESCRIPTION } from '../server-choice.js';
-import { keyOf } from '../key-option.js';
+import { keyringFor } from '../key-option.js';
 import { secureOutput } from '../secure-output.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
@@ -45,7 +45,12 @@ export const dump = defineCommand({
   async run(parameters) {
     const { server, db } = parameters;
     if (server !== undefined && db !== undefined) throw new UsageError('give either a server or --db');
-    if (parameters.withSecrets) secureOutput();
+    if (parameters.withSecrets)
+      secureOutput({
+        program: 'dfs dump',
+        secret: 'the secrets of the cluster',
+        otherwise: ', or leave out --with-secrets',
+      });
     if (db !== undefined) await dumpStopped(db, parameters.withSecrets);
     else await dumpServer(chooseServer(server), parameters);
   },
@@ -74,7 +79,7 @@ async function dumpServer(
   parameters: ClientParameters & { readonly withSecrets: boolean },
 ): Promise<void> {
   const holders: Endpoint[] = [];
-  await withFileSystem('dump', server, parameters, async ({ cluster }) => {
+  await withFileSystem('dump', server, { ...parameters, role: 'admin' }, async ({ cluster }) => {
     const { problem, nodes } = await cluster.backupNow();
     if (problem !== '') {
       throw new DfsError('EIO', `no backup could be made to dump (${problem}); stop meta-data and use --db`);
@@ -92,7 +97,7 @@ async function dumpServer(
       clock: systemClock,
       random: systemRandom,
       log: createLogger('dump', parameters.logLevel),
-      key: keyOf(parameters.keyFile),
+      keys: keyringFor('admin', parameters.keyFile).keys,
     };
     for (const endpoint of holders) sources.push(await BackupNode.open(endpoint, access));
     const path = join(directory, 'dfs.db');

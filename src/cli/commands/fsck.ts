@@ -39,17 +39,22 @@ export const fsck = defineCommand({
           '(dfs status); what is told of them is how things were.',
       ),
   async run({ server, deep, repair, json, ...parameters }) {
-    await withFileSystem('fsck', chooseServer(server), parameters, async ({ cluster }) => {
-      await cluster.startFsck(deep, repair);
-      const { findings, count } = await untilDone(cluster);
-      await writeOut(
-        json ? `${JSON.stringify(findings.map(forPrograms), null, 2)}\n` : lines(findings, count),
-      );
-      const left = count - findings.filter(({ isRepaired }) => isRepaired).length;
-      if (left > 0) throw new DfsError('EUCLEAN', `${left} of ${count} problems are left`);
-      if (count > 0 && !repair)
-        throw new DfsError('EUCLEAN', `${count} problems were found, and are taken care of`);
-    });
+    await withFileSystem(
+      'fsck',
+      chooseServer(server),
+      { ...parameters, role: 'admin' },
+      async ({ cluster }) => {
+        await cluster.startFsck(deep, repair);
+        const { findings, count } = await untilDone(cluster);
+        await writeOut(
+          json ? `${JSON.stringify(findings.map(forPrograms), null, 2)}\n` : lines(findings, count),
+        );
+        const left = count - findings.filter(({ isRepaired }) => isRepaired).length;
+        if (left > 0) throw new DfsError('EUCLEAN', `${left} of ${count} problems are left`);
+        if (count > 0 && !repair)
+          throw new DfsError('EUCLEAN', `${count} problems were found, and are taken care of`);
+      },
+    );
   },
 });
 

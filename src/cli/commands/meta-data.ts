@@ -7,7 +7,8 @@ import { DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js
 import { cacheSizeOption } from '../cache-size-option.js';
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
-import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
+import { KEY_FILE_OPTION } from '../key-option.js';
+import { keyringForServer } from '../server-key.js';
 import { parseBytes, parseSeconds } from '../quantity.js';
 import { UsageError } from '../usage-error.js';
 import { runUntilSignal } from '../server-lifetime.js';
@@ -36,7 +37,7 @@ export const metaData = defineCommand({
         requiresArg: true,
         default: '127.0.0.1',
         coerce: parseHost,
-        describe: 'address to listen on; any but loopback needs a key',
+        describe: 'address to listen on',
       })
       .option('durability', {
         choices: ['group', 'strict'] as const,
@@ -91,6 +92,12 @@ export const metaData = defineCommand({
         cacheSizeOption(256 << 20, 'memory for pages of the database, and for knowing what clients cache'),
       )
       .option('key-file', KEY_FILE_OPTION)
+      .option('new-key', {
+        type: 'boolean',
+        default: false,
+        describe:
+          "once, to replace the cluster's key: take the one in the key file (made if there is none) from now on",
+      })
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
         [call, 'on 127.0.0.1:8000'],
@@ -99,7 +106,7 @@ export const metaData = defineCommand({
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
   async run(parameters) {
     const { port, db, host, durability, keyFile, logLevel, suspectAfter, lostAfter } = parameters;
-    const { repairRate, defragmentAfter, backupInterval, collectAfter, cacheSize } = parameters;
+    const { newKey, repairRate, defragmentAfter, backupInterval, collectAfter, cacheSize } = parameters;
     if (lostAfter < suspectAfter) throw new UsageError('--lost-after must not be less than --suspect-after');
     if (suspectAfter < HEARTBEAT_MS) {
       throw new UsageError('--suspect-after must be at least a second, which is how often data nodes beat');
@@ -113,7 +120,8 @@ export const metaData = defineCommand({
     const server = new MetadataServer({
       databasePath: db,
       endpoint: { host, port },
-      key: keyOf(keyFile),
+      keys: await keyringForServer({ keyFile, databasePath: db, host, isNewKey: newKey }),
+      isNewKey: newKey,
       durability,
       nodePatience: { suspectAfterMs: suspectAfter, lostAfterMs: lostAfter },
       repairBytesPerSecond: repairRate,

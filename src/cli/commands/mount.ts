@@ -6,6 +6,7 @@ import { kernelDriver, kernelDriverCanRun } from '../../fuse/kernel/kernel-drive
 import { nativeDriver } from '../../fuse/native/native-driver.js';
 import { createLogger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
+import { DfsError } from '../../protocol/errors.js';
 import {
   ATIME_RULES,
   DEFAULT_CACHE_BYTES,
@@ -41,6 +42,8 @@ interface MountParameters extends ClientParameters {
   readonly minReplicas: number | undefined;
   readonly driver: string;
   readonly allowOther: boolean | undefined;
+  readonly suid: boolean;
+  readonly dev: boolean;
   /** Bytes. */
   readonly cacheSize: number;
   readonly dirty: number;
@@ -83,6 +86,16 @@ export const mount = defineCommand({
         type: 'boolean',
         describe: 'let other users in, as far as permissions go [default: only when root mounts]',
       })
+      .option('suid', {
+        type: 'boolean',
+        default: false,
+        describe: 'root only: programs stored here may run as the user they belong to (setuid)',
+      })
+      .option('dev', {
+        type: 'boolean',
+        default: false,
+        describe: "root only: device files stored here lead to this machine's devices",
+      })
       .option('log-file', {
         type: 'string',
         requiresArg: true,
@@ -102,6 +115,9 @@ export const mount = defineCommand({
     const { background, logFile } = parameters;
     if (logFile !== undefined && !background) {
       throw new UsageError('--log-file is for --background; without it the log goes to standard error');
+    }
+    if ((parameters.suid || parameters.dev) && !isRoot()) {
+      throw new DfsError('EPERM', '--suid and --dev are for root: both can give away the whole machine');
     }
     const mountPoint = resolve(mountpoint);
     if (background) await startInBackground(parameters, mountPoint);
@@ -182,6 +198,8 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
       mountPoint,
       driver: driverNamed(parameters.driver),
       allowOther: parameters.allowOther ?? isRoot(),
+      allowSuid: parameters.suid,
+      allowDevices: parameters.dev,
       settings: {
         ...parameters,
         cacheBytes: parameters.cacheSize,
@@ -222,6 +240,8 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     `--timeout=${seconds(parameters.timeout)}`,
     `--log-level=${parameters.logLevel}`,
     ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),
+    ...(parameters.suid ? ['--suid'] : []),
+    ...(parameters.dev ? ['--dev'] : []),
     ...(parameters.shortCircuit ? [] : ['--no-short-circuit']),
     ...(minReplicas === undefined ? [] : [`--min-replicas=${minReplicas}`]),
     ...(keyFile === undefined ? [] : [`--key-file=${resolve(keyFile)}`]),

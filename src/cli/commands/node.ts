@@ -50,7 +50,7 @@ export const node = defineCommand({
     const { action, node: number, server, wait, force } = parameters;
     if (wait && action !== 'drain') throw new UsageError('--wait goes with drain');
     if (force && action !== 'remove') throw new UsageError('--force goes with remove');
-    await withFileSystem('node', chooseServer(server), parameters, async fileSystem => {
+    await withFileSystem('node', chooseServer(server), { ...parameters, role: 'admin' }, async fileSystem => {
       const { cluster } = fileSystem;
       if (action === 'remove') {
         const chunks = await cluster.removeNode(number, force);

@@ -13,8 +13,13 @@ export const rebalance = defineCommand({
       .example([[call, '']])
       .epilog('Chunks also move by themselves when one node is fuller than another by a tenth of its size.'),
   async run(parameters) {
-    await withFileSystem('rebalance', chooseServer(parameters.server), parameters, async ({ cluster }) => {
-      await cluster.rebalance(!parameters.stop);
-    });
+    await withFileSystem(
+      'rebalance',
+      chooseServer(parameters.server),
+      { ...parameters, role: 'admin' },
+      async ({ cluster }) => {
+        await cluster.rebalance(!parameters.stop);
+      },
+    );
   },
 });

@@ -6,7 +6,7 @@ import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { formatEndpoint, parsePort, parseServer } from '../address.js';
 import { defineCommand } from '../command.js';
-import { KEY_FILE_OPTION, keyOf } from '../key-option.js';
+import { KEY_FILE_OPTION, keyringFor } from '../key-option.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
 
@@ -53,7 +53,7 @@ export const recover = defineCommand({
       from: endpoints,
       path: db,
       isPartial: partial,
-      key: keyOf(keyFile),
+      keys: keyringFor('admin', keyFile).keys,
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,

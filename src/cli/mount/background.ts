@@ -6,6 +6,7 @@ import { makeDirectories } from '../../platform/make-directories.js';
 import { DfsError, isErrnoName, toDfsError } from '../../protocol/errors.js';
 
 const LOG_MODE = 0o600;
+const LOG_DIRECTORY_MODE = 0o700;
 
 /** What the process in the background tells the one that started it. */
 type Report = { readonly state: 'ready' } | { readonly state: 'failed'; code: string; message: string };
@@ -68,7 +69,7 @@ export async function runInBackground(parameters: readonly string[], logPath: st
 
 async function openLog(path: string): Promise<number> {
   try {
-    await makeDirectories(dirname(path));
+    await makeDirectories(dirname(path), LOG_DIRECTORY_MODE);
     return openSync(path, 'a', LOG_MODE);
   } catch (error) {
     throw toDfsError(error).within(`cannot write the log ${path}`);

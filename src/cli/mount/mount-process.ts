@@ -21,6 +21,9 @@ export interface MountProcessOptions {
   readonly mountPoint: string;
   readonly driver: FuseDriver;
   readonly allowOther: boolean;
+  /** As in FuseMountOptions. */
+  readonly allowSuid: boolean;
+  readonly allowDevices: boolean;
   readonly settings: ClientSettings;
   /** As in FuseMountOptions. */
   readonly busyPollMs: number;

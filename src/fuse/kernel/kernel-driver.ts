@@ -6,7 +6,7 @@ import { sleep } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
-import type { FuseDriver, FuseMount, FuseMountOptions } from '../driver.js';
+import { privilegeOptions, type FuseDriver, type FuseMount, type FuseMountOptions } from '../driver.js';
 import {
   canonicalMountPoint,
   detachDead,
@@ -134,6 +134,7 @@ async function mountDevice(fd: number, options: FuseMountOptions): Promise<void>
     `group_id=${process.getgid?.() ?? 0}`,
     'default_permissions',
     options.atime,
+    ...privilegeOptions(options),
     ...(options.allowOther ? ['allow_other'] : []),
   ].join(',');
   const parameters = ['-i', '-t', 'fuse.dfs', '-o', mountOptions, options.source, options.mountPoint];

@@ -1,7 +1,7 @@
 /** Mounts through fuse-native: libfuse 2, path-based, portable. */
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
-import type { FuseDriver, FuseMount, FuseMountOptions } from '../driver.js';
+import { privilegeOptions, type FuseDriver, type FuseMount, type FuseMountOptions } from '../driver.js';
 import { prepareMountPoint, unmountOrDetach, waitUntilUnmounted } from '../mount-point.js';
 import { NATIVE_LIMITATIONS } from './limitations.js';
 import { pathOperations } from './path-operations.js';
@@ -46,6 +46,7 @@ function mountOptions(options: FuseMountOptions): string[] {
     'big_writes',
     'use_ino',
     'default_permissions',
+    ...privilegeOptions(options),
     ...(options.allowOther ? ['allow_other'] : []),
     `max_read=${MAX_REQUEST_BYTES}`,
     `max_write=${MAX_REQUEST_BYTES}`,

@@ -18,7 +18,7 @@
 export const DUMP_VERSION = 1;
 
 /** Of a table of settings, what anybody may know; everything else is secret. */
-const PUBLIC_SETTINGS: ReadonlySet<unknown> = new Set(['cluster']);
+const PUBLIC_SETTINGS: ReadonlySet<unknown> = new Set(['cluster', 'key-fingerprint']);
 /** Tables of sessions, by whose secrets others could act, and of replies to them, which hold signed grants. */
 const SESSION_TABLES: ReadonlySet<string> = new Set(['sessions', 'replies']);
 

@@ -10,6 +10,7 @@ import { MAX_CHUNK_PAGE } from '../../protocol/limits.js';
 import { RpcClient } from '../../rpc/client.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import { readBackupPiece } from '../backup/node-copies.js';
+import type { Keyring } from '../../rpc/keyring.js';
 
 const CONNECT_MS = 5000;
 const CALL_TIMEOUT_MS = 60_000;
@@ -20,7 +21,7 @@ export interface NodeAccess {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly key?: Uint8Array | undefined;
+  readonly keys: Keyring;
 }
 
 export class BackupNode {
@@ -40,7 +41,7 @@ export class BackupNode {
 
   /** Connects and asks what is there. A connection error when nobody answers, EACCES for another key. */
   static async open(endpoint: Endpoint, access: NodeAccess): Promise<BackupNode> {
-    const rpc = new RpcClient({ ...access, endpoint });
+    const rpc = new RpcClient({ ...access, role: 'admin', server: 'data', endpoint });
     try {
       const connection = await rpc.connect(access.clock.monotonicMs() + CONNECT_MS);
       const options = { timeoutMs: CALL_TIMEOUT_MS };

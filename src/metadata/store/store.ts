@@ -222,6 +222,8 @@ export interface CounterTable {
 export interface ClusterRecord {
   readonly cluster: string;
   readonly grantKey: Buffer;
+  /** Of the cluster's key (cluster-key.ts); undefined in a database from before there were any. */
+  readonly keyFingerprint?: string | undefined;
 }
 
 /** The tables, inside one transaction. */
@@ -304,6 +306,13 @@ export interface BackupSource {
   copyPages(plan: BackupPlan, from: number, count: number): Promise<WrittenBackup>;
   /** Writes what changed since beginCopy(), or since the last call. */
   copyChanges(plan: BackupPlan): Promise<WrittenBackup>;
+}
+
+/** A database as its server begins to use it. */
+export interface KeyStore {
+  readonly cluster: ClusterRecord;
+  /** Changes this part of `cluster`; on stable storage when it resolves. Not while there are transactions. */
+  setKeys(keys: Omit<ClusterRecord, 'cluster'>): Promise<void>;
 }
 
 /** The room that the database has to grow. */

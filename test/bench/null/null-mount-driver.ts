@@ -22,6 +22,8 @@ for (let isOver = false; !isOver;) {
     mountPoint,
     source: 'null',
     allowOther: process.getuid?.() === 0,
+    allowSuid: false,
+    allowDevices: false,
     busyPollMs: DEFAULT_BUSY_POLL_MS,
     atime: 'noatime',
     entryTimeoutMs: 0,

@@ -83,6 +83,8 @@ export class FragmentCost {
   async #withFileSystem<Result>(work: (fileSystem: Vfs) => Promise<Result>): Promise<Result> {
     const fileSystem = await Vfs.open({
       ...surroundings,
+      keys: this.#cluster.keys,
+      role: 'client',
       metadata: this.#cluster.endpoint,
       goal: 1,
       timeoutMs: DEFAULT_TIMEOUT_MS,
@@ -103,6 +105,8 @@ export class FragmentCost {
     const metadata = this.#cluster.endpoint;
     const session = new MetadataSession({
       ...surroundings,
+      keys: this.#cluster.keys,
+      role: 'client',
       metadata,
       timeoutMs: DEFAULT_TIMEOUT_MS,
       cacheSizes: divideCache(DEFAULT_CACHE_BYTES),

@@ -15,6 +15,8 @@ import { ServerProcess } from '../../support/server-process.js';
 import { waitUntil } from '../../support/wait-until.js';
 import type { RecordedNode } from './filled-database.js';
 import { DEFAULT_CACHE_BYTES } from '../../../src/vfs/vfs-options.js';
+import type { Keyring } from '../../../src/rpc/keyring.js';
+import { readKeyFile } from '../../../src/cli/key-file.js';
 
 const CALL_MS = 30_000;
 const SCAN_MS = 600_000;
@@ -39,9 +41,9 @@ class StandingNode {
   readonly #rpc: RpcClient;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(node: RecordedNode, endpoint: Endpoint) {
+  constructor(node: RecordedNode, endpoint: Endpoint, keys: Keyring) {
     this.#node = node;
-    this.#rpc = new RpcClient({ ...surroundings, endpoint });
+    this.#rpc = new RpcClient({ ...surroundings, keys, role: 'node', server: 'metadata', endpoint });
   }
 
   async start(): Promise<void> {
@@ -95,7 +97,7 @@ export class FilledServer {
     await this.process.start();
     this.startMs = performance.now() - startedMs;
     for (const node of nodes) {
-      const standing = new StandingNode(node, this.process.endpoint);
+      const standing = new StandingNode(node, this.process.endpoint, this.#keys);
       this.#nodes.push(standing);
       await standing.start();
     }
@@ -106,6 +108,8 @@ export class FilledServer {
   async connect(name: string): Promise<MetadataSession> {
     const session = new MetadataSession({
       ...surroundings,
+      keys: this.#keys,
+      role: 'client',
       metadata: this.process.endpoint,
       timeoutMs: CALL_MS,
       cacheSizes: divideCache(DEFAULT_CACHE_BYTES),
@@ -121,8 +125,19 @@ export class FilledServer {
     await this.process.stop();
   }
 
+  /** Made by the process at its first start. */
+  get #keys(): Keyring {
+    return readKeyFile(join(this.process.directory, 'home', 'key'));
+  }
+
   async #scanned(): Promise<void> {
-    const rpc = new RpcClient({ ...surroundings, endpoint: this.process.endpoint });
+    const rpc = new RpcClient({
+      ...surroundings,
+      keys: this.#keys,
+      role: 'client',
+      server: 'metadata',
+      endpoint: this.process.endpoint,
+    });
     try {
       const connection = await rpc.connect(systemClock.monotonicMs() + CALL_MS);
       await waitUntil(

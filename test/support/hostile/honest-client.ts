@@ -1,6 +1,7 @@
 /** An honest client beside an attack: asks one small thing after the other, in a thread of its own, and times the answers. */
 import { Worker } from 'node:worker_threads';
 import type { Endpoint } from '../../../src/platform/network.js';
+import type { ServerKind } from '../../../src/rpc/keyring.js';
 
 export interface Latencies {
   readonly answers: number;
@@ -16,8 +17,9 @@ export interface HonestOrder {
   readonly clone: string;
   readonly endpoint: Endpoint;
   readonly command: number;
-  /** The file with the cluster's key, if it has one. */
-  readonly keyPath: string | undefined;
+  readonly server: ServerKind;
+  /** The file with the cluster's key. */
+  readonly keyPath: string;
 }
 
 export interface HonestTimes {

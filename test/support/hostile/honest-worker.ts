@@ -7,11 +7,11 @@ import type { HonestOrder, HonestTimes } from './honest-client.js';
 const PAUSE_MS = 20;
 const CALL_MS = 60_000;
 
-const { clone, endpoint, command, keyPath } = workerData as HonestOrder;
+const { clone, endpoint, command, server, keyPath } = workerData as HonestOrder;
 const stopping = new AbortController();
 parentPort?.once('message', () => stopping.abort());
 
-const client = await connectMember(pathToFileURL(`${clone}/build/src/`).href, endpoint, keyPath);
+const client = await connectMember(pathToFileURL(`${clone}/build/src/`).href, endpoint, server, keyPath);
 const timesMs: number[] = [];
 const failures: string[] = [];
 await client.ask(command, CALL_MS);

@@ -16,13 +16,14 @@ export async function measureAttack(
   t: Test,
   server: ServerProcess,
   name: string,
-  keyPath: string | undefined,
+  keyPath: string,
   attack: () => Promise<void>,
 ): Promise<Measured> {
   const honest = new HonestClient({
     clone: inClone(''),
     endpoint: server.endpoint,
     command: server.name === 'metadata' ? STATFS : INFO,
+    server: server.name === 'metadata' ? 'metadata' : 'data',
     keyPath,
   });
   await honest.started();

@@ -1,5 +1,4 @@
 /** A member's connection to a server, made with the client library of any compiled clone, so that versions can be compared. */
-import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { pino } from 'pino';
 import type { Command } from '../../../src/protocol/command.js';
@@ -7,6 +6,8 @@ import type { Clock } from '../../../src/platform/clock.js';
 import type { Endpoint, Network } from '../../../src/platform/network.js';
 import type { Random } from '../../../src/platform/random.js';
 import type { RpcClient, RpcClientOptions } from '../../../src/rpc/client.js';
+import type { Keyring, ServerKind } from '../../../src/rpc/keyring.js';
+import { HostilePeer } from './hostile-peer.js';
 
 export interface Member {
   /** The connection itself, which has proved what it is. */
@@ -18,14 +19,26 @@ export interface Member {
 
 const CONNECT_MS = 30_000;
 
+/** A connection on which a member sends what it likes, and reads what it likes. */
+export async function hostileMember(
+  endpoint: Endpoint,
+  server: ServerKind,
+  keyPath: string,
+): Promise<HostilePeer> {
+  const own = new URL('../../../src/', import.meta.url).href;
+  return new HostilePeer((await connectMember(own, endpoint, server, keyPath)).socket);
+}
+
 /**
  * @param build URL of the compiled sources
- * @param keyPath the file with the cluster's key, if it has one
+ * @param server what listens at the endpoint
+ * @param keyPath the file with the cluster's key
  */
 export async function connectMember(
   build: string,
   endpoint: Endpoint,
-  keyPath: string | undefined,
+  server: ServerKind,
+  keyPath: string,
 ): Promise<Member> {
   // Any other clone's modules have the same names; their types are taken to be the same as far as they are used here.
   const load = async (path: string): Promise<Record<string, unknown>> =>
@@ -46,14 +59,16 @@ export async function connectMember(
       return bytes;
     },
   };
-  const key = keyPath === undefined ? undefined : Buffer.from(await readFile(keyPath, 'utf8'), 'base64');
+  const { readKeyFile } = (await load('cli/key-file.js')) as { readKeyFile: (path: string) => Keyring };
   const options = {
     network: watched,
     clock: systemClock,
     random: systemRandom,
     log: pino({ level: 'silent' }),
     endpoint,
-    key,
+    keys: readKeyFile(keyPath),
+    role: 'client',
+    server,
   } satisfies RpcClientOptions;
   const client = new rpc.RpcClient(options);
   await client.connect(systemClock.monotonicMs() + CONNECT_MS);

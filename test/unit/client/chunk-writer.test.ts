@@ -11,8 +11,9 @@ import { tcpNetwork } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import type { StoredChunk } from '../../../src/protocol/content-commands.js';
 import { FailingDisk, randomChunk, silent, temporaryDirectory } from '../datanode/store-fixture.js';
+import { AS_CLIENT } from '../../support/test-keys.js';
 
-const platform = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: silent };
+const platform = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: silent, ...AS_CLIENT };
 
 /** Time that passes five times as fast. */
 const FAST = 5;

@@ -17,6 +17,7 @@ import type { Grant, NodeAddress } from '../../../src/protocol/types.js';
 import type { RpcClient } from '../../../src/rpc/client.js';
 import { clientOf, startRegistry, until, type Registry } from './registry.js';
 import { FailingDisk, randomChunk, silent, temporaryDirectory } from './store-fixture.js';
+import { TEST_KEYS } from '../../support/test-keys.js';
 
 const timeoutMs = 10_000;
 
@@ -33,6 +34,7 @@ async function startNode(
     network: tcpNetwork,
     clock: systemClock,
     random: systemRandom,
+    keys: TEST_KEYS,
     disk: nodeDisk,
     log: silent,
     ...changes,
@@ -323,6 +325,7 @@ t.test(
       network: tcpNetwork,
       clock: systemClock,
       random: systemRandom,
+      keys: TEST_KEYS,
       disk: nodeDisk,
       log: silent,
     });
@@ -364,7 +367,13 @@ t.test('info and the registration tell where and how the node is', async t => {
 
 t.test('with the real metadata server: registers, is listed, and takes a chunk under its grant', async t => {
   const databasePath = join(await temporaryDirectory(t), 'meta.db');
-  const platform = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: silent };
+  const platform = {
+    network: tcpNetwork,
+    clock: systemClock,
+    random: systemRandom,
+    log: silent,
+    keys: TEST_KEYS,
+  };
   await createDatabase(databasePath, platform);
   const server = new MetadataServer({
     ...platform,
@@ -375,7 +384,7 @@ t.test('with the real metadata server: registers, is listed, and takes a chunk u
   t.teardown(async () => await server.close());
   await server.start();
   const node = await startNode(t, server.endpoint, await temporaryDirectory(t));
-  const metadata = await clientOf(t, server.endpoint).connect(0);
+  const metadata = await clientOf(t, server.endpoint, 'metadata').connect(0);
   const listed = await metadata.call(listNodes, {}, { timeoutMs });
   t.match(listed.reply.nodes, [{ node: node.nodeNumber, port: node.endpoint.port, state: 'live' }]);
   const request = { count: 1, goal: 1, maxBytes: 4 << 20, exclude: [] };

@@ -13,6 +13,7 @@ import { payloadBytes } from '../../../src/protocol/frame.js';
 import { expiryOf, ReadGrantKey, readGrantAt } from '../../../src/protocol/read-grants.js';
 import { clientOf, startRegistry } from './registry.js';
 import { randomChunk, silent, temporaryDirectory } from './store-fixture.js';
+import { TEST_KEYS } from '../../support/test-keys.js';
 
 const options = { timeoutMs: 30_000 };
 const LENGTH = 20_000;
@@ -20,7 +21,13 @@ const LENGTH = 20_000;
 t.test('a chunk is read, and its place told, with the metadata server’s grant for it alone', async t => {
   const registry = await startRegistry(t);
   const directory = await temporaryDirectory(t);
-  const platform = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: silent };
+  const platform = {
+    network: tcpNetwork,
+    clock: systemClock,
+    random: systemRandom,
+    log: silent,
+    keys: TEST_KEYS,
+  };
   const node = new DataNode({ ...platform, metadata: registry.endpoint, directory, port: 0, disk: nodeDisk });
   t.teardown(async () => await node.close());
   await node.start();

@@ -16,8 +16,17 @@ import { RpcClient } from '../../../src/rpc/client.js';
 import { Routes } from '../../../src/rpc/connection.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 import { silent } from './store-fixture.js';
+import { TEST_KEYS } from '../../support/test-keys.js';
+import type { Role } from '../../../src/protocol/roles.js';
+import type { ServerKind } from '../../../src/rpc/keyring.js';
 
-const platform = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: silent };
+const platform = {
+  network: tcpNetwork,
+  clock: systemClock,
+  random: systemRandom,
+  log: silent,
+  keys: TEST_KEYS,
+};
 
 export class Registry {
   readonly key = randomBytes(32);
@@ -52,7 +61,12 @@ export class Registry {
         for (const chunk of request.dropped) this.toDrop.delete(chunk);
         return { known: !this.isForgetful, drop: [...this.toDrop], serverMs: this.nowMs };
       });
-    this.#server = new RpcServer({ ...platform, endpoint: { host: '127.0.0.1', port }, routes });
+    this.#server = new RpcServer({
+      ...platform,
+      kind: 'metadata',
+      endpoint: { host: '127.0.0.1', port },
+      routes,
+    });
     await this.#server.start();
   }
 
@@ -88,8 +102,13 @@ export async function startRegistry(t: Test): Promise<Registry> {
 }
 
 /** A client of one server, closed at the end of the test. */
-export function clientOf(t: Test, endpoint: Endpoint): RpcClient {
-  const client = new RpcClient({ ...platform, endpoint });
+export function clientOf(
+  t: Test,
+  endpoint: Endpoint,
+  server: ServerKind = 'data',
+  role: Role = 'client',
+): RpcClient {
+  const client = new RpcClient({ ...platform, role, server, endpoint });
   t.teardown(() => client.close());
   return client;
 }

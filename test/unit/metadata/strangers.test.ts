@@ -15,8 +15,10 @@ import { lookup, mkdir, unlink } from '../../../src/protocol/namespace-commands.
 import { batch, delegate, end, renew, session } from '../../../src/protocol/session-commands.js';
 import { RpcClient } from '../../../src/rpc/client.js';
 import { LOG, refusal, temporaryDirectory } from './support/harness.js';
+import type { Role } from '../../../src/protocol/roles.js';
+import { TEST_KEYS } from '../../support/test-keys.js';
 
-const PLATFORM = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: LOG };
+const PLATFORM = { network: tcpNetwork, clock: systemClock, random: systemRandom, log: LOG, keys: TEST_KEYS };
 const SECRET_BYTES = 16;
 
 /** A program with a connection of its own to the server. */
@@ -26,8 +28,8 @@ class Program {
   secret: Uint8Array = new Uint8Array();
   #sequence = 0;
 
-  constructor(t: Test, server: MetadataServer) {
-    this.#rpc = new RpcClient({ ...PLATFORM, endpoint: server.endpoint });
+  constructor(t: Test, server: MetadataServer, role: Role = 'client') {
+    this.#rpc = new RpcClient({ ...PLATFORM, role, server: 'metadata', endpoint: server.endpoint });
     t.teardown(() => this.#rpc.close());
   }
 
@@ -137,13 +139,13 @@ t.test('a data node that lives is not spoken for by another connection', async t
   const server = await startServer(t);
   const space = { totalBytes: 1e12, freeBytes: 1e12, chunks: 0 };
   const place = { id: 'node-one', cluster: '', host: '127.0.0.1', port: 9001, ...space };
-  const node = new Program(t, server);
+  const node = new Program(t, server, 'node');
   const registered = await node.ask(reg, place);
   const beat = { node: registered.node, id: place.id, ...space, dropped: [] };
   const page = { node: registered.node, id: place.id, after: 0, until: 9, absent: [] };
   t.equal((await node.ask(heartbeat, beat)).known, true);
 
-  const stranger = new Program(t, server);
+  const stranger = new Program(t, server, 'node');
   for (const port of [9001, 9002]) {
     for (const proof of [undefined, Buffer.alloc(0), Buffer.alloc(registered.proof.length)]) {
       const refused = await stranger.ask(reg, { ...place, port, ...(proof ? { proof } : {}) });
@@ -155,7 +157,7 @@ t.test('a data node that lives is not spoken for by another connection', async t
   t.equal((await stranger.ask(inventory, { ...page, chunks: Buffer.alloc(0) })).known, false);
   t.equal((await node.ask(heartbeat, beat)).known, true, 'the node goes on');
 
-  const again = new Program(t, server);
+  const again = new Program(t, server, 'node');
   const back = await again.ask(reg, { ...place, proof: registered.proof });
   t.equal(back.result, 'DUP', 'the node itself comes back by a new connection while the old one seems open');
   t.same(back.proof, registered.proof);

@@ -11,14 +11,16 @@ import { payloadBytes } from '../../../src/protocol/frame.js';
 import { isConnectionError, RpcClient } from '../../../src/rpc/client.js';
 import { Routes, withPayload } from '../../../src/rpc/connection.js';
 import { RpcServer } from '../../../src/rpc/server.js';
+import { CLIENTS } from '../../../src/protocol/roles.js';
+import { TEST_KEYS } from '../../support/test-keys.js';
 
 const log = pino({ level: 'silent' });
-const surroundings = { network: tcpNetwork, clock: systemClock, random: systemRandom, log };
+const surroundings = { network: tcpNetwork, clock: systemClock, random: systemRandom, log, keys: TEST_KEYS };
 const Text = Type.Object({ text: Type.String() });
-const echo = command('echo', 9001, { request: Text, reply: Text, maxPayloadBytes: 64 << 20 });
-const fail = command('fail', 9002, { request: Text, reply: Text });
-const never = command('never', 9003, { request: Text, reply: Text });
-const unknown = command('unknown', 9004, { request: Text, reply: Text });
+const echo = command('echo', 9001, { allow: CLIENTS, request: Text, reply: Text, maxPayloadBytes: 64 << 20 });
+const fail = command('fail', 9002, { allow: CLIENTS, request: Text, reply: Text });
+const never = command('never', 9003, { allow: CLIENTS, request: Text, reply: Text });
+const unknown = command('unknown', 9004, { allow: CLIENTS, request: Text, reply: Text });
 const LONG = { timeoutMs: 10_000 };
 
 const routes = new Routes()
@@ -28,15 +30,16 @@ const routes = new Routes()
   })
   .on(never, async () => await new Promise(() => undefined));
 
-async function startServer(t: Test, key?: Buffer): Promise<RpcServer> {
-  const server = new RpcServer({ ...surroundings, routes, key, endpoint: { host: '127.0.0.1', port: 0 } });
+async function startServer(t: Test): Promise<RpcServer> {
+  const endpoint = { host: '127.0.0.1', port: 0 };
+  const server = new RpcServer({ ...surroundings, kind: 'data', routes, endpoint });
   await server.start();
   t.teardown(async () => await server.close());
   return server;
 }
 
-function clientOf(t: Test, server: RpcServer, key?: Buffer): RpcClient {
-  const client = new RpcClient({ ...surroundings, endpoint: server.endpoint, key });
+function clientOf(t: Test, { endpoint }: RpcServer): RpcClient {
+  const client = new RpcClient({ ...surroundings, role: 'client', server: 'data', endpoint });
   t.teardown(() => client.close());
   return client;
 }
@@ -76,7 +79,7 @@ t.test('what a server answers of its own connections is no trouble of ours', asy
       throw new DfsError('ESHUTDOWN', text);
     });
   const endpoint = { host: '127.0.0.1', port: 0 };
-  const server = new RpcServer({ ...surroundings, routes: brokenElsewhere, endpoint });
+  const server = new RpcServer({ ...surroundings, kind: 'data', routes: brokenElsewhere, endpoint });
   await server.start();
   t.teardown(async () => await server.close());
   const connection = await clientOf(t, server).connect(0);
@@ -126,36 +129,16 @@ t.test('waiting calls fail when the server goes, and a new connection is made wh
   await server.close();
   await t.rejects(waiting, { code: 'ECONNRESET' });
   await t.rejects(client.connect(0), { code: 'ECONNREFUSED' });
-  const again = new RpcServer({ ...surroundings, routes, endpoint });
+  const again = new RpcServer({ ...surroundings, kind: 'data', routes, endpoint });
   await again.start();
   t.teardown(async () => await again.close());
   const fresh = await client.connect(systemClock.monotonicMs() + 5000);
   t.equal((await fresh.call(echo, { text: 'back' }, LONG)).reply.text, 'back');
 });
 
-t.test('with a key, only those who know it are answered, and the server proves itself too', async t => {
-  const key = Buffer.alloc(32, 1);
-  const server = await startServer(t, key);
-  const connection = await clientOf(t, server, key).connect(0);
-  t.equal((await connection.call(echo, { text: 'hello' }, LONG)).reply.text, 'hello');
-  await t.rejects(clientOf(t, server, Buffer.alloc(32, 2)).connect(0), { code: 'EACCES' });
-  const stranger = await clientOf(t, server).connect(0);
-  await t.rejects(stranger.call(echo, { text: 'hello' }, LONG), { code: 'EACCES' });
-  const impostor = await startServer(t);
-  await t.rejects(clientOf(t, impostor, key).connect(0));
-});
-
-t.test('without a key a server listens where only this machine reaches it', async t => {
-  const endpoint = { host: '0.0.0.0', port: 0 };
-  await t.rejects(new RpcServer({ ...surroundings, routes, endpoint }).start(), {
-    code: 'EACCES',
-    message: /--key-file/,
-  });
-});
-
 t.test('a port that is taken is told in one sentence', async t => {
   const { endpoint } = await startServer(t);
-  await t.rejects(new RpcServer({ ...surroundings, routes, endpoint }).start(), {
+  await t.rejects(new RpcServer({ ...surroundings, kind: 'data', routes, endpoint }).start(), {
     code: 'EADDRINUSE',
     message: /another program already listens on 127\.0\.0\.1:\d+/,
   });

@@ -13,6 +13,7 @@ import { waitUntil } from '../../support/wait-until.js';
 import { silent, temporaryDirectory } from '../datanode/store-fixture.js';
 import { refusal } from '../metadata/support/harness.js';
 import { Cable, connect, serve } from './support/connected-clients.js';
+import { TEST_KEYS } from '../../support/test-keys.js';
 
 const OWNER = { mode: 0o755, uid: 0, gid: 0 };
 const name = (text: string): Buffer => Buffer.from(text);
@@ -22,7 +23,13 @@ const AHEAD_MS = 500;
 
 async function startDataNode(t: Test, server: MetadataServer): Promise<void> {
   const directory = await temporaryDirectory(t);
-  const platform = { clock: systemClock, random: systemRandom, log: silent, network: tcpNetwork };
+  const platform = {
+    clock: systemClock,
+    random: systemRandom,
+    log: silent,
+    network: tcpNetwork,
+    keys: TEST_KEYS,
+  };
   const node = new DataNode({
     ...platform,
     metadata: server.endpoint,

@@ -13,6 +13,7 @@ import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import { READ_GRANT_LIFETIME_MS } from '../../../src/protocol/limits.js';
 import { Vfs } from '../../../src/vfs/vfs.js';
 import { randomChunk, silent, temporaryDirectory } from '../datanode/store-fixture.js';
+import { AS_CLIENT } from '../../support/test-keys.js';
 
 const PIECE_BYTES = 64 << 10;
 const PIECES = 6;
@@ -54,7 +55,7 @@ async function beginReading(t: Test): Promise<Reading> {
   const log = Object.assign(Object.create(silent) as Logger, {
     warn: (_: object, message: string) => void warnings.push(message),
   });
-  const platform = { network: tcpNetwork, random: systemRandom, log: silent };
+  const platform = { network: tcpNetwork, random: systemRandom, log: silent, ...AS_CLIENT };
   const databasePath = `${await temporaryDirectory(t)}/metadata.db`;
   await createDatabase(databasePath, { ...platform, clock: servers });
   const endpoint = { host: '127.0.0.1', port: 0 };

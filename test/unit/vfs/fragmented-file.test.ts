@@ -12,6 +12,7 @@ import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import type { Vfs } from '../../../src/vfs/vfs.js';
 import { silent, temporaryDirectory } from '../datanode/store-fixture.js';
 import { connect as connectClient, serve } from './support/connected-clients.js';
+import { TEST_KEYS } from '../../support/test-keys.js';
 
 const MIB = 1 << 20;
 const KIB = 1 << 10;
@@ -23,7 +24,7 @@ const STRIDE = 1501;
 /** Two fifths of the cache are for data: far less than the file. */
 const MEMORY = { dirtyBytes: 8 * MIB, cacheBytes: 4 * MIB, readAheadBytes: 2 * MIB, chunkBytes: 4 * MIB };
 
-const platform = { clock: systemClock, random: systemRandom, log: silent };
+const platform = { clock: systemClock, random: systemRandom, log: silent, keys: TEST_KEYS };
 
 /** A network that counts what comes in on the connections that are made by it. */
 class CountingNetwork implements Network {

@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { nodeDisk, type Disk } from '../../../platform/disk.js';
 import type { Logger } from '../../../platform/log.js';
 import { DfsError } from '../../../protocol/errors.js';
-import type { BackupSource, ClusterRecord, OwnedTransaction, Store } from '../store.js';
+import type { BackupSource, ClusterRecord, KeyStore, OwnedTransaction, Store } from '../store.js';
 import { Checkpointer } from './checkpointer.js';
 import { SqliteConnection } from './connection.js';
 import {
@@ -104,8 +104,8 @@ export class SqliteTransaction implements OwnedTransaction {
   }
 }
 
-export class SqliteStore implements Store {
-  readonly cluster: ClusterRecord;
+export class SqliteStore implements Store, KeyStore {
+  #cluster: ClusterRecord;
   readonly room: DatabaseRoom;
   readonly #path: string;
   readonly #database: Database.Database;
@@ -127,7 +127,7 @@ export class SqliteStore implements Store {
     this.#wal = new WalFlusher(disk, `${path}-wal`);
     this.#checkpointer = new Checkpointer(path, log, room);
     this.#transaction = new SqliteTransaction(new SqliteConnection(database), () => this.#wal.noteCommit());
-    this.cluster = readCluster(database, path);
+    this.#cluster = readCluster(database, path);
   }
 
   /**
@@ -157,6 +157,21 @@ export class SqliteStore implements Store {
       database.close();
       throw fromSqliteError(error, path);
     }
+  }
+
+  get cluster(): ClusterRecord {
+    return this.#cluster;
+  }
+
+  async setKeys(keys: Omit<ClusterRecord, 'cluster'>): Promise<void> {
+    try {
+      this.#database.transaction(() => writeKeys(this.#database, keys))();
+    } catch (error) {
+      throw fromSqliteError(error, this.#path);
+    }
+    this.#cluster = { ...this.#cluster, ...keys };
+    this.#wal.noteCommit();
+    await this.#wal.flush();
   }
 
   get backup(): BackupSource {
@@ -230,5 +245,15 @@ function readCluster(database: Database.Database, path: string): ClusterRecord {
   if (!cluster || !grantKey) {
     throw new DfsError('EIO', `the metadata database ${path} has no cluster identity; restore it`);
   }
-  return { cluster: cluster.toString(), grantKey };
+  return { cluster: cluster.toString(), grantKey, keyFingerprint: select.get('key-fingerprint')?.toString() };
+}
+
+/** Writes what the cluster's members are known by, in the caller's transaction. */
+export function writeKeys(
+  database: Database.Database,
+  { grantKey, keyFingerprint }: Omit<ClusterRecord, 'cluster'>,
+): void {
+  const set = database.prepare('INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)');
+  set.run('grant-key', grantKey);
+  if (keyFingerprint !== undefined) set.run('key-fingerprint', Buffer.from(keyFingerprint));
 }

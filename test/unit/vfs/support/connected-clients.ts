@@ -11,8 +11,14 @@ import { tcpNetwork, type ByteStream, type Network } from '../../../../src/platf
 import { systemRandom } from '../../../../src/platform/random.js';
 import { DfsError } from '../../../../src/protocol/errors.js';
 import { Vfs } from '../../../../src/vfs/vfs.js';
+import { AS_CLIENT } from '../../../support/test-keys.js';
 
-const PLATFORM = { clock: systemClock, random: systemRandom, log: createLogger('test', 'silent') };
+const PLATFORM = {
+  clock: systemClock,
+  random: systemRandom,
+  log: createLogger('test', 'silent'),
+  ...AS_CLIENT,
+};
 const ANY_PORT = { host: '127.0.0.1', port: 0 };
 
 /** A network whose cable can be pulled. */

@@ -1,0 +1,18 @@
+/** Roles: what a member of the cluster may ask for. A member proves its role when it connects (rpc/gate.ts). */
+
+/** client: uses files; node: a data node; admin: also decides about nodes, and reads backups. */
+export const ROLES = ['client', 'node', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** metadata: the metadata server, where it asks on a connection that a client or a data node made to it. */
+export type Sender = Role | 'metadata';
+
+/** From whom a command is taken; `strangers`: also from a peer that has proved nothing yet. */
+export type Allow = readonly Sender[] | 'strangers';
+
+export const CLIENTS: Allow = ['client', 'admin'];
+export const NODES: Allow = ['node'];
+export const ADMINS: Allow = ['admin'];
+export const MEMBERS: Allow = ROLES;
+export const METADATA_SERVER: Allow = ['metadata'];
+export const STRANGERS: Allow = 'strangers';
