@@ -3,7 +3,6 @@ import { UsageError } from './usage-error.js';
 
 const DAY_MS = 86_400_000;
 const MAX_DAYS = 3650;
-const MIN_CACHE_BYTES = 4 << 20;
 
 const UNITS: ReadonlyMap<string, number> = new Map([
   ['', 1],
@@ -23,13 +22,6 @@ export function parseBytes(text: string): number {
     throw new UsageError(`'${text}' is not a size; give bytes, or a number with K, M, G or T, such as 64M`);
   }
   return bytes;
-}
-
-/** A size of what a process may keep in memory, in bytes; it has to be worth having. */
-export function parseCacheSize(text: string): number {
-  const bytes = parseBytes(text);
-  if (bytes >= MIN_CACHE_BYTES) return bytes;
-  throw new UsageError(`--cache-size has to be at least ${MIN_CACHE_BYTES >> 20}M`);
 }
 
 /** Seconds, with a fraction if need be, as milliseconds. */

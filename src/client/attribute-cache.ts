@@ -8,10 +8,9 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Attributes } from '../protocol/types.js';
+import { ATTRIBUTES_BYTES, LRU_ENTRY_BYTES } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
-
-/** Inodes whose last change is remembered; beyond that every request under way counts as overtaken. */
-const MAX_REMEMBERED = 65_536;
+import { RecentChanges } from './recent-changes.js';
 
 export interface AttributeTicket {
   readonly lease: number;
@@ -21,15 +20,22 @@ export interface AttributeTicket {
 export class AttributeCache implements CacheKeeper {
   readonly #lease: CacheLease;
   readonly #kept: LRUCache<number, Attributes>;
-  /** inode → when a change by this client was answered */
-  readonly #changedAt = new Map<number, number>();
+  /** When changes by this client were answered. */
+  readonly #changes = new RecentChanges();
   #now = 0;
-  #allChangedAt = 0;
 
-  /** @param max inodes whose attributes are kept */
-  constructor(lease: CacheLease, max: number) {
+  /** @param maxBytes memory for what is kept */
+  constructor(lease: CacheLease, maxBytes: number) {
     this.#lease = lease;
-    this.#kept = new LRUCache({ max });
+    this.#kept = new LRUCache({
+      maxSize: maxBytes,
+      sizeCalculation: () => LRU_ENTRY_BYTES + ATTRIBUTES_BYTES,
+    });
+  }
+
+  /** What is kept costs so much memory. */
+  get usedBytes(): number {
+    return this.#kept.calculatedSize;
   }
 
   /** Taken when a request begins. */
@@ -60,8 +66,7 @@ export class AttributeCache implements CacheKeeper {
   /** A request of this client changed nobody knows what. */
   changeUnknown(): void {
     this.#now += 1;
-    this.#allChangedAt = this.#now;
-    this.#changedAt.clear();
+    this.#changes.noteAll(this.#now);
     this.#kept.clear();
   }
 
@@ -75,17 +80,12 @@ export class AttributeCache implements CacheKeeper {
 
   /** Whether what a request told that began then is still true, as far as this client knows. */
   mayKeep({ lease, own }: AttributeTicket, inode: number): boolean {
-    return (
-      own >= this.#allChangedAt &&
-      own >= (this.#changedAt.get(inode) ?? 0) &&
-      this.#lease.mayKeep(lease, inode)
-    );
+    return own >= this.#changes.latest(inode) && this.#lease.mayKeep(lease, inode);
   }
 
   #noteChange(inode: number): void {
-    if (this.#changedAt.size >= MAX_REMEMBERED) this.changeUnknown();
     this.#now += 1;
-    this.#changedAt.set(inode, this.#now);
+    this.#changes.note(inode, this.#now);
     this.#kept.delete(inode);
   }
 }

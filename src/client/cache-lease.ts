@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { RequestOf } from '../protocol/command.js';
 import type { revoke } from '../protocol/session-commands.js';
+import { RecentChanges } from './recent-changes.js';
 
 export type Revocation = RequestOf<typeof revoke>;
 
@@ -21,10 +22,9 @@ export interface CacheKeeper {
   drop(revocation: Revocation): Promise<void>;
   /** The same for everything. Never rejects. */
   dropAll(): Promise<void>;
+  /** What it keeps costs so much memory; left out where a cache counts itself (cache-budget.ts). */
+  readonly usedBytes?: number;
 }
-
-/** Inodes whose last revocation is remembered; beyond that every request under way counts as overtaken. */
-const MAX_REMEMBERED = 65_536;
 
 export class CacheLease {
   readonly #clock: Clock;
@@ -32,10 +32,8 @@ export class CacheLease {
   readonly #keepers = new Set<CacheKeeper>();
   /** Grows with every revocation, and whenever the lease begins or ends. */
   #now = 0;
-  /** inode → when it, or a name in it, was last revoked */
-  readonly #revokedAt = new Map<number, number>();
-  /** Tickets older than this are worth nothing. */
-  #allRevokedAt = 0;
+  /** When inodes, or names in them, were revoked. */
+  readonly #revoked = new RecentChanges();
   #untilMs = Number.NEGATIVE_INFINITY;
   #state: 'none' | 'beginning' | 'alive' = 'none';
   #timer: Timer | undefined;
@@ -76,7 +74,7 @@ export class CacheLease {
 
   /** Whether what a reply says of the inode, or of a name in it, may be kept; asked when the reply is there. */
   mayKeep(ticket: number, inode: number): boolean {
-    return this.isAlive && ticket >= this.#allRevokedAt && ticket >= (this.#revokedAt.get(inode) ?? 0);
+    return this.isAlive && ticket >= this.#revoked.latest(inode);
   }
 
   /**
@@ -122,10 +120,9 @@ export class CacheLease {
       return;
     }
     this.#now += 1;
-    for (const { inode } of revocation.inodes) this.#revokedAt.set(inode, this.#now);
-    for (const { parent } of revocation.names) this.#revokedAt.set(parent, this.#now);
-    for (const inode of revocation.directories) this.#revokedAt.set(inode, this.#now);
-    if (this.#revokedAt.size > MAX_REMEMBERED) this.#overtakeAll();
+    for (const { inode } of revocation.inodes) this.#revoked.note(inode, this.#now);
+    for (const { parent } of revocation.names) this.#revoked.note(parent, this.#now);
+    for (const inode of revocation.directories) this.#revoked.note(inode, this.#now);
     await this.#drop(revocation);
   }
 
@@ -168,8 +165,7 @@ export class CacheLease {
   }
 
   #overtakeAll(): void {
-    this.#allRevokedAt = this.#now;
-    this.#revokedAt.clear();
+    this.#revoked.noteAll(this.#now);
   }
 
   #schedule(): void {

@@ -5,6 +5,7 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { nodes } from '../protocol/cluster-commands.js';
+import { CacheBudget } from './cache-budget.js';
 import { divideCache, type CacheSizes } from './cache-sizes.js';
 import { ChunkCache } from './chunk-cache.js';
 import { ChunkReader } from './chunk-reader.js';
@@ -46,6 +47,8 @@ export interface ClientOptions {
 export class Client {
   readonly log: Logger;
   readonly cacheSizes: CacheSizes;
+  /** Holds the sum of what all caches of this client keep. */
+  readonly budget: CacheBudget;
   readonly session: MetadataSession;
   readonly locks: LockClient;
   readonly nodes: DataNodePool;
@@ -58,6 +61,7 @@ export class Client {
     const { clock, log, timeoutMs } = options;
     this.log = log;
     this.cacheSizes = divideCache(options.cacheBytes);
+    this.budget = new CacheBudget(this.cacheSizes.totalBytes);
     this.session = new MetadataSession({ ...options, cacheSizes: this.cacheSizes });
     this.locks = new LockClient(this.session, clock, timeoutMs);
     this.nodes = new DataNodePool(options);
@@ -66,8 +70,22 @@ export class Client {
     const { localFiles: files } = options;
     this.#local = files && new LocalReplicas({ nodes: this.nodes, files, clock, log });
     const reader = new ChunkReader(this.nodes, log, this.#local);
-    const cache = new ChunkCache(reader, this.cacheSizes.dataBytes);
-    this.content = new ContentReader(this.session, this.nodes, reader, cache, clock, timeoutMs);
+    const cache = new ChunkCache(reader, this.cacheSizes.dataBytes, this.budget);
+    const { attributes, names, xattrs } = this.session;
+    this.budget.count('attributes', () => attributes.usedBytes);
+    this.budget.count('names', () => names.usedBytes);
+    this.budget.count('xattrs', () => xattrs.usedBytes);
+    this.budget.count('data', () => cache.usedBytes);
+    const maxAheadBytes = this.cacheSizes.dataBytes / 2;
+    this.content = new ContentReader(
+      this.session,
+      this.nodes,
+      reader,
+      cache,
+      clock,
+      timeoutMs,
+      maxAheadBytes,
+    );
   }
 
   /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */

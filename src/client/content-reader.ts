@@ -60,6 +60,9 @@ export class ContentReader {
   readonly #cache: ChunkCache;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  /** Bytes that are fetched before anybody asks for them, and the most of that for all readers together. */
+  #aheadBytes = 0;
+  readonly #maxAheadBytes: number;
   /** inode → the request under way that asks for it and others */
   readonly #learning = new Map<number, Promise<unknown>>();
   /** The metadata server's wall clock less this client's monotonic one; undefined until it gave a grant. */
@@ -72,7 +75,9 @@ export class ContentReader {
     cache: ChunkCache,
     clock: Clock,
     timeoutMs: number,
+    maxAheadBytes: number,
   ) {
+    this.#maxAheadBytes = maxAheadBytes;
     this.#session = session;
     this.#nodes = nodes;
     this.#reader = reader;
@@ -175,13 +180,20 @@ export class ContentReader {
     takeOver(range, offset, reply, readableChunks(reply.chunks, reply.readGrants));
   }
 
-  /** Fetches a range into the cache. Never rejects: who reads the range will be told what is wrong with it. */
+  /**
+   * Fetches a range into the cache, unless so many others are being fetched that there is no room. Never rejects: who reads the range
+   * will be told what is wrong with it.
+   */
   async prefetch(range: ReadRange): Promise<void> {
+    if (this.#aheadBytes > 0 && this.#aheadBytes + range.length > this.#maxAheadBytes) return;
+    this.#aheadBytes += range.length;
     try {
       const pieces = await this.locate(range);
       await Promise.all(pieces.map(piece => this.#prefetchPiece(piece)));
     } catch {
       // Told to the reader, as said above.
+    } finally {
+      this.#aheadBytes -= range.length;
     }
   }
 

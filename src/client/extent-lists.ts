@@ -61,6 +61,8 @@ export function united(one: readonly Interval[], other: readonly Interval[]): In
 
 /** The list with the items from `first` to before `last` replaced: the same list, unless that would cost more. */
 export function spliced<Item>(list: Item[], first: number, last: number, fresh: readonly Item[]): Item[] {
+  // A list of its own takes no more memory than it needs; one that grows does.
+  if (first === 0 && last === list.length) return fresh.slice();
   if (fresh.length > MAX_SPLICED) return list.slice(0, first).concat(fresh, list.slice(last));
   list.splice(first, last - first, ...fresh);
   return list;

@@ -17,16 +17,29 @@ export interface ExtentPiece {
   readonly chunkOffset: number;
 }
 
-/** Who bounds what is known of all files together. */
+/** Bounds what is known of all files together (extent-maps.ts). */
 export interface ExtentRoom {
-  /** A map has so many extents more, or fewer. */
-  readonly resized: (by: number) => void;
-  /** Whether a map may have so many more; if not, it forgets what it has. */
-  readonly hasRoomFor: (count: number, asking: ExtentMap) => boolean;
+  /** A map holds so many bytes of memory more, or fewer. */
+  readonly resized: (byBytes: number) => void;
+  /** Whether a map may hold so many more; if not, it forgets what it has. */
+  readonly hasRoomFor: (bytes: number, asking: ExtentMap) => boolean;
 }
 
+/** Measured as the costs in cache-budget.ts were: an extent and its place in the list, */
+const EXTENT_BYTES = 88;
+/** where a chunk is, its nodes, its read grant, and its slot of the Map, */
+const LOCATION_BYTES = 272;
+/** and a range that is known. */
+const INTERVAL_BYTES = 56;
+/** The locations of so many chunks that no extent names any more may be there, besides as many as there are extents. */
+const MAX_UNUSED_LOCATIONS = 16;
+
 export class ExtentMap {
-  readonly #room: ExtentRoom | undefined;
+  #room: ExtentRoom | undefined;
+  /** An open file has it. */
+  isHeld = false;
+  /** What the room was told that this map holds. */
+  #countedBytes = 0;
   #version = -1;
   /** Sorted, not overlapping. */
   #extents: Extent[] = [];
@@ -64,6 +77,12 @@ export class ExtentMap {
     this.#reset(this.#version);
   }
 
+  /** Forgets everything. A reader that is still at work with it may go on, but it does not count any more. */
+  detach(): void {
+    this.clear();
+    this.#room = undefined;
+  }
+
   /**
    * Takes over one page of a `get` reply.
    * @param from the offset that was asked for
@@ -79,7 +98,7 @@ export class ExtentMap {
     // A reply that was overtaken by a newer one would bring back what is no longer true.
     if (version < this.#version) return;
     this.revalidate(version);
-    if (this.#room?.hasRoomFor(extents.length, this) === false) this.#reset(version);
+    this.#askForRoom(extents.length, version);
     const start = Math.min(from, extents[0]?.offset ?? from);
     const last = extents.at(-1);
     const end = Math.max(until, last ? last.offset + last.length : until);
@@ -97,9 +116,9 @@ export class ExtentMap {
       return;
     }
     this.#version = version;
-    if (this.#room?.hasRoomFor(extents.length, this) === false) this.#reset(version);
-    this.#lay(extents);
+    this.#askForRoom(extents.length, version);
     for (const chunk of chunks) this.#locations.set(chunk.chunk, chunk);
+    this.#lay(extents);
   }
 
   /** The pieces of [offset, end), or the first offset in it of which nothing is known. */
@@ -145,10 +164,25 @@ export class ExtentMap {
 
   #reset(version: number): void {
     this.#version = version;
-    this.#room?.resized(-this.#extents.length);
     this.#extents = [];
     this.#known = [];
     this.#locations = new Map();
+    this.#count();
+  }
+
+  #askForRoom(extents: number, version: number): void {
+    const bytes = extents * (EXTENT_BYTES + LOCATION_BYTES + INTERVAL_BYTES);
+    if (this.#room?.hasRoomFor(bytes, this) === false) this.#reset(version);
+  }
+
+  /** Tells the room what this map holds by now. */
+  #count(): void {
+    const bytes =
+      this.#extents.length * EXTENT_BYTES +
+      this.#locations.size * LOCATION_BYTES +
+      this.#known.length * INTERVAL_BYTES;
+    this.#room?.resized(bytes - this.#countedBytes);
+    this.#countedBytes = bytes;
   }
 
   /** [start, end) is now exactly `extents`, cutting those that reach in from the sides. */
@@ -169,10 +203,10 @@ export class ExtentMap {
         fresh.push({ ...old, offset: end, length: oldEnd - end, chunkOffset: old.chunkOffset + cut });
       }
     }
-    this.#extents.splice(first, last - first, ...fresh);
-    this.#room?.resized(fresh.length - (last - first));
+    this.#extents = spliced(this.#extents, first, last, fresh);
     this.#learn([{ start, end }]);
     this.#boundLocations();
+    this.#count();
   }
 
   /** Lays extents over what is known; between them nothing changes. */
@@ -185,9 +219,9 @@ export class ExtentMap {
     const last = firstAfter(this.#extents, tail.offset + tail.length - 1, extent => extent.offset);
     const fresh = overlaid(this.#extents.slice(first, last), extents);
     this.#extents = spliced(this.#extents, first, last, fresh);
-    this.#room?.resized(fresh.length - (last - first));
     this.#learn(extents.map(({ offset, length }) => ({ start: offset, end: offset + length })));
     this.#boundLocations();
+    this.#count();
   }
 
   /** @param intervals sorted */
@@ -202,7 +236,7 @@ export class ExtentMap {
   }
 
   #boundLocations(): void {
-    if (this.#locations.size > 2 * this.#extents.length + 1024) this.#dropUnusedLocations();
+    if (this.#locations.size > 2 * this.#extents.length + MAX_UNUSED_LOCATIONS) this.#dropUnusedLocations();
   }
 
   #dropUnusedLocations(): void {

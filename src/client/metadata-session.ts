@@ -160,11 +160,11 @@ export class MetadataSession {
     const { cacheSizes } = options;
     this.serverClock = new ServerClock(options.clock);
     this.lease = new CacheLease(options.clock, options.log);
-    this.attributes = new AttributeCache(this.lease, cacheSizes.attributes);
+    this.attributes = new AttributeCache(this.lease, cacheSizes.attributeBytes);
     this.lease.addKeeper(this.attributes);
-    this.names = new NameCache(this.lease, cacheSizes.names);
+    this.names = new NameCache(this.lease, cacheSizes.nameBytes);
     this.lease.addKeeper(this.names);
-    this.xattrs = new XattrCache(this.lease, this.attributes, cacheSizes.attributes);
+    this.xattrs = new XattrCache(this.lease, this.attributes, cacheSizes.xattrBytes);
     this.lease.addKeeper(this.xattrs);
     this.lease.addKeeper({
       drop: async ({ inodes }) => {

@@ -5,6 +5,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { MAX_NAME_BYTES } from '../protocol/limits.js';
+import { DIRECTORY_BYTES, LRU_ENTRY_BYTES, nameCost } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 import { firstAfter } from './sorted-search.js';
 
@@ -16,7 +17,18 @@ interface KnownDirectory {
   readonly names: Map<string, number>;
   /** The names in the order of their bytes; undefined when they have changed since they were sorted. */
   sorted: readonly string[] | undefined;
+  /** What the names cost. */
+  nameBytes: number;
+  /** The same as the cache counts it; never less. */
+  countedBytes: number;
 }
+
+/**
+ * Names that this client makes are counted in steps of this part of what the directory's names cost, but at least so much: to
+ * have the cache count anew costs as much as a name.
+ */
+const STEP_PART = 16;
+const MIN_STEP_BYTES = 256;
 
 /** A directory that is being listed: what this client changes meanwhile may be in the pages, or not. */
 export interface Listing {
@@ -47,10 +59,18 @@ export class NameCache implements CacheKeeper {
   /** directory → its listings that are under way */
   readonly #listings = new Map<number, Set<Listing>>();
 
-  /** @param maxSize names in all directories together */
-  constructor(lease: CacheLease, maxSize: number) {
+  /** @param maxBytes memory for all directories together */
+  constructor(lease: CacheLease, maxBytes: number) {
     this.#lease = lease;
-    this.#directories = new LRUCache({ maxSize, sizeCalculation: ({ names }) => names.size + 1 });
+    this.#directories = new LRUCache({
+      maxSize: maxBytes,
+      sizeCalculation: ({ countedBytes }) => LRU_ENTRY_BYTES + DIRECTORY_BYTES + countedBytes,
+    });
+  }
+
+  /** What is kept costs so much memory. */
+  get usedBytes(): number {
+    return this.#directories.calculatedSize;
   }
 
   /** The inode that the name leads to; 0 when there is none; undefined when that is not known here. */
@@ -94,7 +114,8 @@ export class NameCache implements CacheKeeper {
    */
   created(ticket: number, directory: number, parent: number): void {
     if (!this.#lease.mayKeep(ticket, directory)) return;
-    this.#directories.set(directory, { parent, names: new Map(), sorted: undefined });
+    const names = new Map<string, number>();
+    this.#directories.set(directory, { parent, names, sorted: undefined, nameBytes: 0, countedBytes: 0 });
   }
 
   /** A listing from the first name on begins; it ends with `listed` or `giveUp`. */
@@ -113,7 +134,8 @@ export class NameCache implements CacheKeeper {
     if (isSpoiled || !this.#lease.mayKeep(ticket, directory)) return;
     const sorted = names.map(({ name }) => keyOf(name));
     const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
-    this.#directories.set(directory, { parent, names: known, sorted });
+    const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);
+    this.#directories.set(directory, { parent, names: known, sorted, nameBytes, countedBytes: nameBytes });
   }
 
   /** The listing was not finished. May be called twice. */
@@ -149,16 +171,21 @@ export class NameCache implements CacheKeeper {
   linked(directory: number, name: Uint8Array, inode: number): void {
     const known = this.#changing(directory);
     if (!known) return;
+    const { size } = known.names;
     known.names.set(keyOf(name), inode);
     known.sorted = undefined;
-    // Counted in steps, since each time the cache is told costs as much as the name itself.
-    if ((known.names.size & 0xff) === 0) this.#directories.set(directory, known);
+    if (known.names.size === size) return;
+    known.nameBytes += nameCost(name.length);
+    if (known.nameBytes > known.countedBytes) this.#recount(directory, known);
   }
 
   /** This client removed the name. */
   unlinked(directory: number, name: Uint8Array): void {
     const known = this.#changing(directory);
-    if (known?.names.delete(keyOf(name)) === true) known.sorted = undefined;
+    if (known?.names.delete(keyOf(name)) !== true) return;
+    known.sorted = undefined;
+    known.nameBytes -= nameCost(name.length);
+    if (2 * known.nameBytes + 2 * MIN_STEP_BYTES < known.countedBytes) this.#recount(directory, known);
   }
 
   /** This client moved the directory. */
@@ -188,6 +215,14 @@ export class NameCache implements CacheKeeper {
 
   async dropAll(): Promise<void> {
     this.#directories.clear();
+  }
+
+  /** Has the cache count the directory anew, with room for some more names. It counts what is new to it alone. */
+  #recount(directory: number, known: KnownDirectory): void {
+    const step = Math.max(MIN_STEP_BYTES, Math.ceil(known.nameBytes / STEP_PART));
+    this.#directories.delete(directory);
+    known.countedBytes = known.nameBytes + step;
+    this.#directories.set(directory, known);
   }
 
   #changing(directory: number): KnownDirectory | undefined {

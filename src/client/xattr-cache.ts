@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { AttributeCache, AttributeTicket } from './attribute-cache.js';
+import { LRU_ENTRY_BYTES } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from './cache-lease.js';
 
 export class XattrCache implements CacheKeeper {
@@ -13,12 +14,18 @@ export class XattrCache implements CacheKeeper {
   /** Inodes that were asked about, and had some; only worth knowing so that nobody asks for nothing again. */
   readonly #some: LRUCache<number, true>;
 
-  /** @param max inodes of either kind */
-  constructor(lease: CacheLease, attributes: AttributeCache, max: number) {
+  /** @param maxBytes memory for what is kept; a quarter of it for inodes that have some, which are few */
+  constructor(lease: CacheLease, attributes: AttributeCache, maxBytes: number) {
     this.#lease = lease;
-    this.#none = new LRUCache({ max });
-    this.#some = new LRUCache({ max });
+    const sizeCalculation = (): number => LRU_ENTRY_BYTES;
+    this.#none = new LRUCache({ maxSize: Math.ceil((maxBytes * 3) / 4), sizeCalculation });
+    this.#some = new LRUCache({ maxSize: Math.ceil(maxBytes / 4), sizeCalculation });
     this.#attributes = attributes;
+  }
+
+  /** What is kept costs so much memory. */
+  get usedBytes(): number {
+    return this.#none.calculatedSize + this.#some.calculatedSize;
   }
 
   /** Whether the inode is known to have no extended attributes. */

@@ -21,6 +21,8 @@ const MAX_KNOWN_NAMES = 65_536;
 /** Directories whose lookups are counted, and those that are being listed. */
 const COUNTED_DIRECTORIES = 4096;
 const LISTED_DIRECTORIES = 32;
+/** Names that are kept of all listings under way, some 200 bytes each. */
+const MAX_LISTED_NAMES = 65_536;
 
 const NOTHING: Uint8Array = new Uint8Array();
 /** No listing has it. */
@@ -178,7 +180,15 @@ export class Directories {
     else await (run.fetching = this.#fetchNext(directory, run).finally(() => (run.fetching = undefined)));
     const isGood = this.#isTrue(run) && (run.isWhole || run.names.length <= MAX_KNOWN_NAMES);
     if (!isGood || run.isWhole) this.#runs.delete(directory);
+    this.#boundRuns();
     return isGood;
+  }
+
+  /** Gives up the listings that went on longest ago, as far as there are too many names; the newest may stay. */
+  #boundRuns(): void {
+    let names = 0;
+    for (const run of this.#runs.values()) names += run.names.length;
+    while (names > MAX_LISTED_NAMES && this.#runs.size > 1) names -= this.#runs.pop()?.names.length ?? 0;
   }
 
   async #fetchNext(directory: number, run: Run): Promise<void> {

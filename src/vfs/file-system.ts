@@ -2,6 +2,7 @@
  * What a mounted DFS can do, as its users see it: the FUSE drivers, and the commands that move files. POSIX semantics
  * on inodes; every method rejects with a DfsError that carries the errno of the POSIX page named there.
  */
+import { ATTRIBUTES_BYTES, LRU_ENTRY_BYTES } from '../client/cache-budget.js';
 import type { CacheKeeper } from '../client/cache-lease.js';
 import type { ClusterControl } from '../client/cluster-control.js';
 import type { Loans } from '../platform/loans.js';
@@ -64,7 +65,12 @@ export interface Statfs {
 export type { CacheKeeper, Revocation } from '../client/cache-lease.js';
 
 /** What of its replies the file system allows to be kept, by those who can be told to drop it again. */
+/** An entry of a cache with an inode's attributes costs so many bytes. */
+export const TOLD_BYTES = LRU_ENTRY_BYTES + ATTRIBUTES_BYTES;
+
 export interface KeepingLease {
+  /** Memory for what the keeper notes of the inodes that its kernel knows. */
+  readonly nodeBytes: number;
   /** Taken before a request is made. */
   ticket(): number;
   /** Whether what the reply says of names in the directory may be kept until it is revoked. */

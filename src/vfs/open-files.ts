@@ -93,7 +93,8 @@ export class OpenFiles {
   ) {
     this.#client = client;
     this.#options = options;
-    this.#extents = new ExtentMaps(client.cacheSizes.extents);
+    this.#extents = new ExtentMaps(client.cacheSizes.extentBytes);
+    client.budget.count('extents', () => this.#extents.usedBytes);
     this.#handleLocks = new HandleLocks(client.locks);
     this.#accessTimes = accessTimes;
     const { names, attributes } = client.session;
@@ -175,7 +176,7 @@ export class OpenFiles {
     const { inode } = attributes;
     let file = this.#files.get(inode);
     if (!file) {
-      const extents = this.#extents.of(inode);
+      const extents = this.#extents.hold(inode);
       // A reply that was lost, and given again later, tells of before what this client has done since.
       const isOvertaken = extents.version > attributes.version;
       file = new OpenFile(attributes, isNew && !isOvertaken, extents, this.#shared);
@@ -469,6 +470,7 @@ export class OpenFiles {
   #forgetClosed(file: OpenFile): void {
     if (file.handles > 0 || this.#closing.has(file) || this.#files.get(file.inode) !== file) return;
     this.#files.delete(file.inode);
+    this.#extents.letGo(file.inode);
   }
 
   /** What a program was told of a file is not so: told to whoever has it open, or opens it next. */

@@ -9,7 +9,7 @@
  * his walk.
  */
 import { LRUCache } from 'lru-cache';
-import type { KnownName, NameCache } from '../client/name-cache.js';
+import { keyOf, type KnownName, type KnownPage, type NameCache } from '../client/name-cache.js';
 
 /** So many names in order make a walk. */
 const FIRST_RUN = 2;
@@ -17,17 +17,18 @@ const FIRST_WINDOW = 8;
 const MAX_WINDOW = 128;
 const WALKS = 64;
 const PLACES = 8192;
-const NOTHING: Uint8Array = new Uint8Array();
+const NOTHING = '';
 
+/** Names are strings of latin1 here, which compare as their bytes do: a Buffer would cost more, and keep others in memory. */
 interface Place {
   readonly directory: number;
-  readonly name: Uint8Array;
+  readonly name: string;
 }
 
 interface Walk {
   readonly directory: number;
   /** What was visited last, as far as the order goes. */
-  name: Uint8Array;
+  name: string;
   run: number;
   window: number;
   /** Names behind it that were taken. */
@@ -62,13 +63,13 @@ export class OrderedWalks {
 
   /** The name leads to the inode, which may be visited. */
   found(directory: number, name: Uint8Array, inode: number): void {
-    this.#places.set(inode, { directory, name });
+    this.#places.set(inode, { directory, name: keyOf(name) });
   }
 
   /** Names that lie behind the one by which the inode was found, as far as that is known. */
   behind(inode: number): readonly KnownName[] {
     const place = this.#places.get(inode);
-    return (place && this.#names.page(place.directory, place.name, this.#near)?.names) ?? [];
+    return (place && this.#page(place.directory, place.name, this.#near)?.names) ?? [];
   }
 
   /**
@@ -81,10 +82,10 @@ export class OrderedWalks {
     const { directory, name } = place;
     const walk = this.#walks.get(directory) ?? this.#begin(directory, name);
     if (walk.name !== name) {
-      const order = Buffer.compare(name, walk.name);
-      // Another of several programs, or the same name once more.
-      if (order <= 0 && this.#steps(directory, name, walk.name) !== undefined) return;
-      const steps = order <= 0 ? undefined : this.#steps(directory, walk.name, name);
+      const isBefore = name < walk.name;
+      // Another of several programs.
+      if (isBefore && this.#steps(directory, name, walk.name) !== undefined) return;
+      const steps = isBefore ? undefined : this.#steps(directory, walk.name, name);
       if (steps === undefined) {
         Object.assign(walk, { name, run: 0, window: FIRST_WINDOW, ahead: 0, isHandedOn: false });
         return;
@@ -97,7 +98,7 @@ export class OrderedWalks {
     if (walk.run >= FIRST_RUN) this.#goOn(walk, walk.window, take);
   }
 
-  #begin(directory: number, name: Uint8Array): Walk {
+  #begin(directory: number, name: string): Walk {
     const before = this.#latest;
     const goesOn =
       before && before.run >= FIRST_RUN && this.#isAtEnd(before) && this.#isAtStart(directory, name);
@@ -108,19 +109,18 @@ export class OrderedWalks {
   }
 
   #isAtEnd({ directory, name }: Walk): boolean {
-    return this.#names.page(directory, name, this.#near)?.isLast === true;
+    return this.#page(directory, name, this.#near)?.isLast === true;
   }
 
-  #isAtStart(directory: number, name: Uint8Array): boolean {
-    const page = this.#names.page(directory, NOTHING, this.#near);
-    return page?.names.some(known => known.name.equals(name)) === true;
+  #isAtStart(directory: number, name: string): boolean {
+    return this.#steps(directory, NOTHING, name) !== undefined;
   }
 
   /** How many names `name` lies behind `from`; undefined when that is far, or not known. */
-  #steps(directory: number, from: Uint8Array, name: Uint8Array): number | undefined {
-    if (Buffer.compare(from, name) === 0) return 0;
-    const page = this.#names.page(directory, from, this.#near);
-    const index = page?.names.findIndex(known => known.name.equals(name)) ?? -1;
+  #steps(directory: number, from: string, name: string): number | undefined {
+    const page = this.#page(directory, from, this.#near);
+    const bytes = Buffer.from(name, 'latin1');
+    const index = page?.names.findIndex(known => known.name.equals(bytes)) ?? -1;
     return index < 0 ? undefined : index + 1;
   }
 
@@ -130,7 +130,7 @@ export class OrderedWalks {
    */
   #goOn(walk: Walk, most: number, take: (name: KnownName) => boolean): void {
     if (walk.isHandedOn || walk.ahead > walk.window / 2) return;
-    const page = this.#names.page(walk.directory, walk.name, most);
+    const page = this.#page(walk.directory, walk.name, most);
     if (!page) return;
     for (const name of page.names.slice(walk.ahead)) {
       if (!take(name)) return;
@@ -139,6 +139,10 @@ export class OrderedWalks {
     walk.window = Math.min(MAX_WINDOW, walk.window * 2);
     const left = most - page.names.length;
     if (page.isLast && left > 0) this.#goOnBehind(walk, left, take);
+  }
+
+  #page(directory: number, after: string, limit: number): KnownPage | undefined {
+    return this.#names.page(directory, Buffer.from(after, 'latin1'), limit);
   }
 
   #goOnBehind(walk: Walk, most: number, take: (name: KnownName) => boolean): void {

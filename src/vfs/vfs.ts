@@ -125,6 +125,10 @@ export class Vfs implements FileSystem {
     const { lease } = session;
     lease.addKeeper(keeper);
     this.#shared.keepers.add(keeper);
+    const { keepers } = this.#shared;
+    this.#client.budget.count('nodes', () =>
+      [...keepers].reduce((sum, { usedBytes }) => sum + (usedBytes ?? 0), 0),
+    );
     try {
       await session.beginCaching();
     } catch (error) {
@@ -132,6 +136,7 @@ export class Vfs implements FileSystem {
       throw error;
     }
     return {
+      nodeBytes: this.#client.cacheSizes.nodeBytes,
       ticket: () => lease.ticket(),
       mayKeepNames: (ticket, directory) => lease.mayKeep(ticket, directory),
       // What is written but not committed gets other times and another size by being committed.

@@ -199,6 +199,21 @@ t.test('the classic commands do what they say, and say in one sentence when they
       /number of replicas/,
     );
     await refuses('dfs', ['mount', server, local('mnt'), '--driver', 'none'], WRONG_USAGE, /driver/);
+    for (const [option, reason] of [
+      ['--cache-size=1000T', /--cache-size 1000T is more than this process can keep/],
+      ['--cache-size=1M', /at least 4M/],
+      ['--dirty=1', /--dirty has to be at least 4M/],
+      ['--dirty=1000T', /more than this process can keep/],
+      ['--read-ahead=1000T', /more than this process can keep/],
+    ] as const) {
+      await refuses('dfs', ['mount', server, local('mnt'), option], WRONG_USAGE, reason);
+    }
+    await refuses(
+      'meta-data',
+      ['0', '--cache-size', '1000T'],
+      WRONG_USAGE,
+      /more than this process can keep/,
+    );
     await refuses('dfs', [], WRONG_USAGE, /command/);
     await refuses('dfs', ['frobnicate'], WRONG_USAGE, /frobnicate/);
   });

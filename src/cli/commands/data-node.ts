@@ -4,7 +4,7 @@ import { createLogger, LOG_LEVELS } from '../../platform/log.js';
 import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
-import { cacheSizeOption } from '../cache-size-option.js';
+import { cacheSizeOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { KEY_FILE_OPTION, keyringFor } from '../key-option.js';
 import { parseBytes, parseDays } from '../quantity.js';

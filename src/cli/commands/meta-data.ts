@@ -4,7 +4,7 @@ import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { HEARTBEAT_MS, NODE_LOST_MS, NODE_SUSPECT_MS } from '../../protocol/limits.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js';
-import { cacheSizeOption } from '../cache-size-option.js';
+import { cacheSizeOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
 import { KEY_FILE_OPTION } from '../key-option.js';

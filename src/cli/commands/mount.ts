@@ -7,6 +7,7 @@ import { nativeDriver } from '../../fuse/native/native-driver.js';
 import { createLogger } from '../../platform/log.js';
 import type { Endpoint } from '../../platform/network.js';
 import { DfsError } from '../../protocol/errors.js';
+import { DEFAULT_CHUNK_BYTES } from '../../protocol/limits.js';
 import {
   ATIME_RULES,
   DEFAULT_CACHE_BYTES,
@@ -22,12 +23,12 @@ import {
   SHORT_CIRCUIT_OPTION,
   type ClientParameters,
 } from '../client-options.js';
-import { cacheSizeOption } from '../cache-size-option.js';
+import { cacheSizeOption, memoryOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { logDirectory } from '../dfs-home.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
 import { runMount } from '../mount/mount-process.js';
-import { parseBytes, parseCount, parseSeconds } from '../quantity.js';
+import { parseCount, parseSeconds } from '../quantity.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { UsageError } from '../usage-error.js';
 
@@ -137,14 +138,6 @@ function serverAndMountPoint(
 }
 
 function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
-  const size = (bytes: number, describe: string) =>
-    ({
-      type: 'string',
-      requiresArg: true,
-      default: `${bytes / (1 << 20)}M`,
-      coerce: parseBytes,
-      describe,
-    }) as const;
   const seconds = (describe: string) =>
     ({ type: 'string', requiresArg: true, default: '0', coerce: parseSeconds, describe }) as const;
   return yargs
@@ -155,8 +148,24 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
         'memory for the data, attributes, names and places of data that are kept',
       ),
     )
-    .option('dirty', size(DEFAULT_DIRTY_BYTES, 'written data that may wait to be stored'))
-    .option('read-ahead', size(DEFAULT_READ_AHEAD_BYTES, 'read ahead of a sequential reader; 0 for not'))
+    .option(
+      'dirty',
+      memoryOption({
+        name: '--dirty',
+        defaultBytes: DEFAULT_DIRTY_BYTES,
+        minBytes: DEFAULT_CHUNK_BYTES,
+        describe: 'written data that may wait to be stored; at least a chunk',
+      }),
+    )
+    .option(
+      'read-ahead',
+      memoryOption({
+        name: '--read-ahead',
+        defaultBytes: DEFAULT_READ_AHEAD_BYTES,
+        minBytes: 0,
+        describe: 'read ahead of a sequential reader; 0 for not',
+      }),
+    )
     .option('short-circuit', SHORT_CIRCUIT_OPTION)
     .option('atime', {
       choices: ATIME_RULES,

@@ -30,9 +30,12 @@
 import { constants } from 'node:os';
 import { sleep, type Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
-import { isRegularFile, ROOT_INODE, S_ISGID, S_ISUID, S_IXGRP } from '../../protocol/file-mode.js';
+import { isRegularFile, ROOT_INODE, S_IFDIR, S_ISGID, S_ISUID, S_IXGRP } from '../../protocol/file-mode.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { CacheKeeper, FileSystem, KeepingLease, Revocation } from '../../vfs/file-system.js';
+import { InodePruning } from './inode-pruning.js';
+import { KnownInodes } from './known-inodes.js';
+import { LastTold } from './last-told.js';
 import {
   INC_EPOCH_MINOR_VERSION,
   invalidateAllEntries,
@@ -40,6 +43,8 @@ import {
   invalidateContent,
   invalidateEntry,
   invalidateRange,
+  PRUNE_MINOR_VERSION,
+  pruneInodes,
 } from './notification.js';
 import { Notifier } from './notifier.js';
 import { OpenFlag, type CacheTimes } from './wire.js';
@@ -61,29 +66,8 @@ const RETRY_PAUSES_MS = [1, 4, 20, 100, 400];
 /** Notifications handed to the thread at a time. */
 const BATCH = 1024;
 
-/** An inode of which the kernel was told. */
-interface KnownInode {
-  /** Answers that told it as an entry, minus what the kernel forgot. */
-  lookups: number;
-  /** The content's version when its attributes were told last. */
-  version: number;
-  readonly isRegular: boolean;
-  /** As they were told last. */
-  attributes?: Attributes;
-  /** Monotonic ms at which somebody else changed it last, as far as the kernel may have known of it. */
-  changedMs: number;
-  /** Monotonic ms at which they, or an ACL, were told last to be kept. */
-  toldMs: number;
-  /** What was told before is dropped. */
-  droppedMs: number;
-  /** Monotonic ms at which a READ or WRITE came last that leaves pages. */
-  pagesMs: number;
-  /** What came before is dropped. */
-  pagesDroppedMs: number;
-}
-
-/** Before every other time. */
-const NEVER_MS = Number.NEGATIVE_INFINITY;
+/** Of the memory for what the kernel knows, for attributes as they were told last. */
+const LAST_TOLD_PART = 1 / 8;
 
 export interface KernelCacheOptions {
   readonly fd: number;
@@ -102,12 +86,16 @@ export class KernelCache implements CacheKeeper {
   readonly #fast: Notifier;
   /** For names and content, which may. */
   readonly #slow: Notifier;
-  /** inode → what the kernel knows of it; the root, which is never looked up, is always in it */
-  readonly #known = new Map<number, KnownInode>();
+  /** What the kernel knows; the root, which is never looked up, is always in it. */
+  readonly #known = new KnownInodes();
+  #pruning: InodePruning | undefined;
+  #lastTold = new LastTold(0);
+  /** inode → the group of a file that has setgid, and that its group may not execute */
+  readonly #lockingGroups = new Map<number, number>();
+  /** inode → monotonic ms at which somebody else changed it last; the latest come last, and only these count */
+  readonly #changedMs = new Map<number, number>();
   /** directory → own requests under way that may hold its lock */
   readonly #busy = new Map<number, number>();
-  /** Directories whose entries the kernel may have kept, and which have not changed since it began to read them. */
-  readonly #listed = new Set<number>();
   #lease: KeepingLease | undefined;
   #kernelMinor = 0;
   #mayBypassPages = false;
@@ -116,23 +104,21 @@ export class KernelCache implements CacheKeeper {
     this.#options = options;
     this.#fast = Notifier.start(options.fd, options.log);
     this.#slow = Notifier.start(options.fd, options.log);
-    this.#known.set(ROOT_INODE, {
-      lookups: Number.POSITIVE_INFINITY,
-      version: 0,
-      isRegular: false,
-      changedMs: NEVER_MS,
-      toldMs: NEVER_MS,
-      droppedMs: 0,
-      pagesMs: NEVER_MS,
-      pagesDroppedMs: 0,
-    });
+    this.#known.addLookup(ROOT_INODE, S_IFDIR, 0, options.clock.monotonicMs());
   }
 
   /** Asks the file system for a lease. Rejects as any request to it does. */
   static async open(options: KernelCacheOptions): Promise<KernelCache> {
     const cache = new KernelCache(options);
     try {
-      cache.#lease = await options.fileSystem.keepCaches(cache);
+      const lease = await options.fileSystem.keepCaches(cache);
+      cache.#lease = lease;
+      cache.#lastTold = new LastTold(lease.nodeBytes * LAST_TOLD_PART);
+      cache.#pruning = new InodePruning({
+        known: cache.#known,
+        limitBytes: lease.nodeBytes * (1 - LAST_TOLD_PART),
+        prune: async inodes => await cache.#prune(inodes),
+      });
     } catch (error) {
       await cache.close();
       throw error;
@@ -148,6 +134,11 @@ export class KernelCache implements CacheKeeper {
   /** Whether a file that is opened without pages may be mapped all the same. */
   set mayBypassPages(may: boolean) {
     this.#mayBypassPages = may;
+  }
+
+  /** What is noted of the inodes that the kernel knows costs so much memory. */
+  get usedBytes(): number {
+    return this.#known.usedBytes + this.#lastTold.usedBytes;
   }
 
   /** Taken when a request begins; shown when its reply is there. */
@@ -166,21 +157,18 @@ export class KernelCache implements CacheKeeper {
 
   /** How long the kernel may believe attributes. Notes which it was told. */
   attributesMs(ticket: number, attributes: Attributes): number {
-    const known = this.#known.get(attributes.inode);
-    if (known) {
-      known.version = attributes.version;
-      known.attributes = attributes;
-      if (this.#isContended(known)) return 0;
-      known.toldMs = this.#options.clock.monotonicMs();
-    }
-    const isLeased = this.#lease?.mayKeepAttributes(ticket, attributes.inode);
+    const { inode, mode, version } = attributes;
+    this.#known.tell(inode, mode, version);
+    this.#remember(attributes);
+    if (this.#isContended(inode)) return 0;
+    this.#known.keepTold(inode, this.#options.clock.monotonicMs());
+    const isLeased = this.#lease?.mayKeepAttributes(ticket, inode);
     return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
   }
 
   /** What OPEN says of the kernel's keeping of pages. */
   openFlags(ticket: number, inode: number, openFlags: number): number {
-    const known = this.#known.get(inode);
-    if (this.#mayBypassPages && known && this.#isContended(known)) return OpenFlag.directIo;
+    if (this.#mayBypassPages && this.#isContended(inode)) return OpenFlag.directIo;
     return this.#lease?.mayKeepContent(ticket, inode, openFlags) ? OpenFlag.keepCache : 0;
   }
 
@@ -191,14 +179,14 @@ export class KernelCache implements CacheKeeper {
    */
   listingFlags(ticket: number, directory: number): number {
     if (!this.#lease?.mayKeepListing(ticket, directory)) return 0;
-    if (this.#listed.has(directory)) return OpenFlag.cacheDirectory | OpenFlag.keepCache;
-    this.#listed.add(directory);
+    if (this.#known.isListed(directory)) return OpenFlag.cacheDirectory | OpenFlag.keepCache;
+    this.#known.setListed(directory, true);
     return OpenFlag.cacheDirectory;
   }
 
   /** A request of this mount changes names in the directory. */
   listingChanges(directory: number): void {
-    this.#listed.delete(directory);
+    this.#known.setListed(directory, false);
   }
 
   /** The attributes may have been told without a lease, and are to be asked for anew; pages follow them. */
@@ -211,50 +199,30 @@ export class KernelCache implements CacheKeeper {
    * go on to believe in them, and execute the file with them.
    */
   async dropPrivileges(inode: number): Promise<void> {
-    const mode = this.#known.get(inode)?.attributes?.mode ?? 0;
-    if ((mode & (S_ISUID | S_ISGID)) !== 0) await this.#dropAttributes([inode]);
+    if ((this.#known.modeOf(inode) & (S_ISUID | S_ISGID)) !== 0) await this.#dropAttributes([inode]);
   }
 
   /** The group of a file with setgid that its group may not execute. */
   lockingGroup(inode: number): number | undefined {
-    const told = this.#known.get(inode)?.attributes;
-    return told && (told.mode & (S_ISGID | S_IXGRP)) === S_ISGID ? told.gid : undefined;
+    return this.#lockingGroups.get(inode);
   }
 
   /** An answer that tells the inode as an entry is about to be written. */
   noteLookup(attributes: Attributes): void {
     const { inode, version, mode } = attributes;
-    const known = this.#known.get(inode);
-    if (known) {
-      known.lookups += 1;
-      known.attributes = attributes;
-    } else {
-      const toldMs = this.#options.clock.monotonicMs();
-      this.#known.set(inode, {
-        lookups: 1,
-        version,
-        isRegular: isRegularFile(mode),
-        attributes,
-        changedMs: NEVER_MS,
-        toldMs,
-        droppedMs: NEVER_MS,
-        // It may be one that was forgotten a moment ago, or not quite yet.
-        pagesMs: toldMs,
-        pagesDroppedMs: NEVER_MS,
-      });
-    }
+    const isNew = this.#known.addLookup(inode, mode, version, this.#options.clock.monotonicMs());
+    this.#remember(attributes);
+    if (isNew) this.#pruning?.added();
   }
 
   /** An ACL is asked for, which the kernel keeps until the attributes are invalidated (forget_all_cached_acls). */
   noteAcl(inode: number): void {
-    const known = this.#known.get(inode);
-    if (known) known.toldMs = this.#options.clock.monotonicMs();
+    this.#known.keepTold(inode, this.#options.clock.monotonicMs());
   }
 
   /** A READ or WRITE came that leaves pages. */
   notePages(inode: number): void {
-    const known = this.#known.get(inode);
-    if (known) known.pagesMs = this.#options.clock.monotonicMs();
+    this.#known.notePages(inode, this.#options.clock.monotonicMs());
   }
 
   /**
@@ -264,29 +232,24 @@ export class KernelCache implements CacheKeeper {
    * read is waited for, and dropped.
    */
   async dropWritten(inode: number, offset: number, length: number): Promise<void> {
-    const known = this.#known.get(inode);
-    if (!known || length === 0 || !this.#hasPages(inode)) return;
+    if (length === 0 || !this.#known.mayHavePages(inode)) return;
     const nowMs = this.#options.clock.monotonicMs();
     // Nobody has used pages for a while: they are dropped once, and the writes that follow have nothing to drop.
-    const isQuiet = nowMs - known.pagesMs > QUIET_MS;
+    const isQuiet = !this.#known.hadPagesWithin(inode, nowMs, QUIET_MS);
     const message = isQuiet ? invalidateContent(inode) : invalidateRange(inode, offset, length);
     const isDone = await this.#within(CONTENT_PATIENCE_MS, this.#slow.write([message]));
-    if (isQuiet && isDone) known.pagesDroppedMs = Math.max(known.pagesDroppedMs, nowMs);
+    if (isQuiet && isDone) this.#known.dropPages(inode, nowMs);
   }
 
-  /** What the kernel was told last of an inode that it has not forgotten. */
+  /** What the kernel was told last of an inode that it has not forgotten, unless that is long ago. */
   lastAttributes(inode: number): Attributes | undefined {
-    return this.#known.get(inode)?.attributes;
+    return this.#known.has(inode) ? this.#lastTold.get(inode) : undefined;
   }
 
   /** FORGET */
   forget(inode: number, lookups: number): void {
-    const known = this.#known.get(inode);
-    if (!known) return;
-    known.lookups -= lookups;
-    if (known.lookups > 0) return;
-    this.#known.delete(inode);
-    this.#listed.delete(inode);
+    if (inode !== ROOT_INODE) this.#known.takeLookups(inode, lookups);
+    if (!this.#known.has(inode)) this.#lockingGroups.delete(inode);
   }
 
   /** A request that may hold the directory's lock begins. */
@@ -304,15 +267,15 @@ export class KernelCache implements CacheKeeper {
   async drop({ inodes, names, directories }: Revocation): Promise<void> {
     const attributes: number[] = [];
     const contents: number[] = [];
-    for (const { parent } of names) this.#listed.delete(parent);
-    for (const directory of directories) this.#listed.delete(directory);
+    for (const { parent } of names) this.#known.setListed(parent, false);
+    for (const directory of directories) this.#known.setListed(directory, false);
     for (const { inode, version } of inodes) {
-      this.#listed.delete(inode);
-      const known = this.#known.get(inode);
-      if (!known) continue;
-      known.changedMs = this.#options.clock.monotonicMs();
+      this.#known.setListed(inode, false);
+      if (!this.#known.has(inode)) continue;
+      this.#noteChange(inode);
       attributes.push(inode);
-      if (known.isRegular && known.version !== version) contents.push(inode);
+      const isOther = this.#known.isOtherVersion(inode, version);
+      if (isOther && isRegularFile(this.#known.modeOf(inode))) contents.push(inode);
     }
     const known = names.filter(({ parent }) => this.#known.has(parent));
     const isBusy = known.some(({ parent }) => this.#busy.has(parent));
@@ -327,11 +290,11 @@ export class KernelCache implements CacheKeeper {
   }
 
   async dropAll(): Promise<void> {
-    this.#listed.clear();
+    this.#known.noneListed();
     this.#dropAllNames();
-    const inodes = [...this.#known.keys()];
-    const files = [...this.#known].filter(([, { isRegular }]) => isRegular);
-    await Promise.all([this.#dropAttributes(inodes), this.#dropContents(files.map(([inode]) => inode))]);
+    const inodes = [...this.#known.inodes()];
+    const files = inodes.filter(inode => isRegularFile(this.#known.modeOf(inode)));
+    await Promise.all([this.#dropAttributes(inodes), this.#dropContents(files)]);
   }
 
   /** For after the mount has ended. May be called twice. */
@@ -342,29 +305,48 @@ export class KernelCache implements CacheKeeper {
   }
 
   async #dropAttributes(inodes: readonly number[]): Promise<void> {
-    const told = inodes.filter(inode => this.#isTold(inode));
+    const told = inodes.filter(inode => this.#known.isTold(inode));
     if (told.length === 0) return;
     await this.#takenUp(told);
     for (let at = 0; at < told.length; at += BATCH) await this.#invalidate(told.slice(at, at + BATCH));
   }
 
   /** Whether others change the inode these days. */
-  #isContended({ changedMs }: KnownInode): boolean {
-    return this.#options.clock.monotonicMs() - changedMs < CONTENDED_MS;
+  #isContended(inode: number): boolean {
+    const changedMs = this.#changedMs.get(inode);
+    return changedMs !== undefined && this.#options.clock.monotonicMs() - changedMs < CONTENDED_MS;
+  }
+
+  #noteChange(inode: number): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    // The latest comes last.
+    this.#changedMs.delete(inode);
+    this.#changedMs.set(inode, nowMs);
+    for (const [oldest, changedMs] of this.#changedMs) {
+      if (nowMs - changedMs < CONTENDED_MS) break;
+      this.#changedMs.delete(oldest);
+    }
+  }
+
+  #remember(attributes: Attributes): void {
+    const { inode, mode, gid } = attributes;
+    this.#lastTold.note(attributes);
+    if ((mode & (S_ISGID | S_IXGRP)) === S_ISGID && this.#known.has(inode))
+      this.#lockingGroups.set(inode, gid);
+    else if (this.#lockingGroups.size > 0) this.#lockingGroups.delete(inode);
+  }
+
+  async #prune(inodes: readonly number[]): Promise<void> {
+    if (this.#kernelMinor < PRUNE_MINOR_VERSION) return;
+    await this.#slow.write([pruneInodes(inodes.filter(inode => inode !== ROOT_INODE))]);
   }
 
   /** Resolves when whoever asked for the attributes has them. */
   async #takenUp(inodes: readonly number[]): Promise<void> {
     const { clock } = this.#options;
-    const recentMs = clock.monotonicMs() - TAKEN_UP_MS;
-    const isRecent = inodes.some(inode => (this.#known.get(inode)?.toldMs ?? recentMs) > recentMs);
+    const nowMs = clock.monotonicMs();
+    const isRecent = inodes.some(inode => this.#known.wasToldWithin(inode, nowMs, TAKEN_UP_MS));
     if (isRecent) await sleep(clock, TAKEN_UP_MS);
-  }
-
-  /** Whether the kernel was told attributes of the inode since they were dropped last. */
-  #isTold(inode: number): boolean {
-    const known = this.#known.get(inode);
-    return known !== undefined && known.toldMs >= known.droppedMs;
   }
 
   async #invalidate(inodes: readonly number[]): Promise<void> {
@@ -380,12 +362,9 @@ export class KernelCache implements CacheKeeper {
       );
       if (left.length === 0) break;
     }
-    for (const inode of inodes) {
-      const known = this.#known.get(inode);
-      if (known) known.droppedMs = Math.max(known.droppedMs, sinceMs);
-    }
+    for (const inode of inodes) this.#known.dropTold(inode, sinceMs);
     // An answer that was interrupted: nobody took it, and nobody will forget it.
-    for (const inode of left) if (inode !== ROOT_INODE) this.#known.delete(inode);
+    for (const inode of left) if (inode !== ROOT_INODE) this.#known.remove(inode);
   }
 
   async #dropNames(entries: readonly Buffer[]): Promise<void> {
@@ -395,23 +374,19 @@ export class KernelCache implements CacheKeeper {
   }
 
   async #dropContents(inodes: readonly number[]): Promise<void> {
-    const kept = inodes.filter(inode => this.#hasPages(inode));
+    const kept = inodes.filter(inode => this.#known.mayHavePages(inode));
     if (kept.length === 0) return;
     await this.#takenUp(kept);
     const sinceMs = this.#options.clock.monotonicMs();
-    const dropping = this.#slow.write(kept.map(inode => invalidateContent(inode))).then(() => {
-      for (const inode of kept) {
-        const known = this.#known.get(inode);
-        if (known) known.pagesDroppedMs = Math.max(known.pagesDroppedMs, sinceMs);
-      }
-    });
-    await this.#within(CONTENT_PATIENCE_MS, dropping);
+    await this.#within(CONTENT_PATIENCE_MS, this.#dropPages(kept, sinceMs));
   }
 
-  /** Whether the kernel may have got pages of the inode since they were dropped last. */
-  #hasPages(inode: number): boolean {
-    const known = this.#known.get(inode);
-    return known !== undefined && known.pagesMs >= known.pagesDroppedMs;
+  async #dropPages(inodes: readonly number[], sinceMs: number): Promise<void> {
+    for (let at = 0; at < inodes.length; at += BATCH) {
+      const batch = inodes.slice(at, at + BATCH);
+      await this.#slow.write(batch.map(inode => invalidateContent(inode)));
+      for (const inode of batch) this.#known.dropPages(inode, sinceMs);
+    }
   }
 
   #dropAllNames(): void {

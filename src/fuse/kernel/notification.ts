@@ -4,8 +4,12 @@ import { OUT_HEADER_BYTES, writeU64 } from './wire.js';
 const NOTIFY_INVAL_INODE = 2;
 const NOTIFY_INVAL_ENTRY = 3;
 const NOTIFY_INC_EPOCH = 8;
+const NOTIFY_PRUNE = 9;
 /** The minor version of the protocol with which FUSE_NOTIFY_INC_EPOCH came. */
 export const INC_EPOCH_MINOR_VERSION = 44;
+
+/** The same of FUSE_NOTIFY_PRUNE. */
+export const PRUNE_MINOR_VERSION = 45;
 
 /** fuse_out_header: where an answer has its errno, a notification has its code, and `unique` is 0. */
 function notification(code: number, bodyBytes: number): Buffer {
@@ -50,4 +54,12 @@ export function invalidateEntry(parent: number, name: Uint8Array): Buffer {
 /** Every name of the mount. Takes no lock. */
 export function invalidateAllEntries(): Buffer {
   return notification(NOTIFY_INC_EPOCH, 0);
+}
+
+/** fuse_notify_prune_out: inodes that nobody uses are to be forgotten, with their names. */
+export function pruneInodes(inodes: readonly number[]): Buffer {
+  const bytes = notification(NOTIFY_PRUNE, 16 + 8 * inodes.length);
+  bytes.writeUInt32LE(inodes.length, OUT_HEADER_BYTES);
+  for (const [index, inode] of inodes.entries()) writeU64(bytes, inode, OUT_HEADER_BYTES + 16 + 8 * index);
+  return bytes;
 }

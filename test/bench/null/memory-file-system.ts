@@ -30,6 +30,7 @@ const LINK_MODE = 0o777;
 
 /** Nobody else changes anything, so everything may be kept for ever. */
 const LEASE: KeepingLease = {
+  nodeBytes: 16 << 20,
   ticket: () => 0,
   mayKeepNames: () => true,
   mayKeepAttributes: () => true,

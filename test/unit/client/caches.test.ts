@@ -26,8 +26,8 @@ function attributes(size: number): Attributes {
 async function granted() {
   const clock = new ManualClock();
   const lease = new CacheLease(clock, createLogger('test', 'silent'));
-  const cache = new AttributeCache(lease, 100);
-  const names = new NameCache(lease, 100);
+  const cache = new AttributeCache(lease, 100 << 10);
+  const names = new NameCache(lease, 100 << 10);
   lease.addKeeper(cache);
   lease.addKeeper(names);
   lease.grant(clock.monotonicMs(), LEASE);
@@ -39,7 +39,7 @@ async function granted() {
 t.test('nothing is kept without a lease, nor what was asked for before it began', async t => {
   const clock = new ManualClock();
   const lease = new CacheLease(clock, createLogger('test', 'silent'));
-  const cache = new AttributeCache(lease, 100);
+  const cache = new AttributeCache(lease, 100 << 10);
   const early = cache.ticket();
   cache.keep(early, attributes(1));
   t.equal(cache.get(FILE), undefined);
@@ -166,7 +166,7 @@ t.test(
 
 t.test('that a file has no extended attributes is known until anybody changes it', async t => {
   const { lease, cache } = await granted();
-  const xattrs = new XattrCache(lease, cache, 100);
+  const xattrs = new XattrCache(lease, cache, 100 << 10);
   lease.addKeeper(xattrs);
   const early = cache.ticket();
   xattrs.none(cache.ticket(), FILE);

@@ -26,8 +26,8 @@ function attributes(index: number, size: number): Attributes {
 async function directory(sizeOf: (index: number) => number, isDone = true) {
   const clock = new ManualClock();
   const lease = new CacheLease(clock, createLogger('test', 'silent'));
-  const cache = new AttributeCache(lease, 1000);
-  const names = new NameCache(lease, 1000);
+  const cache = new AttributeCache(lease, 1 << 20);
+  const names = new NameCache(lease, 1 << 20);
   lease.grant(clock.monotonicMs(), LEASE_MS);
   await lease.begun();
   const listing = names.beginListing(DIRECTORY);

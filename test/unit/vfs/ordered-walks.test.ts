@@ -25,8 +25,8 @@ function directoryOf(inode: number): Attributes {
 async function client(sizes: Readonly<Record<number, number>>) {
   const clock = new ManualClock();
   const lease = new CacheLease(clock, createLogger('test', 'silent'));
-  const names = new NameCache(lease, 100_000);
-  const attributes = new AttributeCache(lease, 100_000);
+  const names = new NameCache(lease, 64 << 20);
+  const attributes = new AttributeCache(lease, 64 << 20);
   lease.grant(clock.monotonicMs(), LEASE_MS);
   await lease.begun();
   const list = (directory: number, size: number): void => {
