@@ -13,8 +13,8 @@ import type { SegmentFiles } from './segment-files.js';
 import type { ChunkLocation } from './segment-index.js';
 import { SegmentSpans } from './segment-spans.js';
 
-/** What a table costs besides its bytes. */
-const TABLE_OVERHEAD_BYTES = 200;
+/** What a table costs besides its bytes: an entry of lru-cache, and a string. */
+const TABLE_OVERHEAD_BYTES = 160;
 /** When what is asked begins this close behind the table, one read fetches both. */
 const MAX_GAP_BYTES = 2 * CHECKSUM_BLOCK_BYTES;
 
@@ -28,7 +28,7 @@ export interface ChunkPart {
 export class ChunkReader {
   readonly #files: SegmentFiles;
   /** chunk id → its checksum table, which never changes */
-  readonly #tables: LRUCache<number, Buffer>;
+  readonly #tables: LRUCache<number, string>;
 
   /** @param tableBytes memory for tables */
   constructor(files: SegmentFiles, tableBytes: number) {
@@ -61,7 +61,7 @@ export class ChunkReader {
     const to = Math.min(at.length, from + blocks * CHECKSUM_BLOCK_BYTES);
     const tableBytes = checksumTableBytes(at.length);
     const headBytes = RECORD_HEADER_BYTES + tableBytes;
-    let table = this.#tables.get(chunk);
+    let table = this.#keptTable(chunk);
     let covering: Buffer;
     if (!table && from <= MAX_GAP_BYTES) {
       const all = await this.#bytes(chunk, at, 0, headBytes + to, spans);
@@ -82,7 +82,7 @@ export class ChunkReader {
   /** The chunk's checksum table. EIO when it is damaged. */
   async table(chunk: number, at: ChunkLocation): Promise<Buffer> {
     const headBytes = RECORD_HEADER_BYTES + checksumTableBytes(at.length);
-    return this.#tables.get(chunk) ?? this.#checkHead(chunk, at, await this.#bytes(chunk, at, 0, headBytes));
+    return this.#keptTable(chunk) ?? this.#checkHead(chunk, at, await this.#bytes(chunk, at, 0, headBytes));
   }
 
   /** Whose bytes these were, and where in the file the first one stood, when they were written. */
@@ -130,8 +130,13 @@ export class ChunkReader {
     }
     // A copy: the table would keep the payload that was read with it in memory.
     const table = Buffer.from(head.subarray(RECORD_HEADER_BYTES));
-    this.#tables.set(chunk, table);
+    this.#tables.set(chunk, table.toString('latin1'));
     return table;
+  }
+
+  #keptTable(chunk: number): Buffer | undefined {
+    const kept = this.#tables.get(chunk);
+    return kept === undefined ? undefined : Buffer.from(kept, 'latin1');
   }
 }
 

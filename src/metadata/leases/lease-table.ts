@@ -44,8 +44,10 @@ const ANSWER_PATIENCE_MS = 5000;
 const FENCE_RETRY_MS = 100;
 /** How often the connection of a session is looked at that others wait for. */
 const ABSENCE_CHECK_MS = 250;
-/** What it costs to know that a session may cache an inode, measured with one session that caches it, and rounded up. */
+/** What it costs to know that a session may cache an inode, measured with one session that caches it, and rounded up, */
 const LEASE_BYTES = 100;
+/** and what comes to it where several do: the Set of them. */
+const SHARED_BYTES = 200;
 const DEFAULT_LEASE_BYTES = 192 << 20;
 
 export class LeaseTable {
@@ -65,9 +67,9 @@ export class LeaseTable {
   /** session → the timer that looks whether its lease has run out */
   readonly #timers = new Map<number, Timer>();
   readonly #fence: (session: number) => Promise<void>;
-  readonly #maxLeases: number;
-  /** Inodes in all sessions together. */
-  #leases = 0;
+  readonly #memoryBytes: number;
+  /** What all leases together cost. */
+  #usedBytes = 0;
   #isClosed = false;
 
   /**
@@ -81,7 +83,7 @@ export class LeaseTable {
     fence: (session: number) => Promise<void>,
     memoryBytes = DEFAULT_LEASE_BYTES,
   ) {
-    this.#maxLeases = Math.floor(memoryBytes / LEASE_BYTES);
+    this.#memoryBytes = memoryBytes;
     this.#clock = clock;
     this.#absence = new Absence(clock);
     this.#log = log;
@@ -239,6 +241,11 @@ export class LeaseTable {
     }
   }
 
+  /** What is known of the sessions' caches costs so much memory. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
   /** Lets go of everybody who waits. May be called twice. */
   close(): void {
     this.#isClosed = true;
@@ -257,13 +264,16 @@ export class LeaseTable {
       return;
     }
     if (holder.inodes.size >= MAX_LEASED_INODES) this.#clear(holder);
-    if (this.#leases >= this.#maxLeases) this.#clearLargest();
+    if (this.#usedBytes >= this.#memoryBytes) this.#clearLargest();
     holder.inodes.add(inode);
-    this.#leases += 1;
+    this.#usedBytes += LEASE_BYTES;
     const known = this.#byInode.get(inode);
     if (known === undefined) this.#byInode.set(inode, holder);
     else if (known instanceof Set) known.add(holder);
-    else this.#byInode.set(inode, new Set([known, holder]));
+    else {
+      this.#byInode.set(inode, new Set([known, holder]));
+      this.#usedBytes += SHARED_BYTES;
+    }
   }
 
   /** Who caches most drops it all. */
@@ -278,12 +288,15 @@ export class LeaseTable {
   }
 
   #forget(holder: LeaseHolder, inode: number): void {
-    if (holder.inodes.delete(inode)) this.#leases -= 1;
+    if (holder.inodes.delete(inode)) this.#usedBytes -= LEASE_BYTES;
     const known = this.#byInode.get(inode);
     if (known === holder) this.#byInode.delete(inode);
     else if (known instanceof Set) {
       known.delete(holder);
-      if (known.size === 0) this.#byInode.delete(inode);
+      const [last] = known;
+      if (known.size > 1 || !last) return;
+      this.#byInode.set(inode, last);
+      this.#usedBytes -= SHARED_BYTES;
     }
   }
 
