@@ -3,6 +3,23 @@
 export type EndSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 const END_SIGNALS: readonly EndSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
+/** What is called at a signal as long as nothing else listens. */
+let endByDefault: (() => void) | undefined;
+
+function listen(listener: (signal: EndSignal) => void): () => void {
+  const each = (signal: NodeJS.Signals): void => listener(signal as EndSignal);
+  for (const signal of END_SIGNALS) process.on(signal, each);
+  return () => {
+    for (const signal of END_SIGNALS) process.removeListener(signal, each);
+  };
+}
+
+/** Calls `end`, which ends the process, at the first signal that comes while onEndSignal() does not listen. */
+export function endAtSignals(end: () => void): void {
+  endByDefault = end;
+  listen(() => endByDefault?.());
+}
+
 /**
  * Calls `onFirst` at the first signal; the second one ends the process, with exit code 1 unless `endAtOnce` does it in
  * another way.
@@ -12,14 +29,16 @@ export function onEndSignal(
   onFirst: (signal: EndSignal) => void,
   endAtOnce: () => void = () => process.exit(1),
 ): () => void {
+  const byDefault = endByDefault;
+  endByDefault = undefined;
   let isSecond = false;
-  const listener = (signal: NodeJS.Signals): void => {
+  const stop = listen(signal => {
     if (isSecond) endAtOnce();
     isSecond = true;
-    onFirst(signal as EndSignal);
-  };
-  for (const signal of END_SIGNALS) process.on(signal, listener);
+    onFirst(signal);
+  });
   return () => {
-    for (const signal of END_SIGNALS) process.removeListener(signal, listener);
+    stop();
+    endByDefault = byDefault;
   };
 }

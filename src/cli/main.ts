@@ -18,7 +18,7 @@ import { rebalance } from './commands/rebalance.js';
 import { recover } from './commands/recover.js';
 import { status } from './commands/status.js';
 import type { Command } from './command.js';
-import { endAtUnexpectedErrors, runProgram } from './program.js';
+import { endWithSentence, runProgram } from './program.js';
 
 const COMMANDS: readonly Command[] = [
   createdb,
@@ -45,7 +45,7 @@ const COMMANDS: readonly Command[] = [
 export async function main(name: string): Promise<void> {
   const commands = name === 'dfs' ? COMMANDS : COMMANDS.filter(command => command.name === name);
   const parameters = process.argv.slice(2);
-  endAtUnexpectedErrors(name, commands, parameters);
+  endWithSentence(name, commands, parameters);
   // fuse-native leaves handles behind that would keep the process alive.
   process.exit(await runProgram(name, commands, parameters));
 }

@@ -2,6 +2,7 @@
 import yargs from 'yargs';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Command } from './command.js';
+import { endAtSignals } from './interruption.js';
 import { nearestName } from './nearest-name.js';
 import { OutputClosed, throwOutputFailure } from './standard-output.js';
 import { UsageError } from './usage-error.js';
@@ -112,15 +113,17 @@ function tell(name: string, error: unknown): number {
 }
 
 /**
- * Has errors that nobody awaits end the process with a sentence, as those that do reach runProgram(). Servers and mounts,
- * which have a log, say it there instead (server-lifetime.ts).
+ * Has signals, and errors that nobody awaits, end the process with a sentence, as errors that reach runProgram() do.
+ * Commands that have something to put in order listen to signals themselves (interruption.ts); servers and mounts, which
+ * have a log, tell errors there (server-lifetime.ts).
  */
-export function endAtUnexpectedErrors(
+export function endWithSentence(
   name: string,
   commands: readonly Command[],
   parameters: readonly string[],
 ): void {
   const end = (error: unknown): void => process.exit(tell(calledName(name, commands, parameters), error));
+  endAtSignals(() => end(new DfsError('EINTR', 'interrupted')));
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
   // Node ends with exit code 0 when it has nothing to wait for, although a promise is left that nobody will settle.

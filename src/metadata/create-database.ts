@@ -3,6 +3,7 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'no
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from '../platform/clock.js';
+import { removeAtExit } from '../platform/exit-removal.js';
 import { makeDirectories } from '../platform/make-directories.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
@@ -45,7 +46,9 @@ export async function publishDatabase(
   write: (temporary: string) => Promise<void>,
 ): Promise<void> {
   const temporary = `${path}.new-${random.bytes(8).toString('hex')}`;
+  const files = ['', '-journal', '-wal', '-shm'].map(ending => `${temporary}${ending}`);
   await makeDirectories(dirname(path), DIRECTORY_MODE);
+  const keep = removeAtExit(...files);
   try {
     refuseExisting(path);
     // Made by us first, for SQLite has no say in the file's mode.
@@ -60,7 +63,8 @@ export async function publishDatabase(
       ? reason
       : withPath(reason, temporary, path).within(`cannot create ${path}`);
   } finally {
-    for (const rest of ['', '-journal', '-wal', '-shm']) rmSync(`${temporary}${rest}`, { force: true });
+    for (const file of files) rmSync(file, { force: true });
+    keep();
   }
 }
 

@@ -1,10 +1,13 @@
 /** Commands that cannot do what they are asked to: one sentence on standard error, the right exit code, nothing left. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { startCluster } from '../support/cluster.js';
+import { startCluster, waitUntil } from '../support/cluster.js';
 import { environmentFor, inClone, runFile, shell } from '../support/programs.js';
 import { OTHER_USER, whyNotOtherUser } from '../support/other-user.js';
 import { failed, misused, refuse } from '../support/refusals.js';
@@ -315,5 +318,56 @@ t.test('what a user may not do is said of the path, and never of an inode', asyn
     (await readdir(scratch)).filter(name => name !== 'key'),
     ['home', 'y'],
     'and nothing is left',
+  );
+});
+
+t.test('Ctrl-C ends a command with a sentence in every phase, and nothing is left', async t => {
+  const scratch = await scratchDirectory(t);
+  const env = environmentFor(join(scratch, 'home'));
+  /** A server that takes connections and never answers. */
+  const silent = createServer();
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const address = silent.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  t.teardown(() => silent.close());
+
+  const interrupt = async (call: string, isReady: () => Promise<unknown>, says: RegExp): Promise<void> => {
+    const [program = '', ...parameters] = call.split(' ');
+    const command = ['--unset=NODE_OPTIONS', process.execPath, inClone(`bin/${program}`), ...parameters];
+    const child = spawn('env', command, { env, stdio: ['pipe', 'ignore', 'pipe'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    const ended = once(child, 'close');
+    let stderr = '';
+    child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+    await isReady();
+    child.kill('SIGINT');
+    const [code] = (await ended) as [number | null];
+    t.equal(code, 1, call);
+    t.match(stderr, says, call);
+  };
+  const isConnected = async (): Promise<void> => {
+    const [socket] = (await once(silent, 'connection')) as [Socket];
+    // What the process sends when it is killed is not read.
+    socket.on('error', () => undefined);
+  };
+  const server = `127.0.0.1:${port}`;
+  const only = (sentence: string): RegExp => new RegExp(`^${sentence}\\n$`);
+  await interrupt(`ls ${server}`, isConnected, only('ls: interrupted'));
+  await interrupt(`dfs fsck ${server}`, isConnected, only('dfs fsck: interrupted'));
+  await interrupt(`copy - ${server}:/x`, isConnected, only('copy: interrupted'));
+  await interrupt(
+    `dfs mount ${server} ${scratch}/mnt --log-level silent`,
+    isConnected,
+    only('dfs mount: interrupted before anything was mounted'),
+  );
+  const isLoading = async (): Promise<void> =>
+    await waitUntil(async () => (await readdir(scratch)).some(name => name.startsWith('new.')), {
+      what: 'the database is being made',
+    });
+  await interrupt(`dfs load - --db ${scratch}/new`, isLoading, only('dfs load: interrupted'));
+  t.notOk(
+    (await readdir(scratch)).some(name => name.startsWith('new')),
+    'the half database is gone',
   );
 });

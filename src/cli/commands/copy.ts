@@ -93,13 +93,14 @@ export const copy = defineCommand({
     if (parameters.recursive && [from, to].includes(STANDARD_STREAM)) {
       throw new UsageError('- is one file, which -r cannot make a tree of');
     }
-    await withInterruption(async options => {
-      await withFileSystem('copy', remote.server, parameters, async fileSystem => {
-        const tree = new DfsTree(fileSystem, `${formatEndpoint(remote.server)}:`);
+    // Until it is connected there is nothing to put in order, and a signal ends it at once.
+    await withFileSystem('copy', remote.server, parameters, async fileSystem => {
+      const tree = new DfsTree(fileSystem, `${formatEndpoint(remote.server)}:`);
+      await withInterruption(async options => {
         if (remoteTo) await write(from, remoteTo, tree, options);
         else await read(remote, to, tree, options);
-      });
-    }, parameters);
+      }, parameters);
+    });
   },
 });
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BackupNode as BackupNodeType } from '../../metadata/recovery/backup-node.js';
 import { systemClock } from '../../platform/clock.js';
+import { removeAtExit } from '../../platform/exit-removal.js';
 import { createLogger } from '../../platform/log.js';
 import { tcpNetwork, type Endpoint } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
@@ -90,6 +91,7 @@ async function dumpServer(
   const { BackupNode } = await import('../../metadata/recovery/backup-node.js');
   const { restoreNewestBackup } = await import('../../metadata/recovery/restore-backup.js');
   const directory = await mkdtemp(join(tmpdir(), 'dfs-dump-'));
+  const keep = removeAtExit(directory);
   const sources: BackupNodeType[] = [];
   try {
     const access = {
@@ -106,5 +108,6 @@ async function dumpServer(
   } finally {
     for (const source of sources) source.close();
     await rm(directory, { recursive: true, force: true });
+    keep();
   }
 }

@@ -1,4 +1,3 @@
-import cliProgress from 'cli-progress';
 import type { ClusterControl } from '../../client/cluster-control.js';
 import { sleep, systemClock } from '../../platform/clock.js';
 import { DfsError } from '../../protocol/errors.js';
@@ -6,6 +5,7 @@ import type { FsckStatus } from '../../protocol/cluster-commands.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
+import { progressBar } from '../progress-bar.js';
 import { writeOut } from '../standard-output.js';
 
 const LOOK_MS = 200;
@@ -59,12 +59,7 @@ export const fsck = defineCommand({
 });
 
 async function untilDone(cluster: ClusterControl): Promise<{ findings: Findings; count: number }> {
-  // Nothing is shown where standard error is no terminal.
-  const bar = new cliProgress.SingleBar({
-    stream: process.stderr,
-    hideCursor: true,
-    format: '{bar} {percentage}% {stage}',
-  });
+  const bar = progressBar({ format: '{bar} {percentage}% {stage}' });
   bar.start(1, 0, { stage: '' });
   const findings: Findings = [];
   try {

@@ -1,4 +1,3 @@
-import cliProgress from 'cli-progress';
 import { systemClock, sleep } from '../../platform/clock.js';
 import { DfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
@@ -6,6 +5,7 @@ import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { parseCount } from '../quantity.js';
+import { progressBar } from '../progress-bar.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
 
@@ -65,12 +65,7 @@ export const node = defineCommand({
 
 /** Resolves when the node holds nothing that is wanted. EBUSY when the others cannot take what it has. */
 async function untilDrained({ cluster }: FileSystem, number: number): Promise<void> {
-  // Nothing is shown where standard error is no terminal.
-  const bar = new cliProgress.SingleBar({
-    stream: process.stderr,
-    hideCursor: true,
-    format: '{bar} {percentage}%, {value} of {total} chunks moved',
-  });
+  const bar = progressBar({ format: '{bar} {percentage}%, {value} of {total} chunks moved' });
   bar.start(0, 0);
   try {
     let most = 0;

@@ -1,7 +1,8 @@
 /** A bar on the terminal: how much is copied, how fast, and how long it will still take. */
-import cliProgress from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import prettyBytes from 'pretty-bytes';
 import type { Clock } from '../../platform/clock.js';
+import { progressBar } from '../progress-bar.js';
 
 const BAR_COLUMNS = 30;
 const FRAMES_PER_SECOND = 5;
@@ -9,17 +10,15 @@ const SECONDS_PER_MINUTE = 60;
 const MINUTES_PER_HOUR = 60;
 
 export class Progress {
-  readonly #bar: cliProgress.SingleBar;
+  readonly #bar: SingleBar;
   #copiedBytes = 0;
 
   /** @param totalBytes undefined when nobody knows */
   constructor(totalBytes: number | undefined, clock: Clock) {
     const beganMs = clock.monotonicMs();
-    this.#bar = new cliProgress.SingleBar({
-      stream: process.stderr,
+    this.#bar = progressBar({
       fps: FRAMES_PER_SECOND,
       clearOnComplete: false,
-      hideCursor: true,
       format: () => line(this.#copiedBytes, totalBytes, (clock.monotonicMs() - beganMs) / 1000),
     });
     this.#bar.start(totalBytes ?? 0, 0);

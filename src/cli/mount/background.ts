@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { makeDirectories } from '../../platform/make-directories.js';
 import { DfsError, isErrnoName, toDfsError } from '../../protocol/errors.js';
+import { onEndSignal } from '../interruption.js';
 
 const LOG_MODE = 0o600;
 const LOG_DIRECTORY_MODE = 0o700;
@@ -43,8 +44,7 @@ export async function runInBackground(parameters: readonly string[], logPath: st
     closeSync(log);
   }
   const stop = (): void => void child.kill('SIGTERM');
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  const stopListening = onEndSignal(stop);
   try {
     const told = await new Promise<Report>((resolve, reject) => {
       child.once('error', reject);
@@ -60,8 +60,7 @@ export async function runInBackground(parameters: readonly string[], logPath: st
     if (child.pid === undefined) throw new DfsError('EIO', 'the process in the background has no id');
     return child.pid;
   } finally {
-    process.removeListener('SIGINT', stop);
-    process.removeListener('SIGTERM', stop);
+    stopListening();
     if (child.connected) child.disconnect();
     child.unref();
   }

@@ -4,7 +4,7 @@ import type { Logger } from '../../platform/log.js';
 import { makeDirectories } from '../../platform/make-directories.js';
 import type { Endpoint } from '../../platform/network.js';
 import { allowGarbage } from '../../platform/garbage-allowance.js';
-import { hasCode } from '../../protocol/errors.js';
+import { DfsError, hasCode } from '../../protocol/errors.js';
 import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import { formatEndpoint } from '../address.js';
@@ -41,14 +41,14 @@ export interface MountProcessOptions {
  * or when what was written could not be stored.
  */
 export async function runMount(options: MountProcessOptions): Promise<void> {
-  const { log, mountPoint, server, driver, settings } = options;
+  const { log, mountPoint, server, driver } = options;
   dieOfUnexpectedErrors(log, endAtOnce);
   allowGarbage(GARBAGE_BYTES);
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');
   await makeMountPoint(mountPoint);
-  const fileSystem = await openFileSystem('mount', server, settings, log);
+  const fileSystem = await openUnlessSignalled(options, signalled);
   try {
     const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
     if (!mounted) return;
@@ -72,6 +72,16 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
  */
 function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');
+}
+
+/** EINTR when a signal comes before the server has answered. */
+async function openUnlessSignalled(
+  { server, settings, log }: MountProcessOptions,
+  signalled: Promise<EndSignal>,
+): Promise<FileSystem> {
+  const fileSystem = await Promise.race([openFileSystem('mount', server, settings, log), signalled]);
+  if (typeof fileSystem !== 'string') return fileSystem;
+  throw new DfsError('EINTR', 'interrupted before anything was mounted');
 }
 
 async function mountUnlessSignalled(
