@@ -34,8 +34,9 @@ const ADDRESS_PART = 0.75;
 
 /** How many connections a process may have that may open `descriptors` files. */
 export function connectionNumbers(descriptors: number): ConnectionNumbers {
-  const kept = Math.max(LEAST_KEPT, descriptors * KEPT_PART);
-  const all = Math.max(LEAST_CONNECTIONS, Math.min(MOST_CONNECTIONS, Math.floor(descriptors - kept)));
+  const usable = Math.min(descriptors, 2 * MOST_CONNECTIONS);
+  const kept = Math.max(LEAST_KEPT, usable * KEPT_PART);
+  const all = Math.max(LEAST_CONNECTIONS, Math.min(MOST_CONNECTIONS, Math.floor(usable - kept)));
   const strangers = Math.min(MOST_STRANGERS, Math.ceil(all * STRANGERS_PART));
   const members = all - strangers;
   return { members, membersOfAddress: Math.ceil(members * ADDRESS_PART), strangers };

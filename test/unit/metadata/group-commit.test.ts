@@ -328,3 +328,42 @@ t.test('closing finishes what was taken, ends what is paused, and takes no more'
   t.equal(await ended, 'ESHUTDOWN');
   t.equal(await refusal(commits.submit(async () => 1)), 'ESHUTDOWN');
 });
+
+t.test('clients take turns, and the tasks of one whose connection is closed are dropped', async t => {
+  const { commits } = await start(t);
+  const [busy, modest, gone] = [{ isClosed: false }, { isClosed: false }, { isClosed: false }];
+  const order: string[] = [];
+  const submit = async (name: string, peer: { readonly isClosed: boolean }): Promise<void> => {
+    const spent = async (): Promise<void> => {
+      order.push(name);
+      const endMs = performance.now() + 3;
+      while (performance.now() < endMs);
+    };
+    await commits.submit(spent, peer);
+  };
+  const taken = Array.from({ length: 10 }, async (_, index) => await submit(`busy${index}`, busy));
+  const dropped = Array.from({ length: 3 }, async () => await refusal(submit('gone', gone)));
+  const one = submit('modest', modest);
+  gone.isClosed = true;
+  await Promise.all([...taken, one]);
+  t.ok(order.indexOf('modest') <= 2, order.join());
+  t.same(
+    order.filter(name => name !== 'modest'),
+    Array.from({ length: 10 }, (_, index) => `busy${index}`),
+    'in the order of each, and nothing of the one that is gone',
+  );
+  t.same(await Promise.all(dropped), ['ECONNRESET', 'ECONNRESET', 'ECONNRESET']);
+});
+
+t.test('a long task of a client that is gone by now is finished', async t => {
+  const { commits } = await start(t);
+  const peer = { isClosed: false };
+  const long = commits.submit(async (begun, control) => {
+    await begun.counters.set('node', 1);
+    const tx = await control.pause();
+    await tx.counters.set('node', 2);
+  }, peer);
+  await commits.submit(async () => (peer.isClosed = true));
+  await long;
+  t.equal(await commits.submit(async tx => await tx.counters.get('node')), 2);
+});

@@ -70,6 +70,37 @@ t.test('a stream that is not DFS, or claims too much, is refused before anything
   });
 });
 
+t.test('bytes that come one by one are joined, so that each does not take hundreds', async t => {
+  const stream = frameOf(1, Buffer.from('header'), Buffer.alloc(50_000, 5));
+  const decoder = new FrameDecoder();
+  const frames: Frame[] = [];
+  for (const byte of stream) decoder.push(Buffer.from([byte]), frame => frames.push(frame) > 0);
+  t.equal(payloadBytes(frames[0]?.payload ?? []), 50_000);
+  t.ok((frames[0]?.payload.length ?? 0) <= 5, 'in a few pieces');
+});
+
+t.test('a frame that may not begin is held, with what comes behind it', async t => {
+  const asked: number[] = [];
+  const decoder = new FrameDecoder(undefined, ({ payloadBytes: length }) => {
+    asked.push(length);
+    return length < 100;
+  });
+  const ids: number[] = [];
+  const take = (frame: Frame): boolean => ids.push(frame.requestId) > 0;
+  decoder.push(frameOf(1, Buffer.from('a'), Buffer.alloc(10)), take);
+  const rest = Buffer.concat([
+    frameOf(2, Buffer.from('b'), Buffer.alloc(200)),
+    frameOf(3, Buffer.from('c'), Buffer.alloc(1)),
+  ]);
+  decoder.push(rest.subarray(0, 100), take);
+  decoder.push(rest.subarray(100), take);
+  t.same(ids, [1]);
+  decoder.goOn();
+  decoder.push(Buffer.alloc(0), take);
+  t.same(ids, [1, 2, 3]);
+  t.same(asked, [10, 200, 1]);
+});
+
 t.test('a slice of a payload is the same bytes in other pieces', async t => {
   const payload = [Buffer.from('abc'), Buffer.from(''), Buffer.from('defgh'), Buffer.from('i')];
   t.equal(Buffer.concat(slicePayload(payload, 2, 5)).toString(), 'cdefg');
