@@ -24,9 +24,9 @@ export const SERVER_POSITIONAL = { type: 'string', describe: SERVER_DESCRIPTION 
 export function chooseServer(argument: string | undefined): Endpoint {
   if (argument !== undefined) return parseServer(argument);
   const { DFS_SERVER = '', DFS_PORT = '' } = process.env;
-  if (DFS_SERVER !== '') return inVariable('DFS_SERVER', () => parseServer(DFS_SERVER));
+  if (DFS_SERVER !== '') return standingIn('DFS_SERVER', () => parseServer(DFS_SERVER));
   // As mount.sh settles it.
-  const port = DFS_PORT === '' ? recordedPort() : inVariable('DFS_PORT', () => parsePort(DFS_PORT));
+  const port = DFS_PORT === '' ? recordedPort() : standingIn('DFS_PORT', () => parsePort(DFS_PORT));
   return { host: LOCAL_HOST, port: port ?? DEFAULT_METADATA_PORT };
 }
 
@@ -42,10 +42,11 @@ function recordedPort(): number | undefined {
     throw toDfsError(error).within(`cannot read ${path}`);
   }
   const [port = ''] = settings.split(' ');
-  return parsePort(port);
+  return standingIn(path, () => parsePort(port));
 }
 
-function inVariable<Value>(name: string, parse: () => Value): Value {
+/** What is wrong with a value is said of where it stands. */
+function standingIn<Value>(name: string, parse: () => Value): Value {
   try {
     return parse();
   } catch (error) {
