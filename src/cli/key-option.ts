@@ -70,6 +70,11 @@ export async function makeClusterKeyring(
   return { keys: readKeyFile(path), isNew };
 }
 
+/** The file that the rule finds, absolute, for a process that is about to leave its directory; undefined for none. */
+export function locateKeyFile(keyFile: string | undefined): string | undefined {
+  return hasKey(keyFile) ? keyPlace(keyFile).path : undefined;
+}
+
 /** Whether the rule finds a file, or somebody named one, which then should be there. */
 export function hasKey(keyFile: string | undefined): boolean {
   const { path, isNamed } = keyPlace(keyFile);

@@ -26,6 +26,7 @@ import {
 import { cacheSizeOption, memoryOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { logDirectory } from '../dfs-home.js';
+import { locateKeyFile } from '../key-option.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
 import { runMount } from '../mount/mount-process.js';
 import { parseCount, parseSeconds } from '../quantity.js';
@@ -211,6 +212,8 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
       allowDevices: parameters.dev,
       settings: {
         ...parameters,
+        // The mount's process leaves the directory in which the path was typed.
+        keyFile: locateKeyFile(parameters.keyFile),
         cacheBytes: parameters.cacheSize,
         dirtyBytes: parameters.dirty,
         readAheadBytes: parameters.readAhead,
