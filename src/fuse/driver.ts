@@ -25,6 +25,8 @@ export interface FuseMountOptions {
   readonly negativeTimeoutMs: number;
   /** How long the next request is looked for without sleeping after one was answered, in ms; 0 for not at all. */
   readonly busyPollMs: number;
+  /** Whether the kernel may keep names until they are revoked; it then unmounts what lies on those that are. */
+  readonly keepsNames: boolean;
   /** What the table of mounts says of access times; the file system moves them itself. */
   readonly atime: 'noatime' | 'relatime';
   readonly clock: Clock;

@@ -36,6 +36,8 @@ export class OpenFile {
   #lastFailure: DfsError | undefined;
   /** Handles that have it open. */
   handles = 0;
+  /** Its last name was removed through this client. */
+  hasLostNames = false;
   /** The server said that the file has no `security.capability`, which the kernel asks for before each write. */
   hasNoCapability = false;
   /** Another client changed the file since the attributes were told. */

@@ -163,7 +163,15 @@ export class OpenFiles {
 
   /** The inode has no name left: unless it is open, nobody will want its extents. */
   forget(inode: number): void {
-    if (!this.#files.has(inode)) this.#extents.delete(inode);
+    const file = this.#files.get(inode);
+    if (file) file.hasLostNames = true;
+    else this.#extents.delete(inode);
+  }
+
+  /** Whether nobody can open the file any more, as far as is known here. */
+  #isNameless(file: OpenFile): boolean {
+    const { nlink } = this.#client.session.attributes.get(file.inode) ?? file.attributes;
+    return file.hasLostNames || nlink === 0;
   }
 
   /**
@@ -425,6 +433,7 @@ export class OpenFiles {
     if (!file.isDirty || !changes.isOpen || !changes.mayOwe(this.#closing.size) || this.#isClosed)
       return false;
     const { pendingBytes } = file;
+    if (this.#isNameless(file)) return false;
     if (pendingBytes > MAX_CLOSING_BYTES || !changes.hasRoomFor(MAX_CLOSING_BYTES * MAX_CLOSING_FILES))
       return false;
     const [oldest] = this.#closing.values();
@@ -455,6 +464,8 @@ export class OpenFiles {
     const unlocking = this.#handleLocks.released(handle, file, flockOwner);
     // What was closed ahead nobody waits for.
     await (unlocking ?? file.flush(!this.#closing.has(file)));
+    // With the last handle the file goes, and what is committed after that is refused.
+    if (this.#isNameless(file)) await file.settled();
     if (open.toldFailures !== file.failures && file.lastFailure)
       this.#untold.set(file.inode, file.lastFailure);
     file.handles -= 1;

@@ -64,3 +64,26 @@ t.test('the layers of an image are built on a mount as on a local disk', { skip 
     t.equal(await shell(`${asUser} ${made}`), 'alike');
   });
 });
+
+t.test(
+  'with --no-keep-names an overlay stays as it is when another client becomes busy',
+  { skip },
+  async t => {
+    const mountOptions = ['--driver', 'kernel'];
+    const cluster = await startCluster(t, { dataNodes: 1, mounts: 1, goal: 1, mountOptions });
+    const [{ mountPoint: theirs } = { mountPoint: '' }] = cluster.mounts;
+    const { mountPoint: ours } = await cluster.addMount(['--no-keep-names']);
+    // On the mount itself, as containers have it: a name that is dropped takes with it what is mounted there.
+    const merged = join(ours, 'merged');
+    await shell(`cd ${ours} && mkdir -p lower/d/e upper work merged && echo lower > lower/d/e/file
+    mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged`);
+    t.teardown(async () => void (await shell(`umount -l ${merged}`)));
+    await shell(`echo upper >> ${merged}/d/e/file && mkdir ${merged}/d/made && ls -lR ${merged}`);
+    // Alone for longer than a second, the other one gets the delegation, and this one drops all it keeps.
+    await shell(`end=$(( $(date +%s) + 3 )); i=0
+    while [ $(date +%s) -lt $end ]; do i=$((i + 1)); echo $i > ${theirs}/busy$i; done`);
+    t.equal(await shell(`cat ${merged}/d/e/file && ls ${merged}/d`), 'lower\nupper\ne\nmade');
+    await shell(`echo more >> ${merged}/d/e/file && mv ${merged}/d/e/file ${merged}/d/made/`);
+    t.equal(await shell(`cat ${theirs}/upper/d/made/file`), 'lower\nupper\nmore');
+  },
+);

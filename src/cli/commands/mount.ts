@@ -57,6 +57,7 @@ interface MountParameters extends ClientParameters {
   readonly attrTimeout: number;
   readonly negativeTimeout: number;
   readonly busyPoll: number;
+  readonly keepNames: boolean;
   readonly logFile: string | undefined;
 }
 
@@ -180,6 +181,12 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
     )
     .option('attr-timeout', seconds('the same for attributes'))
     .option('negative-timeout', seconds('the same for names that are not there'))
+    .option('keep-names', {
+      type: 'boolean',
+      default: true,
+      describe:
+        'let the kernel keep names until others change them; not so where overlay or other file systems are mounted on this one',
+    })
     .option('busy-poll', {
       type: 'string',
       requiresArg: true,
@@ -222,6 +229,7 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
       attrTimeoutMs: parameters.attrTimeout,
       negativeTimeoutMs: parameters.negativeTimeout,
       busyPollMs: parameters.busyPoll,
+      keepsNames: parameters.keepNames,
       log: createLogger('mount', parameters.logLevel),
       onReady: () => void report({ state: 'ready' }),
     });
@@ -254,6 +262,7 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),
     ...(parameters.suid ? ['--suid'] : []),
     ...(parameters.dev ? ['--dev'] : []),
+    ...(parameters.keepNames ? [] : ['--no-keep-names']),
     ...(parameters.shortCircuit ? [] : ['--no-short-circuit']),
     ...(minReplicas === undefined ? [] : [`--min-replicas=${minReplicas}`]),
     ...(keyFile === undefined ? [] : [`--key-file=${resolve(keyFile)}`]),

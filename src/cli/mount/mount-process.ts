@@ -27,6 +27,8 @@ export interface MountProcessOptions {
   readonly settings: ClientSettings;
   /** As in FuseMountOptions. */
   readonly busyPollMs: number;
+  /** As in FuseMountOptions. */
+  readonly keepsNames: boolean;
   /** How long the kernel may believe names, attributes and absent names, in milliseconds. */
   readonly entryTimeoutMs: number;
   readonly attrTimeoutMs: number;

@@ -47,12 +47,15 @@ import {
   pruneInodes,
 } from './notification.js';
 import { Notifier } from './notifier.js';
+import { OverlayNames } from './overlay-names.js';
 import { OpenFlag, type CacheTimes } from './wire.js';
 
 /** How long the kernel believes what a lease covers: until it is told otherwise, in effect. */
 const LEASED_MS = 3_600_000;
 /** How long a name's directory may be locked before all names are dropped instead. */
 const NAME_PATIENCE_MS = 10;
+/** The same while dropping all names would break an overlay. */
+const OVERLAY_PATIENCE_MS = 1000;
 /** How long pages under way are waited for. */
 const CONTENT_PATIENCE_MS = 1000;
 /** Readers of pages that are heard of no more for this long have none under way. */
@@ -74,6 +77,8 @@ export interface KernelCacheOptions {
   readonly fileSystem: FileSystem;
   /** What the kernel may believe when there is no lease. */
   readonly times: CacheTimes;
+  /** False: the kernel is never allowed to keep names (OverlayNames). */
+  readonly keepsNames: boolean;
   readonly clock: Clock;
   readonly log: Logger;
   /** Writes a notification at once, on this thread: for what never waits. */
@@ -99,9 +104,12 @@ export class KernelCache implements CacheKeeper {
   #lease: KeepingLease | undefined;
   #kernelMinor = 0;
   #mayBypassPages = false;
+  readonly overlay: OverlayNames;
 
   private constructor(options: KernelCacheOptions) {
     this.#options = options;
+    const { clock, keepsNames } = options;
+    this.overlay = new OverlayNames({ clock, keepsNames, leasedMs: LEASED_MS });
     this.#fast = Notifier.start(options.fd, options.log);
     this.#slow = Notifier.start(options.fd, options.log);
     this.#known.addLookup(ROOT_INODE, S_IFDIR, 0, options.clock.monotonicMs());
@@ -150,7 +158,9 @@ export class KernelCache implements CacheKeeper {
   nameMs(ticket: number, directory: number, isNegative = false): number {
     const { entryTimeoutMs, negativeTimeoutMs } = this.#options.times;
     const isLeased =
-      this.#kernelMinor >= INC_EPOCH_MINOR_VERSION && this.#lease?.mayKeepNames(ticket, directory);
+      this.overlay.mayKeep &&
+      this.#kernelMinor >= INC_EPOCH_MINOR_VERSION &&
+      this.#lease?.mayKeepNames(ticket, directory);
     if (isLeased) return LEASED_MS;
     return isNegative ? negativeTimeoutMs : entryTimeoutMs;
   }
@@ -278,7 +288,7 @@ export class KernelCache implements CacheKeeper {
       if (isOther && isRegularFile(this.#known.modeOf(inode))) contents.push(inode);
     }
     const known = names.filter(({ parent }) => this.#known.has(parent));
-    const isBusy = known.some(({ parent }) => this.#busy.has(parent));
+    const isBusy = this.overlay.mayKeep && known.some(({ parent }) => this.#busy.has(parent));
     const isAllNames = isBusy || directories.some(directory => this.#known.has(directory));
     if (isAllNames) this.#dropAllNames();
     const entries = isAllNames ? [] : known.map(({ parent, name }) => invalidateEntry(parent, name));
@@ -368,8 +378,9 @@ export class KernelCache implements CacheKeeper {
   }
 
   async #dropNames(entries: readonly Buffer[]): Promise<void> {
-    if (entries.length === 0) return;
-    const isDone = await this.#within(NAME_PATIENCE_MS, this.#slow.write(entries));
+    if (entries.length === 0 || this.overlay.isClear) return;
+    const patienceMs = this.overlay.mayKeep ? NAME_PATIENCE_MS : OVERLAY_PATIENCE_MS;
+    const isDone = await this.#within(patienceMs, this.#slow.write(entries));
     if (!isDone) this.#dropAllNames();
   }
 
@@ -390,7 +401,9 @@ export class KernelCache implements CacheKeeper {
   }
 
   #dropAllNames(): void {
-    if (this.#kernelMinor >= INC_EPOCH_MINOR_VERSION) this.#options.writeNow(invalidateAllEntries());
+    if (this.#kernelMinor < INC_EPOCH_MINOR_VERSION || this.overlay.isClear) return;
+    this.#options.writeNow(invalidateAllEntries());
+    this.overlay.forgotten();
   }
 
   /** Whether `work` was done in time. */

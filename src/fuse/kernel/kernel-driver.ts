@@ -33,7 +33,7 @@ export const kernelDriver: FuseDriver = {
   limitations: [],
 
   async mount(fileSystem: FileSystem, given: FuseMountOptions): Promise<FuseMount> {
-    const { log, clock, entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs, busyPollMs } = given;
+    const { log, clock, entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs, busyPollMs, keepsNames } = given;
     const mountPoint = await canonicalMountPoint(given.mountPoint);
     const options = { ...given, mountPoint };
     await prepareMountPoint(mountPoint, log);
@@ -44,7 +44,7 @@ export const kernelDriver: FuseDriver = {
     let session: FuseSession;
     try {
       // The kernel's first requests wait until the session runs.
-      session = await FuseSession.open({ fd, fileSystem, times, busyPollMs, clock, log });
+      session = await FuseSession.open({ fd, fileSystem, times, busyPollMs, keepsNames, clock, log });
     } catch (error) {
       closeSync(fd);
       if (entry) await detachDead(entry, log);

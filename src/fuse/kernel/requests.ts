@@ -228,6 +228,7 @@ export class FuseRequests {
   }
 
   async #rename(header: RequestHeader, bytes: Buffer, namesAt: number, flags: number): Promise<Payload> {
+    this.#cache.overlay.sawRename(flags);
     const newParent = readU64(bytes, BODY);
     const [name, newName] = readNames(bytes, namesAt, 2);
     const { inode, uid, gid } = header;

@@ -37,6 +37,7 @@ export interface FuseSessionOptions {
   readonly fileSystem: FileSystem;
   readonly times: CacheTimes;
   readonly busyPollMs: number;
+  readonly keepsNames: boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -42,6 +42,7 @@ export class XattrRequests {
 
   async #getxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const name = nameOf(readNames(bytes, BODY + 8, 1)[0]);
+    this.#cache.overlay.sawAttribute(name);
     if (ACCESS_ACL.equals(name) || DEFAULT_ACL.equals(name)) this.#cache.noteAcl(header.inode);
     try {
       const value = await this.#callers.act(header, async files => await files.getxattr(header.inode, name));
@@ -63,6 +64,7 @@ export class XattrRequests {
     const nameAt = BODY + (this.hasLongSetxattr ? SETXATTR_IN_BYTES : SHORT_SETXATTR_IN_BYTES);
     const [given] = readNames(bytes, nameAt, 1);
     const name = nameOf(given);
+    this.#cache.overlay.sawAttribute(name);
     const at = nameAt + name.length + 1;
     const value = Buffer.from(bytes.subarray(at, at + size));
     const flags = this.hasLongSetxattr ? bytes.readUInt32LE(BODY + 8) : 0;

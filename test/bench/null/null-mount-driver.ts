@@ -26,6 +26,7 @@ for (let isOver = false; !isOver;) {
     allowDevices: false,
     busyPollMs: DEFAULT_BUSY_POLL_MS,
     atime: 'noatime',
+    keepsNames: true,
     entryTimeoutMs: 0,
     attrTimeoutMs: 0,
     negativeTimeoutMs: 0,

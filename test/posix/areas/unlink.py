@@ -176,3 +176,26 @@ def _():
             make_other('x')
             (os.rmdir if other == 'directory' else os.unlink)('x')
     equal(os.listdir('.'), [])
+
+
+@case('what was written to a file that has no name any more fails nobody', 'POSIX unlink(), fsync()')
+def _():
+    for index in range(20):
+        create('f')
+        fd = os.open('.', os.O_TMPFILE | os.O_RDWR, 0o600)
+        os.write(fd, b'x' * 1000)
+        os.close(fd)
+        fd = os.open('f', os.O_RDWR)
+        os.write(fd, b'x')
+        os.unlink('f')
+        os.write(fd, b'x')
+        os.close(fd)
+        create('g')
+        create('h')
+        fd = os.open('g', os.O_RDWR)
+        os.write(fd, b'x')
+        os.rename('h', 'g')
+        os.write(fd, b'x')
+        os.close(fd)
+        os.unlink('g')
+    expect('ok', os.fsync, os.open('.', os.O_RDONLY))

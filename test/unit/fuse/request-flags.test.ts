@@ -19,7 +19,15 @@ async function openRequests(t: Test): Promise<{ requests: FuseRequests; inode: n
   const fd = openSync('/dev/null', 'w');
   const fileSystem = new MemoryFileSystem();
   const times = { entryTimeoutMs: 0, attrTimeoutMs: 0, negativeTimeoutMs: 0 };
-  const options = { fd, fileSystem, times, clock: systemClock, log: log, writeNow: () => undefined };
+  const options = {
+    fd,
+    fileSystem,
+    times,
+    keepsNames: true,
+    clock: systemClock,
+    log: log,
+    writeNow: () => undefined,
+  };
   const cache = await KernelCache.open(options);
   t.teardown(async () => {
     // What keeps a mount's process is its device; the cache's threads do not.
