@@ -19,6 +19,7 @@ import type { Grant, NodeAddress } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { ChunkGrant, GrantPool } from './grant-pool.js';
+import { StoreProof } from './store-proof.js';
 import type { KeptReadGrant, WrittenChunk } from './readable-chunk.js';
 
 export interface ChunkToStore {
@@ -75,9 +76,12 @@ interface MoreNodes {
 
 export class ChunkWriter {
   readonly #options: ChunkWriterOptions;
+  /** What of this client's chunks was stored of late. */
+  readonly proof: StoreProof;
 
   constructor(options: ChunkWriterOptions) {
     this.#options = options;
+    this.proof = new StoreProof(options.clock);
   }
 
   /**
@@ -130,6 +134,7 @@ export class ChunkWriter {
       await pauses.next(failure);
       next = await this.#thoseThatAnswer(more.nodes);
     }
+    this.proof.noteStored(chunk.goal);
     return {
       chunk: attempt.grant.chunk,
       length: payloadBytes(chunk.payload),
@@ -169,6 +174,7 @@ export class ChunkWriter {
         return await grants.takeElsewhere(goal, new Set(failed.keys()));
       } catch (error) {
         const reason = toDfsError(error);
+        this.proof.noteFailed();
         if (reason.code !== 'EAGAIN') throw reason;
         await pauses.next(() => new DfsError('EIO', `no data node took a chunk: ${reason.message}`));
       }
@@ -240,6 +246,7 @@ export class ChunkWriter {
     const { nodes, grants, log } = this.#options;
     log.warn({ chunk: grant.chunk, node, reason: reason.message }, 'a data node did not take a chunk');
     failed.set(node, reason);
+    this.proof.noteFailed();
     nodes.distrust(node);
     grants.dropNode(node);
   }

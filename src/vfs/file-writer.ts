@@ -201,6 +201,11 @@ export class FileWriter {
     return this.#mtime;
   }
 
+  /** Whether some of what is not committed is not given up because servers are away. */
+  get isAcknowledged(): boolean {
+    return this.#flights.some(({ isAcknowledged }) => isAcknowledged);
+  }
+
   get lastWrite(): Timespec {
     return this.#lastWrite;
   }

@@ -102,6 +102,11 @@ export class OpenFile {
     return this.#writer.pendingBytes;
   }
 
+  /** Replicas that its chunks should have. */
+  get goal(): number {
+    return this.#attributes.goal;
+  }
+
   get isDirty(): boolean {
     return this.#writer.isPending;
   }
@@ -241,6 +246,11 @@ export class OpenFile {
   /** Whoever waits for it will be told if it fails. */
   unacknowledge(): void {
     this.#writer.unacknowledge();
+  }
+
+  /** Whether `flush` may wait without end, for bytes that a program was told are there. */
+  get isAcknowledged(): boolean {
+    return this.#writer.isAcknowledged;
   }
 
   /** As `flush`, and the metadata server has said so. */

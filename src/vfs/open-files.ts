@@ -41,6 +41,9 @@ const MAX_CLOSING_BYTES = 1 << 20;
 const MAX_CLOSING_FILES = 256;
 const MAX_CLOSING_MS = 500;
 
+/** A chunk that no node takes fails with a reason of its own within the timeout and this. */
+const OWN_FAILURE_MS = 1000;
+
 /** A file that was closed before what was written was committed. */
 interface Closing {
   readonly sinceMs: number;
@@ -317,7 +320,7 @@ export class OpenFiles {
   async flush(handle: FileHandle, lockOwner?: string): Promise<void> {
     const open = this.#handle(handle);
     if (this.#mayCloseAhead(open.file)) this.#closeAhead(open.file);
-    else await open.file.flush();
+    else await this.flushed(open.file);
     if (lockOwner !== undefined) await this.#handleLocks.flushed(open.file.inode, lockOwner);
     this.#tellFailure(open);
   }
@@ -421,10 +424,18 @@ export class OpenFiles {
     const { clock, timeoutMs } = this.#options;
     const flushed = Promise.all(files.map(async file => await file.flush()));
     if (await isDoneWithin(clock, timeoutMs, flushed)) return;
-    throw new DfsError(
-      'EIO',
-      `what was closed is not stored after ${formatDuration(timeoutMs)}: no data node takes it`,
-    );
+    throw notStored(timeoutMs);
+  }
+
+  /** As `flush` of the file; EIO when what was acknowledged before is not stored within the timeout, which goes on being tried. */
+  async flushed(file: OpenFile): Promise<void> {
+    if (!file.isAcknowledged) {
+      await file.flush();
+      return;
+    }
+    const { clock, timeoutMs } = this.#options;
+    // What is not acknowledged fails by itself before.
+    if (!(await isDoneWithin(clock, timeoutMs + OWN_FAILURE_MS, file.flush()))) throw notStored(timeoutMs);
   }
 
   /** Whether close(2) need not wait until what was written is committed. */
@@ -432,6 +443,8 @@ export class OpenFiles {
     const { changes, heldLocks } = this.#client.session;
     if (!file.isDirty || !changes.isOpen || !changes.mayOwe(this.#closing.size) || this.#isClosed)
       return false;
+    // While no node takes anything, close(2) says so.
+    if (!this.#client.writer.proof.isProven(file.goal)) return false;
     const { pendingBytes } = file;
     if (this.#isNameless(file)) return false;
     if (pendingBytes > MAX_CLOSING_BYTES || !changes.hasRoomFor(MAX_CLOSING_BYTES * MAX_CLOSING_FILES))
@@ -577,6 +590,13 @@ export class OpenFiles {
 /** O_RDONLY, O_WRONLY or O_RDWR of the flags of open(2). */
 export function accessMode(flags: number): number {
   return flags & (constants.O_RDONLY | constants.O_WRONLY | constants.O_RDWR);
+}
+
+function notStored(timeoutMs: number): DfsError {
+  return new DfsError(
+    'EIO',
+    `what was closed is not stored after ${formatDuration(timeoutMs)}: no data node takes it`,
+  );
 }
 
 function lostLock(): DfsError {

@@ -178,7 +178,8 @@ export class Vfs implements FileSystem {
     const { size, mode, mtime } = changes;
     // What was written before must not be committed after: it would bring back the old size.
     // A write of before takes privileges away, but not those that are given after it.
-    if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss))) await file.flush();
+    if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss)))
+      await this.#files.flushed(file);
     const { session } = this.#client;
     if (changes.atime !== undefined) this.#shared.accessTimes?.forget(inode);
     const request = { inode, ...withPossibleTimes(changes), ...this.#by };
@@ -190,7 +191,7 @@ export class Vfs implements FileSystem {
       return this.#files.present(ahead);
     }
     // Nor must it bring back the old time.
-    if (mtime !== undefined) await file?.flush();
+    if (mtime !== undefined && file) await this.#files.flushed(file);
     const { attributes } = await session.execute(setattr, request);
     return this.#files.present(attributes);
   }

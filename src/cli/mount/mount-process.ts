@@ -4,7 +4,7 @@ import type { Logger } from '../../platform/log.js';
 import { makeDirectories } from '../../platform/make-directories.js';
 import type { Endpoint } from '../../platform/network.js';
 import { allowGarbage } from '../../platform/garbage-allowance.js';
-import { DfsError, hasCode } from '../../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import { formatEndpoint } from '../address.js';
@@ -63,9 +63,23 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
     }
     log.info({ mountPoint }, 'unmounted');
   } finally {
-    await fileSystem.close();
+    await closeInOrder(fileSystem, options);
   }
   log.info('everything is stored');
+}
+
+/** umount(8) is over before: of what could not be stored the log tells, and the exit code of this process. */
+async function closeInOrder(fileSystem: FileSystem, { log, mountPoint }: MountProcessOptions): Promise<void> {
+  try {
+    await fileSystem.close();
+  } catch (error) {
+    const reason = toDfsError(error);
+    log.fatal(
+      { mountPoint, reason: reason.message },
+      'not everything that was written is stored, and it is lost',
+    );
+    throw reason.within('not everything that was written is stored');
+  }
 }
 
 /**
