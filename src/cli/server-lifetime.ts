@@ -5,7 +5,7 @@ import type { Logger } from '../platform/log.js';
 import { onEndSignal } from './interruption.js';
 
 /** There are several servers on a machine, and each has this. */
-const GARBAGE_BYTES = 32 << 20;
+const GARBAGE = { most: 32 << 20, least: 32 << 20 };
 
 interface Server {
   start(): Promise<void>;
@@ -20,7 +20,7 @@ interface Server {
  */
 export async function runUntilSignal(server: Server, log: Logger): Promise<void> {
   dieOfUnexpectedErrors(log);
-  allowGarbage(GARBAGE_BYTES);
+  allowGarbage(GARBAGE);
   compileLate();
   let end: () => void = () => undefined;
   const ended = new Promise<void>(resolve => (end = resolve));

@@ -21,10 +21,10 @@ export interface CacheSizes {
 }
 
 /**
- * What the caches hold lives in V8's heap for the most part, where garbage lies between. So a fifth of the memory that was
+ * What the caches hold lives in V8's heap for the most part, where garbage lies between. So three tenths of the memory that was
  * allowed is left for that (cli/mount/mount-process.ts).
  */
-const USED_PART = 4 / 5;
+const USED_PART = 7 / 10;
 /** Parts of a hundred. What is known of an inode's extended attributes costs two elevenths of both. */
 const PARTS = { data: 40, attributes: 18, xattrs: 4, names: 15, extents: 13, nodes: 10 };
 

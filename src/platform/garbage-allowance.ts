@@ -6,16 +6,26 @@
 import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 
+/** What may gather, in bytes: `most` in a small heap, and the less the more lives there, but never less than `least`. */
+export interface GarbageBounds {
+  readonly most: number;
+  readonly least: number;
+}
+
 /** Of a large heap at least this part: to look through it costs more. */
 const MIN_PART = 1 / 4;
 
+/** How much may gather in a heap in which so many bytes live. */
+export function garbageBytes(liveBytes: number, { most, least }: GarbageBounds): number {
+  return Math.max(least, Math.min(most, 2 * most - liveBytes), liveBytes * MIN_PART);
+}
+
 /**
- * The growth allowed to a heap in which so many bytes live, in percent of them. (V8's own choice for a heap of 150 MiB is to let
- * more than twice as much gather, and what it took then it seldom gives back.)
+ * The same as the growth allowed to the heap, in percent of what lives. (V8's own choice for a heap of 150 MiB is to let more than
+ * twice as much gather, and what it took then it seldom gives back.)
  */
-export function growthPercent(liveBytes: number, allowedBytes: number): number {
-  const live = Math.max(liveBytes, 1 << 20);
-  return Math.round((100 * Math.max(allowedBytes, live * MIN_PART)) / live);
+export function growthPercent(liveBytes: number, bounds: GarbageBounds): number {
+  return Math.round((100 * garbageBytes(liveBytes, bounds)) / Math.max(liveBytes, 1 << 20));
 }
 
 /**
@@ -23,29 +33,29 @@ export function growthPercent(liveBytes: number, allowedBytes: number): number {
  * (MarkCompactCollector::ComputeEvacuationHeuristics): where caches drop and take small entries all the time, every page stays
  * half empty. Measured, it took 190 MiB for 70 that lived.
  */
-export function isSparse(liveBytes: number, takenBytes: number, allowedBytes: number): boolean {
-  return takenBytes - liveBytes > Math.max(allowedBytes, liveBytes * MIN_PART);
+export function isSparse(liveBytes: number, takenBytes: number, bounds: GarbageBounds): boolean {
+  return takenBytes - liveBytes > garbageBytes(liveBytes, bounds);
 }
 
 /** For programs through which many bytes pass: allows so much garbage, from now until they end. */
-export function allowGarbage(allowedBytes: number): void {
-  adjust(allowedBytes);
+export function allowGarbage(bounds: GarbageBounds): void {
+  adjust(bounds);
   new PerformanceObserver(list => {
     // Only after these is it known how much lives.
-    if (list.getEntries().some(isMajorCollection)) adjust(allowedBytes);
+    if (list.getEntries().some(isMajorCollection)) adjust(bounds);
   }).observe({ entryTypes: ['gc'] });
 }
 
 /** V8 reads the flags at the beginning and at the end of each collection, so they may be set while the program runs. */
-function adjust(allowedBytes: number): void {
+function adjust(bounds: GarbageBounds): void {
   const { used_heap_size: liveBytes } = getHeapStatistics();
-  setFlagsFromString(`--heap-growing-percent=${growthPercent(liveBytes, allowedBytes)}`);
+  setFlagsFromString(`--heap-growing-percent=${growthPercent(liveBytes, bounds)}`);
   // The young generation is always there as a whole.
   const takenBytes = getHeapSpaceStatistics()
     .filter(({ space_name: name }) => name !== 'new_space')
     .reduce((sum, { space_size: size }) => sum + size, 0);
   setFlagsFromString(
-    isSparse(liveBytes, takenBytes, allowedBytes) ? '--optimize-for-size' : '--no-optimize-for-size',
+    isSparse(liveBytes, takenBytes, bounds) ? '--optimize-for-size' : '--no-optimize-for-size',
   );
 }
 

@@ -11,6 +11,8 @@ const CONTENT = 'x'.repeat(70);
 /** What a mount takes at the start, V8's young generation, and what garbage may take; some 30 MiB more than was measured. */
 const BASE_MIB = 230;
 const CACHE_MIB = 4;
+/** Inodes that the kernel knows: what a tenth of that has room for, and as many again on their way. */
+const MAX_KNOWN = 12_000;
 
 async function residentMib(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
@@ -22,7 +24,7 @@ await t.test('a mount with a small cache makes, lists and reads 24,000 files in 
     dataNodes: 1,
     mounts: 1,
     goal: 1,
-    mountOptions: [`--cache-size=${CACHE_MIB}M`],
+    mountOptions: [`--cache-size=${CACHE_MIB}M`, '--log-level=debug'],
   });
   const [mount] = cluster.mounts;
   if (!mount) throw new Error('a mount was asked for');
@@ -54,4 +56,17 @@ await t.test('a mount with a small cache makes, lists and reads 24,000 files in 
     await look();
   }
   t.ok(mostMib < BASE_MIB + CACHE_MIB, `${Math.round(mostMib)} MiB at the most`);
+  const asked = [
+    ...readFileSync(mount.logPath, 'utf8').matchAll(/"known":(\d+),"asked":\d+,"result":(-?\d+)/g),
+  ];
+  t.ok(asked.length > 0, 'the mount wants the kernel to forget');
+  if (asked.some(([, , result]) => result !== '0')) {
+    t.comment('this kernel cannot be asked to forget');
+    return;
+  }
+  const mostKnown = Math.max(...asked.map(([, known]) => Number(known)));
+  t.ok(
+    mostKnown < MAX_KNOWN,
+    `the mount remembered ${mostKnown} of ${DIRECTORIES * FILES_EACH} inodes at the most`,
+  );
 });

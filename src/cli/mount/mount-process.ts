@@ -13,7 +13,7 @@ import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
 
 /** What passes through before the heap is looked through (platform/garbage-allowance.ts). */
-const GARBAGE_BYTES = 64 << 20;
+const GARBAGE = { most: 64 << 20, least: 32 << 20 };
 
 export interface MountProcessOptions {
   readonly server: Endpoint;
@@ -45,7 +45,7 @@ export interface MountProcessOptions {
 export async function runMount(options: MountProcessOptions): Promise<void> {
   const { log, mountPoint, server, driver } = options;
   dieOfUnexpectedErrors(log, endAtOnce);
-  allowGarbage(GARBAGE_BYTES);
+  allowGarbage(GARBAGE);
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');

@@ -347,8 +347,14 @@ export class KernelCache implements CacheKeeper {
   }
 
   async #prune(inodes: readonly number[]): Promise<void> {
-    if (this.#kernelMinor < PRUNE_MINOR_VERSION) return;
-    await this.#slow.write([pruneInodes(inodes.filter(inode => inode !== ROOT_INODE))]);
+    const canForget = this.#kernelMinor >= PRUNE_MINOR_VERSION;
+    const results = canForget
+      ? await this.#slow.write([pruneInodes(inodes.filter(inode => inode !== ROOT_INODE))])
+      : [-constants.errno.ENOSYS];
+    this.#options.log.debug(
+      { known: this.#known.size, asked: inodes.length, result: results[0] },
+      'the kernel was asked to forget inodes',
+    );
   }
 
   /** Resolves when whoever asked for the attributes has them. */

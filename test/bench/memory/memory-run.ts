@@ -121,8 +121,8 @@ export class MemoryRun {
     const seconds = Math.round((performance.now() - this.#startMs) / 100) / 10;
     const { nowMib: mib, mostMib } = await this.#subject.residentMib();
     this.#samples.push({ subject, phase, seconds, mib, files });
-    if (files % 50_000 === 0)
-      say(`${subject} ${seconds} s ${phase} ${files || ''}: ${mib} MiB, at the most ${mostMib}`);
+    if (files > 0 && files % 50_000 === 0)
+      say(`${subject} ${seconds} s ${phase} ${files}: ${mib} MiB, at the most ${mostMib}`);
   }
 
   #isOver(part: number): boolean {
