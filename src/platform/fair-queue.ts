@@ -9,10 +9,10 @@ interface Line<Item> {
 }
 
 export class FairQueue<Item> {
-  /** owner → its items, of which there is at least one */
-  readonly #lines = new Map<object, Line<Item>>();
-  /** owner without items → what it was charged */
-  readonly #away = new WeakMap<object, number>();
+  /** owner → its line, also while that is empty */
+  readonly #lines = new WeakMap<object, Line<Item>>();
+  /** Lines with items. */
+  readonly #waiting: Line<Item>[] = [];
   /** What the owner was charged whose turn was last. */
   #turn = 0;
   #size = 0;
@@ -22,23 +22,23 @@ export class FairQueue<Item> {
   }
 
   push(owner: object, item: Item): void {
-    this.#lineOf(owner).items.push(item);
+    this.#waitingLineOf(owner).items.push(item);
     this.#size += 1;
   }
 
   /** Puts back what was taken, before the owner's other items. */
   putBack(owner: object, item: Item): void {
-    this.#lineOf(owner).items.unshift(item);
+    this.#waitingLineOf(owner).items.unshift(item);
     this.#size += 1;
   }
 
   /** Takes the next item; undefined when there is none that may be taken now. */
-  take(mayBeTaken: (item: Item, owner: object) => boolean = () => true): Item | undefined {
+  take(mayBeTaken?: (item: Item, owner: object) => boolean): Item | undefined {
     let best: Line<Item> | undefined;
-    for (const line of this.#lines.values()) {
+    for (const line of this.#waiting) {
       const [first] = line.items;
-      if (best && line.charged >= best.charged) continue;
-      if (first !== undefined && mayBeTaken(first, line.owner)) best = line;
+      if (first === undefined || (best && line.charged >= best.charged)) continue;
+      if (!mayBeTaken || mayBeTaken(first, line.owner)) best = line;
     }
     const item = best?.items.shift();
     if (!best || item === undefined) return undefined;
@@ -50,30 +50,38 @@ export class FairQueue<Item> {
 
   /** What an owner's item has cost. */
   charge(owner: object, cost: number): void {
-    const line = this.#lines.get(owner);
-    if (line) line.charged += cost;
-    else this.#away.set(owner, Math.max(this.#away.get(owner) ?? 0, this.#turn) + cost);
+    const line = this.#lineOf(owner);
+    line.charged = (line.items.length > 0 ? line.charged : Math.max(line.charged, this.#turn)) + cost;
   }
 
   /** Takes out all items of an owner. */
   drop(owner: object): Item[] {
-    const line = this.#lines.get(owner);
-    if (!line) return [];
-    this.#size -= line.items.length;
+    const line = this.#lineOf(owner);
+    if (line.items.length === 0) return [];
+    const dropped = line.items.splice(0);
+    this.#size -= dropped.length;
     this.#leave(line);
-    return line.items;
+    return dropped;
   }
 
   #lineOf(owner: object): Line<Item> {
     const known = this.#lines.get(owner);
     if (known) return known;
-    const line = { owner, items: [], charged: Math.max(this.#turn, this.#away.get(owner) ?? 0) };
+    const line = { owner, items: [], charged: 0 };
     this.#lines.set(owner, line);
     return line;
   }
 
+  #waitingLineOf(owner: object): Line<Item> {
+    const line = this.#lineOf(owner);
+    if (line.items.length === 0) {
+      line.charged = Math.max(line.charged, this.#turn);
+      this.#waiting.push(line);
+    }
+    return line;
+  }
+
   #leave(line: Line<Item>): void {
-    this.#lines.delete(line.owner);
-    this.#away.set(line.owner, line.charged);
+    this.#waiting.splice(this.#waiting.indexOf(line), 1);
   }
 }

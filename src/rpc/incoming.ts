@@ -3,7 +3,7 @@
  * before it is received, and how far the other end comes with the one that it is sending.
  */
 import { FrameDecoder, frameBytes, type Frame, type FrameSize, type LimitsOf } from '../protocol/frame.js';
-import type { Claim, WireMemory } from './wire-memory.js';
+import { SMALL_REQUEST_BYTES, type Claim, type WireMemory } from './wire-memory.js';
 
 export interface IncomingOptions {
   readonly limitsOf: LimitsOf;
@@ -58,14 +58,16 @@ export class Incoming {
     this.#claim = undefined;
   }
 
+  readonly #takeFrame = (frame: Frame): boolean => {
+    // Whoever takes the frame lets its memory go.
+    this.#claim = undefined;
+    this.#options.onFrame(frame);
+    return !this.#isClosed;
+  };
+
   #cut(data: Buffer): void {
     try {
-      this.#decoder.push(data, frame => {
-        // Whoever takes the frame lets its memory go.
-        this.#claim = undefined;
-        this.#options.onFrame(frame);
-        return !this.#isClosed;
-      });
+      this.#decoder.push(data, this.#takeFrame);
     } catch (error) {
       this.#options.onBroken(error);
     }
@@ -75,6 +77,11 @@ export class Incoming {
     const { memory } = this.#options;
     if (!memory) return true;
     const claim = claimOf(size);
+    if (claim.bytes <= SMALL_REQUEST_BYTES) {
+      memory.claimSmall(claim);
+      this.#claim = claim;
+      return true;
+    }
     let isGranted = false;
     let isWaiting = false;
     const giveUp = memory.claim(claim, () => {

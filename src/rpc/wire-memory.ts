@@ -151,8 +151,13 @@ export class WireMemory {
    */
   claim(claim: Claim, onGranted: () => void): (() => void) | undefined {
     if (claim.bytes > SMALL_REQUEST_BYTES) return this.#purseOf(claim).take(claim, onGranted);
-    this.#smallBytes += claim.bytes;
+    this.claimSmall(claim);
     return undefined;
+  }
+
+  /** The same for a small request, for which there is room. */
+  claimSmall({ bytes }: Claim): void {
+    this.#smallBytes += bytes;
   }
 
   /** The request was answered, or will not be. */
