@@ -76,7 +76,6 @@ export class Client {
     this.budget.count('names', () => names.usedBytes);
     this.budget.count('xattrs', () => xattrs.usedBytes);
     this.budget.count('data', () => cache.usedBytes);
-    const maxAheadBytes = this.cacheSizes.dataBytes / 2;
     this.content = new ContentReader(
       this.session,
       this.nodes,
@@ -84,7 +83,7 @@ export class Client {
       cache,
       clock,
       timeoutMs,
-      maxAheadBytes,
+      this.cacheSizes,
     );
   }
 

@@ -9,15 +9,18 @@ import { MAX_SMALL_FILES, READ_GRANT_LIFETIME_MS } from '../protocol/limits.js';
 import { expiryOf } from '../protocol/read-grants.js';
 import type { Attributes } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
+import type { CacheSizes } from './cache-sizes.js';
 import { CACHE_BLOCK_BYTES, SCATTERED_BLOCK_BYTES, type BlockBytes, type ChunkCache } from './chunk-cache.js';
 import type { ChunkReader } from './chunk-reader.js';
 import type { DataNodePool } from './data-node-pool.js';
-import type { ExtentMap, ExtentPiece } from './extent-map.js';
+import { LOCATED_EXTENT_BYTES, type ExtentMap, type ExtentPiece } from './extent-map.js';
 import type { MetadataSession } from './metadata-session.js';
 import { isGrantRefused, keptExpiryOf, readableChunks, type ReadableChunk } from './readable-chunk.js';
 
 /** Extents asked for at once: a page of some 100 kB, which covers 4 GiB of a file written in one go. */
-const EXTENTS_PER_PAGE = 1024;
+const MAX_EXTENTS_PER_PAGE = 1024;
+/** A reader in order, and what is read ahead for it, need several pages side by side: no page takes more of the room. */
+const PAGE_PART = 1 / 8;
 /** The same for a reader who jumps about: of a file in many pieces, the next ones are not what he wants next. */
 const EXTENTS_FOR_A_JUMP = 64;
 /** A range may well be in pieces as small as this. */
@@ -63,6 +66,7 @@ export class ContentReader {
   /** Bytes that are fetched before anybody asks for them, and the most of that for all readers together. */
   #aheadBytes = 0;
   readonly #maxAheadBytes: number;
+  readonly #extentsPerPage: number;
   /** inode → the request under way that asks for it and others */
   readonly #learning = new Map<number, Promise<unknown>>();
   /** The metadata server's wall clock less this client's monotonic one; undefined until it gave a grant. */
@@ -75,9 +79,11 @@ export class ContentReader {
     cache: ChunkCache,
     clock: Clock,
     timeoutMs: number,
-    maxAheadBytes: number,
+    sizes: CacheSizes,
   ) {
-    this.#maxAheadBytes = maxAheadBytes;
+    this.#maxAheadBytes = sizes.dataBytes / 2;
+    const fitting = Math.floor((sizes.extentBytes * PAGE_PART) / LOCATED_EXTENT_BYTES);
+    this.#extentsPerPage = Math.min(MAX_EXTENTS_PER_PAGE, Math.max(EXTENTS_FOR_A_JUMP, fitting));
     this.#session = session;
     this.#nodes = nodes;
     this.#reader = reader;
@@ -140,7 +146,7 @@ export class ContentReader {
       const { version } = extents;
       const learning = this.#learning.get(range.inode);
       if (learning) await learning;
-      else await this.#learn(range, at, extentsToAsk(range.isSequential, end - at));
+      else await this.#learn(range, at, this.#extentsToAsk(range.isSequential, end - at));
       if (extents.version === version) continue;
       // The pieces before are of another version of the file.
       located = [];
@@ -168,8 +174,14 @@ export class ContentReader {
     for (;;) {
       const run = range.extents.runAt(range.offset);
       if (run) return run;
-      await this.#learn(range, range.offset, EXTENTS_PER_PAGE);
+      await this.#learn(range, range.offset, this.#extentsPerPage);
     }
+  }
+
+  #extentsToAsk(isSequential: boolean, length: number): number {
+    if (isSequential) return this.#extentsPerPage;
+    const needed = Math.ceil(length / SMALL_PIECE_BYTES) + 1;
+    return Math.min(MAX_EXTENTS_PER_PAGE, Math.max(EXTENTS_FOR_A_JUMP, needed));
   }
 
   /** Asks for a page of extents. */
@@ -292,12 +304,6 @@ function takeOver(
 /** What lies beside a small piece in its chunk may belong anywhere in the file. */
 function blockBytesFor({ extentLength }: ExtentPiece): BlockBytes {
   return extentLength < SMALL_EXTENT_BYTES ? SCATTERED_BLOCK_BYTES : CACHE_BLOCK_BYTES;
-}
-
-function extentsToAsk(isSequential: boolean, length: number): number {
-  if (isSequential) return EXTENTS_PER_PAGE;
-  const needed = Math.ceil(length / SMALL_PIECE_BYTES) + 1;
-  return Math.min(EXTENTS_PER_PAGE, Math.max(EXTENTS_FOR_A_JUMP, needed));
 }
 
 function zeros(length: number): Buffer[] {

@@ -29,6 +29,8 @@ export interface ExtentRoom {
 const EXTENT_BYTES = 88;
 /** where a chunk is, its nodes, its read grant, and its slot of the Map, */
 const LOCATION_BYTES = 272;
+/** (both together, of a file in pieces) */
+export const LOCATED_EXTENT_BYTES = EXTENT_BYTES + LOCATION_BYTES;
 /** and a range that is known. */
 const INTERVAL_BYTES = 56;
 /** The locations of so many chunks that no extent names any more may be there, besides as many as there are extents. */

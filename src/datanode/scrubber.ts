@@ -9,6 +9,7 @@ import type { Clock, Timer } from '../platform/clock.js';
 import type { Disk } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 import { hasCode, toDfsError } from '../protocol/errors.js';
+import { isNodeDirectory } from './node-identity.js';
 
 const ScrubState = Type.Object({
   /** Chunks up to this id were read in this pass. */
@@ -170,6 +171,8 @@ export class Scrubber {
     this.#savedMs = clock.monotonicMs();
     const path = join(directory, STATE_NAME);
     try {
+      // A directory that was emptied is to be one in which a node can begin anew.
+      if (!(await isNodeDirectory(disk, directory))) return;
       const file = await disk.open(`${path}.new`, 'create');
       try {
         await file.truncate(0);

@@ -167,7 +167,7 @@ t.test(
     const logs = [...cluster.nodes, ...cluster.mounts].map(each => readFileSync(each.logPath, 'utf8'));
     t.match(
       logs.join(''),
-      /(is full|ENOSPC)[^"]*","msg":"a (data )?node did not take a chunk/,
+      /(is full|no space left)[^"]*","msg":"a (data )?node did not take a chunk/,
       'chunks came to a full disk',
     );
   },

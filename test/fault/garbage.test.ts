@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { shell, startCluster, waitUntil } from '../support/cluster.js';
 import { inClone } from '../support/programs.js';
+import { untilSound } from '../support/repair-status.js';
 import { recordedChunks } from '../support/replica-records.js';
 
 const LONG = { timeout: 200_000 };
@@ -76,6 +77,8 @@ t.test('garbage is collected, compacted and made whole while everybody is killed
   const fresh = await cluster.addMount();
   await run('check', fresh.mountPoint, state);
   await fresh.stop();
+  // What was written while a node was down has fewer replicas until repair has made them.
+  await untilSound(cluster);
   const { code, stdout } = await cluster.run('dfs', ['fsck', cluster.metadata.address, '--deep']);
   t.equal(code, 0, stdout);
 });

@@ -78,6 +78,7 @@ export const NATIVE_LIMITATIONS: readonly NativeLimitation[] = [
       'PUNCH_HOLE makes zeros, keeps the size, and gives room back',
       'ZERO_RANGE makes zeros, and grows the file unless KEEP_SIZE',
       'O_TMPFILE gives a file without a name, which linkat can give one',
+      'what was written to a file of O_TMPFILE fails nobody when it is closed',
       'O_TMPFILE | O_EXCL cannot be given a name; for reading alone is EINVAL; of a file is ENOTDIR',
       'RENAME_NOREPLACE is EEXIST for any new name that is there',
       'RENAME_EXCHANGE swaps any two types, atomically',

@@ -239,6 +239,16 @@ def _():
     equal(os.stat('.').st_nlink, before)
 
 
+@case('what was written to a file of O_TMPFILE fails nobody when it is closed', 'open(2), O_TMPFILE')
+def _():
+    for index in range(20):
+        create(f'f{index}')
+        fd = os.open('.', O_TMPFILE | os.O_RDWR, 0o600)
+        os.write(fd, b'x' * 1000)
+        os.close(fd)
+    expect('ok', os.fsync, os.open('.', os.O_RDONLY))
+
+
 @case('O_TMPFILE | O_EXCL cannot be given a name; for reading alone is EINVAL; of a file is ENOTDIR', 'open(2), O_TMPFILE')
 def _():
     fd = os.open('.', O_TMPFILE | os.O_RDWR | os.O_EXCL, 0o640)

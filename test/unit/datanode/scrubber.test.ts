@@ -1,5 +1,5 @@
 /** DESIGN decision 6: everything is read over time, at a pace, and a restart goes on where it was. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -24,6 +24,7 @@ interface Fixture {
 async function fixture(t: Test): Promise<Fixture> {
   const directory = await mkdtemp(join(tmpdir(), 'dfs-scrub-'));
   t.teardown(async () => await rm(directory, { recursive: true }));
+  await writeFile(join(directory, 'node.json'), '{}');
   const clock = new ManualClock();
   const read: number[] = [];
   const scrubbers: Scrubber[] = [];
@@ -93,6 +94,15 @@ t.test('a restart goes on where the last process stopped', async t => {
   await start(chunks);
   await pass(60 * MINUTE_MS);
   t.same(read.slice(0, chunks.length), chunks, 'none is left out, and none read twice');
+});
+
+t.test("nothing is left in a directory that is not the node's any more", async t => {
+  const { start, pass, directory } = await fixture(t);
+  const scrubber = await start([7]);
+  await pass(3 * MINUTE_MS);
+  for (const name of await readdir(directory)) await rm(join(directory, name));
+  await scrubber.close();
+  t.same(await readdir(directory), []);
 });
 
 t.test('a damaged state begins a new pass, and 0 days turn it off', async t => {
