@@ -21,7 +21,7 @@ const FILE_BYTES = 16 * MIB;
 const PIECES = FILE_BYTES / PIECE_BYTES;
 /** Odd, so that its multiples, modulo the number of pieces, are every piece once, and far from each other. */
 const STRIDE = 1501;
-/** Some quarter of the cache is for data: far less than the file. */
+/** A third of the cache is for data: far less than the file. */
 const MEMORY = { dirtyBytes: 8 * MIB, cacheBytes: 6 * MIB, readAheadBytes: 2 * MIB, chunkBytes: 4 * MIB };
 
 const platform = { clock: systemClock, random: systemRandom, log: silent, keys: TEST_KEYS };
