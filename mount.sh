@@ -308,7 +308,7 @@ set_up() {
   require_node
   cd -- "$ROOT"
   HAS_BUILT=0
-  # Not a file that everybody can open, for whoever can may hold it. Who may not write here has nothing to install.
+  # Only the owner can open this file, so nobody else can hold the lock. A user without write access has nothing to install.
   if [[ -w $ROOT ]]; then
     (umask 077 && : >>build.lock)
     chmod 600 -- build.lock

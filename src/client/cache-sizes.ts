@@ -21,10 +21,10 @@ export interface CacheSizes {
 }
 
 /**
- * What the caches hold lives in V8's heap for the most part, where garbage lies between. So three tenths of the memory that was
+ * What the caches hold lives in V8's heap for the most part, where garbage lies between. So a third of the memory that was
  * allowed is left for that (cli/mount/mount-process.ts).
  */
-const USED_PART = 7 / 10;
+const USED_PART = 13 / 20;
 /**
  * Parts of a hundred. What is known of an inode's extended attributes costs two elevenths of both. Half is for data: a tree
  * of some 30 MB that was just written is copied from memory (`cp -r` of 4,000 files: 2.0 s, 2.6 s when it is read again).

@@ -61,7 +61,7 @@ export function readableOf({ chunk, length, checksum, nodes, readGrant }: Writte
   return { chunk, length, checksum, nodes, readGrant };
 }
 
-/** What the metadata server is told of it. */
+/** Its entry in a request to the metadata server. */
 export function storedOf({ chunk, length, checksum, nodes, grant }: WrittenChunk): StoredChunk {
   return { chunk, length, checksum, nodes, grant };
 }

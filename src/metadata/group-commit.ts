@@ -221,7 +221,7 @@ export class GroupCommit {
   }
 }
 
-/** What a long task did in this batch is gone, and it cannot be told to do it again. */
+/** The changes of a long task in this batch are gone, and the task cannot repeat them. */
 function isRepeatable(task: Task): boolean {
   return !task.isBegunEarlier && task.state !== 'paused';
 }

@@ -16,7 +16,7 @@ import { RpcClient, type RpcClientOptions } from '../rpc/client.js';
 import type { Advertised } from './node-reach.js';
 import type { DataNode, NodeTable } from './node-table.js';
 
-/** Asks whoever listens there for its identity. Rejects when nobody answers, or cannot prove to belong here. */
+/** Asks the process that listens there for its identity. Rejects when none answers, or it cannot prove to be a member. */
 export type AskIdentity = (endpoint: Endpoint) => Promise<string>;
 
 /** A node that registers waits for its answer no longer than this. */

@@ -1,4 +1,4 @@
-/** The file of a lock: whoever can open it can hold the lock, so that it is its owner's alone. */
+/** The file of a lock. A process that can open the file can hold the lock, so the file belongs to its owner alone. */
 import { chmodSync, closeSync, lstatSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 

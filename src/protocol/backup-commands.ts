@@ -5,7 +5,7 @@ import { ADMINS, CLIENTS, METADATA_SERVER, type Allow } from './roles.js';
 import { MAX_BACKUP_PIECE_BYTES, MAX_CHUNK_PAGE } from './limits.js';
 import { ChunkId, NodeNumber, SafeInteger, U32 } from './types.js';
 
-/** The metadata server, on the node's own connection, and when that is gone whoever rebuilds it. */
+/** The metadata server, on the node's own connection, and `dfs recover` when that server is gone. */
 const BACKUP_READERS: Allow = ['admin', 'metadata'];
 
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });

@@ -1,4 +1,4 @@
-/** Says why connections of strangers are closed, a few times in a while: whoever makes thousands fills no disk. */
+/** Logs why connections of strangers are closed, a few lines at a time: thousands of them fill no disk. */
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 

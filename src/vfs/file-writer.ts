@@ -132,7 +132,7 @@ class Flight {
     this.#land();
   }
 
-  /** The server refused its commit after others were told of it: it is to be committed by the server itself. */
+  /** The server refused its commit after other programs saw it: the next commit goes to the server first. */
   putBack(): void {
     this.isUncommitted = true;
     // Its place is known by now.

@@ -490,14 +490,14 @@ export class OpenFiles {
     await this.#client.session.release(file.inode);
   }
 
-  /** Nobody has the file open, and all of it is committed: whoever opens it next begins anew. */
+  /** No handle has the file open, and all of it is committed: the next open begins anew. */
   #forgetClosed(file: OpenFile): void {
     if (file.handles > 0 || this.#closing.has(file) || this.#files.get(file.inode) !== file) return;
     this.#files.delete(file.inode);
     this.#extents.letGo(file.inode);
   }
 
-  /** What a program was told of a file is not so: told to whoever has it open, or opens it next. */
+  /** An acknowledged change of a file is lost: its open handles report the error, or the next open does. */
   #noteFailure(inode: number, reason: DfsError): void {
     const file = this.#files.get(inode);
     if (file && file.handles > 0) file.noteFailure(reason);
