@@ -119,7 +119,9 @@ export class ChunkCache {
     const first = Math.floor(offset / blockBytes);
     const blocks: Payload[] = [];
     for (let block = first; block * blockBytes < offset + length; block += 1) {
-      const kept = this.#blocks.get(keyOf(chunk, block, blockBytes));
+      // Reading a block does not make it younger: the kernel keeps the pages that it was read into, and a program that copies
+      // a tree which does not fit twice would otherwise push out each file just before it reads it.
+      const kept = this.#blocks.peek(keyOf(chunk, block, blockBytes));
       if (!kept) return undefined;
       blocks.push(unpacked(kept));
     }
