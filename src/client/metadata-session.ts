@@ -39,7 +39,8 @@ import {
 } from '../protocol/session-commands.js';
 import { Attributes, type Caller, type Once } from '../protocol/types.js';
 import { isConnectionError, isSilence, RpcClient } from '../rpc/client.js';
-import { Routes, type RpcConnection } from '../rpc/connection.js';
+import type { RpcConnection } from '../rpc/connection.js';
+import { Routes } from '../rpc/routes.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import type { CacheSizes } from './cache-sizes.js';
 import { CacheLease } from './cache-lease.js';

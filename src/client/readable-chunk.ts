@@ -39,7 +39,7 @@ export function keptExpiryOf(kept: KeptReadGrant): number {
 }
 
 /**
- * Chunks with their grants from the reply that told of them.
+ * Chunks with their grants, which came in the same reply.
  * @param first the place of the first chunk's grant among `readGrants`
  */
 export function readableChunks(

@@ -27,7 +27,7 @@ import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import { payloadBytes, type Payload } from '../protocol/frame.js';
 import { ReadGrantKey } from '../protocol/read-grants.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
-import { Routes, withPayload } from '../rpc/connection.js';
+import { Routes, withPayload } from '../rpc/routes.js';
 import { RpcServer } from '../rpc/server.js';
 import { assembleChunk } from './assembly.js';
 import { BackupStore } from './backup-store.js';

@@ -11,7 +11,7 @@
  * transaction of its own: only those fail that cannot be done.
  *
  * Clients take turns: the next task is of the one whose tasks took least time so far. Tasks of a client whose connection is
- * closed are dropped unless they have begun; it is told of nothing, and asks again if it comes back.
+ * closed are dropped unless they have begun; such a client gets no reply, and asks again if it comes back.
  */
 import type { Clock, Timer } from '../platform/clock.js';
 import { FairQueue } from '../platform/fair-queue.js';

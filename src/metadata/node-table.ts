@@ -114,7 +114,7 @@ export class NodeTable {
     return record?.host === host && record.port === port;
   }
 
-  /** Whether its heartbeats arrive, whoever reaches it. */
+  /** Whether its heartbeats arrive, also when no other process reaches it. */
   isHeard(node: DataNode, monotonicMs: number): boolean {
     return node.heardMs !== undefined && monotonicMs - node.heardMs <= this.#patience.suspectAfterMs;
   }

@@ -6,7 +6,7 @@ import { backupNow, backupStatus } from '../protocol/backup-commands.js';
 import { cancellock, lock, testlock, unlock } from '../protocol/lock-commands.js';
 import { fsck, fsckStatus, repairStatus } from '../protocol/cluster-commands.js';
 import { revoke } from '../protocol/session-commands.js';
-import { Routes } from '../rpc/connection.js';
+import { Routes } from '../rpc/routes.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
 import type { Peer } from './peer.js';

@@ -7,7 +7,8 @@ import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Role } from '../protocol/roles.js';
 import { CHALLENGE_BYTES, hello, isSameProof, proofOf, prove } from './authentication.js';
-import { RpcConnection, Routes } from './connection.js';
+import { RpcConnection } from './connection.js';
+import { Routes } from './routes.js';
 import { requireAllowed, type Member } from './gate.js';
 import type { Keyring, ServerKind } from './keyring.js';
 

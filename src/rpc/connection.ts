@@ -35,8 +35,6 @@ import {
 import { StallWatch } from './stall-watch.js';
 import type { WireMemory } from './wire-memory.js';
 
-export { Routes, withPayload, type Answer, type CallOptions } from './routes.js';
-
 const ErrorMessage = new MessageShape(
   'error reply',
   Type.Object({ code: Type.String(), message: Type.String() }),

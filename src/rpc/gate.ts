@@ -4,7 +4,7 @@ import type { Command } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Role, Sender } from '../protocol/roles.js';
 import { CHALLENGE_BYTES, hello, isSameProof, proofOf, prove } from './authentication.js';
-import { Routes } from './connection.js';
+import { Routes } from './routes.js';
 import type { Keyring, ServerKind } from './keyring.js';
 
 /** What the other end of a connection has proved to be. */

@@ -13,7 +13,8 @@ import { command, type Command } from '../protocol/command.js';
 import { MEMBERS } from '../protocol/roles.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { isConnectionError, RpcClient, type RpcClientOptions } from './client.js';
-import type { Answer, CallOptions, RpcConnection } from './connection.js';
+import type { RpcConnection } from './connection.js';
+import type { Answer, CallOptions } from './routes.js';
 
 /** Answered by every server as soon as its event loop gets to it. */
 export const ping = command('ping', 2003, {

@@ -27,7 +27,7 @@ const Flag = {
   pages: 0x2_0000,
   /** It may keep the directory's entries, which have not changed since it began to read them. */
   listed: 0x4_0000,
-  /** It was told of the inode since `oldest` came by. */
+  /** The kernel asked about the inode since `oldest` came by. */
   recent: 0x8_0000,
 } as const;
 const MODE = 0xffff;

@@ -80,7 +80,7 @@ export class XattrRequests {
 
   async #removexattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const name = nameOf(readNames(bytes, BODY, 1)[0]);
-    // The kernel itself takes it away, in the name of whoever writes to the file (cap_inode_killpriv() in Linux).
+    // The kernel itself takes it away, as the user who writes to the file (cap_inode_killpriv() in Linux).
     if (CAPABILITY.equals(name)) return await done(this.#fileSystem.removexattr(header.inode, name));
     const removing = this.#callers.act(header, async files => await files.removexattr(header.inode, name));
     return await done(removing);

@@ -13,7 +13,7 @@ import { heartbeat, reg } from '../../../src/protocol/cluster-commands.js';
 import type { ReplyOf, RequestOf } from '../../../src/protocol/command.js';
 import type { Grant } from '../../../src/protocol/types.js';
 import { RpcClient } from '../../../src/rpc/client.js';
-import { Routes } from '../../../src/rpc/connection.js';
+import { Routes } from '../../../src/rpc/routes.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 import { silent } from './store-fixture.js';
 import { TEST_KEYS } from '../../support/test-keys.js';

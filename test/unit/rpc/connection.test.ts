@@ -9,7 +9,7 @@ import { command } from '../../../src/protocol/command.js';
 import { DfsError, toDfsError } from '../../../src/protocol/errors.js';
 import { payloadBytes } from '../../../src/protocol/frame.js';
 import { isConnectionError, RpcClient } from '../../../src/rpc/client.js';
-import { Routes, withPayload } from '../../../src/rpc/connection.js';
+import { Routes, withPayload } from '../../../src/rpc/routes.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 import { CLIENTS } from '../../../src/protocol/roles.js';
 import { TEST_KEYS } from '../../support/test-keys.js';

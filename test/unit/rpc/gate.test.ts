@@ -18,7 +18,8 @@ import {
 } from '../../../src/protocol/roles.js';
 import { hello, isSameProof, proofOf, prove } from '../../../src/rpc/authentication.js';
 import { RpcClient, type RpcClientOptions } from '../../../src/rpc/client.js';
-import { Routes, RpcConnection } from '../../../src/rpc/connection.js';
+import { RpcConnection } from '../../../src/rpc/connection.js';
+import { Routes } from '../../../src/rpc/routes.js';
 import { Keyring, type ServerKind } from '../../../src/rpc/keyring.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 import { ping } from '../../../src/rpc/watched-client.js';

@@ -5,7 +5,7 @@ import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { tcpNetwork, type Endpoint } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { command } from '../../../src/protocol/command.js';
-import { Routes } from '../../../src/rpc/connection.js';
+import { Routes } from '../../../src/rpc/routes.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 import { WatchedClient } from '../../../src/rpc/watched-client.js';
 import { SeverableProxy } from '../../support/severable-proxy.js';
