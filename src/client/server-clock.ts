@@ -10,24 +10,25 @@ import type { Clock, Timespec } from '../platform/clock.js';
 
 /** The wall clock and the monotonic one drift apart by less than this between two looks; beyond it somebody has set the first. */
 const JUMP_MS = 50;
+/** A look at both clocks that took longer than this tells nothing of how they differ: this process was held up between the two. */
+const LOOK_MS = 5;
 const NS_PER_SEC = 1e9;
 
 export class ServerClock {
   readonly #clock: Clock;
   /** What the server's clock is ahead of this machine's. */
   #offsetMs = 0;
-  /** Wall clock minus monotonic clock, when last looked at. */
-  #differenceMs: number;
+  /** Wall clock minus monotonic clock, when last looked at in one go. */
+  #differenceMs: number | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#differenceMs = toMs(clock.now()) - clock.monotonicMs();
+    this.#look();
   }
 
   /** The time, by the server's clock. */
   now(): Timespec {
-    const time = this.#clock.now();
-    this.#noteJump(time);
+    const time = this.#look();
     return this.#offsetMs === 0 ? time : later(time, this.#offsetMs);
   }
 
@@ -37,8 +38,7 @@ export class ServerClock {
    */
   learn(sentMs: number, told: Timespec | undefined): void {
     if (!told) return;
-    const local = this.#clock.now();
-    this.#noteJump(local);
+    const local = this.#look();
     const nowMs = this.#clock.monotonicMs();
     const offsetMs = toMs(told) - (toMs(local) - (nowMs - sentMs) / 2);
     const errorMs = (nowMs - sentMs) / 2;
@@ -46,11 +46,17 @@ export class ServerClock {
     this.#offsetMs = Math.abs(offsetMs) <= errorMs ? 0 : offsetMs;
   }
 
-  #noteJump(time: Timespec): void {
-    const differenceMs = toMs(time) - this.#clock.monotonicMs();
-    const jumpMs = differenceMs - this.#differenceMs;
+  /** Reads the wall clock, and notes when it has been set. */
+  #look(): Timespec {
+    const beforeMs = this.#clock.monotonicMs();
+    const time = this.#clock.now();
+    const afterMs = this.#clock.monotonicMs();
+    if (afterMs - beforeMs > LOOK_MS) return time;
+    const differenceMs = toMs(time) - afterMs;
+    const jumpMs = differenceMs - (this.#differenceMs ?? differenceMs);
     if (Math.abs(jumpMs) > JUMP_MS) this.#offsetMs -= jumpMs;
     this.#differenceMs = differenceMs;
+    return time;
   }
 }
 

@@ -25,6 +25,8 @@ export interface Access {
 
 export interface AccessTimesOptions {
   readonly clock: Clock;
+  /** The time that access times are given: the same clock as that of written times, with which they are compared. */
+  readonly now: () => Timespec;
   readonly log: Logger;
   /** Tells the metadata server; returns what became of those inodes that are still there. */
   readonly send: (accesses: readonly Access[]) => Promise<readonly Attributes[]>;
@@ -45,12 +47,12 @@ export class AccessTimes {
 
   /** Whether reading the inode would move its access time. */
   isDue(attributes: Attributes): boolean {
-    return isAccessTimeDue(this.present(attributes), this.#options.clock.now());
+    return isAccessTimeDue(this.present(attributes), this.#options.now());
   }
 
   /** The inode was read. */
   accessed(attributes: Attributes): void {
-    const now = this.#options.clock.now();
+    const now = this.#options.now();
     if (!isAccessTimeDue(this.present(attributes), now)) return;
     const { inode } = attributes;
     if (!this.#pending.has(inode) && this.#pending.size >= MAX_PENDING) return;

@@ -696,7 +696,7 @@ function accessTimesOf(
     for (const told of attributes) session.attributes.keep(ticket, told);
     return attributes;
   };
-  return new AccessTimes({ clock, log, send, learn });
+  return new AccessTimes({ clock, now: () => session.serverClock.now(), log, send, learn });
 }
 
 /** Whether a file that is opened so is not read, or its access time is not to move. */

@@ -43,3 +43,23 @@ t.test('setting the own clock changes nothing', async t => {
   known.learn(sentMs, toTime(clock.wallMs));
   t.same(known.now(), clock.now(), 'unless the server was set too');
 });
+
+t.test('being held up between two looks at the own clocks is not taken for a clock that was set', async t => {
+  const clock = new ManualClock();
+  let heldUpMs = 0;
+  const halting = {
+    now: () => {
+      const time = clock.now();
+      clock.advance(heldUpMs);
+      return time;
+    },
+    monotonicMs: () => clock.monotonicMs(),
+    setTimer: clock.setTimer.bind(clock),
+  };
+  const known = new ServerClock(halting);
+  heldUpMs = 70;
+  const expected = clock.wallMs;
+  t.equal(toMs(known.now()), expected, 'as it was looked at');
+  heldUpMs = 0;
+  t.equal(toMs(known.now()), clock.wallMs, 'and afterwards');
+});

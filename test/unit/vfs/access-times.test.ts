@@ -18,6 +18,7 @@ function open() {
   const learned: number[] = [];
   const times = new AccessTimes({
     clock,
+    now: () => clock.now(),
     log: createLogger('test', 'silent'),
     learn: ({ inode }) => learned.push(inode),
     send: async accesses => {
