@@ -13,7 +13,7 @@ import {
   type RepairStatus,
 } from '../protocol/cluster-commands.js';
 import { sleep, type Clock } from '../platform/clock.js';
-import type { MetadataSession } from './metadata-session.js';
+import type { MetadataSession } from './session/metadata-session.js';
 
 const PATIENCE_MS = 5000;
 const LOOK_MS = 100;

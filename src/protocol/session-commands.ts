@@ -19,7 +19,7 @@ import { Attributes, InodeNumber, Lock, Once, SafeInteger, U32, WireTimespec } f
  */
 const LeaseMs = SafeInteger;
 
-/** The metadata server's clock when it answered, from which the client learns how its own differs (client/server-clock.ts). */
+/** The metadata server's clock when it answered, from which the client learns how its own differs (client/session/server-clock.ts). */
 const ServerTime = { now: Type.Optional(WireTimespec) };
 
 /** How many changes the session may have acknowledged that the server has not committed; left out: as many as it likes. */

@@ -1,4 +1,4 @@
-/** What `setattr` makes of an inode, where client/delegated-changes.ts has to foretell what the metadata server will do. */
+/** What `setattr` makes of an inode, where client/log/delegated-changes.ts has to foretell what the metadata server will do. */
 import type { Timespec } from '../platform/clock.js';
 import { isDirectory } from './file-mode.js';
 import { clampTime } from './file-time.js';

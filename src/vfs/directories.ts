@@ -1,12 +1,12 @@
 /**
- * Lookups and listings, answered from what this client knows of directories under its lease (client/name-cache.ts) where
+ * Lookups and listings, answered from what this client knows of directories under its lease (client/caches/name-cache.ts) where
  * that is possible. A listing is asked for in large pages, whatever the kernel's are, and kept when it is whole; and a
  * directory in which several names are looked up is listed, which costs less than asking for each.
  */
 import { LRUCache } from 'lru-cache';
-import type { MetadataSession } from '../client/metadata-session.js';
-import { keyOf, type KnownName, type Listing } from '../client/name-cache.js';
-import { firstAfter } from '../client/sorted-search.js';
+import type { MetadataSession } from '../client/session/metadata-session.js';
+import { keyOf, type KnownName, type Listing } from '../client/caches/name-cache.js';
+import { firstAfter } from '../client/caches/sorted-search.js';
 import { DfsError } from '../protocol/errors.js';
 import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
 import { lookup, readdir } from '../protocol/namespace-commands.js';

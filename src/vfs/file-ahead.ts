@@ -3,8 +3,8 @@
  * programs that walk a tree do, waits for two servers at each of them; so those that follow are fetched while he reads,
  * several at once (ordered-walks.ts).
  */
-import type { AttributeCache } from '../client/attribute-cache.js';
-import type { NameCache } from '../client/name-cache.js';
+import type { AttributeCache } from '../client/caches/attribute-cache.js';
+import type { NameCache } from '../client/caches/name-cache.js';
 import { isRegularFile } from '../protocol/file-mode.js';
 import type { Attributes } from '../protocol/types.js';
 import { OrderedWalks } from './ordered-walks.js';

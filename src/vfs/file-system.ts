@@ -2,8 +2,8 @@
  * What a mounted DFS can do, as its users see it: the FUSE drivers, and the commands that move files. POSIX semantics
  * on inodes; every method rejects with a DfsError that carries the errno of the POSIX page named there.
  */
-import { ATTRIBUTES_BYTES, LRU_ENTRY_BYTES } from '../client/cache-budget.js';
-import type { CacheKeeper } from '../client/cache-lease.js';
+import { ATTRIBUTES_BYTES, LRU_ENTRY_BYTES } from '../client/caches/cache-budget.js';
+import type { CacheKeeper } from '../client/leases/cache-lease.js';
 import type { ClusterControl } from '../client/cluster-control.js';
 import type { Loans } from '../platform/loans.js';
 import type { Payload } from '../protocol/frame.js';
@@ -62,7 +62,7 @@ export interface Statfs {
   readonly liveNodes: number;
 }
 
-export type { CacheKeeper, Revocation } from '../client/cache-lease.js';
+export type { CacheKeeper, Revocation } from '../client/leases/cache-lease.js';
 
 /** What of its replies the file system allows to be kept, by those who can be told to drop it again. */
 /** An entry of a cache with an inode's attributes costs so many bytes. */

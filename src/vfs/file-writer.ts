@@ -4,7 +4,7 @@
  *     write ──► WriteBuffer ──seal──► flight: storing ──► stored ──► committing ──► done
  *                                        └──────────── failed: the error is told at the next write, fsync or close
  *
- * With the delegation (client/change-log.ts) what is stored is committed before the metadata server is told; the bytes are
+ * With the delegation (client/log/change-log.ts) what is stored is committed before the metadata server is told; the bytes are
  * kept until it has answered, for it may say that their grant was void.
  *
  * Flights store side by side but commit first in, first out, several at once if they are ready: what another client
@@ -12,7 +12,12 @@
  */
 import type { LimitFunction } from 'p-limit';
 import type { RequestOf } from '../protocol/command.js';
-import { readableOf, storedOf, type ReadableChunk, type WrittenChunk } from '../client/readable-chunk.js';
+import {
+  readableOf,
+  storedOf,
+  type ReadableChunk,
+  type WrittenChunk,
+} from '../client/content/readable-chunk.js';
 import type { Client } from '../client/client.js';
 import { sleep, type Clock, type Timespec } from '../platform/clock.js';
 import { assert, DfsError, hasCode, toDfsError } from '../protocol/errors.js';
@@ -159,7 +164,7 @@ export class FileWriter {
   readonly #buffer: WriteBuffer;
   /** In the order in which they are to be committed. */
   #flights: Flight[] = [];
-  /** Committed ahead of the server (client/change-log.ts), which has not answered. */
+  /** Committed ahead of the server (client/log/change-log.ts), which has not answered. */
   readonly #ahead = new Set<Flight>();
   #isCommitting = false;
   /** The metadata server is being asked for a commit. */

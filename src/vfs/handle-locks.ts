@@ -7,7 +7,7 @@
  * (locks_remove_posix() in fs/locks.c). So the owners that lock by a handle are noted, and go with it. Those of the first
  * kind have been flushed by then, since a description lives as long as any descriptor table refers to it.
  */
-import type { LockClient } from '../client/lock-client.js';
+import type { LockClient } from '../client/locks/lock-client.js';
 import type { LockKind } from '../protocol/types.js';
 import type { FileHandle } from './file-system.js';
 import type { OpenFile } from './open-file.js';

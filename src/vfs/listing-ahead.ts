@@ -2,8 +2,8 @@
  * Listing ahead. Whoever walks a tree waits for the metadata server at each directory; so those that follow in the order
  * of their names are listed while he looks at one (ordered-walks.ts), several at once.
  */
-import type { AttributeCache } from '../client/attribute-cache.js';
-import type { NameCache } from '../client/name-cache.js';
+import type { AttributeCache } from '../client/caches/attribute-cache.js';
+import type { NameCache } from '../client/caches/name-cache.js';
 import { isDirectory } from '../protocol/file-mode.js';
 import type { Attributes } from '../protocol/types.js';
 import { OrderedWalks } from './ordered-walks.js';

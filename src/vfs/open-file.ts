@@ -1,8 +1,8 @@
 /** One regular file that this client has open, through however many handles. */
 import type { Timespec } from '../platform/clock.js';
-import type { ExtentMap, ExtentPiece } from '../client/extent-map.js';
-import type { ReadRange } from '../client/content-reader.js';
-import { readableOf, storedOf, type ReadableChunk } from '../client/readable-chunk.js';
+import type { ExtentMap, ExtentPiece } from '../client/content/extent-map.js';
+import type { ReadRange } from '../client/content/content-reader.js';
+import { readableOf, storedOf, type ReadableChunk } from '../client/content/readable-chunk.js';
 import type { Loans } from '../platform/loans.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { withoutPrivileges } from '../protocol/file-mode.js';

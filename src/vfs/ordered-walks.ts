@@ -9,7 +9,7 @@
  * his walk.
  */
 import { LRUCache } from 'lru-cache';
-import { keyOf, type KnownName, type KnownPage, type NameCache } from '../client/name-cache.js';
+import { keyOf, type KnownName, type KnownPage, type NameCache } from '../client/caches/name-cache.js';
 
 /** So many names in order make a walk. */
 const FIRST_RUN = 2;

@@ -1,5 +1,5 @@
 /** Walks paths for those who have no kernel to do it: commands, and the path-based FUSE driver. */
-import type { MetadataSession } from '../client/metadata-session.js';
+import type { MetadataSession } from '../client/session/metadata-session.js';
 import type { RequestOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import { isDirectory, isSymlink } from '../protocol/file-mode.js';

@@ -28,7 +28,7 @@ export interface VfsOptions {
   readonly timeoutMs: number;
   /** The most written data that is not yet stored. */
   readonly dirtyBytes: number;
-  /** Memory for what is kept to be read, or told, again (client/cache-sizes.ts). */
+  /** Memory for what is kept to be read, or told, again (client/caches/cache-sizes.ts). */
   readonly cacheBytes: number;
   /** How far ahead of a sequential reader is read; 0 turns read-ahead off. */
   readonly readAheadBytes: number;

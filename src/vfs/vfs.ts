@@ -1,7 +1,7 @@
 /** POSIX on top of the client library (see FileSystem for what each method promises). */
 import { constants } from 'node:fs';
-import type { AttributeTicket } from '../client/attribute-cache.js';
-import type { CacheKeeper } from '../client/cache-lease.js';
+import type { AttributeTicket } from '../client/caches/attribute-cache.js';
+import type { CacheKeeper } from '../client/leases/cache-lease.js';
 import { Client } from '../client/client.js';
 import { ClusterControl } from '../client/cluster-control.js';
 import type { Loans } from '../platform/loans.js';
@@ -115,7 +115,7 @@ export class Vfs implements FileSystem {
     return new Vfs(this.#shared, caller);
   }
 
-  /** Whether this client is alone, and answers before it has told the metadata server (client/change-log.ts). */
+  /** Whether this client is alone, and answers before it has told the metadata server (client/log/change-log.ts). */
   get isDecidingAlone(): boolean {
     return this.#client.session.changes.isOpen;
   }

@@ -1,4 +1,4 @@
-/** Reading a data node's files without asking it (client/local-replicas.ts). */
+/** Reading a data node's files without asking it (client/local/local-replicas.ts). */
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

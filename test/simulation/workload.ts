@@ -1,7 +1,7 @@
 /** What simulated programs do: random operations on a few files, so that they meet. */
 import { constants } from 'node:fs';
-import { ChunkReader } from '../../src/client/chunk-reader.js';
-import { isGrantRefused, readableChunks } from '../../src/client/readable-chunk.js';
+import { ChunkReader } from '../../src/client/content/chunk-reader.js';
+import { isGrantRefused, readableChunks } from '../../src/client/content/readable-chunk.js';
 import { sleep } from '../../src/platform/clock.js';
 import { DfsError, hasCode } from '../../src/protocol/errors.js';
 import { ROOT_INODE, S_IFDIR, S_IFMT } from '../../src/protocol/file-mode.js';

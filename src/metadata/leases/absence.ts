@@ -8,7 +8,7 @@
  * the client. So nothing here asks how a connection came to be closed. The argument is about time alone:
  *
  * 1. A client answers from its caches only while its lease lasts, which is LEASE_MS by its own monotonic clock, counted
- *    from the moment at which it *sent* the request that this server answered with the lease (client/cache-lease.ts). It
+ *    from the moment at which it *sent* the request that this server answered with the lease (client/leases/cache-lease.ts). It
  *    renews the lease each LEASE_RENEW_MS, so a client that hears nothing stops by itself; it need not notice
  *    that its connection is closed.
  * 2. When this server closes its end of a connection, or finds it closed, it has sent the last lease of that connection

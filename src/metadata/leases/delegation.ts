@@ -1,6 +1,6 @@
 /**
  * The delegation: one session, as long as it is the only one that is active, answers its programs before it tells the
- * server (`delegate`, `batch`; the client's side is client/change-log.ts).
+ * server (`delegate`, `batch`; the client's side is client/log/change-log.ts).
  *
  *     nobody ──quiet, and everybody else has dropped what he cached──► held ──somebody else asks──► recalled ──► nobody
  *

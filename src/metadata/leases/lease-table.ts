@@ -12,7 +12,7 @@
  *    answered: the next change of the same inode, by anybody, waits for it as well.
  * 4. A reply that was computed before the change may reach its client after the `revoke`: replies wait for the disk, for
  *    other revocations, or are repeated from memory. The client therefore keeps nothing of a reply whose request was
- *    under way when a `revoke` for it came (client/cache-lease.ts). Nothing here depends on the order of frames.
+ *    under way when a `revoke` for it came (client/leases/cache-lease.ts). Nothing here depends on the order of frames.
  * 5. A client that does not answer has its lease renewed no more, and loses it (LEASE_MS by its clock) long before this
  *    server takes it for lost (SILENT_CLIENT_MS after it was renewed), and ends its session: what it still sends is
  *    refused. One whose connection is closed has no lease left much sooner (absence.ts); its session goes on, since it has

@@ -1,7 +1,7 @@
 /** What requests cost in a directory of very many entries. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { MetadataSession } from '../../../src/client/metadata-session.js';
+import type { MetadataSession } from '../../../src/client/session/metadata-session.js';
 import { DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import { lookup, readdir } from '../../../src/protocol/namespace-commands.js';

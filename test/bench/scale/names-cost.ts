@@ -1,6 +1,6 @@
 /** What requests for names and files cost with more and more inodes in the database. */
 import { join } from 'node:path';
-import type { MetadataSession } from '../../../src/client/metadata-session.js';
+import type { MetadataSession } from '../../../src/client/session/metadata-session.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';
 import { get, put } from '../../../src/protocol/content-commands.js';
 import { lookup, readdir } from '../../../src/protocol/namespace-commands.js';

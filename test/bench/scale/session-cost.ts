@@ -1,6 +1,6 @@
 /** What requests cost while other clients are there and keep what they were told. */
 import { join } from 'node:path';
-import type { MetadataSession } from '../../../src/client/metadata-session.js';
+import type { MetadataSession } from '../../../src/client/session/metadata-session.js';
 import { DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import { getattr, readdir, setattr } from '../../../src/protocol/namespace-commands.js';

@@ -1,4 +1,4 @@
-/** What a client that is alone acknowledges before it tells the metadata server (client/change-log.ts). */
+/** What a client that is alone acknowledges before it tells the metadata server (client/log/change-log.ts). */
 import { constants } from 'node:fs';
 import t, { type Test } from 'tap';
 import { DataNode } from '../../../src/datanode/data-node.js';

@@ -1,4 +1,4 @@
-/** A client that begins to keep what it is told (client/cache-lease.ts). */
+/** A client that begins to keep what it is told (client/leases/cache-lease.ts). */
 import t from 'tap';
 import { sleep, systemClock } from '../../../src/platform/clock.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';

@@ -1,8 +1,8 @@
 /** Walks through directories, and what is fetched ahead of them (vfs/ordered-walks.ts, vfs/listing-ahead.ts). */
 import t from 'tap';
-import { AttributeCache } from '../../../src/client/attribute-cache.js';
-import { CacheLease } from '../../../src/client/cache-lease.js';
-import { NameCache } from '../../../src/client/name-cache.js';
+import { AttributeCache } from '../../../src/client/caches/attribute-cache.js';
+import { CacheLease } from '../../../src/client/leases/cache-lease.js';
+import { NameCache } from '../../../src/client/caches/name-cache.js';
 import { createLogger } from '../../../src/platform/log.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { ListingAhead } from '../../../src/vfs/listing-ahead.js';

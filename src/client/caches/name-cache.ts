@@ -1,0 +1,244 @@
+/**
+ * Directories of which this client knows every name, because it made them or has listed them, under its lease
+ * (client/leases/cache-lease.ts). A name that is not among them is not there, which nobody need be asked: whoever unpacks a tree
+ * looks up each name before he creates it, and whoever walks one looks up every name that there is.
+ */
+import { LRUCache } from 'lru-cache';
+import { MAX_NAME_BYTES } from '../../protocol/limits.js';
+import { DIRECTORY_BYTES, LRU_ENTRY_BYTES, nameCost } from './cache-budget.js';
+import type { CacheKeeper, CacheLease, Revocation } from '../leases/cache-lease.js';
+import { firstAfter } from './sorted-search.js';
+
+/** A directory of which every name is known. */
+interface KnownDirectory {
+  /** Where `..` leads. */
+  parent: number;
+  /** name (its bytes as latin1) → inode */
+  readonly names: Map<string, number>;
+  /** The names in the order of their bytes; undefined when they have changed since they were sorted. */
+  sorted: readonly string[] | undefined;
+  /** What the names cost. */
+  nameBytes: number;
+  /** The same as the cache counts it; never less. */
+  countedBytes: number;
+}
+
+/**
+ * Names that this client makes are counted in steps of this part of what the directory's names cost, but at least so much: to
+ * have the cache count anew costs as much as a name.
+ */
+const STEP_PART = 16;
+const MIN_STEP_BYTES = 256;
+
+/** A directory that is being listed: what this client changes meanwhile may be in the pages, or not. */
+export interface Listing {
+  readonly directory: number;
+  /** The lease's, from before the first page was asked for. */
+  readonly ticket: number;
+  /** This client changed a name in it since. */
+  isSpoiled: boolean;
+}
+
+/** One name of a known directory. */
+export interface KnownName {
+  readonly name: Buffer;
+  readonly inode: number;
+}
+
+export interface KnownPage {
+  readonly names: readonly KnownName[];
+  readonly parent: number;
+  readonly isLast: boolean;
+}
+
+export class NameCache implements CacheKeeper {
+  readonly #lease: CacheLease;
+  readonly #directories: LRUCache<number, KnownDirectory>;
+  /** directory → names that this client is changing → by how many requests */
+  readonly #inFlight = new Map<number, Map<string, number>>();
+  /** directory → its listings that are under way */
+  readonly #listings = new Map<number, Set<Listing>>();
+
+  /** @param maxBytes memory for all directories together */
+  constructor(lease: CacheLease, maxBytes: number) {
+    this.#lease = lease;
+    this.#directories = new LRUCache({
+      maxSize: maxBytes,
+      sizeCalculation: ({ countedBytes }) => LRU_ENTRY_BYTES + DIRECTORY_BYTES + countedBytes,
+    });
+  }
+
+  /** What is kept costs so much memory. */
+  get usedBytes(): number {
+    return this.#directories.calculatedSize;
+  }
+
+  /** The inode that the name leads to; 0 when there is none; undefined when that is not known here. */
+  find(directory: number, name: Uint8Array): number | undefined {
+    // A name that no directory can have is for the server to refuse.
+    if (!this.#lease.isAlive || name.length > MAX_NAME_BYTES || isDots(name)) return undefined;
+    if (this.#inFlight.get(directory)?.has(keyOf(name)) === true) return undefined;
+    return this.knows(directory, name);
+  }
+
+  /** Whether every name in the directory is known. */
+  isKnown(directory: number): boolean {
+    return this.#lease.isAlive && this.#directories.has(directory);
+  }
+
+  /** The same as of before what this client is just changing. */
+  knows(directory: number, name: Uint8Array): number | undefined {
+    if (!this.#lease.isAlive) return undefined;
+    const known = this.#directories.get(directory);
+    return known && (known.names.get(keyOf(name)) ?? 0);
+  }
+
+  /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
+  page(directory: number, after: Uint8Array, limit: number): KnownPage | undefined {
+    const known = this.#lease.isAlive ? this.#directories.get(directory) : undefined;
+    if (!known || this.#inFlight.has(directory)) return undefined;
+    // Latin1 strings compare as their bytes do.
+    known.sorted ??= [...known.names.keys()].sort();
+    const { sorted, parent } = known;
+    const start = firstAfter(sorted, keyOf(after), key => key);
+    const names = sorted.slice(start, start + limit).map(key => ({
+      name: Buffer.from(key, 'latin1'),
+      inode: known.names.get(key) ?? 0,
+    }));
+    return { names, parent, isLast: start + limit >= sorted.length };
+  }
+
+  /**
+   * This client created the directory; it is empty.
+   * @param ticket the lease's, from before the request
+   */
+  created(ticket: number, directory: number, parent: number): void {
+    if (!this.#lease.mayKeep(ticket, directory)) return;
+    const names = new Map<string, number>();
+    this.#directories.set(directory, { parent, names, sorted: undefined, nameBytes: 0, countedBytes: 0 });
+  }
+
+  /** A listing from the first name on begins; it ends with `listed` or `giveUp`. */
+  beginListing(directory: number): Listing {
+    const listing = { directory, ticket: this.#lease.ticket(), isSpoiled: false };
+    const others = this.#listings.get(directory);
+    if (others) others.add(listing);
+    else this.#listings.set(directory, new Set([listing]));
+    return listing;
+  }
+
+  /** Every name was told, in the order of their bytes. */
+  listed(listing: Listing, names: readonly KnownName[], parent: number): void {
+    this.giveUp(listing);
+    const { directory, ticket, isSpoiled } = listing;
+    if (isSpoiled || !this.#lease.mayKeep(ticket, directory)) return;
+    const sorted = names.map(({ name }) => keyOf(name));
+    const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
+    const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);
+    this.#directories.set(directory, { parent, names: known, sorted, nameBytes, countedBytes: nameBytes });
+  }
+
+  /** The listing was not finished. May be called twice. */
+  giveUp(listing: Listing): void {
+    const others = this.#listings.get(listing.directory);
+    others?.delete(listing);
+    if (others?.size === 0) this.#listings.delete(listing.directory);
+  }
+
+  /**
+   * This client asks the server to change the name. Until `changed` nobody is told of it from here: the server may have
+   * done it, and others may have seen it.
+   */
+  changing(directory: number, name: Uint8Array): void {
+    let names = this.#inFlight.get(directory);
+    if (!names) this.#inFlight.set(directory, (names = new Map()));
+    const key = keyOf(name);
+    names.set(key, (names.get(key) ?? 0) + 1);
+  }
+
+  /** It was answered, and what came of it told here. */
+  changed(directory: number, name: Uint8Array): void {
+    const names = this.#inFlight.get(directory);
+    if (!names) return;
+    const key = keyOf(name);
+    const requests = (names.get(key) ?? 1) - 1;
+    if (requests > 0) names.set(key, requests);
+    else names.delete(key);
+    if (names.size === 0) this.#inFlight.delete(directory);
+  }
+
+  /** This client made the name lead to the inode. */
+  linked(directory: number, name: Uint8Array, inode: number): void {
+    const known = this.#changing(directory);
+    if (!known) return;
+    const { size } = known.names;
+    known.names.set(keyOf(name), inode);
+    known.sorted = undefined;
+    if (known.names.size === size) return;
+    known.nameBytes += nameCost(name.length);
+    if (known.nameBytes > known.countedBytes) this.#recount(directory, known);
+  }
+
+  /** This client removed the name. */
+  unlinked(directory: number, name: Uint8Array): void {
+    const known = this.#changing(directory);
+    if (known?.names.delete(keyOf(name)) !== true) return;
+    known.sorted = undefined;
+    known.nameBytes -= nameCost(name.length);
+    if (2 * known.nameBytes + 2 * MIN_STEP_BYTES < known.countedBytes) this.#recount(directory, known);
+  }
+
+  /** This client moved the directory. */
+  moved(directory: number, parent: number): void {
+    const known = this.#changing(directory);
+    if (known) known.parent = parent;
+  }
+
+  /** Directories changed places, and who is whose parent is not known. */
+  forgetAll(): void {
+    for (const directory of this.#listings.keys()) this.#changing(directory);
+    this.#directories.clear();
+  }
+
+  /** A change by this client failed, or the directory is gone: nothing is known of its names. */
+  forget(directory: number): void {
+    this.#changing(directory);
+    this.#directories.delete(directory);
+  }
+
+  async drop({ inodes, names, directories }: Revocation): Promise<void> {
+    // Its parent may have changed.
+    for (const { inode } of inodes) this.#directories.delete(inode);
+    for (const { parent } of names) this.#directories.delete(parent);
+    for (const directory of directories) this.#directories.delete(directory);
+  }
+
+  async dropAll(): Promise<void> {
+    this.#directories.clear();
+  }
+
+  /** Has the cache count the directory anew, with room for some more names. It counts what is new to it alone. */
+  #recount(directory: number, known: KnownDirectory): void {
+    const step = Math.max(MIN_STEP_BYTES, Math.ceil(known.nameBytes / STEP_PART));
+    this.#directories.delete(directory);
+    known.countedBytes = known.nameBytes + step;
+    this.#directories.set(directory, known);
+  }
+
+  #changing(directory: number): KnownDirectory | undefined {
+    for (const listing of this.#listings.get(directory) ?? []) listing.isSpoiled = true;
+    return this.#directories.get(directory);
+  }
+}
+
+const DOT = 0x2e;
+
+/** `.` and `..`, which stand in no directory. */
+function isDots(name: Uint8Array): boolean {
+  return name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT));
+}
+
+/** The name as a string, which compares as its bytes do. */
+export function keyOf(name: Uint8Array): string {
+  return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1');
+}

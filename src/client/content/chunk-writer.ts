@@ -1,0 +1,314 @@
+/**
+ * Stores chunks on data nodes: one request to the first node of a grant, which passes the chunk on (DESIGN decision 7).
+ *
+ *     granted ──► sent along the nodes ──► enough hold it ──► stored
+ *                   ▲                          │ no
+ *                   └── to further nodes ◄── the grant is amended ──► no other node is to be had: as it is, or EIO
+ *
+ * A node that fails is left out, and only the replica that is missing is stored elsewhere, under the same chunk id.
+ */
+import { formatDuration } from '../../platform/duration.js';
+import { sleep, type Clock } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import { chunkChecksum, computeChecksums } from '../../protocol/checksum.js';
+import { syncChunks, write } from '../../protocol/datanode-commands.js';
+import { DfsError, hasCode, isErrnoName, toDfsError } from '../../protocol/errors.js';
+import { payloadBytes, type Payload } from '../../protocol/frame.js';
+import { MAX_CHUNKS_TO_SYNC } from '../../protocol/limits.js';
+import type { Grant, NodeAddress } from '../../protocol/types.js';
+import { isConnectionError } from '../../rpc/client.js';
+import type { DataNodePool } from './data-node-pool.js';
+import type { ChunkGrant, GrantPool } from './grant-pool.js';
+import { StoreProof } from '../local/store-proof.js';
+import type { KeptReadGrant, WrittenChunk } from './readable-chunk.js';
+
+export interface ChunkToStore {
+  readonly payload: Payload;
+  readonly goal: number;
+  /** For salvage from the segments alone: whose bytes these are, and where in the file the first one stands. */
+  readonly inode: number;
+  readonly fileOffset: number;
+  /** On stable storage on every node named in the result. */
+  readonly durable: boolean;
+}
+
+export interface ChunkWriterOptions {
+  readonly nodes: DataNodePool;
+  readonly grants: GrantPool;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long a chunk that too few nodes take is tried again. */
+  readonly timeoutMs: number;
+  /**
+   * A chunk counts as stored when so many nodes hold it, or as many as its goal says if that is fewer. Left out: when
+   * its goal is reached, or every live node holds it.
+   */
+  readonly minReplicas?: number | undefined;
+}
+
+/** A node that does not take a chunk within this time is left out, even if it shows signs of life. */
+const WRITE_TIMEOUT_MS = 30_000;
+const FIRST_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 1000;
+/**
+ * A node that failed this client, and is alive by the metadata server's word, is tried so long again when no other is
+ * left; then the chunk stays with those that have it. Longer than the server takes to see that a node is gone.
+ */
+const GOAL_PATIENCE_MS = 5000;
+
+/** One chunk on its way. */
+interface Attempt {
+  readonly chunk: ChunkToStore;
+  readonly checksums: Buffer;
+  grant: Grant;
+  readGrant: KeptReadGrant;
+  readonly stored: Set<number>;
+  /** node → why it did not take the chunk */
+  readonly failed: Map<number, DfsError>;
+}
+
+interface MoreNodes {
+  /** Those that have failed before come last. */
+  readonly nodes: readonly number[];
+  /** False: the metadata server does not know yet which nodes live. */
+  readonly isAll: boolean;
+}
+
+export class ChunkWriter {
+  readonly #options: ChunkWriterOptions;
+  /** What of this client's chunks was stored of late. */
+  readonly proof: StoreProof;
+
+  constructor(options: ChunkWriterOptions) {
+    this.#options = options;
+    this.proof = new StoreProof(options.clock);
+  }
+
+  /**
+   * Stores one chunk on as many nodes as its goal says, or as there are. A node that fails is left out and another
+   * one taken. EIO when too few nodes took it within the client's timeout, ENOSPC when too few have room.
+   */
+  async store(chunk: ChunkToStore): Promise<WrittenChunk> {
+    const { clock, timeoutMs, minReplicas } = this.#options;
+    const pauses = new Pauses(clock, timeoutMs);
+    const attempt: Attempt = {
+      chunk,
+      checksums: computeChecksums(chunk.payload),
+      ...(await this.#firstGrant(chunk.goal, new Map(), pauses)),
+      stored: new Set(),
+      failed: new Map(),
+    };
+    const { stored, failed } = attempt;
+    const wanted = Math.min(chunk.goal, minReplicas ?? chunk.goal);
+    const failure = (): DfsError => tooFew(attempt, wanted, timeoutMs);
+    let next: readonly number[] = attempt.grant.nodes;
+    let patienceEndMs = Infinity;
+    for (;;) {
+      await this.#send(attempt, next);
+      if (stored.size >= wanted) break;
+      const mayBeFewer = minReplicas === undefined && stored.size > 0;
+      // The grant named every node that could take it.
+      if (mayBeFewer && failed.size === 0) break;
+      const more = await this.#moreNodes(attempt);
+      if (more === 'grant is void') {
+        await pauses.next(failure);
+        stored.clear();
+        Object.assign(attempt, await this.#firstGrant(chunk.goal, failed, pauses));
+        next = attempt.grant.nodes;
+        continue;
+      }
+      if (mayBeFewer && more.isAll && more.nodes.length === 0) break;
+      next = more.nodes.filter(node => !failed.has(node));
+      if (next.length > 0) continue;
+      // None is left but those that have just failed.
+      if (mayBeFewer) {
+        const nowMs = clock.monotonicMs();
+        patienceEndMs = Math.min(patienceEndMs, nowMs + GOAL_PATIENCE_MS, pauses.endMs);
+        if (nowMs >= patienceEndMs) {
+          // One that is full lives, so its replica is not done without.
+          const full = more.nodes.map(node => failed.get(node)).find(reason => hasCode(reason, 'ENOSPC'));
+          if (full) throw full.within(`only ${stored.size} of ${chunk.goal} replicas have room`);
+          break;
+        }
+      }
+      await pauses.next(failure);
+      next = await this.#thoseThatAnswer(more.nodes);
+    }
+    this.proof.noteStored(chunk.goal);
+    return {
+      chunk: attempt.grant.chunk,
+      length: payloadBytes(chunk.payload),
+      checksum: chunkChecksum(attempt.checksums),
+      nodes: [...stored],
+      grant: attempt.grant,
+      readGrant: attempt.readGrant,
+    };
+  }
+
+  /**
+   * What was stored on this node before this call is on stable storage when it returns. Returns which of `chunks` the node
+   * does not have: it lost its power, and them, since they were stored.
+   */
+  async sync(node: number, chunks: Iterable<number>): Promise<readonly number[]> {
+    const left = [...chunks];
+    const absent: number[] = [];
+    do {
+      const request = { chunks: left.splice(0, MAX_CHUNKS_TO_SYNC) };
+      const options = { timeoutMs: WRITE_TIMEOUT_MS };
+      const { reply } = await this.#options.nodes.call(node, syncChunks, request, options);
+      absent.push(...reply.absent);
+    } while (left.length > 0);
+    return absent;
+  }
+
+  /** Waits while no data node lives. */
+  async #firstGrant(
+    goal: number,
+    failed: ReadonlyMap<number, DfsError>,
+    pauses: Pauses,
+  ): Promise<ChunkGrant> {
+    const { grants } = this.#options;
+    for (;;) {
+      try {
+        if (failed.size === 0) return await grants.take(goal);
+        return await grants.takeElsewhere(goal, new Set(failed.keys()));
+      } catch (error) {
+        const reason = toDfsError(error);
+        this.proof.noteFailed();
+        if (reason.code !== 'EAGAIN') throw reason;
+        await pauses.next(() => new DfsError('EIO', `no data node took a chunk: ${reason.message}`));
+      }
+    }
+  }
+
+  /** Where else the chunk may go. */
+  async #moreNodes(attempt: Attempt): Promise<MoreNodes | 'grant is void'> {
+    const { grant, chunk, stored, failed } = attempt;
+    if (stored.size === 0 && [...failed.values()].some(isGrantFailure)) return 'grant is void';
+    try {
+      const failedNodes = new Set(failed.keys());
+      const amended = await this.#options.grants.amend(grant, chunk.goal, stored, failedNodes);
+      attempt.grant = amended.grant;
+      return { nodes: amended.add, isAll: true };
+    } catch (error) {
+      if (hasCode(error, 'EAGAIN')) return { nodes: [], isAll: false };
+      if (hasCode(error, 'ESTALE')) return 'grant is void';
+      throw error;
+    }
+  }
+
+  /** A node that is down would only cost another attempt with all the data. */
+  async #thoseThatAnswer(nodes: readonly number[]): Promise<readonly number[]> {
+    const answers = await Promise.all(
+      nodes.map(async node => ({ node, isUp: await this.#options.nodes.answers(node) })),
+    );
+    return answers.filter(({ isUp }) => isUp).map(({ node }) => node);
+  }
+
+  /**
+   * Sends the chunk along `nodes`; when the first one fails, the others are asked without it. What came of it is in
+   * `attempt` afterwards.
+   */
+  async #send(attempt: Attempt, nodes: readonly number[]): Promise<void> {
+    const { chunk, checksums, grant, stored, failed } = attempt;
+    const { inode, fileOffset, durable, payload } = chunk;
+    const way: NodeAddress[] = [];
+    for (const node of nodes) {
+      const address = this.#options.nodes.addressOf(node);
+      if (address) way.push(address);
+      else this.#leaveOut(attempt, node, new DfsError('EHOSTUNREACH', 'its address is not known'));
+    }
+    for (const [index, { node: first }] of way.entries()) {
+      try {
+        const forward = way.slice(index + 1);
+        const { reply } = await this.#options.nodes.call(
+          first,
+          write,
+          { grant, checksums, inode, fileOffset, forward, durable },
+          { payload, timeoutMs: WRITE_TIMEOUT_MS, passesOn: forward.length },
+        );
+        for (const node of reply.stored) {
+          stored.add(node);
+          failed.delete(node);
+        }
+        for (const { node, reason, code } of reply.failed)
+          this.#leaveOut(attempt, node, new DfsError(isErrnoName(code) ? code : 'EIO', reason));
+        return;
+      } catch (error) {
+        const reason = toDfsError(error);
+        if (!isNodeFailure(reason) && !isGrantFailure(reason)) throw reason;
+        this.#leaveOut(attempt, first, reason);
+      }
+    }
+  }
+
+  #leaveOut({ grant, failed }: Attempt, node: number, reason: DfsError): void {
+    const { nodes, grants, log } = this.#options;
+    log.warn({ chunk: grant.chunk, node, reason: reason.message }, 'a data node did not take a chunk');
+    failed.set(node, reason);
+    this.proof.noteFailed();
+    nodes.distrust(node);
+    grants.dropNode(node);
+  }
+}
+
+/** What a node answers when it cannot store: its disk, its memory, or its own connections fail. */
+const NODE_FAILURES = [
+  'EAGAIN',
+  'EIO',
+  'EROFS',
+  'ENOSPC',
+  'EBADMSG',
+  'EPROTO',
+  'ETIMEDOUT',
+  'ECONNRESET',
+  'ENFILE',
+];
+
+/** Growing pauses until a deadline. */
+class Pauses {
+  readonly #clock: Clock;
+  readonly #deadlineMs: number;
+  #pauseMs = FIRST_PAUSE_MS;
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock;
+    this.#deadlineMs = clock.monotonicMs() + timeoutMs;
+  }
+
+  /** The deadline, in monotonic ms. */
+  get endMs(): number {
+    return this.#deadlineMs;
+  }
+
+  /** Waits for a while; after the deadline throws what `failure` says. */
+  async next(failure: () => DfsError): Promise<void> {
+    const leftMs = this.#deadlineMs - this.#clock.monotonicMs();
+    if (leftMs <= 0) throw failure();
+    await sleep(this.#clock, Math.min(leftMs, this.#pauseMs));
+    this.#pauseMs = Math.min(MAX_PAUSE_MS, this.#pauseMs * 2);
+  }
+}
+
+function tooFew({ stored, failed }: Attempt, wanted: number, timeoutMs: number): DfsError {
+  const reasons = [...failed].map(([node, reason]) => `node ${node}: ${reason.message}`).join('; ');
+  const because = reasons === '' ? '' : ` (${reasons})`;
+  const isFull = failed.size > 0 && [...failed.values()].every(reason => hasCode(reason, 'ENOSPC'));
+  if (stored.size === 0)
+    return new DfsError(isFull ? 'ENOSPC' : 'EIO', `no data node took a chunk${because}`);
+  return new DfsError(
+    'EIO',
+    `only ${stored.size} of the ${wanted} data nodes that --min-replicas asks for took what was written within ` +
+      `${formatDuration(timeoutMs)}${because}; start more data nodes ('dfs nodes' lists them), or ask for fewer`,
+  );
+}
+
+/** Whether another node, or the same one later, may take what this one did not. */
+function isNodeFailure(error: DfsError): boolean {
+  return isConnectionError(error) || hasCode(error, ...NODE_FAILURES);
+}
+
+/** Whether it is the grant, or its chunk id, that the node does not take. */
+function isGrantFailure(error: DfsError): boolean {
+  return hasCode(error, 'EACCES', 'EEXIST');
+}

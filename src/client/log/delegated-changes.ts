@@ -1,0 +1,414 @@
+/**
+ * Changes of names and attributes that this client decides alone, while it has the delegation (client/log/change-log.ts): of
+ * each it foretells what the metadata server will make of it, from the attributes and names that it keeps under its
+ * lease. Whatever it does not know for certain, or would be refused, it leaves to the server: then these return undefined.
+ *
+ * What is foretold is compared with what the server says when it has committed it (`confirm`).
+ */
+import type { TSchema } from '@sinclair/typebox';
+import type { Timespec } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import type { DfsError } from '../../protocol/errors.js';
+import {
+  isDirectory,
+  isSymlink,
+  PERMISSION_BITS,
+  S_IFDIR,
+  S_IFREG,
+  S_ISGID,
+  S_ISVTX,
+  withoutPrivileges,
+} from '../../protocol/file-mode.js';
+import { clampTime, ctimeAfter } from '../../protocol/file-time.js';
+import { MAX_LINKS, MAX_NAME_BYTES } from '../../protocol/limits.js';
+import type { Command, RequestOf } from '../../protocol/command.js';
+import { blocks } from '../../protocol/content-commands.js';
+import { link, mkdir, mknod, rename, rmdir, setattr, unlink } from '../../protocol/namespace-commands.js';
+import { newTime, privilegesLost } from '../../protocol/setattr-rules.js';
+import type { Attributes, Caller } from '../../protocol/types.js';
+import type { AttributeCache } from '../caches/attribute-cache.js';
+import type { CacheLease } from '../leases/cache-lease.js';
+import type { ChangeLog } from './change-log.js';
+import type { NameCache } from '../caches/name-cache.js';
+import type { ServerClock } from '../session/server-clock.js';
+import type { XattrCache } from '../caches/xattr-cache.js';
+
+/** Who asks; left out for root. */
+interface By {
+  readonly caller?: Caller;
+}
+/** What a new inode gets from whoever creates it. */
+export interface NewInode {
+  readonly mode: number;
+  readonly umask?: number | undefined;
+  readonly uid: number;
+  readonly gid: number;
+}
+type Setattr = Omit<RequestOf<typeof setattr>, 'once'>;
+type Blocks = Omit<RequestOf<typeof blocks>, 'once'>;
+
+/** What of this client's stands in the way of deciding alone. */
+export interface ClientState {
+  /** Requests that change something are under way: what they make of it is not known yet. */
+  readonly isBusy: () => boolean;
+  readonly isOpen: (inode: number) => boolean;
+  /** A program was told that something is done with these files, and it is not. */
+  readonly lost: (files: readonly number[], reason: DfsError) => void;
+}
+
+export interface DelegatedChangesOptions {
+  readonly clock: ServerClock;
+  readonly log: Logger;
+  readonly lease: CacheLease;
+  readonly attributes: AttributeCache;
+  readonly names: NameCache;
+  readonly xattrs: XattrCache;
+  readonly changes: ChangeLog;
+  readonly client: ClientState;
+}
+
+const OWNER_WRITE_SEARCH = 0o300;
+/** A change in the log takes a bounded part of the room that the server keeps for it. */
+const MAX_EXTENTS_AHEAD = 256;
+/** In the place of the number that the batch has, where a change is checked. */
+const ANY_ONCE = { session: 0, sequence: 0, acknowledged: 0 };
+
+export class DelegatedChanges {
+  readonly #options: DelegatedChangesOptions;
+  /** How often the server made something else of a change than was foretold. */
+  mispredictions = 0;
+
+  constructor(options: DelegatedChangesOptions) {
+    this.#options = options;
+  }
+
+  /** An empty regular file; undefined when the server is to decide. */
+  create(parent: number, name: Uint8Array, created: NewInode, goal: number, by: By): Attributes | undefined {
+    const directory = this.#whereFree(parent, name, by);
+    const number = directory && this.#options.changes.takeNumber();
+    if (number === undefined || !directory) return undefined;
+    const at = this.#now();
+    const made = this.#newInode(directory, number, S_IFREG, created, goal, at);
+    const request = {
+      ...created,
+      parent,
+      name,
+      rdev: 0,
+      open: false,
+      exclusive: true,
+      goal,
+      number,
+      ...by,
+    };
+    if (!this.#append(mknod, request, at, [made, touched(directory, 0, at)])) return undefined;
+    this.#made(made);
+    this.#options.names.linked(parent, name, number);
+    return made;
+  }
+
+  /** A directory; undefined when the server is to decide. */
+  mkdir(parent: number, name: Uint8Array, created: NewInode, by: By): Attributes | undefined {
+    const directory = this.#whereFree(parent, name, by);
+    if (!directory || directory.nlink >= MAX_LINKS) return undefined;
+    const number = this.#options.changes.takeNumber();
+    if (number === undefined) return undefined;
+    const at = this.#now();
+    const made = this.#newInode(directory, number, S_IFDIR, created, 0, at);
+    const request = { parent, name, ...created, number, ...by };
+    if (!this.#append(mkdir, request, at, [made, touched(directory, 1, at)])) return undefined;
+    this.#made(made);
+    const { names, lease } = this.#options;
+    names.linked(parent, name, number);
+    names.created(lease.ticket(), number, parent);
+    return made;
+  }
+
+  /** A second name of what is no directory and has one; returns its attributes. */
+  link(inode: number, parent: number, name: Uint8Array, by: By): Attributes | undefined {
+    const directory = this.#writable(parent, by);
+    const linked = directory && this.#options.attributes.get(inode);
+    if (!linked || isDirectory(linked.mode) || linked.nlink === 0 || linked.nlink >= MAX_LINKS)
+      return undefined;
+    const { names } = this.#options;
+    if (!this.#isName(name) || names.find(parent, name) !== 0) return undefined;
+    const at = this.#now();
+    const changed: Attributes = { ...linked, nlink: linked.nlink + 1, ctime: at };
+    const request = { inode, parent, name, ...by };
+    if (!this.#append(link, request, at, [changed, touched(directory, 0, at)])) return undefined;
+    names.linked(parent, name, inode);
+    return changed;
+  }
+
+  /** Takes a name of what is no directory and not open away. Returns the inode, and its links that are left. */
+  unlink(
+    parent: number,
+    name: Uint8Array,
+    by: By,
+  ): { readonly inode: number; readonly nlink: number } | undefined {
+    const directory = this.#writable(parent, by);
+    const removed = directory && this.#entry(parent, name);
+    if (!removed || isDirectory(removed.mode) || !this.#mayReplace(directory, removed, by)) return undefined;
+    const at = this.#now();
+    const nlink = removed.nlink - 1;
+    const changed = [touched(directory, 0, at), { ...removed, nlink, ctime: at }];
+    if (!this.#append(unlink, { parent, name, ...by }, at, changed)) return undefined;
+    this.#options.names.unlinked(parent, name);
+    return { inode: removed.inode, nlink };
+  }
+
+  /** Removes an empty directory; returns its inode. */
+  rmdir(parent: number, name: Uint8Array, by: By): number | undefined {
+    const directory = this.#writable(parent, by);
+    const removed = directory && this.#entry(parent, name);
+    if (!removed || !isDirectory(removed.mode) || removed.nlink !== 2) return undefined;
+    const { names } = this.#options;
+    const isEmpty = names.page(removed.inode, new Uint8Array(), 1)?.names.length === 0;
+    if (!isEmpty || !maySticky(directory, removed, by)) return undefined;
+    const at = this.#now();
+    const changed = [touched(directory, -1, at), { ...removed, nlink: 0, ctime: at }];
+    if (!this.#append(rmdir, { parent, name, ...by }, at, changed)) return undefined;
+    names.unlinked(parent, name);
+    names.forget(removed.inode);
+    return removed.inode;
+  }
+
+  /**
+   * Renames what is no directory, or a directory within its own, to a name that is free or a closed file's. Returns
+   * whether it did.
+   */
+  rename(parent: number, name: Uint8Array, newParent: number, newName: Uint8Array, by: By): boolean {
+    const from = this.#writable(parent, by);
+    const to = parent === newParent ? from : this.#writable(newParent, by);
+    const moved = from && to && this.#entry(parent, name);
+    if (!moved || (isDirectory(moved.mode) && parent !== newParent)) return false;
+    const { names } = this.#options;
+    const target = this.#isName(newName) ? names.find(newParent, newName) : undefined;
+    if (target === undefined || target === moved.inode || !maySticky(from, moved, by)) return false;
+    const replaced = target === 0 ? undefined : this.#entry(newParent, newName);
+    if (target !== 0) {
+      const isFile = replaced && !isDirectory(replaced.mode) && !isDirectory(moved.mode);
+      if (!isFile || !this.#mayReplace(to, replaced, by)) return false;
+    }
+    const at = this.#now();
+    const changed = [touched(from, 0, at), { ...moved, ctime: at }];
+    if (from !== to) changed.push(touched(to, 0, at));
+    if (replaced) changed.push({ ...replaced, nlink: replaced.nlink - 1, ctime: at });
+    const request = { parent, name, newParent, newName, flags: 0, ...by };
+    if (!this.#append(rename, request, at, changed)) return false;
+    names.unlinked(parent, name);
+    names.linked(newParent, newName, moved.inode);
+    return true;
+  }
+
+  /** Changes mode, owner and times, but not the size. */
+  setattr(request: Setattr): Attributes | undefined {
+    const { inode, mode, uid, gid, size, atime, mtime, privilegeLoss, caller } = request;
+    const known = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
+    if (!known || size !== undefined) return undefined;
+    const isOwnerGiven = uid !== undefined || gid !== undefined;
+    const isModeGiven = mode !== undefined;
+    // An ACL, and capabilities, go along with them.
+    if ((isOwnerGiven || isModeGiven || privilegeLoss) && !this.#options.xattrs.hasNone(inode))
+      return undefined;
+    if (isModeGiven && isSymlink(known.mode)) return undefined;
+    if (caller && (caller.uid !== known.uid || isOwnerGiven || ((mode ?? 0) & S_ISGID) !== 0))
+      return undefined;
+    const at = this.#now();
+    const loss = privilegesLost(known.mode, request);
+    const kept = loss ? withoutPrivileges(known.mode, loss) : known.mode;
+    const changed: Attributes = {
+      ...known,
+      mode: isModeGiven ? (known.mode & ~PERMISSION_BITS) | (mode & PERMISSION_BITS) : kept,
+      uid: uid ?? known.uid,
+      gid: gid ?? known.gid,
+      atime: newTime(atime, known.atime, at),
+      mtime: newTime(mtime, known.mtime, at),
+      ctime: at,
+    };
+    return this.#append(setattr, request, at, [changed]) ? changed : undefined;
+  }
+
+  /**
+   * Commits what was written behind the end of a file. `committed` and `refused` tell what the server says.
+   * Returns the file's attributes.
+   */
+  commit(
+    request: Blocks,
+    committed: () => void,
+    refused: (reason: DfsError) => void,
+  ): Attributes | undefined {
+    const { inode, extents, durable, privilegeLoss, replaces } = request;
+    const known = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
+    const [first] = extents;
+    const last = extents.at(-1);
+    if (!known || !first || !last || durable || privilegeLoss || replaces) return undefined;
+    if (extents.length > MAX_EXTENTS_AHEAD) return undefined;
+    if (request.append === true ? first.offset !== known.size : first.offset < known.size) return undefined;
+    const at = this.#now();
+    const bytes = extents.reduce((sum, { length }) => sum + length, 0);
+    const changed: Attributes = {
+      ...known,
+      size: Math.max(known.size, last.offset + last.length, request.append === true ? 0 : request.size),
+      allocated: known.allocated + bytes,
+      mtime: clampTime(request.mtime),
+      ctime: ctimeAfter(known.ctime, request.ctime ?? at, at),
+      version: known.version + 1,
+    };
+    // Nobody else can append meanwhile, so the bytes have their place.
+    const { append: _, ...placed } = request;
+    const isLogged = this.#append(blocks, placed, at, [changed], committed, reason => {
+      const { attributes, lease } = this.#options;
+      attributes.change(attributes.ticket(), [], [inode]);
+      void lease.dropFalse([{ inode, version: changed.version }]);
+      refused(reason);
+    });
+    return isLogged ? changed : undefined;
+  }
+
+  /** What the server says of inodes once it has committed a batch; returns those of which something else was told. */
+  confirm(changed: readonly Attributes[]): Attributes[] {
+    const { attributes, changes, log } = this.#options;
+    return changed.filter(actual => {
+      const foretold = attributes.get(actual.inode);
+      if (!foretold || changes.isPending(actual.inode) || this.#options.client.isBusy()) return false;
+      if (isSame(foretold, actual)) return false;
+      this.mispredictions += 1;
+      log.warn({ foretold, actual }, 'the metadata server made something else of a change');
+      return true;
+    });
+  }
+
+  #isReady(): boolean {
+    return this.#options.changes.isOpen && !this.#options.client.isBusy();
+  }
+
+  /** The directory in which the name is known to be free, and everything is known that a new inode inherits. */
+  #whereFree(parent: number, name: Uint8Array, by: By): Attributes | undefined {
+    const directory = this.#writable(parent, by);
+    const { names, xattrs } = this.#options;
+    if (!directory || !this.#isName(name) || names.find(parent, name) !== 0) return undefined;
+    return xattrs.hasNone(parent) ? directory : undefined;
+  }
+
+  /** A directory that is known, in which who asks may change names, for certain. */
+  #writable(inode: number, { caller }: By): Attributes | undefined {
+    const directory = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
+    if (!directory || !isDirectory(directory.mode) || directory.nlink === 0) return undefined;
+    const isAllowed =
+      !caller ||
+      (caller.uid === directory.uid && (directory.mode & OWNER_WRITE_SEARCH) === OWNER_WRITE_SEARCH);
+    return isAllowed ? directory : undefined;
+  }
+
+  #entry(parent: number, name: Uint8Array): Attributes | undefined {
+    const inode = this.#isName(name) ? this.#options.names.find(parent, name) : undefined;
+    return inode ? this.#options.attributes.get(inode) : undefined;
+  }
+
+  /** Whether a name of it can go without anybody's losing what he has open. */
+  #mayReplace(directory: Attributes, removed: Attributes, by: By): boolean {
+    return (
+      removed.nlink > 0 && !this.#options.client.isOpen(removed.inode) && maySticky(directory, removed, by)
+    );
+  }
+
+  #isName(name: Uint8Array): boolean {
+    return name.length > 0 && name.length <= MAX_NAME_BYTES && !name.includes(0) && !name.includes(0x2f);
+  }
+
+  #now(): Timespec {
+    return this.#options.clock.now();
+  }
+
+  /** As insertInode() of the server has it, for a directory without a default ACL. */
+  #newInode(
+    directory: Attributes,
+    inode: number,
+    type: number,
+    { mode, umask = 0, uid, gid }: NewInode,
+    goal: number,
+    at: Timespec,
+  ): Attributes {
+    const isSubdirectory = type === S_IFDIR;
+    const isGroupInherited = (directory.mode & S_ISGID) !== 0;
+    const permissions = mode & PERMISSION_BITS & ~umask;
+    return {
+      inode,
+      generation: 1,
+      mode: type | permissions | (isGroupInherited && isSubdirectory ? S_ISGID : 0),
+      nlink: isSubdirectory ? 2 : 1,
+      uid,
+      gid: isGroupInherited ? directory.gid : gid,
+      rdev: 0,
+      size: 0,
+      allocated: 0,
+      atime: at,
+      mtime: at,
+      ctime: at,
+      version: 1,
+      goal: isSubdirectory ? directory.goal : directory.goal || goal,
+    };
+  }
+
+  /** A new inode has no extended attributes. */
+  #made({ inode }: Attributes): void {
+    const { xattrs, attributes } = this.#options;
+    xattrs.none(attributes.ticket(), inode);
+  }
+
+  /**
+   * Puts a change into the log. False when the server would not even take its request, by the same check: then it is for
+   * the server to say so.
+   * @param refused by default the files that it changes are told of as lost
+   */
+  #append(
+    command: Command<TSchema>,
+    request: object,
+    at: Timespec,
+    changed: readonly Attributes[],
+    committed: () => void = () => undefined,
+    refused: (reason: DfsError) => void = reason => this.#lost(changed, reason),
+  ): boolean {
+    if (!command.request.accepts({ ...request, once: ANY_ONCE })) return false;
+    const { attributes, changes } = this.#options;
+    // Who opens what has no name left asks the server, whether it is still there.
+    const gone = changed.filter(({ nlink }) => nlink === 0).map(({ inode }) => inode);
+    const left = changed.filter(({ nlink }) => nlink > 0);
+    attributes.change(attributes.ticket(), left, gone);
+    changes.append(command, request, { at, inodes: changed.map(({ inode }) => inode), committed, refused });
+    return true;
+  }
+
+  #lost(changed: readonly Attributes[], reason: DfsError): void {
+    const files = changed.filter(({ mode }) => !isDirectory(mode)).map(({ inode }) => inode);
+    if (files.length > 0) this.#options.client.lost(files, reason);
+  }
+}
+
+/** In a sticky directory a name is its owner's or the directory's owner's to take away (unlink(2)). */
+function maySticky(directory: Attributes, removed: Attributes, { caller }: By): boolean {
+  const isSticky = (directory.mode & S_ISVTX) !== 0;
+  return !caller || !isSticky || caller.uid === removed.uid || caller.uid === directory.uid;
+}
+
+/** A directory in which a name came, went or changed (touchDirectory() of the server). */
+function touched(directory: Attributes, subdirectories: number, at: Timespec): Attributes {
+  return {
+    ...directory,
+    nlink: directory.nlink + subdirectories,
+    mtime: at,
+    ctime: at,
+    version: directory.version + 1,
+  };
+}
+
+const isSameTime = (a: Timespec, b: Timespec): boolean => a.sec === b.sec && a.nsec === b.nsec;
+
+const COMPARED = ['mode', 'nlink', 'uid', 'gid', 'rdev', 'size', 'allocated', 'version', 'goal'] as const;
+
+function isSame(a: Attributes, b: Attributes): boolean {
+  const isEqual = COMPARED.every(field => a[field] === b[field]);
+  return (
+    isEqual && isSameTime(a.atime, b.atime) && isSameTime(a.mtime, b.mtime) && isSameTime(a.ctime, b.ctime)
+  );
+}
