@@ -1,4 +1,4 @@
-/** What this node holds, for whoever rebuilds the metadata. */
+/** The list of the chunks that this node holds, for `dfs recover`. */
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import type { chunksAfter, HeldChunk } from '../protocol/backup-commands.js';
 import { chunkChecksum } from '../protocol/checksum.js';
@@ -23,8 +23,8 @@ export async function listChunks(
       const { inode, fileOffset, length, table } = await store.head(chunk);
       chunks.push({ chunk, length, inode, fileOffset, checksum: chunkChecksum(table) });
     } catch {
-      // Another node may have it whole.
-      damaged += 1;
+      // One that was dropped since the ids were listed is not damaged; of one that is, another node may have it whole.
+      if (store.has(chunk)) damaged += 1;
     }
   }
   const isLast = first + limit >= ids.length;

@@ -11,7 +11,7 @@ import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from '../protocol/limits.js';
 import { chunkRecordBytes, decodeRecordHeader, isHeadIntact, RECORD_HEADER_BYTES } from './record.js';
 import type { SegmentFiles } from './segment-files.js';
 import type { ChunkLocation } from './segment-index.js';
-import { SegmentSpans } from './segment-spans.js';
+import type { SegmentSpans } from './segment-spans.js';
 
 /** What a table costs besides its bytes: an entry of lru-cache, and a string. */
 const TABLE_OVERHEAD_BYTES = 160;
@@ -39,11 +39,6 @@ export class ChunkReader {
     });
   }
 
-  /** Reads chunks that are about to be read by `read`, which is told of it. Never rejects. */
-  async spans(chunks: readonly ChunkLocation[]): Promise<SegmentSpans> {
-    return await SegmentSpans.read(this.#files, chunks);
-  }
-
   /**
    * `length` bytes from `offset` on; the range lies within the chunk. EIO when what is on disk is damaged.
    * @param spans what was read already
@@ -68,7 +63,7 @@ export class ChunkReader {
       table = this.#checkHead(chunk, at, all.subarray(0, headBytes));
       covering = all.subarray(headBytes + from);
     } else {
-      table ??= this.#checkHead(chunk, at, await this.#bytes(chunk, at, 0, headBytes));
+      table ??= this.#checkHead(chunk, at, await this.#bytes(chunk, at, 0, headBytes, spans));
       covering = await this.#bytes(chunk, at, headBytes + from, to - from, spans);
     }
     const entries = table.subarray(firstBlock * CHECKSUM_BYTES, (firstBlock + blocks) * CHECKSUM_BYTES);

@@ -5,27 +5,24 @@ import type { Disk } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 import type { ReplyOf } from '../protocol/command.js';
 import type { locate } from '../protocol/datanode-commands.js';
-import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
-import { ByteBudget } from './byte-budget.js';
 import { ChunkReader, type ChunkPart } from './chunk-reader.js';
 import { Compactor } from './compactor.js';
 import { FreeSpace, type NodeSpace } from './free-space.js';
 import { Quarantine } from './quarantine.js';
 import { ReplicaTroubles } from './replica-troubles.js';
 import { IndexWriter } from './index-writer.js';
-import { chunkRecordBytes, RECORD_HEADER_BYTES, RecordKind } from './record.js';
+import { chunkRecordBytes, RecordKind } from './record.js';
 import { recover } from './recovery.js';
-import { segmentFileName, SegmentFiles } from './segment-files.js';
-import type { SegmentSpans } from './segment-spans.js';
+import { SEGMENTS_DIRECTORY, SegmentFiles } from './segment-files.js';
 import { SegmentIndex, type ChunkLocation } from './segment-index.js';
 import { SegmentLog } from './segment-log.js';
+import { StoredChunks, type ChunkHead, type WantedPart } from './stored-chunks.js';
 
-const SEGMENTS_DIRECTORY = 'segments';
 const DEFAULT_SEGMENT_BYTES = 256 << 20;
 const DEFAULT_TABLE_BYTES = 8 << 20;
-/** Payload bytes that are being read at once. */
-const MAX_READING_BYTES = 32 << 20;
+const DEFAULT_READING_BYTES = 32 << 20;
 
 export interface ChunkStoreOptions {
   readonly disk: Disk;
@@ -39,6 +36,8 @@ export interface ChunkStoreOptions {
   readonly segmentBytes?: number | undefined;
   /** Memory for the checksum tables of chunks that are read; a 4 MiB chunk's has 1 KiB. Default: 8 MiB. */
   readonly tableBytes?: number | undefined;
+  /** Payload bytes that are being read at once. Default: 32 MiB. */
+  readonly maxReadingBytes?: number | undefined;
 }
 
 /** A chunk to store. */
@@ -59,9 +58,9 @@ export class ChunkStore {
   readonly #index = new SegmentIndex();
   readonly #log: SegmentLog;
   readonly #reader: ChunkReader;
+  readonly #stored: StoredChunks;
   readonly #compactor: Compactor;
   readonly #space: FreeSpace;
-  readonly #readBudget = new ByteBudget(MAX_READING_BYTES);
   /** chunk id → the storing or dropping under way; it never rejects */
   readonly #puts = new Map<number, Promise<void>>();
   readonly #drops = new Map<number, Promise<void>>();
@@ -81,6 +80,13 @@ export class ChunkStore {
     this.troubles = new ReplicaTroubles(clock);
     this.#files = new SegmentFiles(disk, join(directory, SEGMENTS_DIRECTORY), log);
     this.#reader = new ChunkReader(this.#files, options.tableBytes ?? DEFAULT_TABLE_BYTES);
+    this.#stored = new StoredChunks({
+      files: this.#files,
+      index: this.#index,
+      reader: this.#reader,
+      troubles: this.troubles,
+      maxReadingBytes: options.maxReadingBytes ?? DEFAULT_READING_BYTES,
+    });
     this.#space = new FreeSpace(disk, directory, clock);
     this.#log = new SegmentLog({
       files: this.#files,
@@ -162,59 +168,13 @@ export class ChunkStore {
   }
 
   /** Part of a chunk. ENOENT when it is not here, EINVAL when it is shorter, EIO when it is damaged. */
-  async read(chunk: number, offset: number, length: number, spans?: SegmentSpans): Promise<ChunkPart> {
-    return await this.#readBudget.spend(length, async () => {
-      for (;;) {
-        const at = this.#index.find(chunk);
-        if (!at) {
-          this.troubles.noteAbsent(chunk);
-          throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
-        }
-        if (length < 1 || offset + length > at.length) {
-          throw new DfsError(
-            'EINVAL',
-            `bytes ${offset} to ${offset + length} of chunk ${chunk} were asked for, but it has ${at.length}`,
-          );
-        }
-        try {
-          return await this.#reader.read(chunk, at, offset, length, spans);
-        } catch (error) {
-          if (hasCode(error, 'EIO')) this.troubles.noteDamaged(chunk);
-          if (!hasCode(error, 'ENOENT')) throw toDfsError(error);
-          // The compactor moved the chunk between the look into the index and the read.
-          if (this.#index.find(chunk)?.segment === at.segment) {
-            this.troubles.noteDamaged(chunk);
-            throw new DfsError('EIO', `chunk ${chunk} is lost: segment ${at.segment} is missing`);
-          }
-        }
-      }
-    });
+  async read(chunk: number, offset: number, length: number): Promise<ChunkPart> {
+    return await this.#stored.read({ chunk, offset, length });
   }
 
-  /**
-   * Parts of several chunks; instead of one that cannot be read undefined, of which notice is taken as `read` does. Rejects
-   * with what else went wrong.
-   */
-  async readParts(
-    parts: readonly { readonly chunk: number; readonly offset: number; readonly length: number }[],
-  ): Promise<(ChunkPart | undefined)[]> {
-    // Not all of a large chunk, of which little is wanted.
-    const places = parts.flatMap(({ chunk, length }) => {
-      const at = this.#index.find(chunk);
-      return at && at.length <= 2 * length ? at : [];
-    });
-    const bytes = places.reduce((sum, { length }) => sum + length, 0);
-    const spans = await this.#readBudget.spend(bytes, async () => await this.#reader.spans(places));
-    return await Promise.all(
-      parts.map(async ({ chunk, offset, length }) => {
-        try {
-          return await this.read(chunk, offset, length, spans);
-        } catch (error) {
-          if (hasCode(error, 'ENOENT', 'EINVAL', 'EIO')) return undefined;
-          throw error;
-        }
-      }),
-    );
+  /** As StoredChunks.readParts. */
+  async readParts(parts: readonly WantedPart[]): Promise<(ChunkPart | undefined)[]> {
+    return await this.#stored.readParts(parts);
   }
 
   /** Reads the chunk and checks it; returns its bytes, 0 when it is gone. What is damaged is noted. Never rejects. */
@@ -278,33 +238,18 @@ export class ChunkStore {
   }
 
   /** What the record of a chunk says besides its payload. ENOENT when it is not here, EIO when it is damaged. */
-  async head(chunk: number): Promise<Pick<NewChunk, 'inode' | 'fileOffset' | 'length' | 'table'>> {
-    const at = this.#index.find(chunk);
-    if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
-    const table = await this.#reader.table(chunk, at);
-    return { ...(await this.#reader.hints(chunk, at)), length: at.length, table };
+  async head(chunk: number): Promise<ChunkHead> {
+    return await this.#stored.head(chunk);
   }
 
-  /** Where a chunk is in the node's files, by the shape of `locate`. ENOENT when it is not here, EIO when it is damaged. */
+  /** Where a chunk is in the node's files, by the shape of `locate`. ENOENT, EIO as for `head`. */
   async locate(chunk: number): Promise<ReplyOf<typeof locate>> {
-    const at = this.#index.find(chunk);
-    if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
-    const checksums = await this.#reader.table(chunk, at);
-    return {
-      file: `${SEGMENTS_DIRECTORY}/${segmentFileName(at.segment)}`,
-      offset: at.offset + RECORD_HEADER_BYTES + checksums.length,
-      length: at.length,
-      checksums,
-    };
+    return await this.#stored.locate(chunk);
   }
 
-  /** A chunk with what belongs to it, as it was stored. ENOENT, EIO as for `read`. */
+  /** A chunk with what belongs to it, as it was stored. ENOENT, EIO as for `head`. */
   async readWhole(chunk: number): Promise<Omit<NewChunk, 'chunk'>> {
-    const at = this.#index.find(chunk);
-    if (!at) throw new DfsError('ENOENT', `chunk ${chunk} is not on this node`);
-    const { bytes, checksums } = await this.read(chunk, 0, at.length);
-    const { inode, fileOffset } = await this.#reader.hints(chunk, this.#index.find(chunk) ?? at);
-    return { inode, fileOffset, length: bytes.length, table: checksums, payload: [bytes] };
+    return await this.#stored.readWhole(chunk);
   }
 
   /** What was stored or dropped before this call is on stable storage when it returns; EIO if that cannot be had. */
@@ -350,7 +295,7 @@ export class ChunkStore {
 
   async #checkSame(chunk: NewChunk, held: ChunkLocation): Promise<void> {
     const isSame =
-      held.length === chunk.length && (await this.#reader.table(chunk.chunk, held)).equals(chunk.table);
+      held.length === chunk.length && (await this.#stored.table(chunk.chunk)).equals(chunk.table);
     if (!isSame) {
       throw new DfsError('EEXIST', `chunk ${chunk.chunk} is already on this node, with other content`);
     }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Disk, DiskFile } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 
+/** The directory of segments in the node's data directory. */
+export const SEGMENTS_DIRECTORY = 'segments';
 const NAME = /^(\d{8,10})\.seg$/;
 /** Descriptors kept open; a node with 1 TB has 4000 segments, and a process may open few files. */
 const MAX_OPEN = 128;

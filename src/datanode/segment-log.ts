@@ -59,8 +59,11 @@ export class SegmentLog {
   #lastNumber = 0;
   /** segment number → bytes of it that are on stable storage; only segments that have others */
   readonly #unsynced = new Map<number, number>();
-  #areNamesSynced = true;
+  /** Segments that were created, and how many of them are in their directory for good. */
+  #namesMade = 0;
+  #namesSynced = 0;
   #syncedEnd: LogPosition = { segment: 0, offset: 0 };
+  /** The sync under way, and the one that waits for it to end; there are never two under way. */
   #syncRunning: Promise<void> | undefined;
   #syncNext: Promise<void> | undefined;
   #syncTimer: Timer | undefined;
@@ -121,16 +124,8 @@ export class SegmentLog {
 
   /** What was appended before this call is on stable storage when it returns; EIO when that cannot be had. */
   async sync(): Promise<void> {
-    if (!this.#syncRunning) return await this.#startSync();
     // The one that runs may have begun before the last append.
-    this.#syncNext ??= this.#syncRunning
-      .catch(() => {
-        // Whoever waits for that one was told.
-      })
-      .then(async () => {
-        this.#syncNext = undefined;
-        await this.#startSync();
-      });
+    this.#syncNext ??= this.#syncAfter(this.#syncRunning);
     await this.#syncNext;
   }
 
@@ -183,7 +178,7 @@ export class SegmentLog {
       await files.pin(segment);
       this.#lastNumber = segment;
       this.#current = segment;
-      this.#areNamesSynced = false;
+      this.#namesMade += 1;
     }
     return { segment: this.#current, offset: files.sizeOf(this.#current) };
   }
@@ -262,10 +257,16 @@ export class SegmentLog {
     });
   }
 
-  async #startSync(): Promise<void> {
-    if (this.#failure) throw this.#failure;
-    this.#syncRunning = this.#syncAll().finally(() => (this.#syncRunning = undefined));
-    await this.#syncRunning;
+  async #syncAfter(previous: Promise<void> | undefined): Promise<void> {
+    await Promise.allSettled([previous]);
+    this.#syncRunning = this.#syncNext;
+    this.#syncNext = undefined;
+    try {
+      if (this.#failure) throw this.#failure;
+      await this.#syncAll();
+    } finally {
+      if (this.#syncNext === undefined) this.#syncRunning = undefined;
+    }
   }
 
   async #syncAll(): Promise<void> {
@@ -273,11 +274,12 @@ export class SegmentLog {
     const last = this.#current === 0 ? this.#lastNumber : this.#current;
     const end = { segment: last, offset: files.sizeOf(last) };
     const targets = [...this.#unsynced.keys()].map(segment => ({ segment, bytes: files.sizeOf(segment) }));
-    if (!this.#areNamesSynced) {
-      this.#areNamesSynced = true;
+    const namesMade = this.#namesMade;
+    if (this.#namesSynced < namesMade) {
       await files.syncNames().catch((error: unknown) => {
         throw this.#fail(last, 'cannot be made known to its directory for good', error);
       });
+      this.#namesSynced = namesMade;
     }
     await Promise.all(targets.map(async ({ segment, bytes }) => await this.#syncSegment(segment, bytes)));
     this.#syncedEnd = end;

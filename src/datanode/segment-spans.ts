@@ -9,6 +9,8 @@ import type { ChunkLocation } from './segment-index.js';
 /** What lies between two chunks is read with them up to this length, which costs less than another read. */
 const MAX_GAP_BYTES = 16 << 10;
 const MAX_SPAN_BYTES = 1 << 20;
+/** Spans of which a smaller part is wanted are not kept in memory for it. */
+const MIN_WANTED_FRACTION = 0.5;
 
 interface Span {
   readonly segment: number;
@@ -19,26 +21,37 @@ interface Span {
 
 export class SegmentSpans {
   readonly #spans: readonly Span[];
+  /** Bytes that `read` will keep in memory. */
+  readonly totalBytes: number;
+  /** Whether the chunks make up so much of the spans that parts of them may as well keep the spans in memory. */
+  readonly isMostlyWanted: boolean;
 
-  private constructor(spans: readonly Span[]) {
-    this.#spans = spans;
+  /** @param chunks whose records are to be read */
+  constructor(chunks: readonly ChunkLocation[]) {
+    this.#spans = spansOf(chunks);
+    this.totalBytes = this.#spans.reduce((sum, { offset, end }) => sum + end - offset, 0);
+    const wantedBytes = chunks.reduce((sum, { length }) => sum + length, 0);
+    this.isMostlyWanted = wantedBytes >= this.totalBytes * MIN_WANTED_FRACTION;
   }
 
-  /** Reads the records of these chunks. What cannot be read is left out. */
-  static async read(files: SegmentFiles, chunks: readonly ChunkLocation[]): Promise<SegmentSpans> {
-    const spans = spansOf(chunks);
+  /** Reads the records. What cannot be read is left out. */
+  async read(files: SegmentFiles): Promise<void> {
     await Promise.all(
-      spans.map(async span => {
+      this.#spans.map(async span => {
         const target = Buffer.allocUnsafe(span.end - span.offset);
         try {
           const count = await files.use(span.segment, async file => await file.pread(target, span.offset));
           span.bytes = target.subarray(0, count);
         } catch {
-          // Whoever reads one of the chunks by itself hears why that cannot be.
+          // A read of one of the chunks by itself tells why that cannot be.
         }
       }),
     );
-    return new SegmentSpans(spans);
+  }
+
+  /** Whether the whole record of a chunk was read. */
+  holds({ segment, offset, length }: ChunkLocation): boolean {
+    return this.bytes(segment, offset, chunkRecordBytes(length)) !== undefined;
   }
 
   /** Bytes of a segment, if they were read. */

@@ -23,6 +23,8 @@ export interface StoreSettings {
   readonly disk?: Disk;
   readonly clock?: Clock;
   readonly segmentBytes?: number;
+  readonly tableBytes?: number;
+  readonly maxReadingBytes?: number;
 }
 
 /** An open store, closed at the end of the test. */
@@ -38,6 +40,8 @@ export async function openStore(
     directory,
     node: NODE_ID,
     segmentBytes: settings.segmentBytes,
+    tableBytes: settings.tableBytes,
+    maxReadingBytes: settings.maxReadingBytes,
   });
   t.teardown(async () => await store.close());
   await store.open();
@@ -75,6 +79,10 @@ export class FailingDisk implements Disk {
   writesFail = false;
   /** What every fdatasync waits for. */
   gate: Promise<void> = Promise.resolve();
+  /** What a read waits for, once it has been done. */
+  afterRead: (path: string, bytes: number) => Promise<void> = async () => undefined;
+  /** Called when an fdatasync has been done. */
+  afterDatasync: () => void = () => undefined;
   datasyncs = 0;
   writes = 0;
   readonly unlink = nodeDisk.unlink;
@@ -82,7 +90,7 @@ export class FailingDisk implements Disk {
   readonly rename = nodeDisk.rename;
   readonly makeDirectory = nodeDisk.makeDirectory;
   readonly list = nodeDisk.list;
-  readonly syncDirectory = nodeDisk.syncDirectory;
+  readonly syncDirectory: Disk['syncDirectory'] = nodeDisk.syncDirectory;
   readonly allocate = nodeDisk.allocate;
   readonly lock = nodeDisk.lock;
   readonly openDatabase = nodeDisk.openDatabase;
@@ -92,7 +100,11 @@ export class FailingDisk implements Disk {
     return {
       writev: async (pieces, position) => await this.#write(file, pieces, position),
       datasync: async () => await this.#datasync(file),
-      pread: async (target, position) => await file.pread(target, position),
+      pread: async (target, position) => {
+        const count = await file.pread(target, position);
+        await this.afterRead(path, target.length);
+        return count;
+      },
       truncate: async length => await file.truncate(length),
       size: async () => await file.size(),
       close: async () => await file.close(),
@@ -119,6 +131,7 @@ export class FailingDisk implements Disk {
     await this.gate;
     if (this.datasyncFails) throw systemError('EIO', 'i/o error, fdatasync');
     await file.datasync();
+    this.afterDatasync();
   }
 }
 
