@@ -487,7 +487,7 @@ export class OpenFiles {
       // Of a lock that was granted while another thread closed the file, nobody else would hear again.
       await this.#client.locks.unlockAll(file.inode);
     }
-    await this.#client.session.release(file.inode);
+    await this.#client.session.opens.release(file.inode);
   }
 
   /** No handle has the file open, and all of it is committed: the next open begins anew. */

@@ -258,7 +258,7 @@ export class Vfs implements FileSystem {
     const execute = async () => await session.execute(link, request);
     const { attributes } = await this.#naming(
       [[parent, name]],
-      replace ? async () => await session.removing(parent, name, execute) : execute,
+      replace ? async () => await session.opens.removing(parent, name, execute) : execute,
       () => session.names.linked(parent, name, inode),
     );
     return this.#files.present(attributes);
@@ -275,7 +275,8 @@ export class Vfs implements FileSystem {
     const request = { parent, name, ...this.#by };
     const { inode, nlink } = await this.#naming(
       [[parent, name]],
-      async () => await session.removing(parent, name, async () => await session.execute(unlink, request)),
+      async () =>
+        await session.opens.removing(parent, name, async () => await session.execute(unlink, request)),
       () => session.names.unlinked(parent, name),
     );
     if (nlink === 0) this.#files.forget(inode);
@@ -317,7 +318,7 @@ export class Vfs implements FileSystem {
         [newParent, newName],
       ],
       async () =>
-        await session.removing(newParent, newName, async () => await session.execute(rename, request)),
+        await session.opens.removing(newParent, newName, async () => await session.execute(rename, request)),
       ({ inode, replaced, whiteout }) => {
         const { names } = session;
         // Exchanged: two directories may have changed places.
@@ -355,9 +356,9 @@ export class Vfs implements FileSystem {
     await this.#learnInheritance(parent);
     await session.quiesce();
     const ticket = session.attributes.ticket();
-    const ahead = session.hasRoomToOpen && session.delegated.create(parent, name, creation, goal, this.#by);
+    const ahead = session.opens.hasRoom && session.delegated.create(parent, name, creation, goal, this.#by);
     if (ahead) {
-      session.noteOpenAhead(ahead.inode);
+      session.opens.recordOpenAhead(ahead.inode);
       this.#shared.usualGoal = ahead.goal;
       return {
         handle: this.#files.add(ahead, openFlags, session.attributes.ticket(), true),
@@ -386,7 +387,7 @@ export class Vfs implements FileSystem {
     if (!reply.created) {
       // Another handle's last close may have been on its way while `put` opened the file.
       const opening = session.attributes.ticket();
-      const opened = await session
+      const opened = await session.opens
         .open(inode, accessOf(openFlags), this.#by.caller)
         .catch((error: unknown) => {
           // Gone since `put` found it; with ESTALE whoever asked looks again.
@@ -395,7 +396,7 @@ export class Vfs implements FileSystem {
       const handle = await this.#opened(opened, openFlags, opening, privilegeLoss);
       return { handle, attributes: await this.getattr(inode) };
     }
-    session.noteOpen(inode);
+    session.opens.recordOpen(inode);
     return {
       handle: this.#files.add(reply.attributes, openFlags, ticket, true),
       attributes: reply.attributes,
@@ -411,7 +412,7 @@ export class Vfs implements FileSystem {
     const request = { parent: directory, ...creation, goal: this.#shared.options.goal, ...this.#by };
     const ticket = session.attributes.ticket();
     const { attributes } = await session.execute(tmpfile, request);
-    session.noteOpen(attributes.inode);
+    session.opens.recordOpen(attributes.inode);
     return { handle: this.#files.add(attributes, openFlags, ticket, true), attributes };
   }
 
@@ -518,8 +519,8 @@ export class Vfs implements FileSystem {
     const { session } = this.#client;
     const ticket = session.attributes.ticket();
     // Whether others than root may, the server says.
-    const known = this.#by.caller ? undefined : session.openKnown(inode);
-    const attributes = known ?? (await session.open(inode, accessOf(openFlags), this.#by.caller));
+    const known = this.#by.caller ? undefined : session.opens.openKnown(inode);
+    const attributes = known ?? (await session.opens.open(inode, accessOf(openFlags), this.#by.caller));
     return await this.#opened(attributes, openFlags, ticket, privilegeLoss);
   }
 
@@ -532,7 +533,7 @@ export class Vfs implements FileSystem {
   ): Promise<FileHandle> {
     const { inode } = attributes;
     if (!isRegularFile(attributes.mode)) {
-      await this.#client.session.release(inode);
+      await this.#client.session.opens.release(inode);
       throw new DfsError('EINVAL', 'only regular files are opened through DFS');
     }
     const handle = this.#files.add(attributes, openFlags, ticket);

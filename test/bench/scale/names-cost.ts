@@ -46,8 +46,8 @@ export class FileMaker {
       maxBytes: DEFAULT_CHUNK_BYTES,
       exclude: [],
     });
-    this.#session.noteOpen(reply.attributes.inode);
-    await this.#session.release(reply.attributes.inode);
+    this.#session.opens.recordOpen(reply.attributes.inode);
+    await this.#session.opens.release(reply.attributes.inode);
   }
 }
 

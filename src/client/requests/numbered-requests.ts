@@ -1,0 +1,120 @@
+/**
+ * Requests that change something, each executed once however often it is sent: it carries the session and a sequence
+ * number, and the server remembers its answer until the client says that it has it (DESIGN decision 4).
+ */
+import type { Static, TSchema } from '@sinclair/typebox';
+import type { Command } from '../../protocol/command.js';
+import { DfsError } from '../../protocol/errors.js';
+import type { Once } from '../../protocol/types.js';
+import type { MetadataCaches } from '../caches/metadata-caches.js';
+import type { ServerSession } from '../session/server-session.js';
+import type { Requests } from './requests.js';
+import type { UnsyncedChanges } from './unsynced-changes.js';
+
+/** How a numbered request is sent. */
+export interface NumberedOptions {
+  /**
+   * For what was acknowledged to a program earlier: why it must not be sent (again), if it must not. Nor is it done under a
+   * later session, since others may have gone on without it.
+   */
+  readonly refusal?: (() => DfsError | undefined) | undefined;
+  /** Asked when the server has stayed away for the session's timeout: whether to go on waiting. */
+  readonly isPatient?: (() => boolean) | undefined;
+  /** What it changes is not known before it is answered. */
+  readonly isNews: boolean;
+}
+
+export interface NumberedRequestsOptions {
+  readonly server: ServerSession;
+  readonly requests: Requests;
+  readonly unsynced: UnsyncedChanges;
+  readonly caches: MetadataCaches;
+}
+
+export class NumberedRequests {
+  readonly #options: NumberedRequestsOptions;
+  #sequence = 0;
+  /** Sequences whose replies have not arrived. */
+  readonly #outstanding = new Set<number>();
+
+  constructor(options: NumberedRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Sends a request until it is answered. EIO when the server stayed away, or ended the session meanwhile. */
+  async execute<Request extends TSchema, Reply extends TSchema>(
+    command: Command<Request, Reply>,
+    request: Omit<Static<Request>, 'once'>,
+    { refusal, isNews, isPatient }: NumberedOptions,
+  ): Promise<Static<Reply>> {
+    const { server, requests, unsynced, caches } = this.#options;
+    this.#sequence += 1;
+    const sequence = this.#sequence;
+    let executing = refusal ? server.id : 0;
+    let answersBefore = 0;
+    const isDurable = 'durable' in request && request.durable === true;
+    this.#outstanding.add(sequence);
+    const ticket = caches.attributes.ticket();
+    try {
+      const reply = await requests.untilAnswered(
+        command.name,
+        async (connection, timeoutMs) => {
+          if (executing !== 0 && executing !== server.id) {
+            throw new DfsError(
+              'EIO',
+              `the metadata server ended this session while '${command.name}' was under way`,
+            );
+          }
+          const refused = refusal?.();
+          if (refused) throw refused;
+          executing = server.id;
+          answersBefore = unsynced.answers;
+          const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
+          const numbered = withOnce(request, once) as Static<Request>;
+          const answer = await connection.call(command, numbered, { timeoutMs });
+          return answer.reply;
+        },
+        isPatient,
+      );
+      // The log is on stable storage up to this change, with all that was answered before it was sent.
+      if (isDurable) unsynced.syncedUpTo(answersBefore);
+      else unsynced.add(sequence, inodesChangedBy(request));
+      if (isNews) caches.learnChanges(ticket, reply);
+      return reply;
+    } catch (error) {
+      // A part of it may have been done.
+      caches.attributes.changeUnknown();
+      throw error;
+    } finally {
+      this.#outstanding.delete(sequence);
+    }
+  }
+
+  #acknowledged(): number {
+    let lowest = this.#sequence + 1;
+    // A Set iterates in insertion order and sequences only grow, so the first one is the lowest.
+    for (const sequence of this.#outstanding) {
+      lowest = sequence;
+      break;
+    }
+    return lowest - 1;
+  }
+}
+
+/** The inodes whose content or attributes a request changes; 0 for changes of names. */
+function inodesChangedBy(request: object): number[] {
+  if ('changes' in request && Array.isArray(request.changes)) {
+    // Nothing else than a batch has a field of this name.
+    const { changes } = request as { readonly changes: readonly { readonly request: object }[] };
+    return [...new Set(changes.flatMap(change => inodesChangedBy(change.request)))];
+  }
+  if ('target' in request && typeof request.target === 'number') return [request.target];
+  return [
+    'inode' in request && !('name' in request) && typeof request.inode === 'number' ? request.inode : 0,
+  ];
+}
+
+/** The cast says what the types of `execute` know: the request's shape is this one, with `once`. */
+function withOnce(request: object, once: Once): unknown {
+  return { ...request, once };
+}
