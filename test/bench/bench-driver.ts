@@ -1,87 +1,25 @@
 /**
- * `npm run bench -- [--peer moosefs] [--subjects dfs1,null] [--only seq,small] [--runs 2] [--quick]`: measures DFS and what
- * it is compared with, in turn, and says which targets are met.
+ * `npm run bench -- [--peer moosefs] [--subjects dfs1,null] [--only seq,small] [--mounts 2,4] [--runs 2] [--quick]`: measures
+ * DFS and what it is compared with, in turn, and says which targets are met.
  */
 import { mkdtemp, realpath, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import yargs from 'yargs';
-import { GROUP_NAMES, parseGroups, type GroupName } from '../../src/cli/bench/groups.js';
+import { join } from 'node:path';
 import { formatValue } from '../../src/cli/bench/measurement.js';
-import { FULL_SIZES, QUICK_SIZES } from '../../src/cli/bench/sizes.js';
 import { onEndSignal } from '../../src/cli/interruption.js';
-import { parseCount } from '../../src/cli/quantity.js';
 import { UsageError } from '../../src/cli/usage-error.js';
-import { inClone } from '../support/programs.js';
+import { readOptions, type BenchOptions } from './bench-options.js';
 import { compare, type SubjectRun } from './comparison.js';
 import { measure } from './measure.js';
 import { whyNoMoosefs } from './moosefs-subject.js';
+import { togetherBesideAlone } from './mounts/beside-alone.js';
 import { markdownTable, remarks, terminalTable } from './report.js';
 import { keepResults } from './results.js';
-import { strictOptions } from './strict-options.js';
-import { chosenSubjects, parseSubjects } from './subject-choice.js';
-import type { SubjectName } from './subject.js';
 import { COMPARISONS } from './targets.js';
-import { findWorkloads, type Workloads } from './workloads.js';
 
-const MAX_RUNS = 100;
-const HELP_COLUMNS = 110;
 const FAILED = 1;
 const WRONG_USAGE = 2;
 const MEMORY = '/dev/shm';
-
-interface BenchOptions {
-  readonly subjects: readonly SubjectName[];
-  readonly groups: readonly GroupName[];
-  readonly runs: number;
-  readonly isQuick: boolean;
-  readonly workloads: Workloads;
-  readonly isMarkdown: boolean;
-  readonly results: string;
-}
-
-async function readOptions(parameters: readonly string[]): Promise<BenchOptions> {
-  const options = yargs(parameters)
-    .scriptName('npm run bench --')
-    .usage('$0 [options]\n\nMeasures DFS and what it is compared with.')
-    .option('subjects', { type: 'string', requiresArg: true, describe: 'what is measured, in this order' })
-    .option('peer', { choices: ['moosefs'] as const, describe: 'compare with it, with the same goals' })
-    .option('only', {
-      type: 'string',
-      requiresArg: true,
-      default: GROUP_NAMES.join(','),
-      describe: 'groups of workloads',
-    })
-    .option('runs', { type: 'string', requiresArg: true, default: '2', describe: 'of each subject, in turn' })
-    .option('quick', { type: 'boolean', default: false, describe: 'small sizes, to see that it works' })
-    .option('own', {
-      type: 'boolean',
-      default: false,
-      describe: 'the workloads of `dfs bench`, also where fsbench is there',
-    })
-    .option('markdown', { type: 'boolean', default: false, describe: 'the table in Markdown' })
-    .option('results', {
-      type: 'string',
-      requiresArg: true,
-      default: inClone('test/bench/results'),
-      describe: 'where numbers and picture are kept',
-    })
-    .wrap(HELP_COLUMNS);
-  const given = await strictOptions(options).parseAsync();
-  const groups = parseGroups(given.only);
-  if (typeof groups === 'string') throw new UsageError(groups);
-  const subjects = given.subjects === undefined ? undefined : parseSubjects(given.subjects);
-  if (typeof subjects === 'string') throw new UsageError(subjects);
-  return {
-    subjects: chosenSubjects(subjects, given.peer === 'moosefs'),
-    groups,
-    runs: parseCount(given.runs, 'number of runs', 1, MAX_RUNS),
-    isQuick: given.quick,
-    workloads: findWorkloads(given.own),
-    isMarkdown: given.markdown,
-    results: resolve(given.results),
-  };
-}
 
 /** Why nothing can be measured here, in a sentence. */
 function obstacle({ subjects }: BenchOptions): string | undefined {
@@ -96,8 +34,7 @@ function say(line: string): void {
 
 /** Run 1 of all subjects, then run 2 of all, so that what changes on the machine meanwhile hits all of them. */
 async function measureAll(options: BenchOptions, signal: AbortSignal): Promise<SubjectRun[]> {
-  const { workloads } = options;
-  const sizes = options.isQuick ? QUICK_SIZES : FULL_SIZES;
+  const { workloads, sizes } = options;
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'dfs-bench-')));
   const scratch = await mkdtemp(join(MEMORY, 'dfs-bench-'));
   const done: SubjectRun[] = [];
@@ -136,16 +73,17 @@ async function removeIfEmpty(directory: string): Promise<void> {
 
 async function bench(options: BenchOptions, signal: AbortSignal): Promise<number> {
   const runs = await measureAll(options, signal);
-  const { subjects, groups } = options;
+  const { subjects, groups, sizes, mounts } = options;
   const comparisons = COMPARISONS.filter(
     ({ subject, reference }) => subjects.includes(subject) && subjects.includes(reference),
   );
   const rows = compare(runs, comparisons);
   const table = options.isMarkdown ? markdownTable : terminalTable;
   process.stdout.write(`${table(rows, { subjects, comparisons })}\n`);
-  process.stdout.write(`${remarks(rows, runs).join('\n')}\n`);
-  const sizes = options.isQuick ? QUICK_SIZES : FULL_SIZES;
-  const results = { workloads: options.workloads.name, groups, sizes, subjects, runs, rows };
+  const lines = [...remarks(rows, runs), ...togetherBesideAlone(rows, subjects)];
+  process.stdout.write(`${lines.join('\n')}\n`);
+  const settings = mounts ? { mounts } : { groups, sizes };
+  const results = { workloads: options.workloads.name, settings, subjects, runs, rows };
   for (const path of await keepResults(options.results, results)) say(path);
   return runs.some(({ failure }) => failure !== undefined) ? FAILED : 0;
 }

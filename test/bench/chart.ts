@@ -7,7 +7,7 @@ import type { SubjectName } from './subject.js';
 const COLUMNS = 6;
 const WIDTH = 150;
 const HEIGHT = 100;
-const LESS_IS_BETTER: ReadonlySet<string> = new Set(['s', 'MiB']);
+const LESS_IS_BETTER: ReadonlySet<string> = new Set(['s', 'ms', 'µs/op', 'MiB']);
 
 /** As SVG. A local disk is left out: beside it nothing else would be seen. */
 export async function chart(rows: readonly Row[], subjects: readonly SubjectName[]): Promise<string> {

@@ -44,9 +44,11 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** How many times as fast as the reference; of what is no speed (MiB), how many times as much. */
+const LATENCIES: ReadonlySet<string> = new Set(['s', 'ms']);
+
+/** How many times as fast as the reference; of amounts (MiB, µs/op), how many times as much. */
 export function ratioOf(unit: string, value: number, reference: number): number {
-  return unit === 's' ? reference / value : value / reference;
+  return LATENCIES.has(unit) ? reference / value : value / reference;
 }
 
 /** One row a workload, in the order in which they were measured first. */

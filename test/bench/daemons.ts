@@ -1,6 +1,6 @@
 /** The processes of a subject: found by what only they have, so that those of others are never touched or counted. */
 import { link, copyFile, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { hasCode } from '../../src/protocol/errors.js';
 import { waitUntil } from '../support/wait-until.js';
 
@@ -42,6 +42,34 @@ async function processesWith(linkName: string, wanted: string): Promise<number[]
     }),
   );
   return pids.filter((_, index) => found[index]);
+}
+
+/** Those of the processes that run a program of this name (the first word of their command line). */
+export async function runningProgram(pids: readonly number[], name: string): Promise<number[]> {
+  const found = await Promise.all(
+    pids.map(async pid => {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      return basename(command.split('\0')[0] ?? '') === name;
+    }),
+  );
+  return pids.filter((_, index) => found[index]);
+}
+
+/** A process and all that descend from it. */
+export async function descendantsOf(pid: number): Promise<number[]> {
+  const pids = (await readdir('/proc')).map(Number).filter(each => each > 0);
+  const parents = await Promise.all(pids.map(parentOf));
+  const family = [pid];
+  // The list grows while it is walked.
+  for (const member of family) family.push(...pids.filter((_, index) => parents[index] === member));
+  return family;
+}
+
+/** Undefined for a process that has ended. */
+async function parentOf(pid: number): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const parent = /^PPid:\s+(\d+)/m.exec(status)?.[1];
+  return parent === undefined ? undefined : Number(parent);
 }
 
 /** SIGTERM to all; SIGKILL for those that have not ended in time. Returns when none is left. */

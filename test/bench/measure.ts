@@ -47,7 +47,8 @@ async function measureStarted(
   measurements: Measurement[],
 ): Promise<void> {
   const memory = new MemoryWatch(subject.findDaemons);
-  memory.start();
+  const { hasMemory } = options.workloads;
+  if (hasMemory) memory.start();
   const take = (measurement: Measurement): void => {
     measurements.push(measurement);
     options.onMeasurement(measurement);
@@ -55,6 +56,6 @@ async function measureStarted(
   try {
     await options.workloads.run(subject, { ...options, onMeasurement: take });
   } finally {
-    for (const measurement of await memory.stop()) take(measurement);
+    if (hasMemory) for (const measurement of await memory.stop()) take(measurement);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `moosefs1`, `moosefs2`: MooseFS with a master, three chunk servers and a mount, from Debian's packages. It runs in a
+ * `moosefs1`, `moosefs2`: MooseFS with a master, three chunk servers and one or several mounts, from Debian's packages. It runs in a
  * network namespace of its own, so that its fixed ports are nobody else's.
  */
 import { copyFile, mkdir, readFile, statfs, writeFile } from 'node:fs/promises';
@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { hasProgram } from '../support/find-program.js';
 import { shell } from '../support/programs.js';
 import { waitUntil } from '../support/wait-until.js';
-import { endDaemons, inNetworkNamespace, type FindDaemons } from './daemons.js';
-import { quoted, unmountCommand, type Subject, type Workplace } from './subject.js';
+import { endDaemons, inNetworkNamespace, runningProgram, type FindDaemons } from './daemons.js';
+import { quoted, unmountCommand, type Sharing, type Subject, type Workplace } from './subject.js';
 import { unmount } from './unmount.js';
 
 const PACKAGES = ['moosefs-master', 'moosefs-chunkserver', 'moosefs-client'];
 const PROGRAMS = ['mfsmaster', 'mfschunkserver', 'mfsmount', 'mfssetgoal', 'ip', 'nsenter'];
-const SERVERS = ['mfsmaster', 'mfschunkserver', 'mfsmount'];
+const MASTER = 'mfsmaster';
+const SERVERS = [MASTER, 'mfschunkserver', 'mfsmount'];
 const ADDRESS = '10.99.0.1';
 /** The master's for chunk servers, as /proc/net/tcp writes it. */
 const CHUNK_SERVERS_PORT = ':24CC';
@@ -37,38 +38,45 @@ export class MoosefsSubject implements Subject {
   readonly remount: string;
   readonly executables = SERVERS;
   readonly findDaemons: FindDaemons;
+  readonly sharing: Sharing;
   readonly #workplace: Workplace;
   readonly #goal: number;
   readonly #namespace = `dfs-bench-${process.pid}`;
+  /** The mount points of `sharing`. */
+  readonly #further: string[] = [];
   #hasNamespace = false;
 
   constructor(workplace: Workplace, goal: number) {
     this.#workplace = workplace;
     this.#goal = goal;
     this.directory = join(workplace.directory, 'mount');
-    this.remount = `${unmountCommand(this.directory)} && ${this.#mountCommand}`;
+    this.remount = `${unmountCommand(this.directory)} && ${this.#mountCommand(this.directory)}`;
     const find = inNetworkNamespace(`/run/netns/${this.#namespace}`);
     this.findDaemons = async () => (this.#hasNamespace ? await find() : []);
+    this.sharing = {
+      addMount: async () => await this.#addMount(),
+      metadataPids: async () => await runningProgram(await this.findDaemons(), MASTER),
+    };
   }
 
   async start(): Promise<void> {
     const { directory } = this.#workplace;
     await mkdir(this.directory);
     await this.#makeNamespace();
-    await this.#startServer('mfsmaster', await this.#configureMaster());
+    await this.#startServer(MASTER, await this.#configureMaster());
     for (let number = 1; number <= CHUNK_SERVERS; number += 1) {
       await this.#startServer('mfschunkserver', await this.#configureChunkServer(number));
     }
     await waitUntil(async () => (await this.#connectedChunkServers()) === CHUNK_SERVERS, {
       what: `every chunk server is connected (see ${directory}/log)`,
     });
-    await shell(this.#mountCommand);
+    await shell(this.#mountCommand(this.directory));
     await this.#untilAllSpaceIsKnown();
     await shell(`${this.#inside} mfssetgoal ${this.#goal} ${quoted(this.directory)}`);
   }
 
   async close(): Promise<void> {
-    await unmount(this.directory);
+    for (const mountPoint of [...this.#further.splice(0), this.directory]) await unmount(mountPoint);
     if (!this.#hasNamespace) return;
     await endDaemons(this.findDaemons, END_MS);
     await shell(`ip netns del ${this.#namespace}`);
@@ -80,8 +88,16 @@ export class MoosefsSubject implements Subject {
     return `nsenter --net=/run/netns/${this.#namespace}`;
   }
 
-  get #mountCommand(): string {
-    return `${this.#inside} mfsmount -H ${ADDRESS} ${quoted(this.directory)} ${this.#logged}`;
+  async #addMount(): Promise<string> {
+    const mountPoint = `${this.directory}${this.#further.length + 2}`;
+    await mkdir(mountPoint);
+    this.#further.push(mountPoint);
+    await shell(this.#mountCommand(mountPoint));
+    return mountPoint;
+  }
+
+  #mountCommand(mountPoint: string): string {
+    return `${this.#inside} mfsmount -H ${ADDRESS} ${quoted(mountPoint)} ${this.#logged}`;
   }
 
   /** Servers go into the background, and would keep a pipe open. */

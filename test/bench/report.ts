@@ -8,6 +8,8 @@ import type { Comparison, Target } from './targets.js';
 const NOTHING = '–';
 /** fsbench's note: processor time that neither it nor the subject took. */
 const DISTURBED = 'other';
+/** The note of `mounts/together.py`: lines that were appended and are not there. */
+const LOST = 'lost';
 
 export interface ReportOptions {
   readonly subjects: readonly SubjectName[];
@@ -91,6 +93,11 @@ export function remarks(rows: readonly Row[], runs: readonly SubjectRun[]): stri
   });
   if (disturbed.length > 0) {
     lines.push(`Others used the processors during ${disturbed.join(', ')} (\`other\` in the results).`);
+  }
+  for (const { run, subject, measurements } of runs) {
+    for (const { name, notes } of measurements) {
+      if (LOST in notes) lines.push(`${subject} lost ${notes[LOST]} lines in ${name}, run ${run}.`);
+    }
   }
   for (const { run, subject, failure } of runs) {
     if (failure !== undefined) lines.push(`${subject} failed in run ${run}: ${failure}`);

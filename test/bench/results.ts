@@ -3,8 +3,6 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { GroupName } from '../../src/cli/bench/groups.js';
-import type { Sizes } from '../../src/cli/bench/sizes.js';
 import { inClone } from '../support/programs.js';
 import { chart } from './chart.js';
 import type { Row, SubjectRun } from './comparison.js';
@@ -12,8 +10,8 @@ import type { SubjectName } from './subject.js';
 
 export interface Results {
   readonly workloads: string;
-  readonly groups: readonly GroupName[];
-  readonly sizes: Sizes;
+  /** What was measured how: groups, sizes, numbers of mounts. */
+  readonly settings: Readonly<Record<string, unknown>>;
   readonly subjects: readonly SubjectName[];
   readonly runs: readonly SubjectRun[];
   readonly rows: readonly Row[];
@@ -21,7 +19,7 @@ export interface Results {
 
 /** Writes the files; returns their paths. */
 export async function keepResults(directory: string, results: Results): Promise<string[]> {
-  const { rows, subjects, ...kept } = results;
+  const { rows, subjects, settings, ...kept } = results;
   await mkdir(directory, { recursive: true });
   const commit = currentCommit();
   const base = join(directory, `${dateForName(new Date())}-${commit}`);
@@ -38,6 +36,7 @@ export async function keepResults(directory: string, results: Results): Promise<
     date: new Date().toISOString(),
     commit,
     machine: machine(),
+    ...settings,
     ...kept,
     medians: Object.fromEntries(medians) as unknown,
     ratios: rows.flatMap(({ workload, ratios }) => ratios.map(ratio => ({ workload, ...ratio }))),

@@ -12,10 +12,20 @@ export interface Subject {
   /** Names of the executables that its processes run, whose CPU time is accounted. */
   readonly executables: readonly string[];
   readonly findDaemons: FindDaemons;
+  /** Further mounts of the same cluster; undefined where there is only one. */
+  readonly sharing?: Sharing;
   /** Starts and mounts everything. What has been started when it fails, `close` ends. */
   start(): Promise<void>;
   /** Unmounts, ends all processes and removes all files. May be called twice. */
   close(): Promise<void>;
+}
+
+/** A cluster that several clients mount. `close` of the subject takes their mounts away, too. */
+export interface Sharing {
+  /** Mounts it once more; returns the mount point. */
+  addMount(): Promise<string>;
+  /** The process ids of the metadata server. */
+  metadataPids(): Promise<number[]>;
 }
 
 /** Where a subject may make what it needs. */
@@ -30,6 +40,9 @@ export interface Workplace {
 export function quoted(path: string): string {
   return `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
+
+/** Subjects that several clients can mount. */
+export const SHARED_SUBJECTS: readonly SubjectName[] = ['dfs1', 'dfs2', 'moosefs1', 'moosefs2'];
 
 /** The shell command that unmounts if something is mounted: also after an attempt that came halfway. */
 export function unmountCommand(mountPoint: string): string {

@@ -85,12 +85,39 @@ const THROUGHPUT: ReadonlySet<string> = new Set([
   'par-read-cold-4p',
 ]);
 
+/** Workload of `mounts/together.py` → how many times as fast as MooseFS, with 2 mounts or more. */
+const TOGETHER: ReadonlyMap<string, number> = new Map([
+  ['create', 2],
+  ['stat', 3],
+  ['read', 2.5],
+  ['rewrite', 1.5],
+  ['rename', 2],
+  ['unlink', 2],
+  ['seq-write', 1],
+  ['shared-create', 1.2],
+  ['shared-append', 2],
+  ['handoff-p50', 1.3],
+]);
+/** `mounts/server_time.py`: of the processor time that MooseFS's master takes. */
+const SERVER_TIME_AGAINST_MOOSEFS = 1;
+const SERVER_TIME = /^cpu-/;
+/** What several mounts create in a second, as a part of what one mount alone does. */
+export const TOGETHER_AGAINST_ALONE = 0.9;
+
 /** What is to be reached by a workload in a comparison; undefined where nothing is promised. */
 export function targetOf(workload: string, { subject, reference }: Comparison): Target | undefined {
   if (reference === 'null') return atLeast(targetAgainstNull(workload));
+  const [name = '', mounts] = workload.split('@');
+  if (mounts !== undefined) return targetOfMounts(name, Number(mounts));
   if (MEMORY.has(workload)) return { kind: 'at most', ratio: MEMORY_AGAINST_MOOSEFS };
   const special = subject === 'dfs2' ? AGAINST_MOOSEFS_WITH_GOAL_2.get(workload) : undefined;
   return atLeast(special ?? AGAINST_MOOSEFS.get(workload));
+}
+
+function targetOfMounts(name: string, mounts: number): Target | undefined {
+  if (mounts < 2) return undefined;
+  if (SERVER_TIME.test(name)) return { kind: 'at most', ratio: SERVER_TIME_AGAINST_MOOSEFS };
+  return atLeast(TOGETHER.get(name));
 }
 
 function targetAgainstNull(workload: string): number | undefined {

@@ -25,7 +25,9 @@ export interface WorkloadOptions {
 }
 
 export interface Workloads {
-  readonly name: 'fsbench' | 'dfs bench';
+  readonly name: 'fsbench' | 'dfs bench' | 'several mounts';
+  /** Whether the memory of the subject's processes is measured meanwhile. */
+  readonly hasMemory: boolean;
   /** Measures a subject that has been started. Rejects when something is not as it should be, or at the signal. */
   run(subject: Subject, options: WorkloadOptions): Promise<void>;
 }
@@ -35,10 +37,11 @@ export function findWorkloads(isOwn: boolean): Workloads {
   if (!isOwn && existsSync(FSBENCH) && hasProgram('python3')) {
     return {
       name: 'fsbench',
+      hasMemory: true,
       run: async (subject, options) => await runFsbench(FSBENCH, subject, options),
     };
   }
-  return { name: 'dfs bench', run: runOwn };
+  return { name: 'dfs bench', hasMemory: true, run: runOwn };
 }
 
 async function runOwn(subject: Subject, options: WorkloadOptions): Promise<void> {

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { chart } from '../../bench/chart.js';
 import { compare, median, ratioOf, type SubjectRun } from '../../bench/comparison.js';
+import { togetherBesideAlone } from '../../bench/mounts/beside-alone.js';
 import { markdownTable, remarks, terminalTable } from '../../bench/report.js';
 import type { SubjectName } from '../../bench/subject.js';
 import { COMPARISONS, isMet, targetOf, type Comparison } from '../../bench/targets.js';
@@ -36,7 +37,9 @@ t.test('ratios are of speeds, of amounts for memory', async t => {
   t.equal(ratioOf('files/s', 200, 100), 2, 'twice as many');
   t.equal(ratioOf('MB/s', 50, 100), 0.5);
   t.equal(ratioOf('s', 2, 6), 3, 'a third of the time');
+  t.equal(ratioOf('ms', 2, 6), 3, 'a third of the time');
   t.equal(ratioOf('MiB', 300, 600), 0.5, 'half the memory');
+  t.equal(ratioOf('µs/op', 300, 600), 0.5, 'half the processor time');
 });
 
 t.test('targets are those of the workload, the goal and the reference', async t => {
@@ -49,6 +52,10 @@ t.test('targets are those of the workload, the goal and the reference', async t 
   t.equal(targetOf('git-clone', NULL), undefined);
   t.equal(targetOf('memory-rss', NULL), undefined);
   t.equal(targetOf('seq-read-warm', GOAL_1), undefined);
+  t.same(targetOf('create@4', GOAL_1), { kind: 'at least', ratio: 2 }, 'with four mounts');
+  t.equal(targetOf('create@1', GOAL_1), undefined, 'one mount alone is measured as the reference');
+  t.same(targetOf('cpu-chmod@20', GOAL_1), { kind: 'at most', ratio: 1 });
+  t.equal(targetOf('shared-list@2', GOAL_1), undefined);
   t.ok(isMet({ kind: 'at least', ratio: 2 }, 2));
   t.notOk(isMet({ kind: 'at least', ratio: 2 }, 1.999));
   t.ok(isMet({ kind: 'at most', ratio: 0.6 }, 0.6));
@@ -96,6 +103,30 @@ t.test('tables show them', async t => {
   t.match(said, /2 of 3 targets are met; not:\n {2}dfs1\/moosefs1: untar\n/);
   t.match(said, /2 of 2 measurements of dfs1 in run 2/);
   t.match(said, /moosefs1 failed in run 2: it went away/);
+});
+
+t.test('several mounts stand beside one', async t => {
+  const rows = compare(
+    [
+      runOf(1, 'dfs1', {
+        'create@1': [1000, 'files/s'],
+        'create@2': [950, 'files/s'],
+        'create@10': [500, 'files/s'],
+      }),
+      runOf(1, 'moosefs1', { 'create@1': [1000, 'files/s'], 'create@2': [100, 'files/s'] }),
+    ],
+    [],
+  );
+  t.same(togetherBesideAlone(rows, ['dfs1', 'moosefs1']), [
+    'dfs1: 2 mounts create 0.95 × the files that one creates alone ≥0.9 ✓',
+    'dfs1: 10 mounts create 0.50 × the files that one creates alone ≥0.9 ✗',
+  ]);
+  t.same(togetherBesideAlone(compare(RUNS, []), ['dfs1']), []);
+});
+
+t.test('lost lines are told', async t => {
+  const run = runOf(1, 'moosefs1', { 'shared-append@2': [1000, 'ops/s'] }, { lost: '7' });
+  t.match(remarks([], [run]).join('\n'), /moosefs1 lost 7 lines in shared-append@2, run 1\./);
 });
 
 t.test('the picture has a chart for each workload', async t => {

@@ -1,7 +1,7 @@
 /** What fsbench prints, and which subjects and groups a user may ask for. */
 import t from 'tap';
 import { parseGroups } from '../../../src/cli/bench/groups.js';
-import { parseLine } from '../../bench/fsbench.js';
+import { parseLine } from '../../bench/measuring-process.js';
 import { chosenSubjects, parseSubjects } from '../../bench/subject-choice.js';
 
 t.test('its lines are measurements with notes, or something else', async t => {
