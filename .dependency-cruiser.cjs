@@ -1,15 +1,16 @@
 /**
- * The arrows of ARCHITECTURE.md: protocol <- rpc <- {metadata, datanode, client} <- vfs <- fuse <- cli. Each layer may
+ * The arrows of ARCHITECTURE.md: protocol <- rules <- rpc <- {metadata, datanode, client} <- vfs <- fuse <- cli. Each layer may
  * import itself and what is listed; anything else is an error.
  */
 const layers = {
   platform: [],
   protocol: ['platform'],
+  rules: ['platform', 'protocol'],
   rpc: ['platform', 'protocol'],
-  metadata: ['platform', 'protocol', 'rpc'],
+  metadata: ['platform', 'protocol', 'rules', 'rpc'],
   datanode: ['platform', 'protocol', 'rpc'],
-  client: ['platform', 'protocol', 'rpc'],
-  vfs: ['platform', 'protocol', 'rpc', 'client'],
+  client: ['platform', 'protocol', 'rules', 'rpc'],
+  vfs: ['platform', 'protocol', 'rules', 'rpc', 'client'],
   fuse: ['platform', 'protocol', 'vfs'],
   cli: ['platform', 'protocol', 'rpc', 'metadata', 'datanode', 'client', 'vfs', 'fuse'],
 };

@@ -1,6 +1,4 @@
 /** The bits of st_mode (<sys/stat.h>). */
-import type { PrivilegeLoss } from './types.js';
-
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;
 export const S_IFLNK = 0o120000;
@@ -22,9 +20,3 @@ export const isSymlink = (mode: number): boolean => (mode & S_IFMT) === S_IFLNK;
 
 /** The root directory's inode number. */
 export const ROOT_INODE = 1;
-
-/** The mode without S_ISUID and S_ISGID, as far as `loss` says. */
-export function withoutPrivileges(mode: number, loss: PrivilegeLoss): number {
-  const isSetgidLost = loss === 'all' || (mode & S_IXGRP) !== 0;
-  return mode & ~(S_ISUID | (isSetgidLost ? S_ISGID : 0));
-}

@@ -7,7 +7,7 @@
  */
 import { isDoneWithin, type Clock, type Timer, type Timespec } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
-import { isAccessTimeDue, movesAccessTime } from '../protocol/access-time.js';
+import { isAccessTimeDue, movesAccessTime } from '../rules/access-time.js';
 import { toDfsError } from '../protocol/errors.js';
 import { MAX_ACCESSES } from '../protocol/limits.js';
 import type { Attributes } from '../protocol/types.js';

@@ -5,8 +5,8 @@ import type { ReadRange } from '../client/content/content-reader.js';
 import { readableOf, storedOf, type ReadableChunk } from '../client/content/readable-chunk.js';
 import type { Loans } from '../platform/loans.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { withoutPrivileges } from '../protocol/file-mode.js';
-import { ctimeAfter } from '../protocol/file-time.js';
+import { ctimeAfter } from '../rules/file-time.js';
+import { withoutPrivileges } from '../rules/privileges.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import { blocks } from '../protocol/content-commands.js';
 import { getattr } from '../protocol/namespace-commands.js';
@@ -156,7 +156,7 @@ export class OpenFile {
     const { mtime, lastWrite, privilegeLoss: loss } = this.#writer;
     return {
       ...newest,
-      mode: loss ? withoutPrivileges(newest.mode, loss) : newest.mode,
+      mode: withoutPrivileges(newest.mode, loss),
       size: this.size,
       allocated: newest.allocated + this.#writer.pendingBytes,
       // What the commit will make of them.

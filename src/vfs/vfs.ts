@@ -8,7 +8,7 @@ import type { Loans } from '../platform/loans.js';
 import { CAPABILITY } from '../protocol/attribute-names.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
-import { clampTime } from '../protocol/file-time.js';
+import { clampTime } from '../rules/file-time.js';
 import type { Payload } from '../protocol/frame.js';
 import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
 import { put } from '../protocol/content-commands.js';

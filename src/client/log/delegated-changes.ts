@@ -9,23 +9,31 @@ import type { TSchema } from '@sinclair/typebox';
 import type { Timespec } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import type { DfsError } from '../../protocol/errors.js';
-import {
-  isDirectory,
-  isSymlink,
-  PERMISSION_BITS,
-  S_IFDIR,
-  S_IFREG,
-  S_ISGID,
-  S_ISVTX,
-  withoutPrivileges,
-} from '../../protocol/file-mode.js';
-import { clampTime, ctimeAfter } from '../../protocol/file-time.js';
-import { MAX_LINKS, MAX_NAME_BYTES } from '../../protocol/limits.js';
+import { isDirectory, PERMISSION_BITS, S_IFDIR, S_IFREG } from '../../protocol/file-mode.js';
 import type { Command, RequestOf } from '../../protocol/command.js';
 import { blocks } from '../../protocol/content-commands.js';
 import { link, mkdir, mknod, rename, rmdir, setattr, unlink } from '../../protocol/namespace-commands.js';
-import { newTime, privilegesLost } from '../../protocol/setattr-rules.js';
 import type { Attributes, Caller } from '../../protocol/types.js';
+import {
+  setattrPermissionRefusal,
+  setattrRefusal,
+  withAttributes,
+  type SetattrRequest,
+} from '../../rules/attributes.js';
+import { committed as withCommit, extentChange } from '../../rules/content.js';
+import {
+  linked,
+  linkRefusal,
+  rmdirRefusal,
+  subdirectoryRefusal,
+  touched,
+  unlinked,
+  unlinkRefusal,
+} from '../../rules/entries.js';
+import { entryNameRefusal, newNameRefusal } from '../../rules/names.js';
+import { newInode } from '../../rules/new-inode.js';
+import { Access, accessRefusal, isAclConsulted, stickyRefusal } from '../../rules/permissions.js';
+import { renamed, renameMeaning, renameRoomRefusal, replaceRefusal } from '../../rules/rename.js';
 import type { AttributeCache } from '../caches/attribute-cache.js';
 import type { CacheLease } from '../leases/cache-lease.js';
 import type { ChangeLog } from './change-log.js';
@@ -44,7 +52,6 @@ export interface NewInode {
   readonly uid: number;
   readonly gid: number;
 }
-type Setattr = Omit<RequestOf<typeof setattr>, 'once'>;
 type Blocks = Omit<RequestOf<typeof blocks>, 'once'>;
 
 /** What of this client's stands in the way of deciding alone. */
@@ -67,7 +74,6 @@ export interface DelegatedChangesOptions {
   readonly client: ClientState;
 }
 
-const OWNER_WRITE_SEARCH = 0o300;
 /** A change in the log takes a bounded part of the room that the server keeps for it. */
 const MAX_EXTENTS_AHEAD = 256;
 /** In the place of the number that the batch has, where a change is checked. */
@@ -88,7 +94,8 @@ export class DelegatedChanges {
     const number = directory && this.#options.changes.takeNumber();
     if (number === undefined || !directory) return undefined;
     const at = this.#now();
-    const made = this.#newInode(directory, number, S_IFREG, created, goal, at);
+    const mode = S_IFREG | (created.mode & PERMISSION_BITS);
+    const made = newInode(directory, number, { ...created, mode, goal }, at);
     const request = {
       ...created,
       parent,
@@ -109,11 +116,12 @@ export class DelegatedChanges {
   /** A directory; undefined when the server is to decide. */
   mkdir(parent: number, name: Uint8Array, created: NewInode, by: By): Attributes | undefined {
     const directory = this.#whereFree(parent, name, by);
-    if (!directory || directory.nlink >= MAX_LINKS) return undefined;
+    if (!directory || subdirectoryRefusal(directory)) return undefined;
     const number = this.#options.changes.takeNumber();
     if (number === undefined) return undefined;
     const at = this.#now();
-    const made = this.#newInode(directory, number, S_IFDIR, created, 0, at);
+    const mode = S_IFDIR | (created.mode & PERMISSION_BITS);
+    const made = newInode(directory, number, { ...created, mode }, at);
     const request = { parent, name, ...created, number, ...by };
     if (!this.#append(mkdir, request, at, [made, touched(directory, 1, at)])) return undefined;
     this.#made(made);
@@ -126,13 +134,12 @@ export class DelegatedChanges {
   /** A second name of what is no directory and has one; returns its attributes. */
   link(inode: number, parent: number, name: Uint8Array, by: By): Attributes | undefined {
     const directory = this.#writable(parent, by);
-    const linked = directory && this.#options.attributes.get(inode);
-    if (!linked || isDirectory(linked.mode) || linked.nlink === 0 || linked.nlink >= MAX_LINKS)
-      return undefined;
+    const known = directory && this.#options.attributes.get(inode);
+    if (!known || linkRefusal(known, false)) return undefined;
     const { names } = this.#options;
-    if (!this.#isName(name) || names.find(parent, name) !== 0) return undefined;
+    if (newNameRefusal(name) || names.find(parent, name) !== 0) return undefined;
     const at = this.#now();
-    const changed: Attributes = { ...linked, nlink: linked.nlink + 1, ctime: at };
+    const changed = linked(known, at);
     const request = { inode, parent, name, ...by };
     if (!this.#append(link, request, at, [changed, touched(directory, 0, at)])) return undefined;
     names.linked(parent, name, inode);
@@ -147,25 +154,26 @@ export class DelegatedChanges {
   ): { readonly inode: number; readonly nlink: number } | undefined {
     const directory = this.#writable(parent, by);
     const removed = directory && this.#entry(parent, name);
-    if (!removed || isDirectory(removed.mode) || !this.#mayReplace(directory, removed, by)) return undefined;
+    if (!removed || unlinkRefusal(removed, name) || !this.#mayReplace(directory, removed, by))
+      return undefined;
     const at = this.#now();
-    const nlink = removed.nlink - 1;
-    const changed = [touched(directory, 0, at), { ...removed, nlink, ctime: at }];
-    if (!this.#append(unlink, { parent, name, ...by }, at, changed)) return undefined;
+    const left = unlinked(removed, at);
+    if (!this.#append(unlink, { parent, name, ...by }, at, [touched(directory, 0, at), left]))
+      return undefined;
     this.#options.names.unlinked(parent, name);
-    return { inode: removed.inode, nlink };
+    return { inode: removed.inode, nlink: left.nlink };
   }
 
   /** Removes an empty directory; returns its inode. */
   rmdir(parent: number, name: Uint8Array, by: By): number | undefined {
     const directory = this.#writable(parent, by);
     const removed = directory && this.#entry(parent, name);
-    if (!removed || !isDirectory(removed.mode) || removed.nlink !== 2) return undefined;
+    if (!removed || rmdirRefusal(removed, name) || removed.nlink !== 2) return undefined;
     const { names } = this.#options;
     const isEmpty = names.page(removed.inode, new Uint8Array(), 1)?.names.length === 0;
-    if (!isEmpty || !maySticky(directory, removed, by)) return undefined;
+    if (!isEmpty || stickyRefusal(directory, removed, by.caller)) return undefined;
     const at = this.#now();
-    const changed = [touched(directory, -1, at), { ...removed, nlink: 0, ctime: at }];
+    const changed = [touched(directory, -1, at), unlinked(removed, at)];
     if (!this.#append(rmdir, { parent, name, ...by }, at, changed)) return undefined;
     names.unlinked(parent, name);
     names.forget(removed.inode);
@@ -182,17 +190,20 @@ export class DelegatedChanges {
     const moved = from && to && this.#entry(parent, name);
     if (!moved || (isDirectory(moved.mode) && parent !== newParent)) return false;
     const { names } = this.#options;
-    const target = this.#isName(newName) ? names.find(newParent, newName) : undefined;
-    if (target === undefined || target === moved.inode || !maySticky(from, moved, by)) return false;
-    const replaced = target === 0 ? undefined : this.#entry(newParent, newName);
-    if (target !== 0) {
-      const isFile = replaced && !isDirectory(replaced.mode) && !isDirectory(moved.mode);
-      if (!isFile || !this.#mayReplace(to, replaced, by)) return false;
+    const found = entryNameRefusal(newName) ? undefined : names.find(newParent, newName);
+    if (found === undefined || found === moved.inode || stickyRefusal(from, moved, by.caller)) return false;
+    const target = found === 0 ? undefined : this.#entry(newParent, newName);
+    if (found !== 0) {
+      const isReplaceable = target && !isDirectory(target.mode) && !replaceRefusal(moved, target, newName);
+      if (!isReplaceable || !this.#mayReplace(to, target, by)) return false;
     }
+    const records = { from, to, moved, target };
+    if (renameRoomRefusal(records)) return false;
     const at = this.#now();
-    const changed = [touched(from, 0, at), { ...moved, ctime: at }];
-    if (from !== to) changed.push(touched(to, 0, at));
-    if (replaced) changed.push({ ...replaced, nlink: replaced.nlink - 1, ctime: at });
+    const after = renamed(records, renameMeaning(0), at);
+    const changed = [after.from, after.moved];
+    if (after.to !== after.from) changed.push(after.to);
+    if (after.target) changed.push(after.target);
     const request = { parent, name, newParent, newName, flags: 0, ...by };
     if (!this.#append(rename, request, at, changed)) return false;
     names.unlinked(parent, name);
@@ -201,30 +212,19 @@ export class DelegatedChanges {
   }
 
   /** Changes mode, owner and times, but not the size. */
-  setattr(request: Setattr): Attributes | undefined {
-    const { inode, mode, uid, gid, size, atime, mtime, privilegeLoss, caller } = request;
+  setattr(request: SetattrRequest): Attributes | undefined {
+    const { inode, mode, uid, gid, size, privilegeLoss, caller } = request;
     const known = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
     if (!known || size !== undefined) return undefined;
     const isOwnerGiven = uid !== undefined || gid !== undefined;
-    const isModeGiven = mode !== undefined;
     // An ACL, and capabilities, go along with them.
-    if ((isOwnerGiven || isModeGiven || privilegeLoss) && !this.#options.xattrs.hasNone(inode))
+    const changesXattrs = isOwnerGiven || mode !== undefined || privilegeLoss !== undefined;
+    if ((changesXattrs || isAclConsulted(known, caller)) && !this.#options.xattrs.hasNone(inode))
       return undefined;
-    if (isModeGiven && isSymlink(known.mode)) return undefined;
-    if (caller && (caller.uid !== known.uid || isOwnerGiven || ((mode ?? 0) & S_ISGID) !== 0))
+    if (setattrRefusal(known, request) ?? setattrPermissionRefusal(known, request, undefined))
       return undefined;
     const at = this.#now();
-    const loss = privilegesLost(known.mode, request);
-    const kept = loss ? withoutPrivileges(known.mode, loss) : known.mode;
-    const changed: Attributes = {
-      ...known,
-      mode: isModeGiven ? (known.mode & ~PERMISSION_BITS) | (mode & PERMISSION_BITS) : kept,
-      uid: uid ?? known.uid,
-      gid: gid ?? known.gid,
-      atime: newTime(atime, known.atime, at),
-      mtime: newTime(mtime, known.mtime, at),
-      ctime: at,
-    };
+    const changed = withAttributes(known, request, at);
     return this.#append(setattr, request, at, [changed]) ? changed : undefined;
   }
 
@@ -240,20 +240,11 @@ export class DelegatedChanges {
     const { inode, extents, durable, privilegeLoss, replaces } = request;
     const known = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
     const [first] = extents;
-    const last = extents.at(-1);
-    if (!known || !first || !last || durable || privilegeLoss || replaces) return undefined;
+    if (!known || !first || durable || privilegeLoss || replaces) return undefined;
     if (extents.length > MAX_EXTENTS_AHEAD) return undefined;
     if (request.append === true ? first.offset !== known.size : first.offset < known.size) return undefined;
     const at = this.#now();
-    const bytes = extents.reduce((sum, { length }) => sum + length, 0);
-    const changed: Attributes = {
-      ...known,
-      size: Math.max(known.size, last.offset + last.length, request.append === true ? 0 : request.size),
-      allocated: known.allocated + bytes,
-      mtime: clampTime(request.mtime),
-      ctime: ctimeAfter(known.ctime, request.ctime ?? at, at),
-      version: known.version + 1,
-    };
+    const changed = withCommit(known, request, extentChange(extents), at);
     // Nobody else can append meanwhile, so the bytes have their place.
     const { append: _, ...placed } = request;
     const isLogged = this.#append(blocks, placed, at, [changed], committed, reason => {
@@ -286,7 +277,7 @@ export class DelegatedChanges {
   #whereFree(parent: number, name: Uint8Array, by: By): Attributes | undefined {
     const directory = this.#writable(parent, by);
     const { names, xattrs } = this.#options;
-    if (!directory || !this.#isName(name) || names.find(parent, name) !== 0) return undefined;
+    if (!directory || newNameRefusal(name) || names.find(parent, name) !== 0) return undefined;
     return xattrs.hasNone(parent) ? directory : undefined;
   }
 
@@ -294,60 +285,27 @@ export class DelegatedChanges {
   #writable(inode: number, { caller }: By): Attributes | undefined {
     const directory = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
     if (!directory || !isDirectory(directory.mode) || directory.nlink === 0) return undefined;
-    const isAllowed =
-      !caller ||
-      (caller.uid === directory.uid && (directory.mode & OWNER_WRITE_SEARCH) === OWNER_WRITE_SEARCH);
-    return isAllowed ? directory : undefined;
+    if (isAclConsulted(directory, caller) && !this.#options.xattrs.hasNone(inode)) return undefined;
+    const wanted = Access.write | Access.execute;
+    return accessRefusal(directory, caller, wanted, undefined) ? undefined : directory;
   }
 
   #entry(parent: number, name: Uint8Array): Attributes | undefined {
-    const inode = this.#isName(name) ? this.#options.names.find(parent, name) : undefined;
+    const inode = entryNameRefusal(name) ? undefined : this.#options.names.find(parent, name);
     return inode ? this.#options.attributes.get(inode) : undefined;
   }
 
   /** Whether a name of it can go without anybody's losing what he has open. */
   #mayReplace(directory: Attributes, removed: Attributes, by: By): boolean {
     return (
-      removed.nlink > 0 && !this.#options.client.isOpen(removed.inode) && maySticky(directory, removed, by)
+      removed.nlink > 0 &&
+      !this.#options.client.isOpen(removed.inode) &&
+      !stickyRefusal(directory, removed, by.caller)
     );
-  }
-
-  #isName(name: Uint8Array): boolean {
-    return name.length > 0 && name.length <= MAX_NAME_BYTES && !name.includes(0) && !name.includes(0x2f);
   }
 
   #now(): Timespec {
     return this.#options.clock.now();
-  }
-
-  /** As insertInode() of the server has it, for a directory without a default ACL. */
-  #newInode(
-    directory: Attributes,
-    inode: number,
-    type: number,
-    { mode, umask = 0, uid, gid }: NewInode,
-    goal: number,
-    at: Timespec,
-  ): Attributes {
-    const isSubdirectory = type === S_IFDIR;
-    const isGroupInherited = (directory.mode & S_ISGID) !== 0;
-    const permissions = mode & PERMISSION_BITS & ~umask;
-    return {
-      inode,
-      generation: 1,
-      mode: type | permissions | (isGroupInherited && isSubdirectory ? S_ISGID : 0),
-      nlink: isSubdirectory ? 2 : 1,
-      uid,
-      gid: isGroupInherited ? directory.gid : gid,
-      rdev: 0,
-      size: 0,
-      allocated: 0,
-      atime: at,
-      mtime: at,
-      ctime: at,
-      version: 1,
-      goal: isSubdirectory ? directory.goal : directory.goal || goal,
-    };
   }
 
   /** A new inode has no extended attributes. */
@@ -383,23 +341,6 @@ export class DelegatedChanges {
     const files = changed.filter(({ mode }) => !isDirectory(mode)).map(({ inode }) => inode);
     if (files.length > 0) this.#options.client.lost(files, reason);
   }
-}
-
-/** In a sticky directory a name is its owner's or the directory's owner's to take away (unlink(2)). */
-function maySticky(directory: Attributes, removed: Attributes, { caller }: By): boolean {
-  const isSticky = (directory.mode & S_ISVTX) !== 0;
-  return !caller || !isSticky || caller.uid === removed.uid || caller.uid === directory.uid;
-}
-
-/** A directory in which a name came, went or changed (touchDirectory() of the server). */
-function touched(directory: Attributes, subdirectories: number, at: Timespec): Attributes {
-  return {
-    ...directory,
-    nlink: directory.nlink + subdirectories,
-    mtime: at,
-    ctime: at,
-    version: directory.version + 1,
-  };
 }
 
 const isSameTime = (a: Timespec, b: Timespec): boolean => a.sec === b.sec && a.nsec === b.nsec;

@@ -4,7 +4,8 @@
  */
 import { isDirectory, ROOT_INODE, S_IFDIR } from '../../protocol/file-mode.js';
 import { ChunkReferences } from '../content/chunk-references.js';
-import { createInode, touchDirectory } from '../namespace/creation.js';
+import { subdirectoriesIn, touched } from '../../rules/entries.js';
+import { createInode } from '../namespace/creation.js';
 import { attributesOf } from '../namespace/inodes.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
@@ -98,7 +99,7 @@ async function removeDangling(
   const target = await tx.dentries.get(parent, name);
   if (directory && isDirectory(directory.mode) && target) return true;
   await tx.dentries.delete(parent, name);
-  if (directory) await touchDirectory(tx, directory, 0, context);
+  if (directory) await tx.inodes.update(touched(directory, 0, context.now));
   // The name was counted. Was it the only one, the next check finds the inode without a name.
   if (target && !isDirectory(target.mode) && target.nlink > 1) {
     const inode = await tx.inodes.get(target.inode);
@@ -125,7 +126,7 @@ async function correctDirectory(
   const directory = await tx.inodes.get(parent);
   if (!directory) return false;
   await tx.dentries.delete(parent, name);
-  await touchDirectory(tx, directory, -1, context);
+  await tx.inodes.update(touched(directory, -1, context.now));
   return true;
 }
 
@@ -136,7 +137,7 @@ async function giveName(tx: StoreTransaction, inode: InodeRecord, context: Opera
   if (await tx.dentries.get(directory.inode, name)) return;
   const isSubdirectory = isDirectory(inode.mode);
   await tx.dentries.insert(directory.inode, name, inode.inode);
-  await touchDirectory(tx, directory, isSubdirectory ? 1 : 0, context);
+  await tx.inodes.update(touched(directory, subdirectoriesIn(inode), context.now));
   await tx.inodes.update({
     ...inode,
     nlink: isSubdirectory ? inode.nlink : 1,

@@ -3,7 +3,7 @@ import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isRegularFile } from '../../protocol/file-mode.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
-import { quoted } from './names.js';
+import { quoted } from '../../rules/names.js';
 
 /** What stat(2) tells of an inode. */
 export function attributesOf(inode: InodeRecord): Attributes {

@@ -1,5 +1,6 @@
 /** What becomes of an inode when its last name or its last opener goes. */
 import { isDirectory, isRegularFile, isSymlink } from '../../protocol/file-mode.js';
+import { unlinked } from '../../rules/entries.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
@@ -9,8 +10,10 @@ const INLINE_EXTENTS = 64;
 
 /** Whether somebody has the inode open or is about to open it, as far as can be known yet. */
 export function mayBeOpen(inode: number, { state }: OperationContext): boolean {
-  const { opens, unlinked } = state;
-  return opens.isOpen(inode) || unlinked.has(inode) || !state.sessions.isSettled(state.clock.monotonicMs());
+  const { opens } = state;
+  return (
+    opens.isOpen(inode) || state.unlinked.has(inode) || !state.sessions.isSettled(state.clock.monotonicMs())
+  );
 }
 
 /**
@@ -22,16 +25,16 @@ export async function dropLink(
   inode: InodeRecord,
   context: OperationContext,
 ): Promise<number> {
-  const nlink = isDirectory(inode.mode) ? 0 : inode.nlink - 1;
-  const remaining = { ...inode, nlink, ctime: context.now };
+  const remaining = unlinked(inode, context.now);
+  const { nlink } = remaining;
   if (nlink > 0) {
     await tx.inodes.update(remaining);
   } else if (!isDirectory(inode.mode)) {
-    const { unlinked, clock } = context.state;
+    const { unlinked: young, clock } = context.state;
     await tx.inodes.update(remaining);
     await tx.orphans.insert(inode.inode);
-    unlinked.add(inode.inode, clock.monotonicMs());
-    context.control.onRollback(() => unlinked.delete(inode.inode));
+    young.add(inode.inode, clock.monotonicMs());
+    context.control.onRollback(() => young.delete(inode.inode));
   } else if (mayBeOpen(inode.inode, context)) {
     await tx.inodes.update(remaining);
     await tx.orphans.insert(inode.inode);

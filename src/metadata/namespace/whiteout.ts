@@ -1,19 +1,8 @@
-/**
- * Whiteouts: devices with number 0/0, by which an overlay file system says in its upper layer that a name of a lower one is
- * gone (WHITEOUT_MODE and WHITEOUT_DEV in <linux/fs.h>). They open nothing, so that anybody may make them (vfs_mknod() since
- * Linux 5.8).
- */
-import { S_IFCHR, S_IFMT } from '../../protocol/file-mode.js';
+/** Whiteouts: what they are, and who may make them, is in rules/new-inode.ts. */
+import { createdWhiteout } from '../../rules/new-inode.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 import { insertInode } from './creation.js';
-
-const WHITEOUT_MODE = S_IFCHR | 0;
-const WHITEOUT_DEVICE = 0;
-
-export function isWhiteout(mode: number, rdev: number): boolean {
-  return (mode & S_IFMT) === S_IFCHR && rdev === WHITEOUT_DEVICE;
-}
 
 /** Puts a whiteout in the place of what has the name. */
 export async function replaceByWhiteout(
@@ -23,8 +12,7 @@ export async function replaceByWhiteout(
   owner: { readonly uid: number; readonly gid: number },
   context: OperationContext,
 ): Promise<InodeRecord> {
-  const created = { ...owner, mode: WHITEOUT_MODE, rdev: WHITEOUT_DEVICE, size: 0 };
-  const whiteout = await insertInode(tx, directory, created, context);
+  const whiteout = await insertInode(tx, directory, createdWhiteout(owner), context);
   await tx.dentries.update(directory.inode, name, whiteout.inode);
   return whiteout;
 }

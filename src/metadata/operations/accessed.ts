@@ -2,7 +2,7 @@
  * Records when inodes were read, by mount(8)'s relatime. Not numbered, and nobody waits until others have dropped what they
  * cache: an access time that comes late or not at all breaks no promise. ctime and the version stay, as read(2) leaves them.
  */
-import { movesAccessTime } from '../../protocol/access-time.js';
+import { movesAccessTime } from '../../rules/access-time.js';
 import { accessed as command } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import { attributesOf } from '../namespace/inodes.js';

@@ -1,7 +1,7 @@
 /** Commits what a session with the delegation has acknowledged to its programs (leases/delegation.ts). */
 import type { TSchema } from '@sinclair/typebox';
 import { DfsError } from '../../protocol/errors.js';
-import { shownTime } from '../../protocol/file-time.js';
+import { shownTime } from '../../rules/file-time.js';
 import type { RequestOf } from '../../protocol/command.js';
 import { batch as command } from '../../protocol/session-commands.js';
 import type { Once } from '../../protocol/types.js';

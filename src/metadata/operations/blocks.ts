@@ -3,17 +3,17 @@
  * changes (DESIGN decision 1).
  */
 import { DfsError } from '../../protocol/errors.js';
-import { withoutPrivileges } from '../../protocol/file-mode.js';
-import { clampTime, ctimeAfter } from '../../protocol/file-time.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { blocks as command } from '../../protocol/content-commands.js';
 import type { Extent } from '../../protocol/types.js';
+import { appendShift, committed, extentChange } from '../../rules/content.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { checkStoredChunks, recordNewChunks, type CommittedChunks } from '../content/chunk-commit.js';
 import { isUnchanged, punch } from '../content/extent-map.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
 import { dropCapability } from '../namespace/capabilities.js';
 import { operation } from '../operation.js';
+import type { InodeRecord } from '../store/store.js';
 
 /** On average, of one commit. */
 const SMALL_EXTENT_BYTES = 256 << 10;
@@ -22,7 +22,7 @@ export const blocks = operation(
   command,
   async (tx, request, context) => {
     const inode = await requireRegularFile(tx, request.inode);
-    const { extents, moved } = place(inOrder(request.extents), inode.size, request.append === true);
+    const { extents, moved } = place(inOrder(request.extents), inode, request.append === true);
     const chunks = await checkStoredChunks(tx, request.chunks, context);
     checkExtentChunks(extents, chunks);
     const { replaces } = request;
@@ -31,31 +31,20 @@ export const blocks = operation(
     }
 
     const references = new ChunkReferences();
-    let allocated = inode.allocated;
+    let freed = 0;
     for (const run of runsOf(extents)) {
       // Nothing reaches beyond the size, so what is appended covers nothing.
-      if (run.start < inode.size) allocated -= await punch(tx, inode.inode, run.start, run.end, references);
+      if (run.start < inode.size) freed += await punch(tx, inode.inode, run.start, run.end, references);
     }
     for (const extent of extents) {
       await tx.extents.insert(inode.inode, extent);
-      allocated += extent.length;
       if (!chunks.fresh.has(extent.chunk)) references.add(extent.chunk);
     }
     await recordNewChunks(tx, chunks, extents, inode.goal, context);
     await references.apply(tx, context.nowMs + context.state.graceMs);
     if (inode.size > 0 && isInPieces(extents)) await tx.fragmented.insert(inode.inode);
-    const last = extents.at(-1);
-    const asked = request.append === true ? 0 : request.size;
-    const size = Math.max(inode.size, asked, last ? last.offset + last.length : 0);
-    const changed = {
-      ...inode,
-      mode: request.privilegeLoss ? withoutPrivileges(inode.mode, request.privilegeLoss) : inode.mode,
-      size,
-      allocated,
-      mtime: replaces ? inode.mtime : clampTime(request.mtime),
-      ctime: replaces ? inode.ctime : ctimeAfter(inode.ctime, request.ctime ?? context.now, context.now),
-      version: inode.version + 1,
-    };
+    const { allocated, end } = extentChange(extents);
+    const changed = committed(inode, request, { allocated: allocated - freed, end }, context.now);
     await tx.inodes.update(changed);
     if (request.privilegeLoss) await dropCapability(tx, inode.inode);
     if (request.durable) context.control.requireDurable();
@@ -68,8 +57,7 @@ export const blocks = operation(
 
 /** A commit that leaves a file in small pieces; the defragmenter looks whether there are many. */
 function isInPieces(extents: readonly Extent[]): boolean {
-  const bytes = extents.reduce((sum, { length }) => sum + length, 0);
-  return extents.length > 0 && bytes / extents.length <= SMALL_EXTENT_BYTES;
+  return extents.length > 0 && extentChange(extents).allocated / extents.length <= SMALL_EXTENT_BYTES;
 }
 
 interface Placed {
@@ -77,12 +65,9 @@ interface Placed {
   readonly moved: number;
 }
 
-/**
- * POSIX write() with O_APPEND: "the file offset shall be set to the end of the file prior to each write", the end being
- * the one at this moment, whoever wrote before.
- */
-function place(extents: readonly Extent[], size: number, isAppend: boolean): Placed {
-  const moved = isAppend ? size - (extents[0]?.offset ?? size) : 0;
+/** The extents as the file gets them, those of an append at its end. */
+function place(extents: readonly Extent[], inode: InodeRecord, isAppend: boolean): Placed {
+  const moved = isAppend ? appendShift(inode, extents) : 0;
   if (moved === 0) return { extents, moved };
   return { extents: inOrder(extents.map(extent => ({ ...extent, offset: extent.offset + moved }))), moved };
 }

@@ -1,14 +1,14 @@
 /** copy_file_range(2) by reference: chunks never change, so a copy is a second reference to them. */
 import { DfsError } from '../../protocol/errors.js';
-import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_EXTENTS, MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { clone as command } from '../../protocol/content-commands.js';
+import { copiedInto } from '../../rules/content.js';
 import { checkContentAccess } from '../content/content-access.js';
 import { raiseGoal } from '../content/chunk-goal.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { extentsFrom, punch } from '../content/extent-map.js';
 import { dropCapability } from '../namespace/capabilities.js';
-import { Access } from '../namespace/permissions.js';
+import { Access } from '../../rules/permissions.js';
 import { attributesOf, requireRegularFile } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
@@ -34,8 +34,7 @@ export const clone = operation(command, async (tx, request, context) => {
   if (found.length === MAX_EXTENTS && last) length = Math.min(length, last.offset + last.length - offset);
 
   const references = new ChunkReferences();
-  let allocated = target.allocated;
-  allocated -= await punch(tx, targetNumber, targetOffset, targetOffset + length, references);
+  let allocated = -(await punch(tx, targetNumber, targetOffset, targetOffset + length, references));
   for (const extent of found) {
     const from = Math.max(extent.offset, offset);
     const until = Math.min(extent.offset + extent.length, offset + length);
@@ -51,15 +50,8 @@ export const clone = operation(command, async (tx, request, context) => {
     allocated += until - from;
   }
   await references.apply(tx, context.nowMs + context.state.graceMs);
-  const changed = {
-    ...target,
-    mode: request.privilegeLoss ? withoutPrivileges(target.mode, request.privilegeLoss) : target.mode,
-    size: Math.max(target.size, targetOffset + length),
-    allocated,
-    mtime: context.now,
-    ctime: context.now,
-    version: target.version + 1,
-  };
+  const extents = { allocated, end: targetOffset + length };
+  const changed = copiedInto(target, extents, request.privilegeLoss, context.now);
   await tx.inodes.update(changed);
   if (request.privilegeLoss) await dropCapability(tx, targetNumber);
   return { attributes: attributesOf(changed), copied: length };

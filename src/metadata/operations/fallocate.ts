@@ -1,8 +1,8 @@
 /** fallocate(2): holes, zeros, and a size that is reached before anything is written there. */
 import { DfsError } from '../../protocol/errors.js';
-import { withoutPrivileges } from '../../protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import { fallocate as command } from '../../protocol/content-commands.js';
+import { preallocated } from '../../rules/content.js';
 import { ChunkReferences } from '../content/chunk-references.js';
 import { punch } from '../content/extent-map.js';
 import { dropCapability } from '../namespace/capabilities.js';
@@ -30,16 +30,8 @@ export const fallocate = operation(command, async (begun, request, context) => {
     const freed = zero ? await punch(tx, inode.inode, from, until, references) : 0;
     await references.apply(tx, context.nowMs + context.state.graceMs);
     const size = request.keepSize ? inode.size : Math.max(inode.size, until);
-    const isChanged = zero || size !== inode.size;
-    const changed = {
-      ...inode,
-      mode: request.privilegeLoss ? withoutPrivileges(inode.mode, request.privilegeLoss) : inode.mode,
-      size,
-      allocated: inode.allocated - freed,
-      mtime: isChanged ? context.now : inode.mtime,
-      ctime: context.now,
-      version: inode.version + (isChanged ? 1 : 0),
-    };
+    const change = { size, freed, isZeroed: zero };
+    const changed = preallocated(inode, change, request.privilegeLoss, context.now);
     await tx.inodes.update(changed);
     if (request.privilegeLoss) await dropCapability(tx, inode.inode);
     if (until === end) return { attributes: attributesOf(changed) };

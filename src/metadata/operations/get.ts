@@ -9,7 +9,7 @@ import { checkContentAccess } from '../content/content-access.js';
 import { extentsFrom } from '../content/extent-map.js';
 import { issueReadGrants } from '../content/grants.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
-import { Access } from '../namespace/permissions.js';
+import { Access } from '../../rules/permissions.js';
 import { operation } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 

@@ -8,7 +8,8 @@ import { isDirectory, isRegularFile } from '../../protocol/file-mode.js';
 import { GOAL_ATTRIBUTE, GOAL_OF_CREATOR, MAX_GOAL } from '../../protocol/limits.js';
 import type { Caller } from '../../protocol/types.js';
 import { setFileGoal } from '../content/chunk-goal.js';
-import { checkOwner } from '../namespace/permissions.js';
+import { ownerRefusal } from '../../rules/permissions.js';
+import { refuse } from '../../rules/refusal.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
@@ -63,5 +64,5 @@ function hasGoal({ mode }: InodeRecord): boolean {
 
 function checkChangeable(inode: InodeRecord, caller: Caller | undefined): void {
   if (!hasGoal(inode)) throw new DfsError('EOPNOTSUPP', 'only files and directories have a goal');
-  checkOwner(inode, caller);
+  refuse(ownerRefusal(inode, caller));
 }

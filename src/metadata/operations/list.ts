@@ -4,7 +4,8 @@ import { MAX_FRAME_HEADER_BYTES, MAX_PATH_NAMES } from '../../protocol/limits.js
 import { list as command } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import { attributesOf, requireDirectory } from '../namespace/inodes.js';
-import { Access, checkAccess } from '../namespace/permissions.js';
+import { Access } from '../../rules/permissions.js';
+import { checkAccess } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import type { DirectoryEntryRecord, StoreTransaction } from '../store/store.js';
 

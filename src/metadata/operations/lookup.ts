@@ -1,6 +1,7 @@
 /** One step of a path (POSIX 4.16 Pathname Resolution). */
 import { lookup as command } from '../../protocol/namespace-commands.js';
-import { checkName, isDot, isDotDot } from '../namespace/names.js';
+import { nameRefusal, isDot, isDotDot } from '../../rules/names.js';
+import { refuse } from '../../rules/refusal.js';
 import { attributesOf, requireDirectory, requireEntry, requireInode } from '../namespace/inodes.js';
 import { checkSearch } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
@@ -12,7 +13,7 @@ export async function step(
   directory: InodeRecord,
   name: Uint8Array,
 ): Promise<InodeRecord> {
-  checkName(name);
+  refuse(nameRefusal(name));
   if (isDot(name)) return directory;
   if (isDotDot(name)) return await requireInode(tx, directory.parent);
   return await requireEntry(tx, directory.inode, name);

@@ -1,13 +1,15 @@
 /** mkdir(2). */
 import { PERMISSION_BITS, S_IFDIR } from '../../protocol/file-mode.js';
 import { mkdir as command } from '../../protocol/namespace-commands.js';
-import { checkReserved, checkSubdirectoryRoom, createInode, requireFreeName } from '../namespace/creation.js';
+import { subdirectoryRefusal } from '../../rules/entries.js';
+import { refuse } from '../../rules/refusal.js';
+import { checkReserved, createInode, requireFreeName } from '../namespace/creation.js';
 import { attributesOf } from '../namespace/inodes.js';
 import { operation } from '../operation.js';
 
 export const mkdir = operation(command, async (tx, request, context) => {
   const directory = await requireFreeName(tx, request.parent, request.name, request.caller);
-  checkSubdirectoryRoom(directory);
+  refuse(subdirectoryRefusal(directory));
   await checkReserved(tx, request.number, context);
   const inode = await createInode(
     tx,
@@ -18,8 +20,6 @@ export const mkdir = operation(command, async (tx, request, context) => {
       umask: request.umask,
       uid: request.uid,
       gid: request.gid,
-      rdev: 0,
-      size: 0,
       number: request.number,
     },
     context,

@@ -4,7 +4,8 @@ import { isDirectory, isRegularFile, isSymlink } from '../../protocol/file-mode.
 import type { Attributes, Caller } from '../../protocol/types.js';
 import { createInode, requireFreeName, type NewInode } from '../namespace/creation.js';
 import { attributesOf, requireLinkedDirectory } from '../namespace/inodes.js';
-import { checkNewName, quoted } from '../namespace/names.js';
+import { newNameRefusal, quoted } from '../../rules/names.js';
+import { refuse } from '../../rules/refusal.js';
 import { checkCreate, checkSearch } from '../namespace/permissions.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
@@ -34,7 +35,7 @@ export async function openOrCreate(
   const { parent, name, session, caller } = request;
   if (session !== undefined) context.state.opens.checkRoom(session);
   if (!request.exclusive) {
-    checkNewName(name);
+    refuse(newNameRefusal(name));
     const directory = await requireLinkedDirectory(tx, parent);
     await checkSearch(tx, directory, caller);
     const existing = await tx.dentries.get(parent, name);

@@ -23,8 +23,6 @@ export const put = operation(
           umask,
           uid,
           gid,
-          rdev: 0,
-          size: 0,
           goal,
         },
         session: request.once.session,

@@ -1,7 +1,8 @@
 /** One page of a directory, in the byte order of the names. */
 import { readdir as command } from '../../protocol/namespace-commands.js';
 import { attributesOf, requireDirectory } from '../namespace/inodes.js';
-import { Access, checkAccess } from '../namespace/permissions.js';
+import { Access } from '../../rules/permissions.js';
+import { checkAccess } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 
 /**

@@ -3,7 +3,7 @@ import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isSymlink } from '../../protocol/file-mode.js';
 import { resolve as command } from '../../protocol/namespace-commands.js';
 import { attributesOf, requireInode } from '../namespace/inodes.js';
-import { quoted } from '../namespace/names.js';
+import { quoted } from '../../rules/names.js';
 import { checkSearch } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import { step } from './lookup.js';

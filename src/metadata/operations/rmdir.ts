@@ -1,27 +1,23 @@
 /** rmdir(2). */
-import { DfsError } from '../../protocol/errors.js';
-import { isDirectory } from '../../protocol/file-mode.js';
 import { rmdir as command } from '../../protocol/namespace-commands.js';
-import { touchDirectory } from '../namespace/creation.js';
+import { notEmpty, rmdirRefusal, touched } from '../../rules/entries.js';
 import { requireDirectory, requireEntry } from '../namespace/inodes.js';
-import { checkEntryName, quoted } from '../namespace/names.js';
+import { entryNameRefusal } from '../../rules/names.js';
+import { refuse } from '../../rules/refusal.js';
 import { checkDelete, checkSearch } from '../namespace/permissions.js';
 import { dropLink } from '../namespace/removal.js';
 import { operation } from '../operation.js';
 
 export const rmdir = operation(command, async (tx, { parent, name, caller }, context) => {
-  checkEntryName(name);
+  refuse(entryNameRefusal(name));
   const directory = await requireDirectory(tx, parent);
   await checkSearch(tx, directory, caller);
   const inode = await requireEntry(tx, parent, name);
   await checkDelete(tx, directory, inode, caller);
-  // POSIX rmdir(): ENOTDIR, "a component of path is not a directory"; ENOTEMPTY, "not an empty directory".
-  if (!isDirectory(inode.mode)) throw new DfsError('ENOTDIR', `${quoted(name)} is not a directory`);
-  if (!(await tx.dentries.isEmpty(inode.inode))) {
-    throw new DfsError('ENOTEMPTY', `directory ${quoted(name)} is not empty`);
-  }
+  refuse(rmdirRefusal(inode, name));
+  if (!(await tx.dentries.isEmpty(inode.inode))) throw notEmpty(name);
   await tx.dentries.delete(parent, name);
-  await touchDirectory(tx, directory, -1, context);
+  await tx.inodes.update(touched(directory, -1, context.now));
   await dropLink(tx, inode, context);
   return { inode: inode.inode };
 });

@@ -14,8 +14,8 @@ export const tmpfile = operation(
     const directory = await requireLinkedDirectory(tx, parent);
     await checkCreate(tx, directory, caller);
     const permissions = mode & PERMISSION_BITS;
-    const created = { mode: S_IFREG | permissions, umask, uid, gid, rdev: 0, size: 0, goal };
-    const inode = await insertInode(tx, directory, created, context, 0);
+    const created = { mode: S_IFREG | permissions, umask, uid, gid, goal, links: 0 };
+    const inode = await insertInode(tx, directory, created, context);
     await tx.orphans.insert(inode.inode);
     markOpen(once.session, inode.inode, context);
     return { attributes: attributesOf(inode) };

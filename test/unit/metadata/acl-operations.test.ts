@@ -5,7 +5,7 @@ import { mknod } from '../../../src/metadata/operations/mknod.js';
 import { setattr } from '../../../src/metadata/operations/setattr.js';
 import { symlink } from '../../../src/metadata/operations/symlink.js';
 import { getxattr, listxattr, removexattr, setxattr } from '../../../src/metadata/operations/xattrs.js';
-import { AclTag, encodeAcl } from '../../../src/metadata/namespace/posix-acl.js';
+import { AclTag, encodeAcl } from '../../../src/rules/posix-acl.js';
 import { ROOT_INODE, S_IFREG } from '../../../src/protocol/file-mode.js';
 import { refusal, startHarness, type TestClient } from './support/harness.js';
 

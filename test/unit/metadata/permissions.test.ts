@@ -1,6 +1,6 @@
 import { ACCESS_ACL } from '../../../src/protocol/attribute-names.js';
 import t from 'tap';
-import { AclTag, encodeAcl } from '../../../src/metadata/namespace/posix-acl.js';
+import { AclTag, encodeAcl } from '../../../src/rules/posix-acl.js';
 import { clone } from '../../../src/metadata/operations/clone.js';
 import { get, getfiles } from '../../../src/metadata/operations/get.js';
 import { link } from '../../../src/metadata/operations/link.js';

@@ -2,7 +2,7 @@
  * POSIX access control lists: the kernel's binary form (<linux/posix_acl_xattr.h>), and how an ACL and the permission
  * bits follow each other (acl(5), withdrawn POSIX 1003.1e draft 17). Pure functions; xattrs.ts and creation.ts keep them.
  */
-import { DfsError } from '../../protocol/errors.js';
+import { DfsError } from '../protocol/errors.js';
 
 /** e_tag */
 export const AclTag = {

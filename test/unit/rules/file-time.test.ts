@@ -5,7 +5,7 @@ import {
   MAX_TIME_SEC,
   MIN_TIME_SEC,
   shownTime,
-} from '../../../src/protocol/file-time.js';
+} from '../../../src/rules/file-time.js';
 
 const at = (sec: number, nsec = 0) => ({ sec, nsec });
 

@@ -8,7 +8,7 @@ import {
   isMinimal,
   modeWithAcl,
   type Acl,
-} from '../../../src/metadata/namespace/posix-acl.js';
+} from '../../../src/rules/posix-acl.js';
 import { hasCode } from '../../../src/protocol/errors.js';
 
 const NO_ID = 0xffff_ffff;
