@@ -1,4 +1,5 @@
 /** A client of one DFS: its session, the data nodes it talks to, and what reads and writes chunks. */
+import type { OnMisprediction } from './log/delegated-changes.js';
 import type { Clock } from '../platform/clock.js';
 import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
@@ -34,6 +35,11 @@ export interface ClientOptions {
   readonly chunkBytes: number;
   /** See MetadataSessionOptions. */
   readonly delegationPauseMs?: number | undefined;
+  /**
+   * Told of a change of which the metadata server made something else than this client had foretold: a bug. Tests and the
+   * simulation fail then; without it, it is logged.
+   */
+  readonly onMisprediction?: OnMisprediction | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
   /** How the files of data nodes on this machine are read; without it their chunks come over the network too. */

@@ -1,4 +1,5 @@
 /** How a client of DFS is set up. */
+import type { OnMisprediction } from '../client/log/delegated-changes.js';
 import type { Clock } from '../platform/clock.js';
 import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
@@ -39,6 +40,8 @@ export interface VfsOptions {
   readonly caller?: Caller | undefined;
   /** See MetadataSessionOptions. */
   readonly delegationPauseMs?: number | undefined;
+  /** As in ClientOptions. */
+  readonly onMisprediction?: OnMisprediction | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
   /** As in ClientOptions. */

@@ -69,7 +69,6 @@ const LOSSES = [
   'the lease of a session that does not answer ran out',
   'a session that had the delegation is gone',
 ];
-const MISPREDICTION = 'the metadata server made something else of a change';
 
 export interface ClusterOptions {
   readonly scheduler: Scheduler;
@@ -105,7 +104,6 @@ export class Cluster {
     const write = (line: string): void => {
       onLog?.(line);
       if (LOSSES.some(message => line.includes(message))) this.onAcknowledgedLost();
-      if (line.includes(MISPREDICTION)) this.mispredictions += 1;
     };
     this.#log = pino({ level: onLog ? 'info' : 'warn', timestamp: false, base: null }, { write });
     const machine = (name: string, host: string): Machine =>
@@ -167,6 +165,9 @@ export class Cluster {
           chunkBytes: 8 << 10,
           clientName: life.name,
           delegationPauseMs: this.#delegationPauseMs,
+          onMisprediction: () => {
+            this.mispredictions += 1;
+          },
           network: this.network.interfaceOf(machine.host, life),
           clock,
           random,

@@ -63,6 +63,9 @@ export interface ClientState {
   readonly lost: (files: readonly number[], reason: DfsError) => void;
 }
 
+/** Told of a bug: the metadata server made something else of a change than this client had foretold. */
+export type OnMisprediction = (foretold: Attributes, actual: Attributes) => void;
+
 export interface DelegatedChangesOptions {
   readonly clock: ServerClock;
   readonly log: Logger;
@@ -72,6 +75,8 @@ export interface DelegatedChangesOptions {
   readonly xattrs: XattrCache;
   readonly changes: ChangeLog;
   readonly client: ClientState;
+  /** See ClientOptions. */
+  readonly onMisprediction?: OnMisprediction | undefined;
 }
 
 /** A change in the log takes a bounded part of the room that the server keeps for it. */
@@ -81,9 +86,6 @@ const ANY_ONCE = { session: 0, sequence: 0, acknowledged: 0 };
 
 export class DelegatedChanges {
   readonly #options: DelegatedChangesOptions;
-  /** How often the server made something else of a change than was foretold. */
-  mispredictions = 0;
-
   constructor(options: DelegatedChangesOptions) {
     this.#options = options;
   }
@@ -258,12 +260,12 @@ export class DelegatedChanges {
 
   /** What the server says of inodes once it has committed a batch; returns those of which something else was told. */
   confirm(changed: readonly Attributes[]): Attributes[] {
-    const { attributes, changes, log } = this.#options;
+    const { attributes, changes, log, onMisprediction } = this.#options;
     return changed.filter(actual => {
       const foretold = attributes.get(actual.inode);
       if (!foretold || changes.isPending(actual.inode) || this.#options.client.isBusy()) return false;
       if (isSame(foretold, actual)) return false;
-      this.mispredictions += 1;
+      onMisprediction?.(foretold, actual);
       log.warn({ foretold, actual }, 'the metadata server made something else of a change');
       return true;
     });

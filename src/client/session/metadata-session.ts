@@ -20,7 +20,7 @@ import type { XattrCache } from '../caches/xattr-cache.js';
 import { CacheLease } from '../leases/cache-lease.js';
 import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog } from '../log/change-log.js';
-import { DelegatedChanges } from '../log/delegated-changes.js';
+import { DelegatedChanges, type OnMisprediction } from '../log/delegated-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
 import { NumberedRequests } from '../requests/numbered-requests.js';
 import { Requests } from '../requests/requests.js';
@@ -33,6 +33,8 @@ export interface MetadataSessionOptions extends ServerSessionOptions {
   readonly timeoutMs: number;
   /** How long this client waits before it asks for the delegation again; default: a second after a recall. */
   readonly delegationPauseMs?: number | undefined;
+  /** See ClientOptions. */
+  readonly onMisprediction?: OnMisprediction | undefined;
   readonly cacheSizes: CacheSizes;
 }
 
@@ -90,6 +92,7 @@ export class MetadataSession {
     this.delegated = new DelegatedChanges({
       clock: this.serverClock,
       log,
+      onMisprediction: options.onMisprediction,
       lease: this.lease,
       attributes: caches.attributes,
       names: caches.names,

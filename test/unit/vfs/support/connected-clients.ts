@@ -82,6 +82,8 @@ export async function connect(
     goal: 1,
     timeoutMs: 20_000,
     clientName: 'test',
+    onMisprediction: (foretold, actual) =>
+      t.same(foretold, actual, 'the client foretells what the server does'),
   });
   t.teardown(async () => await vfs.close());
   return vfs;
