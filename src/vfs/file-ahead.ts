@@ -5,6 +5,8 @@
  */
 import type { AttributeCache } from '../client/caches/attribute-cache.js';
 import type { NameCache } from '../client/caches/name-cache.js';
+import type { Client } from '../client/client.js';
+import type { ExtentMaps } from '../client/content/extent-maps.js';
 import { isRegularFile } from '../protocol/file-mode.js';
 import type { Attributes } from '../protocol/types.js';
 import { OrderedWalks } from './ordered-walks.js';
@@ -63,4 +65,27 @@ export class FileAhead {
     await this.#options.fetch(files);
     for (const { size } of files) this.#bytes -= size;
   }
+}
+
+/**
+ * Reads small files into the client's cache, as far as nobody has them open. Never rejects.
+ * @param isOpen whether this client has the inode open
+ */
+export function prefetcher(
+  client: Client,
+  maps: ExtentMaps,
+  isOpen: (inode: number) => boolean,
+): FileAheadOptions['fetch'] {
+  const { attributes } = client.session;
+  return async files => {
+    const ticket = attributes.ticket();
+    const onAttributes = (told: Attributes): void => attributes.keep(ticket, told);
+    const closed = files.filter(({ inode }) => !isOpen(inode));
+    const ranges = closed.map(({ inode, version, size }) => {
+      const extents = maps.of(inode);
+      extents.overtake(version);
+      return { inode, extents, offset: 0, length: size, isSequential: true, onAttributes };
+    });
+    await client.content.prefetchFiles(ranges);
+  };
 }

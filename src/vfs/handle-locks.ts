@@ -7,38 +7,70 @@
  * (locks_remove_posix() in fs/locks.c). So the owners that lock by a handle are noted, and go with it. Those of the first
  * kind have been flushed by then, since a description lives as long as any descriptor table refers to it.
  */
-import type { LockClient } from '../client/locks/lock-client.js';
+import type { Client } from '../client/client.js';
 import type { LockKind } from '../protocol/types.js';
-import type { FileHandle } from './file-system.js';
+import type { FileHandle, FileLock } from './file-system.js';
 import type { OpenFile } from './open-file.js';
 
 export class HandleLocks {
-  readonly #locks: LockClient;
+  readonly #client: Client;
+  readonly #timeoutMs: number;
   /** inode → owner of POSIX or OFD locks → the handles by which it locked */
   readonly #owners = new Map<number, Map<string, Set<FileHandle>>>();
   /** inode → locks on it that a last close is releasing, which close(2) does not wait for */
   readonly #going = new Map<number, Promise<unknown>>();
 
-  constructor(locks: LockClient) {
-    this.#locks = locks;
+  /** @param timeoutMs how long a last close waits for servers that are away before it gives up what was written */
+  constructor(client: Client, timeoutMs: number) {
+    this.#client = client;
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** Resolves when no last close of before is still releasing locks of the inode. Never rejects. */
-  async settled(inode: number): Promise<void> {
-    await this.#going.get(inode);
+  /** As FileSystem.lock. */
+  async lock(
+    handle: FileHandle,
+    file: OpenFile,
+    lock: FileLock,
+    wait: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { inode } = file;
+    const { locks, session } = this.#client;
+    // A write lock that becomes a read lock lets others read.
+    if (lock.type === 'read') await file.settledInTime();
+    await this.#settled(inode);
+    await locks.lock({ inode, ...lock }, wait, signal);
+    this.#locked(handle, inode, lock.kind, lock.owner);
+    try {
+      // What others wrote while they had the lock is to be seen from here on.
+      await session.getattr(inode);
+    } catch (error) {
+      await locks.unlock(inode, lock.kind, lock.owner, lock.start, lock.end);
+      throw error;
+    }
   }
 
-  /** An owner has asked for a lock by this handle. */
-  locked(handle: FileHandle, inode: number, kind: LockKind, owner: string): void {
-    if (kind === 'flock') return;
-    const owners = this.#owners.get(inode) ?? new Map<string, Set<FileHandle>>();
-    this.#owners.set(inode, owners.set(owner, (owners.get(owner) ?? new Set()).add(handle)));
+  /** As FileSystem.unlock. */
+  async unlock(file: OpenFile, { kind, owner, start, end }: Omit<FileLock, 'type' | 'pid'>): Promise<void> {
+    await file.settledInTime();
+    await this.#client.locks.unlock(file.inode, kind, owner, start, end);
+  }
+
+  /** As FileSystem.testLock. */
+  async test({ inode }: OpenFile, lock: FileLock): Promise<FileLock | undefined> {
+    await this.#settled(inode);
+    return await this.#client.locks.test({ inode, ...lock });
+  }
+
+  /** Whether anybody has locked the inode through this client. */
+  isLocked(inode: number): boolean {
+    return this.#client.session.heldLocks.owners(inode).length > 0;
   }
 
   /** Unlocks everything that an owner has locked with fcntl(2), as each close(2) of a process does. */
   async flushed(inode: number, owner: string): Promise<void> {
     this.#forget(inode, owner);
-    await this.#locks.unlock(inode, 'posix', owner);
+    await this.#client.locks.unlock(inode, 'posix', owner);
   }
 
   /**
@@ -60,6 +92,18 @@ export class HandleLocks {
     });
   }
 
+  /** Resolves when no last close of before is still releasing locks of the inode. Never rejects. */
+  async #settled(inode: number): Promise<void> {
+    await this.#going.get(inode);
+  }
+
+  /** An owner has asked for a lock by this handle. */
+  #locked(handle: FileHandle, inode: number, kind: LockKind, owner: string): void {
+    if (kind === 'flock') return;
+    const owners = this.#owners.get(inode) ?? new Map<string, Set<FileHandle>>();
+    this.#owners.set(inode, owners.set(owner, (owners.get(owner) ?? new Set()).add(handle)));
+  }
+
   async #release(
     earlier: Promise<unknown> | undefined,
     file: OpenFile,
@@ -69,11 +113,12 @@ export class HandleLocks {
     const { inode } = file;
     await earlier;
     try {
-      await file.flush();
+      // Under the next owner's lock nothing may land that was written under this one.
+      await file.settledWithin(this.#timeoutMs);
     } finally {
       await Promise.all([
-        ...posixOwners.map(async owner => await this.#locks.unlock(inode, 'posix', owner)),
-        ...(flockOwner === undefined ? [] : [this.#locks.unlock(inode, 'flock', flockOwner)]),
+        ...posixOwners.map(async owner => await this.#client.locks.unlock(inode, 'posix', owner)),
+        ...(flockOwner === undefined ? [] : [this.#client.locks.unlock(inode, 'flock', flockOwner)]),
       ]);
     }
   }

@@ -1,25 +1,24 @@
 /** One regular file that this client has open, through however many handles. */
-import type { Timespec } from '../platform/clock.js';
-import type { ExtentMap, ExtentPiece } from '../client/content/extent-map.js';
 import type { ReadRange } from '../client/content/content-reader.js';
-import { readableOf, storedOf, type ReadableChunk } from '../client/content/readable-chunk.js';
+import type { ExtentMap } from '../client/content/extent-map.js';
+import type { ReadableChunk } from '../client/content/readable-chunk.js';
+import { isDoneWithin, type Timespec } from '../platform/clock.js';
+import { formatDuration } from '../platform/duration.js';
 import type { Loans } from '../platform/loans.js';
-import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { DfsError } from '../protocol/errors.js';
 import { ctimeAfter } from '../rules/file-time.js';
 import { withoutPrivileges } from '../rules/privileges.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
-import { blocks } from '../protocol/content-commands.js';
 import { getattr } from '../protocol/namespace-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
-import { FileWriter, type WriterSurroundings } from './file-writer.js';
+import { FileDurability } from './file-durability.js';
+import { FileWriter, type WriteManner } from './file-writer.js';
 import { assemble, overlay, type PlacedBytes } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
-import type { UnsyncedChunks } from './unsynced-chunks.js';
+import type { WriterSurroundings } from './writer-surroundings.js';
 
-/** fsync stores data again that a failed node may have lost; writers who keep coming in between make it try again. */
-const REWRITE_ATTEMPTS = 20;
-const REWRITE_BYTES = 1 << 20;
-const NO_CHUNKS: ReadonlySet<number> = new Set();
+/** A chunk that no node takes fails with a reason of its own within the timeout and this. */
+const OWN_FAILURE_MS = 1000;
 
 export class OpenFile {
   readonly inode: number;
@@ -27,11 +26,7 @@ export class OpenFile {
   readonly #extents: ExtentMap;
   readonly #writer: FileWriter;
   #attributes: Attributes;
-  /**
-   * The newest version of the content of which this client knows what is on stable storage; later ones hold somebody
-   * else's writes, or this client's own from before the file was opened.
-   */
-  #trackedVersion: number;
+  readonly #durability: FileDurability;
   #failures = 0;
   #lastFailure: DfsError | undefined;
   /** Handles that have it open. */
@@ -42,7 +37,6 @@ export class OpenFile {
   hasNoCapability = false;
   /** Another client changed the file since the attributes were told. */
   #isStale = false;
-  #isSyncing = false;
   /** The newer ones are being asked for. */
   #refreshing: Promise<void> | undefined;
 
@@ -55,7 +49,6 @@ export class OpenFile {
     this.#shared = shared;
     this.#extents = extents;
     this.#attributes = attributes;
-    this.#trackedVersion = isNew ? attributes.version : -1;
     extents.revalidate(attributes.version);
     // Nobody need be asked where nothing is.
     if (isNew) extents.insertPage(attributes.version, 0, Number.POSITIVE_INFINITY, [], []);
@@ -74,8 +67,21 @@ export class OpenFile {
         shared.onDisplaced(attributes.inode);
       },
       uncommitted: () => this.serverStarted(undefined),
-      hasMuchUnsynced: () => void this.#syncInBackground(),
+      hasMuchUnsynced: () => void this.#durability.syncInBackground(),
     });
+    this.#durability = new FileDurability(
+      shared.client,
+      {
+        inode: this.inode,
+        extents,
+        writer: this.#writer,
+        attributes: () => this.#attributes,
+        size: () => this.size,
+        range: (offset, length) => this.#range(offset, length, false),
+        committed: (...committed) => this.#committed(...committed),
+      },
+      isNew ? attributes.version : -1,
+    );
   }
 
   /** How many writes failed after they were taken. */
@@ -132,7 +138,7 @@ export class OpenFile {
    */
   serverStarted(lost: DfsError | undefined): void {
     this.#attributes = { ...this.#attributes, version: 0 };
-    this.#trackedVersion = -1;
+    this.#durability.forget();
     this.#extents.forget();
     this.mayBeStale();
     if (!lost) return;
@@ -197,7 +203,7 @@ export class OpenFile {
 
   /** As FileSystem.write. */
   async write(offset: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
-    await this.#writer.write(offset, data, this.#now(), privilegeLoss);
+    await this.#writer.write(offset, data, this.#manner(privilegeLoss));
   }
 
   /**
@@ -206,13 +212,19 @@ export class OpenFile {
    */
   async append(expected: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
     const size = (): number => this.#attributes.size;
-    const offset = await this.#writer.append(data, this.#now(), size, privilegeLoss);
+    const offset = await this.#writer.append(data, size, this.#manner(privilegeLoss));
     if (offset !== expected) this.#shared.onDisplaced(this.inode);
+  }
+
+  /** How a write is acknowledged: from the buffer, or by the server. */
+  #manner(privilegeLoss: PrivilegeLoss | undefined): WriteManner {
+    const isThrough = !this.#shared.mayBuffer(this.inode);
+    return { now: this.#now(), privilegeLoss, isThrough };
   }
 
   /** As FileSystem.seek. */
   async seek(offset: number, wanted: 'data' | 'hole'): Promise<number> {
-    await this.flush();
+    await this.settledInTime();
     await this.#refresh();
     const { size } = this;
     for (let at = offset; at < size;) {
@@ -248,14 +260,37 @@ export class OpenFile {
     this.#writer.unacknowledge();
   }
 
-  /** Whether `flush` may wait without end, for bytes that a program was told are there. */
-  get isAcknowledged(): boolean {
-    return this.#writer.isAcknowledged;
-  }
-
   /** As `flush`, and the metadata server has said so. */
   async settled(isUrgent = true): Promise<void> {
     await this.#writer.settled(isUrgent);
+  }
+
+  /** As `flush`; EIO when what was acknowledged before is not committed within the timeout, which goes on being tried. */
+  async flushedInTime(): Promise<void> {
+    await this.#inTime(this.flush());
+  }
+
+  /** As `settled`; EIO as `flushedInTime`. */
+  async settledInTime(): Promise<void> {
+    await this.#inTime(this.settled());
+  }
+
+  /**
+   * As `settled`, within a time: what no data node has taken by then is given up, and its failure is counted.
+   * @throws EIO when the metadata server does not answer within as long again
+   */
+  async settledWithin(patienceMs: number): Promise<void> {
+    await this.#writer.settledWithin(patienceMs);
+  }
+
+  async #inTime(done: Promise<void>): Promise<void> {
+    // Everything else fails by itself before.
+    if (!this.#writer.mayWaitForever) {
+      await done;
+      return;
+    }
+    const { clock, timeoutMs } = this.#shared;
+    if (!(await isDoneWithin(clock, timeoutMs + OWN_FAILURE_MS, done))) throw notStored(timeoutMs);
   }
 
   /** Whether `setTime` can do what it says. */
@@ -276,41 +311,8 @@ export class OpenFile {
   /** As FileSystem.fsync, apart from earlier failures, which are counted. */
   async fsync(): Promise<void> {
     await this.#writer.flush(true);
-    await this.#writer.settled();
-    const { version } = this.#attributes;
-    // Data that others wrote may be on any node; those with nothing to do answer at once.
-    const others = version === this.#trackedVersion ? [] : await this.#shared.client.liveNodes();
-    await Promise.all([this.#makeDurable(), this.#sync(others.map(node => [node, NO_CHUNKS]))]);
-    // A commit that is durable makes everything durable that was answered before.
-    const { session } = this.#shared.client;
-    if (others.length > 0 || !session.isSynced) await session.sync();
-    this.#trackedVersion = Math.max(this.#trackedVersion, version);
-  }
-
-  /** What this client stored is on stable storage; what a node has lost, or may have, is stored anew. */
-  async #makeDurable(): Promise<void> {
-    const unsynced = this.#writer.takeUnsynced();
-    try {
-      const lost = await this.#sync(unsynced.byNode());
-      if (lost.size > 0) await this.#storeAnew(unsynced, lost);
-    } catch (error) {
-      this.#writer.putBackUnsynced(unsynced);
-      throw error;
-    }
-  }
-
-  /** Never rejects: what is wrong will be told by fsync. */
-  async #syncInBackground(): Promise<void> {
-    if (this.#isSyncing) return;
-    this.#isSyncing = true;
-    try {
-      await this.#makeDurable();
-    } catch (error) {
-      const reason = toDfsError(error).message;
-      this.#shared.client.log.warn({ inode: this.inode, reason }, 'what was written is not yet durable');
-    } finally {
-      this.#isSyncing = false;
-    }
+    await this.settledInTime();
+    await this.#durability.sync();
   }
 
   /** By the metadata server's clock, which others go by, too. */
@@ -342,74 +344,19 @@ export class OpenFile {
     };
   }
 
-  /** Syncs nodes; returns which of the chunks that they took are not there, or may not be. */
-  async #sync(chunksByNode: Iterable<[number, ReadonlySet<number>]>): Promise<Set<number>> {
-    const lost = new Set<number>();
-    await Promise.all(
-      [...chunksByNode].map(async ([node, chunks]) => {
-        const { writer, log } = this.#shared.client;
-        try {
-          for (const chunk of await writer.sync(node, chunks)) lost.add(chunk);
-        } catch (error) {
-          const reason = toDfsError(error).message;
-          log.warn({ node, reason }, 'a data node did not make its data durable');
-          for (const chunk of chunks) lost.add(chunk);
-        }
-      }),
-    );
-    return lost;
-  }
-
-  /** Stores again what is in chunks that a node has `lost`. */
-  async #storeAnew(unsynced: UnsyncedChunks, lost: ReadonlySet<number>): Promise<void> {
-    const until = Math.min(unsynced.until, this.size);
-    let attempts = 0;
-    for (let at = unsynced.from; at < until;) {
-      const range = this.#range(at, Math.min(REWRITE_BYTES, until - at), false);
-      const pieces = await this.#shared.client.content.locate(range);
-      const piece = pieces.find(({ location }) => location && lost.has(location.chunk));
-      if (!piece) {
-        at += range.length;
-      } else if (await this.#storeElsewhere(piece)) {
-        at = piece.offset + piece.length;
-        attempts = 0;
-      } else if (++attempts === REWRITE_ATTEMPTS) {
-        throw new DfsError('EIO', 'the file is written to all the time while a failed node is replaced');
-      }
-    }
-  }
-
-  /**
-   * Puts the bytes of a piece into a chunk of their own. Returns false when the file was changed meanwhile: then the bytes
-   * may be old ones, and must not take the place of newer ones; and when the grant of their chunk was void.
-   */
-  async #storeElsewhere({ offset, length, location, chunkOffset }: ExtentPiece): Promise<boolean> {
-    const { content, writer, session, grants } = this.#shared.client;
-    const { version } = this.#extents;
-    const payload = await content.read(this.#range(offset, length, false));
-    if (!location || this.#extents.version !== version) return false;
-    const { inode } = this;
-    const { goal, mtime } = this.#attributes;
-    const stored = await writer.store({ payload, goal, inode, fileOffset: offset, durable: true });
-    const extents = [{ offset, length, chunk: stored.chunk, chunkOffset: 0 }];
-    const replaces = [{ offset, length, chunk: location.chunk, chunkOffset }];
-    const request = { inode, extents, chunks: [storedOf(stored)], size: 0, mtime, durable: true, replaces };
-    const reply = await session.execute(blocks, request).catch((error: unknown) => {
-      if (!hasCode(error, 'ESTALE')) throw error;
-      grants.clear();
-      return undefined;
-    });
-    if (!reply) return false;
-    const { attributes, overtaken = false } = reply;
-    if (overtaken) this.#extents.overtake(attributes.version);
-    else this.#committed(attributes, extents, [readableOf(stored)]);
-    return !overtaken;
-  }
-
   /** The server has committed what this client stored. */
   #committed(attributes: Attributes, extents: readonly Extent[], chunks: readonly ReadableChunk[]): void {
     this.#extents.commit(attributes.version, extents, chunks);
-    if (attributes.version === this.#trackedVersion + 1) this.#trackedVersion = attributes.version;
+    this.#durability.noteCommitted(attributes.version);
     this.note(attributes);
   }
+}
+
+/** EIO: servers that are away keep what was acknowledged from being committed. */
+export function notStored(timeoutMs: number): DfsError {
+  const duration = formatDuration(timeoutMs);
+  return new DfsError(
+    'EIO',
+    `what was written before is not stored after ${duration}: servers do not take it`,
+  );
 }

@@ -48,8 +48,9 @@ import type {
   Statfs,
   WriteOptions,
 } from './file-system.js';
-import { accessMode, OpenFiles } from './open-files.js';
+import { OpenFiles } from './open-files.js';
 import { walk } from './path-walk.js';
+import { accessMode } from './range-changes.js';
 import type { VfsOptions } from './vfs-options.js';
 
 /** No version that a file has (the first is 1), so that its content counts as changed. */
@@ -179,7 +180,7 @@ export class Vfs implements FileSystem {
     // What was written before must not be committed after: it would bring back the old size.
     // A write of before takes privileges away, but not those that are given after it.
     if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss)))
-      await this.#files.flushed(file);
+      await file.settledInTime();
     const { session } = this.#client;
     if (changes.atime !== undefined) this.#shared.accessTimes?.forget(inode);
     const request = { inode, ...withPossibleTimes(changes), ...this.#by };
@@ -191,7 +192,7 @@ export class Vfs implements FileSystem {
       return this.#files.present(ahead);
     }
     // Nor must it bring back the old time.
-    if (mtime !== undefined && file) await this.#files.flushed(file);
+    if (mtime !== undefined) await file?.settledInTime();
     const { attributes } = await session.execute(setattr, request);
     return this.#files.present(attributes);
   }
@@ -500,7 +501,7 @@ export class Vfs implements FileSystem {
     const file = this.#files.get(inode);
     if (file) file.hasNoCapability = false;
     // As in setattr: a write of before must not take them away.
-    if (file?.privilegeLoss && CAPABILITY.equals(name)) await file.flush();
+    if (file?.privilegeLoss && CAPABILITY.equals(name)) await file.settledInTime();
     const request = { inode, name, value, flags, stripSetgid, ...this.#by };
     const { session } = this.#client;
     try {

@@ -30,6 +30,8 @@ export interface ChunkToStore {
   readonly fileOffset: number;
   /** On stable storage on every node named in the result. */
   readonly durable: boolean;
+  /** Told whenever a node does not take it; unless the node said so itself, its connection may still be sending the bytes. */
+  readonly onNodeFailure?: (reason: DfsError) => void;
 }
 
 export interface ChunkWriterOptions {
@@ -242,8 +244,9 @@ export class ChunkWriter {
     }
   }
 
-  #leaveOut({ grant, failed }: Attempt, node: number, reason: DfsError): void {
+  #leaveOut({ chunk, grant, failed }: Attempt, node: number, reason: DfsError): void {
     const { nodes, grants, log } = this.#options;
+    chunk.onNodeFailure?.(reason);
     log.warn({ chunk: grant.chunk, node, reason: reason.message }, 'a data node did not take a chunk');
     failed.set(node, reason);
     this.proof.noteFailed();

@@ -45,6 +45,8 @@ class ScriptedServer {
       pool: new BlockPool(MIB),
       clock: systemClock,
       chunkBytes: MIB,
+      timeoutMs: 1000,
+      mayBuffer: () => true,
       storeLimit: pLimit(2),
       gathering: new StoreGathering(systemClock),
       onDisplaced: () => undefined,
@@ -60,7 +62,7 @@ class ScriptedServer {
   }
 
   async write(offset: number, text: string): Promise<void> {
-    await this.writer.write(offset, Buffer.from(text), NOW);
+    await this.writer.write(offset, Buffer.from(text), { now: NOW });
     await this.writer.flush(false);
   }
 
@@ -129,7 +131,7 @@ t.test('a plain write that is refused late keeps its place while others append',
   await server.write(4096, 'plain');
   server.isAhead = false;
   server.onDrained = () => server.logged.shift()?.(VOID);
-  await server.writer.append(Buffer.from('appended'), NOW, () => 5000);
+  await server.writer.append(Buffer.from('appended'), () => 5000, { now: NOW });
   await server.writer.flush(false);
   await server.writer.flush(false);
   t.same(server.offsetsSent, [4096, 5000]);
@@ -168,7 +170,7 @@ t.test('a commit that is refused after it was acknowledged is tried once more, t
 t.test('a commit carries the times that were shown', async t => {
   const server = new ScriptedServer();
   server.isAhead = false;
-  await server.writer.write(0, Buffer.from('bytes'), NOW);
+  await server.writer.write(0, Buffer.from('bytes'), { now: NOW });
   const given = { sec: 1, nsec: 2 };
   server.writer.setTime(given);
   await server.writer.flush(false);

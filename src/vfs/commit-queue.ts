@@ -1,0 +1,311 @@
+/**
+ * The flights of one file, in the order in which they were written.
+ *
+ *     add ──► the queue, stored side by side ──► the head's batch: ahead of the server, or by asking it ──► landed
+ *                        ▲                                           │
+ *                        └────────── refused late: put back ◄────────┘ to its place by number
+ *
+ * Two invariants make a file's content that of its writes in their order:
+ *
+ * 1. Commits leave in the order written: only the flights at the head of the queue are committed, and one that is put back
+ *    takes its old place.
+ * 2. Nothing that overlaps a flight which is ahead is committed before the server has answered that flight: if it were
+ *    refused and committed again, older bytes would land on newer ones.
+ */
+import type { WrittenChunk } from '../client/content/readable-chunk.js';
+import { isDoneWithin, type Clock, type Timespec } from '../platform/clock.js';
+import { assert, DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { MAX_EXTENTS } from '../protocol/limits.js';
+import { Flight, type WrittenSlices } from './flight.js';
+import type { Slice } from './write-buffer.js';
+
+/** How the queue talks to the servers and to the file that owns it. */
+export interface CommitPeer {
+  /**
+   * Stores a flight's bytes on data nodes. Rejects with the reason for which none has them.
+   * @param isPatient nobody waits for it
+   */
+  store(flight: Flight, isPatient: boolean): Promise<WrittenChunk>;
+  /** Every grant is void. */
+  forgetGrants(): void;
+  /** Waits for the requests under way that keep this client from knowing how the file is. */
+  quiesce(): Promise<void>;
+  /**
+   * Commits a batch before the server is told, if this client may; returns whether it did. Exactly one of `answered` and
+   * `refused` is called later.
+   */
+  commitAhead(batch: readonly Flight[], answered: () => void, refused: (reason: DfsError) => void): boolean;
+  /** Resolves when the server has answered everything that was committed ahead. */
+  drained(isUrgent: boolean): Promise<void>;
+  /**
+   * Asks the server to commit a batch.
+   * @param refusal why the request must not be sent (again), if it must not
+   */
+  commit(batch: readonly Flight[], refusal: () => DfsError | undefined): Promise<void>;
+  /** What was committed ahead is not: it is committed again, or fails. */
+  uncommitted(): void;
+  /** What was written is in no file. Once for the flights that fail together. */
+  failed(reason: DfsError): void;
+  /** Nobody needs a flight's bytes any more. */
+  free(flight: Flight): void;
+}
+
+/** With these the server says of a commit that there is nothing to which the bytes could be put, or that others have gone on. */
+const FINAL = ['ENOENT', 'EIO'];
+/** How often a chunk is stored anew because its grant was void when it was to be committed. */
+const MAX_STORED_ANEW = 5;
+
+export class CommitQueue {
+  readonly #peer: CommitPeer;
+  /** In the order in which they are to be committed. */
+  #flights: Flight[] = [];
+  readonly #ahead = new Set<Flight>();
+  /** Flights whose bytes are on their way to a data node. */
+  readonly #sending = new Set<Flight>();
+  #isRunning = false;
+  #isAsking = false;
+  #nextNumber = 1;
+
+  constructor(peer: CommitPeer) {
+    this.#peer = peer;
+  }
+
+  /** Those that are not committed, oldest first. */
+  get flights(): readonly Flight[] {
+    return this.#flights;
+  }
+
+  /** Whether a program was told of something that it is written, and the server has not committed it. */
+  get hasAcknowledged(): boolean {
+    return this.#ahead.size > 0 || this.#flights.some(({ isAcknowledged }) => isAcknowledged);
+  }
+
+  /** Whether the server is being asked for a commit. */
+  get isAsking(): boolean {
+    return this.#isAsking;
+  }
+
+  /**
+   * Takes what was written after everything that was added before, and begins to store it.
+   * @param isPatient nobody waits for it
+   */
+  add(written: WrittenSlices, isPatient = false): Flight {
+    const flight = new Flight(this.#nextNumber, written);
+    this.#nextNumber += 1;
+    this.#store(flight, isPatient);
+    this.#flights.push(flight);
+    this.#start();
+    return flight;
+  }
+
+  /** Everything that was added before is committed, by the server or ahead of it, or has failed. */
+  async landed(): Promise<void> {
+    await this.#flights.at(-1)?.landed;
+  }
+
+  /** Everything that was added before is committed by the server's word, or has failed. */
+  async settled(isUrgent: boolean): Promise<void> {
+    const last = this.#nextNumber;
+    do {
+      await this.landed();
+      if (this.#ahead.size > 0) await this.#peer.drained(isUrgent);
+    } while (this.#flights.some(({ mustAsk, number }) => mustAsk && number < last));
+  }
+
+  /**
+   * As `settled`, within a time: what no data node has taken by then is given up with `reason`, or with the data nodes' own
+   * if that is ENOSPC.
+   * @throws EIO when the server does not answer within as long again; what is stored stays in the queue
+   */
+  async settledWithin(clock: Clock, patienceMs: number, reason: DfsError): Promise<void> {
+    const last = this.#nextNumber;
+    const settled = this.settled(true);
+    if (await isDoneWithin(clock, patienceMs, settled)) return;
+    for (const flight of this.#flights) {
+      if (flight.number >= last || flight.state.is !== 'storing') continue;
+      const { trouble } = flight;
+      flight.giveUp(trouble?.code === 'ENOSPC' ? trouble : reason);
+    }
+    if (await isDoneWithin(clock, patienceMs, settled)) return;
+    throw new DfsError('EIO', 'the metadata server does not answer the commit of what was written');
+  }
+
+  /** What is not committed makes this the file's modification time when it is. */
+  setTime(mtime: Timespec): void {
+    for (const flight of this.#flights) flight.mtime = mtime;
+    // One that the server refuses is committed anew.
+    for (const flight of this.#ahead) flight.mtime = mtime;
+  }
+
+  /** A program was told that everything added before is written; or somebody waits for it, and is told if it fails. */
+  setAcknowledged(isAcknowledged: boolean): void {
+    for (const flight of this.#flights) flight.isAcknowledged = isAcknowledged;
+  }
+
+  /** What is not committed fails with `reason`; what the server is asked for, unless it answers without being asked again. */
+  giveUp(reason: DfsError): void {
+    for (const flight of this.#flights) flight.giveUp(reason);
+  }
+
+  #start(): void {
+    if (!this.#isRunning) void this.#run();
+  }
+
+  #store(flight: Flight, isPatient = false): void {
+    this.#sending.add(flight);
+    const over = (): void => {
+      this.#sending.delete(flight);
+      // Given up, and out of the queue, while its bytes were still being sent.
+      if (flight.state.is === 'failed' && !this.#flights.includes(flight)) this.#peer.free(flight);
+    };
+    this.#peer.store(flight, isPatient).then(
+      chunk => {
+        flight.store(chunk);
+        over();
+      },
+      (error: unknown) => {
+        flight.fail(toDfsError(error));
+        over();
+      },
+    );
+  }
+
+  /** Runs while there are flights; never rejects. */
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    for (let head = this.#flights[0]; head; head = this.#flights[0]) {
+      if (head.state.is === 'storing') await head.decided;
+      else if (head.state.is === 'failed') this.#fail([head], head.state.reason);
+      else await this.#commitFrom(head);
+    }
+    this.#isRunning = false;
+  }
+
+  async #commitFrom(head: Flight): Promise<void> {
+    const batch = this.#ready();
+    // Something was given up, or put back before it, while the commit waited for others.
+    const isOvertaken = (): boolean => this.#flights[0] !== head || !batch.every(({ isReady }) => isReady);
+    try {
+      await this.#peer.quiesce();
+      if (isOvertaken() || this.#commitAhead(batch)) return;
+      if (this.#ahead.size > 0) await this.#peer.drained(true);
+      if (isOvertaken()) return;
+      await this.#ask(batch);
+    } catch (error) {
+      const reason = toDfsError(error);
+      if (reason.code !== 'ESTALE' || !this.#storeAnew(batch)) this.#fail(batch, reason);
+    }
+  }
+
+  /** The flights at the head of the queue that are stored, do not overlap, and fit one request. */
+  #ready(): Flight[] {
+    const ready: Flight[] = [];
+    let slices: Slice[] = [];
+    for (const flight of this.#flights) {
+      if (!flight.isReady || slices.length + flight.slices.length > MAX_EXTENTS) break;
+      if (flight.isAppending !== this.#flights[0]?.isAppending) break;
+      const together = [...slices, ...flight.slices].sort((a, b) => a.offset - b.offset);
+      if (together.some((slice, index) => (together[index + 1]?.offset ?? slice.end) < slice.end)) break;
+      slices = together;
+      ready.push(flight);
+    }
+    return ready;
+  }
+
+  #overlapsAhead(batch: readonly Flight[]): boolean {
+    if (this.#ahead.size === 0) return false;
+    return [...this.#ahead].some(ahead => batch.some(flight => flight.mayOverlap(ahead)));
+  }
+
+  #commitAhead(batch: readonly Flight[]): boolean {
+    if (batch.some(({ mustAsk }) => mustAsk) || this.#overlapsAhead(batch)) return false;
+    const isAhead = this.#peer.commitAhead(
+      batch,
+      () => this.#answered(batch),
+      reason => this.#refused(batch, reason),
+    );
+    if (!isAhead) return false;
+    for (const flight of batch) {
+      flight.goAhead();
+      this.#ahead.add(flight);
+    }
+    this.#land(batch);
+    return true;
+  }
+
+  async #ask(batch: readonly Flight[]): Promise<void> {
+    assert(batch[0] === this.#flights[0], 'commits leave in the order written');
+    assert(!this.#overlapsAhead(batch), 'nothing overlaps a flight that is ahead and not answered');
+    for (const flight of batch) flight.ask();
+    this.#isAsking = true;
+    try {
+      await this.#peer.commit(batch, () => batch.map(refusalOf).find(Boolean));
+    } finally {
+      this.#isAsking = false;
+    }
+    for (const flight of batch) flight.commit();
+    this.#land(batch);
+    for (const flight of batch) this.#peer.free(flight);
+  }
+
+  #answered(batch: readonly Flight[]): void {
+    for (const flight of batch) {
+      this.#ahead.delete(flight);
+      flight.commit();
+      this.#peer.free(flight);
+    }
+  }
+
+  /**
+   * The server refused what others were told is committed. It is committed once more, by asking, and stored anew where its
+   * grant was void; when that is refused, too, it has failed.
+   */
+  #refused(batch: readonly Flight[], reason: DfsError): void {
+    for (const flight of batch) this.#ahead.delete(flight);
+    this.#peer.uncommitted();
+    const isTried = reason.code === 'ESTALE' ? this.#storeAnew(batch) : !hasCode(reason, ...FINAL);
+    if (!isTried) {
+      this.#fail(batch, reason);
+      return;
+    }
+    for (const flight of batch) if (flight.state.is === 'ahead') flight.putBack();
+    this.#flights = [...this.#flights, ...batch].sort((a, b) => a.number - b.number);
+    this.#start();
+  }
+
+  /**
+   * The grant of a chunk is void: it took too long to be stored, or the server's clock has jumped. Stores all of them anew,
+   * but for what was given up meanwhile, unless that was done often enough.
+   */
+  #storeAnew(batch: readonly Flight[]): boolean {
+    if (batch.some(flight => flight.storedAnew === MAX_STORED_ANEW)) return false;
+    this.#peer.forgetGrants();
+    for (const flight of batch) {
+      const refusal = refusalOf(flight);
+      if (refusal) {
+        flight.fail(refusal);
+      } else {
+        flight.storeAnew();
+        this.#store(flight);
+      }
+    }
+    return true;
+  }
+
+  #fail(batch: readonly Flight[], reason: DfsError): void {
+    for (const flight of batch) flight.fail(reason);
+    // One that is written through reports its failure itself.
+    if (batch.some(({ isThrough }) => !isThrough)) this.#peer.failed(reason);
+    this.#land(batch);
+    for (const flight of batch) if (!this.#sending.has(flight)) this.#peer.free(flight);
+  }
+
+  #land(batch: readonly Flight[]): void {
+    this.#flights = this.#flights.filter(flight => !batch.includes(flight));
+    for (const flight of batch) flight.land();
+  }
+}
+
+function refusalOf({ state }: Flight): DfsError | undefined {
+  return state.is === 'asked' ? state.refusal : undefined;
+}

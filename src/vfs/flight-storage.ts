@@ -1,0 +1,74 @@
+/** Stores the bytes of one file's flights on data nodes, and gives their memory back afterwards. */
+import type { WrittenChunk } from '../client/content/readable-chunk.js';
+import { sleep } from '../platform/clock.js';
+import { toDfsError, type DfsError } from '../protocol/errors.js';
+import { salvageOffset } from './commit-request.js';
+import type { Flight } from './flight.js';
+import type { WriterOwner, WriterSurroundings } from './writer-surroundings.js';
+
+/** Chunks up to this size may wait for others to be sent with them. */
+export const SMALL_CHUNK_BYTES = 64 << 10;
+/** Pause before what a program was told is written is stored again, when no node took it. */
+const STORE_AGAIN_MS = 500;
+
+export class FlightStorage {
+  readonly #inode: number;
+  readonly #shared: WriterSurroundings;
+  readonly #owner: Pick<WriterOwner, 'goal'>;
+  /** Flights whose bytes may still be in the queue of a connection that did not answer. */
+  readonly #perhapsQueued = new WeakSet<Flight>();
+
+  constructor(inode: number, shared: WriterSurroundings, owner: Pick<WriterOwner, 'goal'>) {
+    this.#inode = inode;
+    this.#shared = shared;
+    this.#owner = owner;
+  }
+
+  /**
+   * Stores a flight's bytes. Rejects with the reason for which no data node has them.
+   * @param isPatient nobody waits for it
+   */
+  async store(flight: Flight, isPatient: boolean): Promise<WrittenChunk> {
+    const { gathering, storeLimit } = this.#shared;
+    if (!isPatient) return await storeLimit(async () => await this.#storeNow(flight));
+    // Small ones need no limit: there are no more of them than files that were closed ahead.
+    await gathering.turn();
+    return await this.#storeNow(flight);
+  }
+
+  /** Nobody needs the flight's bytes any more. */
+  free(flight: Flight): void {
+    // The next write must not change bytes that a connection still has to send.
+    if (!this.#perhapsQueued.has(flight))
+      for (const slice of flight.slices) this.#shared.pool.give(slice.blocks);
+    this.#shared.budget.release(flight.bytes);
+  }
+
+  async #storeNow(flight: Flight): Promise<WrittenChunk> {
+    const { client, clock } = this.#shared;
+    const chunk = {
+      payload: flight.slices.flatMap(slice => slice.payload()),
+      inode: this.#inode,
+      fileOffset: salvageOffset(flight.slices),
+      durable: flight.isDurable,
+      onNodeFailure: (reason: DfsError) => {
+        flight.trouble = reason;
+        if (!reason.isAnswer) this.#perhapsQueued.add(flight);
+      },
+    };
+    for (;;) {
+      // Given up while it waited for its turn, or for data nodes.
+      if (flight.state.is === 'failed') throw flight.state.reason;
+      try {
+        const stored = await client.writer.store({ ...chunk, goal: this.#owner.goal() });
+        // The kernel drops the pages that it has of it as soon as it hears of the file's new time.
+        if (flight.bytes <= SMALL_CHUNK_BYTES) client.content.keep(stored.chunk, chunk.payload);
+        return stored;
+      } catch (error) {
+        const reason = toDfsError(error);
+        if (reason.code !== 'EIO' || !flight.isAcknowledged) throw reason;
+        await sleep(clock, STORE_AGAIN_MS);
+      }
+    }
+  }
+}

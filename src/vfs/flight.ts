@@ -1,0 +1,207 @@
+/**
+ * One chunk of written bytes on its way to the data nodes and into the file.
+ *
+ *                   ┌─────────────── its grant was void: stored anew ◄──────────────┐
+ *                   ▼                                                               │
+ *                storing ──► stored ──► asked ──► committed                         │
+ *                   │         │ │ ▲        └──────────────────────────────────────► ┤
+ *                   │         │ │ └── refused late ── ahead ──────────────────────► ┘
+ *                   │         │ └──────────────────►  ahead ──► committed
+ *                   └─────────┴──► failed ◄── asked, ahead
+ *
+ * `asked`: the metadata server is being asked for the commit. `ahead`: the commit is acknowledged and in the log of changes
+ * (client/change-log.ts), and the server has not answered.
+ */
+import type { WrittenChunk } from '../client/content/readable-chunk.js';
+import type { Timespec } from '../platform/clock.js';
+import { assert, type DfsError } from '../protocol/errors.js';
+import type { PrivilegeLoss } from '../protocol/types.js';
+import type { Slice } from './write-buffer.js';
+
+export type FlightState =
+  | { readonly is: 'storing' }
+  | { readonly is: 'stored'; readonly chunk: WrittenChunk }
+  /** `refusal`: given up meanwhile; the request is not sent again. */
+  | { readonly is: 'asked'; readonly chunk: WrittenChunk; readonly refusal: DfsError | undefined }
+  | { readonly is: 'ahead'; readonly chunk: WrittenChunk }
+  | { readonly is: 'committed' }
+  | { readonly is: 'failed'; readonly reason: DfsError };
+
+/** What a flight is made of. */
+export interface WrittenSlices {
+  /** Sorted. */
+  readonly slices: readonly Slice[];
+  readonly isDurable: boolean;
+  /** What the commit makes of the file's modification time. */
+  readonly mtime: Timespec;
+  /** When the last of it was written. */
+  readonly lastWrite: Timespec;
+  /** Written with O_APPEND: only the commit tells where the end of the file is. */
+  readonly isAppending: boolean;
+  /** What the commit takes away, when somebody without CAP_FSETID wrote some of it. */
+  readonly privilegeLoss: PrivilegeLoss | undefined;
+  /** The write waits for the commit by the server's own word, and reports the failure itself. */
+  readonly isThrough: boolean;
+}
+
+/** Something that happens once. */
+class Moment {
+  come: () => void = () => undefined;
+  readonly hasCome = new Promise<void>(resolve => (this.come = resolve));
+}
+
+export class Flight {
+  /** Its place among the flights of its file. */
+  readonly number: number;
+  readonly slices: readonly Slice[];
+  readonly bytes: number;
+  readonly isDurable: boolean;
+  readonly lastWrite: Timespec;
+  readonly privilegeLoss: PrivilegeLoss | undefined;
+  readonly isThrough: boolean;
+  mtime: Timespec;
+  /** A program was told that it is written: it is not given up because servers are away. */
+  isAcknowledged = false;
+  /** Why no data node has taken it yet, if that is known. */
+  trouble: DfsError | undefined;
+  #state: FlightState = { is: 'storing' };
+  #isAppending: boolean;
+  /** Only the server itself may commit it. */
+  #mustAsk: boolean;
+  #storedAnew = 0;
+  #landed = new Moment();
+  #decided = new Moment();
+
+  constructor(number: number, written: WrittenSlices) {
+    this.number = number;
+    this.slices = written.slices;
+    this.bytes = written.slices.reduce((sum, slice) => sum + slice.length, 0);
+    this.isDurable = written.isDurable;
+    this.mtime = written.mtime;
+    this.lastWrite = written.lastWrite;
+    this.privilegeLoss = written.privilegeLoss;
+    this.isThrough = written.isThrough;
+    this.#isAppending = written.isAppending;
+    this.#mustAsk = written.isThrough;
+  }
+
+  get state(): FlightState {
+    return this.#state;
+  }
+
+  get offset(): number {
+    return this.slices[0]?.offset ?? 0;
+  }
+
+  get end(): number {
+    return this.slices.at(-1)?.end ?? 0;
+  }
+
+  get isAppending(): boolean {
+    return this.#isAppending;
+  }
+
+  get mustAsk(): boolean {
+    return this.#mustAsk;
+  }
+
+  /** How often it was stored anew. */
+  get storedAnew(): number {
+    return this.#storedAnew;
+  }
+
+  /** Whether it is stored, and its commit is nobody's business yet. */
+  get isReady(): boolean {
+    return this.#state.is === 'stored';
+  }
+
+  /** Resolves when it is not being stored any more: it is stored, or has failed. */
+  get decided(): Promise<void> {
+    return this.#decided.hasCome;
+  }
+
+  /** Resolves when it has left the queue: committed, by the server or ahead of it, or failed. */
+  get landed(): Promise<void> {
+    return this.#landed.hasCome;
+  }
+
+  /** The chunk, from when it is stored until it is committed. */
+  get chunk(): WrittenChunk {
+    assert('chunk' in this.#state, `a flight that is ${this.#state.is} has no chunk`);
+    return this.#state.chunk;
+  }
+
+  /** Data nodes hold the bytes. Without effect when it was given up meanwhile. */
+  store(chunk: WrittenChunk): void {
+    if (this.#state.is === 'failed') return;
+    this.#move(['storing'], { is: 'stored', chunk });
+    this.#decided.come();
+  }
+
+  /** The server is asked from now on. */
+  ask(): void {
+    this.#move(['stored'], { is: 'asked', chunk: this.chunk, refusal: undefined });
+  }
+
+  /** It is committed before the server is told. */
+  goAhead(): void {
+    assert(!this.#mustAsk, 'only the server may commit this flight');
+    this.#move(['stored'], { is: 'ahead', chunk: this.chunk });
+  }
+
+  /** The server has committed it. */
+  commit(): void {
+    this.#move(['asked', 'ahead'], { is: 'committed' });
+  }
+
+  /** The server refused its commit after other programs saw it: the next time it is asked first. */
+  putBack(): void {
+    this.#move(['ahead'], { is: 'stored', chunk: this.chunk });
+    this.#wasRefusedAhead();
+  }
+
+  /** The grant of its chunk was void. */
+  storeAnew(): void {
+    const wasAhead = this.#state.is === 'ahead';
+    this.#move(['asked', 'ahead'], { is: 'storing' });
+    this.#storedAnew += 1;
+    this.#decided = new Moment();
+    if (wasAhead) this.#wasRefusedAhead();
+  }
+
+  /** It will be in no file. */
+  fail(reason: DfsError): void {
+    if (this.#state.is === 'failed') return;
+    this.#move(['storing', 'stored', 'asked', 'ahead'], { is: 'failed', reason });
+    this.#decided.come();
+  }
+
+  /** It must not be committed any more, unless the server was asked and answers without being asked again. */
+  giveUp(reason: DfsError): void {
+    if (this.#state.is === 'asked') this.#state = { ...this.#state, refusal: this.#state.refusal ?? reason };
+    else if (this.#state.is === 'storing' || this.#state.is === 'stored') this.fail(reason);
+  }
+
+  /** It has left the queue. */
+  land(): void {
+    assert(['ahead', 'committed', 'failed'].includes(this.#state.is), `${this.#state.is} is no end`);
+    this.#landed.come();
+  }
+
+  /** Whether both have bytes of one place; by the ends of each, so that "yes" may be wrong. */
+  mayOverlap(other: Flight): boolean {
+    return this.offset < other.end && other.offset < this.end;
+  }
+
+  #wasRefusedAhead(): void {
+    this.#mustAsk = true;
+    // Its place is known by now.
+    this.#isAppending = false;
+    this.#landed = new Moment();
+  }
+
+  #move(from: readonly FlightState['is'][], to: FlightState): void {
+    assert(from.includes(this.#state.is), `a flight that is ${this.#state.is} does not become ${to.is}`);
+    this.#state = to;
+  }
+}
