@@ -17,6 +17,7 @@ readonly DEFAULT_GOAL=2
 readonly MAX_NODES=100
 # Of what a directory or a mount may ask for (src/protocol/limits.ts).
 readonly MAX_GOAL=5
+# What npm needs; it brings the Node that everything else runs on.
 readonly OLDEST_NODE=20.15
 
 readonly START_SECONDS=60
@@ -31,6 +32,11 @@ readonly TAIL_LINES=15
 # ldconfig and umount are not in everybody's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
+# shellcheck disable=SC2034  # both are for node-choice.sh
+self=$ROOT/bin/node program=mount.sh
+# shellcheck source=bin/node-choice.sh
+. "$ROOT/bin/node-choice.sh"
+
 usage() {
   cat <<'HELP'
 ./mount.sh [MOUNTPOINT]         start what does not run yet, and mount (default: /mnt/dfs)
@@ -44,6 +50,7 @@ The first start installs what is missing and builds. Variables:
   DFS_PORT   the metadata server's port              (default: 8000; data nodes take free ones)
   DFS_NODES  data nodes on this machine              (default: 3, later as many as there are)
   DFS_GOAL   on how many nodes each byte is kept     (default: 2)
+  DFS_NODE   the Node that everything runs on        (default: the one in PATH from version 24, else one that npm brings)
 
 What is set for the first start holds until --down. Clusters with different DFS_HOME, DFS_PORT and mount points run
 side by side.
@@ -229,16 +236,20 @@ require_node() {
     command -v "$program" >/dev/null ||
       fail "$program is not there; Node $OLDEST_NODE or newer and npm are needed, from https://nodejs.org"
   done
+  [[ -z ${DFS_NODE:-} ]] || choose_node
   node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
     const [oldest, least] = process.argv[1].split(".").map(Number);
     process.exit(major > oldest || (major === oldest && minor >= least) ? 0 : 1)' "$OLDEST_NODE" ||
     fail "Node $(node --version) is too old; $OLDEST_NODE or newer is needed"
 }
 
-# Whether what npm installed is what package-lock.json names, and loads with this version of Node.
+# Whether what npm installed is what package-lock.json names, and loads with the Node that is used.
 modules_are_current() {
   [[ -x node_modules/.bin/tsc && -r node_modules/.package-lock.json ]] || return 1
-  node -e '
+  (choose_node) 2>/dev/null || return 1
+  choose_node
+  # shellcheck disable=SC2154  # set by choose_node
+  "$node" -e '
     const { readFileSync } = require("node:fs");
     const packages = path => JSON.parse(readFileSync(path, "utf8")).packages;
     const installed = packages("node_modules/.package-lock.json");
@@ -274,6 +285,11 @@ install_modules() { run_step 'Installing Node packages (npm ci)' npm ci --no-aud
 
 require_modules() {
   ! modules_are_current || return 0
+  install_modules_and_tools
+  choose_node
+}
+
+install_modules_and_tools() {
   ! install_modules || return 0
   # Where no ready-made binary of a native package can be fetched, npm compiles it.
   local packages=() program

@@ -2,10 +2,15 @@
 /**
  * Loads the build and runs one program of it; without a build it says what to do. CommonJS, because libuv reads the
  * size of its thread pool before the first line of an ES module runs.
+ *
+ * The programs beside it are shell scripts in their second line, which the shell follows to the right Node and no
+ * further, and JavaScript in the others.
  */
 const { existsSync } = require('node:fs');
-const { join } = require('node:path');
+const { basename, join } = require('node:path');
 const { pathToFileURL } = require('node:url');
+
+const OLDEST_NODE = 22;
 
 // The kernel driver's readers alone take three of the four that there would be.
 process.env.UV_THREADPOOL_SIZE ??= '8';
@@ -13,8 +18,15 @@ process.env.UV_THREADPOOL_SIZE ??= '8';
 /** @param {string} program the executable's name */
 exports.start = async function start(program) {
   const root = join(__dirname, '..');
+  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+    const cure = `run ${join(__dirname, program)} itself, which finds one`;
+    process.stderr.write(`${program}: Node ${process.version} is too old; ${cure}\n`);
+    process.exit(1);
+  }
   const entry = join(root, 'build/bundle/bin/main.js');
-  if (!existsSync(entry) || !existsSync(join(root, 'node_modules'))) {
+  // Where DFS was installed as a package, what it needs may lie beside it.
+  const isInstalled = existsSync(join(root, 'node_modules')) || basename(join(root, '..')) === 'node_modules';
+  if (!existsSync(entry) || !isInstalled) {
     process.stderr.write(`${program}: DFS is not built yet; run \`npm ci && npm run build\` in ${root}\n`);
     process.exit(1);
   }

@@ -1,5 +1,4 @@
 /** Servers run until they are told to end. */
-import { compileLate } from '../platform/compilation-patience.js';
 import { allowGarbage } from '../platform/garbage-allowance.js';
 import type { Logger } from '../platform/log.js';
 import { onEndSignal } from './interruption.js';
@@ -21,7 +20,6 @@ interface Server {
 export async function runUntilSignal(server: Server, log: Logger): Promise<void> {
   dieOfUnexpectedErrors(log);
   allowGarbage(GARBAGE);
-  compileLate();
   let end: () => void = () => undefined;
   const ended = new Promise<void>(resolve => (end = resolve));
   const stopListening = onEndSignal(signal => {

@@ -1,3 +1,4 @@
+import './supported-node.js';
 import { readFileSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { fileErrorText } from './file-error-text.js';

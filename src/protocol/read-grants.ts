@@ -10,7 +10,7 @@
  * guessed. All tags of a list take one call of the cipher: measured, 0.6 µs for one and 27 µs for 1024, where an HMAC
  * takes 7 µs each.
  */
-import { createCipheriv, createHmac, timingSafeEqual, type Cipher } from 'node:crypto';
+import { createCipheriv, createHmac, timingSafeEqual, type Cipheriv } from 'node:crypto';
 import { DfsError } from './errors.js';
 
 const PURPOSE = 'dfs: permission to read a chunk';
@@ -51,7 +51,7 @@ export function readGrantAt(
 
 /** What signs read grants and knows them again. */
 export class ReadGrantKey {
-  readonly #cipher: Cipher;
+  readonly #cipher: Cipheriv;
 
   /** @param grantKey the cluster's */
   constructor(grantKey: Uint8Array) {

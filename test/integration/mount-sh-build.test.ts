@@ -19,6 +19,7 @@ t.test(
     const clone = join(directory, 'clone');
     const calls = join(directory, 'calls');
     await mkdir(join(clone, 'src', 'sub', 'deep'), { recursive: true });
+    await cp(inClone('bin'), join(clone, 'bin'), { recursive: true });
     for (const name of ['mount.sh', 'package.json', 'package-lock.json', 'tsconfig.json']) {
       await cp(inClone(name), join(clone, name));
     }

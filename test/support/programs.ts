@@ -1,6 +1,7 @@
 /** The programs of this clone and of the system, run as a user runs them: in processes of their own, under a deadline. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import '../../src/platform/supported-node.js';
 
 const CLONE = fileURLToPath(new URL('../../../', import.meta.url));
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -35,9 +36,9 @@ export function inClone(path: string): string {
   return `${CLONE}${path}`;
 }
 
-/** The environment for DFS's programs: state goes to `home`, and nothing of the user's settings is taken over. */
+/** The environment for DFS's programs: state goes to `home`, and none of the user's settings holds, except which Node runs. */
 export function environmentFor(home: string): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('DFS_'));
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('DFS_') || name === 'DFS_NODE');
   return { ...Object.fromEntries(own), DFS_HOME: home };
 }
 
