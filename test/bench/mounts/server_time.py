@@ -1,12 +1,12 @@
 """server_time.py --servers PID,PID [--files N] [--seconds N] MOUNT ...
 
 Measures the processor time that a metadata server takes for one operation on a small file: the first mount works, and
-each of the others makes and removes a small file twice a second. What the server takes while only the others work is
-measured first, and not counted.
+twice a second one of the others, in turn, makes and removes a small file.
 
 Prints lines `cpu-NAME@MOUNTS VALUE µs/op # ops/s=N`.
 """
 import argparse
+import itertools
 import multiprocessing
 import os
 import shutil
@@ -34,30 +34,24 @@ def processor_seconds(pids):
 
 
 def work_now_and_then(mounts, stop):
-    while not stop.wait(PAUSE_S):
-        for index, mount in enumerate(mounts):
-            path = f'{mount}/server-time/others/{index}'
-            with open(path, 'wb', 0) as file:
-                file.write(CONTENT)
-            os.stat(path)
-            os.unlink(path)
+    for index, mount in enumerate(itertools.cycle(mounts)):
+        if stop.wait(PAUSE_S):
+            break
+        path = f'{mount}/server-time/others/{index % len(mounts)}'
+        with open(path, 'wb', 0) as file:
+            file.write(CONTENT)
+        os.stat(path)
+        os.unlink(path)
 
 
 class ServerTime:
     def __init__(self, options):
         self.pids = [int(pid) for pid in options.servers.split(',')]
-        self.mounts = len(options.mounts)
+        self.mounts, self.seconds = len(options.mounts), options.seconds
         top = f'{options.mounts[0]}/server-time'
         self.paths = [f'{top}/{number % DIRECTORIES}/f{number}' for number in range(options.files)]
-        self.seconds = options.seconds
-        self.idle_share = 0
 
-    def measure_idle(self):
-        began, before = time.monotonic(), processor_seconds(self.pids)
-        time.sleep(2 * SETTLE_S)
-        self.idle_share = (processor_seconds(self.pids) - before) / (time.monotonic() - began)
-
-    def phase(self, name, operation):
+    def phase(self, name, operation, settle_s=SETTLE_S):
         began, before = time.monotonic(), processor_seconds(self.pids)
         count = 0
         for path in self.paths:
@@ -66,21 +60,19 @@ class ServerTime:
             if time.monotonic() - began > self.seconds:
                 break
         worked = time.monotonic() - began
-        time.sleep(SETTLE_S)
-        taken = processor_seconds(self.pids) - before - self.idle_share * (time.monotonic() - began)
         self.paths = self.paths[:count]
-        microseconds = max(taken, 0) / count * 1e6
+        time.sleep(settle_s)
+        microseconds = (processor_seconds(self.pids) - before) / count * 1e6
         print(f'cpu-{name}@{self.mounts} {microseconds:.4g} µs/op # ops/s={count / worked:.0f}', flush=True)
 
     def run(self):
-        self.measure_idle()
         self.phase('create', create)
         self.phase('rename', lambda path: os.rename(path, path + 'r'))
         self.phase('chmod', lambda path: os.chmod(path + 'r', 0o600))
         os.sync()
         with open('/proc/sys/vm/drop_caches', 'w') as file:
             file.write('3')
-        self.phase('stat', lambda path: os.stat(path + 'r'))
+        self.phase('stat', lambda path: os.stat(path + 'r'), 0)
         self.phase('unlink', lambda path: os.unlink(path + 'r'))
 
 
