@@ -13,6 +13,8 @@ import type { Allow } from './roles.js';
 /** Of a longer message it is not said which field is wrong: to find that takes many times as long as reading it. */
 const MAX_EXPLAINED_BYTES = 16 << 10;
 
+const NOTHING: Changes = {};
+
 /** The shape of one message: checks what comes from the wire before anybody uses it. */
 export class MessageShape<Schema extends TSchema> {
   readonly #check: TypeCheck<Schema>;
@@ -53,6 +55,22 @@ export class MessageShape<Schema extends TSchema> {
   }
 }
 
+/** What a request has changed when it is answered; a power loss of the server may take it back within a second. */
+export interface Changes {
+  /** Directories in which names came, went, or lead elsewhere. */
+  readonly names?: readonly number[];
+  /** Inodes with other attributes, extended attributes or links. */
+  readonly inodes?: readonly number[];
+  /** Files with other content, and so another size or other times. */
+  readonly content?: readonly number[];
+}
+
+/** What a request changes, by its reply; without the reply, where that is not known, what the request alone says. */
+type ChangesOf<Request extends TSchema, Reply extends TSchema> = (
+  request: Omit<Static<Request>, 'once'>,
+  reply: Static<Reply> | undefined,
+) => Changes;
+
 export interface Command<Request extends TSchema = TSchema, Reply extends TSchema = TSchema> {
   readonly name: string;
   readonly number: number;
@@ -64,6 +82,8 @@ export interface Command<Request extends TSchema = TSchema, Reply extends TSchem
   readonly maxRequestBytes: number;
   /** Bytes of the longest payload of a request. */
   readonly maxPayloadBytes: number;
+  /** What it changes, for a request that is numbered; others change nothing that a client has to answer for. */
+  changes(request: Omit<Static<Request>, 'once'>, reply: Static<Reply> | undefined): Changes;
   /** About how long the reply to a request gets where it may get long: there must be memory before it is made. Else 0. */
   replyBytes(request: Static<Request>): number;
 }
@@ -73,21 +93,31 @@ export type RequestOf<C> = C extends Command<infer Request, TSchema> ? Static<Re
 /** What a caller of `C` gets back. */
 export type ReplyOf<C> = C extends Command<TSchema, infer Reply> ? Static<Reply> : never;
 
+interface Declared<Request extends TSchema, Reply extends TSchema> {
+  readonly allow: Allow;
+  readonly request: Request;
+  readonly reply: Reply;
+  /** Default: DEFAULT_REQUEST_BYTES. */
+  readonly maxRequestBytes?: number;
+  /** Default: none. */
+  readonly maxPayloadBytes?: number;
+  /** Default: 0. */
+  readonly replyBytes?: (request: Static<Request>) => number;
+  /** Default: nothing. */
+  readonly changes?: ChangesOf<Request, Reply>;
+}
+
+/** A numbered request changes something, and its command declares what. */
+type DeclaresChanges<Request extends TSchema, Reply extends TSchema> =
+  Static<Request> extends { readonly once: unknown }
+    ? { readonly changes: ChangesOf<Request, Reply> }
+    : unknown;
+
 /** Declares a command. Numbers are part of the wire and never reused. */
 export function command<Request extends TSchema, Reply extends TSchema>(
   name: string,
   number: number,
-  declared: {
-    readonly allow: Allow;
-    readonly request: Request;
-    readonly reply: Reply;
-    /** Default: DEFAULT_REQUEST_BYTES. */
-    readonly maxRequestBytes?: number;
-    /** Default: none. */
-    readonly maxPayloadBytes?: number;
-    /** Default: 0. */
-    readonly replyBytes?: (request: Static<Request>) => number;
-  },
+  declared: Declared<Request, Reply> & DeclaresChanges<Request, Reply>,
 ): Command<Request, Reply> {
   return {
     name,
@@ -98,5 +128,6 @@ export function command<Request extends TSchema, Reply extends TSchema>(
     maxRequestBytes: declared.maxRequestBytes ?? DEFAULT_REQUEST_BYTES,
     maxPayloadBytes: declared.maxPayloadBytes ?? 0,
     replyBytes: declared.replyBytes ?? (() => 0),
+    changes: declared.changes ?? (() => NOTHING),
   };
 }

@@ -11,7 +11,16 @@ import {
   MAX_GRANTS,
   MAX_RELEASED,
 } from './limits.js';
-import { Nothing, Dentry, Owner, By, Umask, WithPrivilegeLoss, WithAttributes } from './request-shapes.js';
+import {
+  Nothing,
+  Dentry,
+  newInode,
+  Owner,
+  By,
+  Umask,
+  WithPrivilegeLoss,
+  WithAttributes,
+} from './request-shapes.js';
 import {
   Attributes,
   ChunkLength,
@@ -117,6 +126,8 @@ export const put = command('put', 81, {
     once: Once,
   }),
   reply: Type.Object({ attributes: Attributes, created: Type.Boolean(), ...Granted }),
+  changes: ({ parent }, reply) =>
+    reply?.created === false ? {} : { names: [parent], inodes: newInode(undefined, reply) },
 });
 
 /** About what an extent takes in a reply, with the place of its chunk. */
@@ -213,6 +224,7 @@ export const blocks = command('blocks', 83, {
     moved: Type.Optional(Type.Integer({ minimum: -MAX_FILE_BYTES, maximum: MAX_FILE_BYTES })),
   }),
   maxRequestBytes: 1 << 20,
+  changes: ({ inode }) => ({ content: [inode] }),
 });
 
 /**
@@ -231,6 +243,7 @@ export const fallocate = command('fallocate', 84, {
     once: Once,
   }),
   reply: WithAttributes,
+  changes: ({ inode }) => ({ content: [inode] }),
 });
 
 /**
@@ -251,4 +264,5 @@ export const clone = command('clone', 85, {
     once: Once,
   }),
   reply: Type.Object({ attributes: Attributes, copied: SafeInteger }),
+  changes: ({ target }) => ({ content: [target] }),
 });

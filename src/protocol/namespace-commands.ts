@@ -17,6 +17,7 @@ import {
   Umask,
   WithPrivilegeLoss,
   Numbered,
+  newInode,
   Page,
   WithAttributes,
 } from './request-shapes.js';
@@ -138,18 +139,22 @@ export const mknod = command('mknod', 40, {
     once: Once,
   }),
   reply: Type.Object({ attributes: Attributes, created: Type.Boolean() }),
+  changes: ({ parent, number }, reply) =>
+    reply?.created === false ? {} : { names: [parent], inodes: newInode(number, reply) },
 });
 
 export const mkdir = command('mkdir', 41, {
   allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...Owner, mode: U32, ...Umask, ...Numbered, ...By, once: Once }),
   reply: WithAttributes,
+  changes: ({ parent, number }, reply) => ({ names: [parent], inodes: newInode(number, reply) }),
 });
 
 export const symlink = command('symlink', 42, {
   allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...Owner, target: NameBytes, ...Numbered, ...By, once: Once }),
   reply: WithAttributes,
+  changes: ({ parent, number }, reply) => ({ names: [parent], inodes: newInode(number, reply) }),
 });
 
 export const link = command('link', 43, {
@@ -163,18 +168,21 @@ export const link = command('link', 43, {
     once: Once,
   }),
   reply: WithAttributes,
+  changes: ({ parent, inode }) => ({ names: [parent], inodes: [inode] }),
 });
 
 export const unlink = command('unlink', 44, {
   allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...By, once: Once }),
   reply: Type.Object({ inode: InodeNumber, nlink: SafeInteger }),
+  changes: ({ parent }, reply) => ({ names: [parent], inodes: reply ? [reply.inode] : [] }),
 });
 
 export const rmdir = command('rmdir', 45, {
   allow: CLIENTS,
   request: Type.Object({ ...Dentry, ...By, once: Once }),
   reply: Type.Object({ inode: InodeNumber }),
+  changes: ({ parent }, reply) => ({ names: [parent], inodes: reply ? [reply.inode] : [] }),
 });
 
 /** As in renameat2(2): RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2. */
@@ -205,6 +213,10 @@ export const rename = command('rename', 46, {
     /** The whiteout that is at the old place now. */
     whiteout: Type.Optional(InodeNumber),
   }),
+  changes: ({ parent, newParent }, reply) => ({
+    names: parent === newParent ? [parent] : [parent, newParent],
+    inodes: reply ? [reply.inode, ...(reply.replaced === 0 ? [] : [reply.replaced])] : [],
+  }),
 });
 
 /** Only the fields given are changed. */
@@ -223,6 +235,7 @@ export const setattr = command('setattr', 47, {
     once: Once,
   }),
   reply: WithAttributes,
+  changes: ({ inode, size }) => (size === undefined ? { inodes: [inode] } : { content: [inode] }),
 });
 
 /** These inodes were read at these times. Moves those that relatime has moved (mount(8)); returns all that are there. */
@@ -249,6 +262,7 @@ export const tmpfile = command('tmpfile', 48, {
     once: Once,
   }),
   reply: WithAttributes,
+  changes: (_request, reply) => ({ inodes: newInode(undefined, reply) }),
 });
 
 // ---- extended attributes
@@ -283,10 +297,12 @@ export const setxattr = command('setxattr', 62, {
   }),
   reply: Nothing,
   maxRequestBytes: MAX_XATTR_VALUE_BYTES + DEFAULT_REQUEST_BYTES,
+  changes: ({ inode }) => ({ inodes: [inode] }),
 });
 
 export const removexattr = command('removexattr', 63, {
   allow: CLIENTS,
   request: Type.Object({ inode: InodeNumber, name: NameBytes, ...By, once: Once }),
   reply: Nothing,
+  changes: ({ inode }) => ({ inodes: [inode] }),
 });

@@ -1,5 +1,5 @@
 /** What requests to the metadata server have in common. */
-import { Type } from '@sinclair/typebox';
+import { Type, type Static } from '@sinclair/typebox';
 import { MAX_DIRECTORY_PAGE } from './limits.js';
 import { Attributes, Caller, InodeNumber, NameBytes, PrivilegeLoss, U32 } from './types.js';
 
@@ -16,3 +16,12 @@ export const WithPrivilegeLoss = { privilegeLoss: Type.Optional(PrivilegeLoss) }
 export const Numbered = { number: Type.Optional(InodeNumber) };
 export const Page = Type.Integer({ minimum: 1, maximum: MAX_DIRECTORY_PAGE });
 export const WithAttributes = Type.Object({ attributes: Attributes });
+
+/** The inode that a request has made, for what its command says that it changes: by its reply, or the number given to it. */
+export function newInode(
+  number: number | undefined,
+  reply: Static<typeof WithAttributes> | undefined,
+): readonly number[] {
+  const inode = reply?.attributes.inode ?? number;
+  return inode === undefined ? [] : [inode];
+}

@@ -1,5 +1,6 @@
 /** The metadata server's commands for sessions, what they cache, and what they acknowledge ahead. */
 import { Type, type Static } from '@sinclair/typebox';
+import { changesInBatch } from './batched-changes.js';
 import { command } from './command.js';
 import { CLIENTS, METADATA_SERVER } from './roles.js';
 import {
@@ -164,6 +165,7 @@ export const batch = command('batch', 17, {
     ...Ahead,
   }),
   maxRequestBytes: 2 << 20,
+  changes: ({ changes }) => changesInBatch(changes),
 });
 
 /** Everything acknowledged before this request was sent is on stable storage when the reply comes. */

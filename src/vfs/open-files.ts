@@ -381,8 +381,10 @@ export class OpenFiles {
     const lost = new Set(inodes);
     const reason = new DfsError(
       'EIO',
-      'the metadata server lost its power before what was written was on its disk; write it again',
+      'the metadata server lost its power before changes of the file were on its disk; do them again',
     );
+    // Nobody has it open: the next open reports it.
+    for (const inode of lost) if (!this.#files.get(inode)?.handles) this.#failures.note(inode, reason);
     this.#extents.forEach(extents => extents.forget());
     for (const file of this.#files.values()) file.serverStarted(lost.has(file.inode) ? reason : undefined);
   }

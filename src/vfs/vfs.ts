@@ -395,7 +395,7 @@ export class Vfs implements FileSystem {
           throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
         });
       const handle = await this.#opened(opened, openFlags, opening, privilegeLoss);
-      return { handle, attributes: await this.#orClosed(handle, async () => await this.getattr(inode)) };
+      return { handle, attributes: await this.getattr(inode) };
     }
     session.opens.recordOpen(inode);
     return {
@@ -417,8 +417,10 @@ export class Vfs implements FileSystem {
     return { handle: this.#files.add(attributes, openFlags, ticket, true), attributes };
   }
 
-  async fsyncDirectory(_inode: number): Promise<void> {
-    await this.#client.session.syncNames();
+  async fsyncDirectory(inode: number): Promise<void> {
+    const { session } = this.#client;
+    await session.sync();
+    session.lost.tell(inode);
   }
 
   async readdirPage(inode: number, after: Uint8Array, limit = MAX_DIRECTORY_PAGE): Promise<DirectoryPage> {
@@ -541,21 +543,9 @@ export class Vfs implements FileSystem {
     // An empty file as well: POSIX open() marks its times, and somebody here may have written what is not committed.
     if ((openFlags & constants.O_TRUNC) !== 0) {
       // Whether the caller may was asked already, of the open file.
-      const empty = { size: 0, ...(privilegeLoss ? { privilegeLoss } : {}) };
-      await this.#orClosed(handle, async () => await this.as(undefined).setattr(inode, empty));
+      await this.as(undefined).setattr(inode, { size: 0, ...(privilegeLoss ? { privilegeLoss } : {}) });
     }
     return handle;
-  }
-
-  /** Does what belongs to opening a file. When that fails nobody hears of the handle, so it is closed. */
-  async #orClosed<Result>(handle: FileHandle, work: () => Promise<Result>): Promise<Result> {
-    try {
-      return await work();
-    } catch (error) {
-      // Why the open fails matters more than why the close does.
-      await this.#files.release(handle).catch(() => undefined);
-      throw error;
-    }
   }
 
   inodeOf(handle: FileHandle): number {
@@ -639,7 +629,8 @@ export class Vfs implements FileSystem {
 
   async syncfs(): Promise<void> {
     await this.#files.syncAll();
-    await this.#client.session.syncNames();
+    await this.#client.session.sync();
+    this.#client.session.lost.tellAny();
   }
 
   async close(): Promise<void> {
@@ -649,7 +640,7 @@ export class Vfs implements FileSystem {
       await this.#files.close();
       await this.#shared.accessTimes?.close();
       await this.#client.session.finishChanges();
-      this.#client.session.tellLostNames();
+      this.#client.session.lost.tellAny();
     } finally {
       await this.#client.close();
     }

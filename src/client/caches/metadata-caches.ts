@@ -31,14 +31,15 @@ export class MetadataCaches {
   /**
    * Takes over what the reply to a change says of the inodes that were changed.
    * @param ticket from before the request was sent
+   * @param told what the reply says of them (`changedTold`)
    */
-  learnChanges(ticket: AttributeTicket, reply: unknown): void {
+  learnChanges(ticket: AttributeTicket, reply: unknown, told: Changed | undefined): void {
     if (!this.#lease.isWanted) return;
-    if (!changedCheck.Check(reply)) {
+    if (!told) {
       this.attributes.changeUnknown();
       return;
     }
-    this.attributes.change(ticket, reply.changed, reply.gone);
+    this.attributes.change(ticket, told.changed, told.gone);
     // A new inode is not among those that changed.
     if (attributesCheck.Check(reply)) this.attributes.keep(ticket, reply.attributes);
   }
@@ -49,4 +50,9 @@ export class MetadataCaches {
     this.names.forgetAll();
     void this.#lease.dropEverything();
   }
+}
+
+/** What the server says that a request has changed; undefined when it does not say. */
+export function changedTold(reply: unknown): Changed | undefined {
+  return changedCheck.Check(reply) ? reply : undefined;
 }

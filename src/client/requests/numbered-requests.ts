@@ -3,13 +3,14 @@
  * number, and the server remembers its answer until the client says that it has it (DESIGN decision 4).
  */
 import type { Static, TSchema } from '@sinclair/typebox';
-import type { Command } from '../../protocol/command.js';
+import type { Changes, Command } from '../../protocol/command.js';
 import { DfsError } from '../../protocol/errors.js';
+import type { Changed } from '../../protocol/session-commands.js';
 import type { Once } from '../../protocol/types.js';
-import type { MetadataCaches } from '../caches/metadata-caches.js';
+import { changedTold, type MetadataCaches } from '../caches/metadata-caches.js';
 import type { ServerSession } from '../session/server-session.js';
 import type { Requests } from './requests.js';
-import type { UnsyncedChanges } from './unsynced-changes.js';
+import type { ChangedInodes, UnsyncedChanges } from './unsynced-changes.js';
 
 /** How a numbered request is sent. */
 export interface NumberedOptions {
@@ -77,9 +78,10 @@ export class NumberedRequests {
         isPatient,
       );
       // The log is on stable storage up to this change, with all that was answered before it was sent.
+      const told = changedTold(reply);
       if (isDurable) unsynced.syncedUpTo(answersBefore);
-      else unsynced.add(sequence, inodesChangedBy(request));
-      if (isNews) caches.learnChanges(ticket, reply);
+      else unsynced.add(sequence, changedBy(command.changes(request, reply), told));
+      if (isNews) caches.learnChanges(ticket, reply, told);
       return reply;
     } catch (error) {
       // A part of it may have been done.
@@ -101,17 +103,15 @@ export class NumberedRequests {
   }
 }
 
-/** The inodes whose content or attributes a request changes; 0 for changes of names. */
-function inodesChangedBy(request: object): number[] {
-  if ('changes' in request && Array.isArray(request.changes)) {
-    // Nothing else than a batch has a field of this name.
-    const { changes } = request as { readonly changes: readonly { readonly request: object }[] };
-    return [...new Set(changes.flatMap(change => inodesChangedBy(change.request)))];
-  }
-  if ('target' in request && typeof request.target === 'number') return [request.target];
-  return [
-    'inode' in request && !('name' in request) && typeof request.inode === 'number' ? request.inode : 0,
-  ];
+/** What a request has changed, by its command's declaration, and by what the server says that it has touched besides. */
+function changedBy(
+  { names = [], inodes = [], content = [] }: Changes,
+  told: Changed | undefined,
+): ChangedInodes {
+  const touched = told?.changed.map(({ inode }) => inode) ?? [];
+  const others = new Set([...inodes, ...content, ...touched]);
+  for (const directory of names) others.delete(directory);
+  return { directories: names, inodes: [...others] };
 }
 
 /** The cast says what the types of `execute` know: the request's shape is this one, with `once`. */

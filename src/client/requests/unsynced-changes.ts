@@ -3,15 +3,20 @@
  * a second. A session that is resumed names them, and the server says which of them are gone.
  */
 import type { Clock } from '../../platform/clock.js';
-import { DfsError } from '../../protocol/errors.js';
 import { MAX_UNSYNCED_CHANGES } from '../../protocol/limits.js';
 
 /** The server puts every change on stable storage within a second of its answer; the rest is for slow clocks and disks. */
 const UNSYNCED_MS = 5000;
 
-interface UnsyncedChange {
-  /** The inodes that were changed; 0 for names. */
+/** What some changes have changed. */
+export interface ChangedInodes {
+  /** Directories in which names changed. */
+  readonly directories: readonly number[];
+  /** Everything else that has other attributes or another content. */
   readonly inodes: readonly number[];
+}
+
+interface UnsyncedChange extends ChangedInodes {
   readonly answeredMs: number;
   /** How many changes were answered up to it. */
   readonly answers: number;
@@ -22,8 +27,6 @@ export class UnsyncedChanges {
   /** sequence → what the server may lose with its power; the oldest first */
   readonly #changes = new Map<number, UnsyncedChange>();
   #answers = 0;
-  /** Why names that were changed, as programs were told, are as they were before; until that was told. */
-  #lostNames: DfsError | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -42,8 +45,9 @@ export class UnsyncedChanges {
     return [...this.#changes.keys()];
   }
 
-  /** A change was answered; `inodes` are those that it changed, 0 for names. */
-  add(sequence: number, inodes: readonly number[]): void {
+  /** A change was answered. */
+  add(sequence: number, { directories, inodes }: ChangedInodes): void {
+    if (directories.length === 0 && inodes.length === 0) return;
     const nowMs = this.#clock.monotonicMs();
     for (const [oldest, { answeredMs }] of this.#changes) {
       const isOld = answeredMs < nowMs - UNSYNCED_MS;
@@ -51,7 +55,7 @@ export class UnsyncedChanges {
       this.#changes.delete(oldest);
     }
     this.#answers += 1;
-    this.#changes.set(sequence, { inodes, answeredMs: nowMs, answers: this.#answers });
+    this.#changes.set(sequence, { directories, inodes, answeredMs: nowMs, answers: this.#answers });
   }
 
   /** These are on stable storage. */
@@ -67,36 +71,16 @@ export class UnsyncedChanges {
     }
   }
 
-  /** The server lost these with its power. Returns the inodes that they had changed; names are told by `tellLostNames`. */
-  lose(sequences: readonly number[]): number[] {
+  /** The server lost these with its power. Returns what they had changed. */
+  lose(sequences: readonly number[]): ChangedInodes {
+    const directories = new Set<number>();
     const inodes = new Set<number>();
     for (const sequence of sequences) {
       const change = this.#changes.get(sequence);
       this.#changes.delete(sequence);
-      for (const inode of change?.inodes ?? []) {
-        if (inode === 0) this.#lostNames = lostWithPower();
-        else inodes.add(inode);
-      }
+      for (const directory of change?.directories ?? []) directories.add(directory);
+      for (const inode of change?.inodes ?? []) inodes.add(inode);
     }
-    return [...inodes];
+    return { directories: [...directories], inodes: [...inodes] };
   }
-
-  /** Names that were changed, as programs were told, are as they were before. */
-  loseNames(reason: DfsError): void {
-    this.#lostNames = reason;
-  }
-
-  /** EIO, once, when names were changed, as a program was told, and are as they were before. */
-  tellLostNames(): void {
-    const lost = this.#lostNames;
-    this.#lostNames = undefined;
-    if (lost) throw lost;
-  }
-}
-
-function lostWithPower(): DfsError {
-  return new DfsError(
-    'EIO',
-    'the metadata server lost its power before changes of names were on its disk; look what is there, and do them again',
-  );
 }

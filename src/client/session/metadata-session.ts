@@ -6,7 +6,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Endpoint } from '../../platform/network.js';
 import type { Command } from '../../protocol/command.js';
-import type { DfsError } from '../../protocol/errors.js';
+import { DfsError } from '../../protocol/errors.js';
 import { getattr } from '../../protocol/namespace-commands.js';
 import { batch, delegate, renew, revoke, sync } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
@@ -22,6 +22,7 @@ import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog } from '../log/change-log.js';
 import { DelegatedChanges, type OnMisprediction } from '../log/delegated-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
+import { LostChanges } from '../requests/lost-changes.js';
 import { NumberedRequests } from '../requests/numbered-requests.js';
 import { Requests } from '../requests/requests.js';
 import { UnsyncedChanges } from '../requests/unsynced-changes.js';
@@ -44,6 +45,7 @@ export class MetadataSession {
   readonly #requests: Requests;
   readonly #numbered: NumberedRequests;
   readonly #unsynced: UnsyncedChanges;
+  readonly #lost = new LostChanges();
   readonly #caches: MetadataCaches;
   /** Requests under way that change something, apart from batches. */
   readonly #changing = new Set<Promise<unknown>>();
@@ -205,15 +207,9 @@ export class MetadataSession {
     this.#unsynced.synced(answered);
   }
 
-  /** As `sync`; EIO, once, when the server lost changes of names that it had answered. */
-  async syncNames(): Promise<void> {
-    await this.sync();
-    this.tellLostNames();
-  }
-
-  /** EIO, once, when names were changed, as a program was told, and are as they were before. */
-  tellLostNames(): void {
-    this.#unsynced.tellLostNames();
+  /** Changes that a program was told of and that are gone; told once. */
+  get lost(): LostChanges {
+    return this.#lost;
   }
 
   /** The newest attributes of an inode that this client may keep, or else the metadata server's. ENOENT, … */
@@ -260,7 +256,7 @@ export class MetadataSession {
           }),
         confirm: changed => this.#confirm(changed),
         broken: reason => {
-          this.#unsynced.loseNames(reason);
+          this.#lost.addUnknown(reason);
           this.#caches.loseAll();
         },
       },
@@ -288,7 +284,9 @@ export class MetadataSession {
         this.onSessionLost();
       },
       resumed: (isRestarted, lost) => {
-        const inodes = this.#unsynced.lose(lost);
+        const { directories, inodes } = this.#unsynced.lose(lost);
+        this.#lost.add(directories, lostWithPower('names in the directory'));
+        this.#lost.add(inodes, lostWithPower('attributes'));
         if (isRestarted || lost.length > 0) this.onServerStarted(inodes);
       },
     });
@@ -301,4 +299,11 @@ export class MetadataSession {
     const inodes = wrong.map(({ inode, version }) => ({ inode, version }));
     void this.lease.dropFalse(inodes);
   }
+}
+
+function lostWithPower(what: string): DfsError {
+  return new DfsError(
+    'EIO',
+    `the metadata server lost its power before changes of ${what} were on its disk; look what is there, and do them again`,
+  );
 }

@@ -1,0 +1,46 @@
+/**
+ * Changes that a program was told of and that are gone: because the server lost its power, or because it refused what this
+ * client had acknowledged. `fsync` of the inode or the directory reports each once; `syncfs` reports that there are any.
+ */
+import type { DfsError } from '../../protocol/errors.js';
+
+/** Inodes of which a loss is remembered; beyond it every directory may have lost names. */
+const MAX_INODES = 4096;
+
+export class LostChanges {
+  /** inode, or directory that lost names → why; until that was told */
+  readonly #inodes = new Map<number, DfsError>();
+  /** Names are lost, and nobody knows in which directories. */
+  #anywhere: DfsError | undefined;
+  /** For whoever asks about all of them. */
+  #any: DfsError | undefined;
+
+  /** Changes of these inodes, or of names in them, are gone. */
+  add(inodes: Iterable<number>, reason: DfsError): void {
+    for (const inode of inodes) {
+      if (this.#inodes.size >= MAX_INODES) this.#anywhere = reason;
+      else this.#inodes.set(inode, reason);
+      this.#any = reason;
+    }
+  }
+
+  /** Changes of names are gone, nobody knows which. */
+  addUnknown(reason: DfsError): void {
+    this.#anywhere = reason;
+  }
+
+  /** EIO, once, when changes of the inode, or of names in it, are gone. */
+  tell(inode: number): void {
+    const lost = this.#inodes.get(inode) ?? this.#anywhere;
+    if (!this.#inodes.delete(inode)) this.#anywhere = undefined;
+    if (lost) throw lost;
+  }
+
+  /** EIO, once, when any changes are gone. */
+  tellAny(): void {
+    const lost = this.#any ?? this.#anywhere;
+    this.#any = undefined;
+    this.#anywhere = undefined;
+    if (lost) throw lost;
+  }
+}
