@@ -1,4 +1,4 @@
-/** Passes chunks on to the next node (DESIGN decision 7). */
+/** Passes chunks on to the next node (docs/decisions/07). */
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';

@@ -1,6 +1,6 @@
 /**
  * Reads everything that the node holds, slowly, so that a chunk that rots is found while there are other replicas
- * (DESIGN decision 6). How far it came outlives the process.
+ * (docs/decisions/06). How far it came outlives the process.
  */
 import { join } from 'node:path';
 import { Type, type Static } from '@sinclair/typebox';

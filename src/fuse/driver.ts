@@ -1,4 +1,4 @@
-/** What every way of mounting offers (DESIGN decision 8), so that the command line need not know which one it is. */
+/** What every way of mounting offers (docs/decisions/08), so that the command line need not know which one it is. */
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { FileSystem } from '../vfs/file-system.js';

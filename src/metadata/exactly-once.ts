@@ -1,5 +1,5 @@
 /**
- * Executes a numbered request once however often it is sent (DESIGN decision 4): the reply, or the refusal, is kept in
+ * Executes a numbered request once however often it is sent (docs/decisions/04): the reply, or the refusal, is kept in
  * the same transaction as the change, and a repeated request is answered with it, also after a restart.
  */
 import type { Static, TSchema } from '@sinclair/typebox';

@@ -1,5 +1,5 @@
 /**
- * Time comes in through this interface (DESIGN decision 9), so that a simulation can run a whole cluster on its own
+ * Time comes in through this interface (docs/decisions/09), so that a simulation can run a whole cluster on its own
  * clock.
  */
 

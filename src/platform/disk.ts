@@ -1,5 +1,5 @@
 /**
- * Files come in through this interface (DESIGN decision 9), so that a simulation can bring a disk that fills up, fails
+ * Files come in through this interface (docs/decisions/09), so that a simulation can bring a disk that fills up, fails
  * or forgets what was not synced. Every method rejects with the system's error (`code`: ENOENT, ENOSPC, EIO, …).
  */
 import {

@@ -1,6 +1,6 @@
 /**
- * Files of this machine that belong to somebody else, and are only read. They come in through this interface (DESIGN
- * decision 9): a simulated client has none. Every method rejects with the system's error (`code`: ENOENT, EACCES, …).
+ * Read access to files of this machine that belong to another process. They come in through this interface
+ * (docs/decisions/09): a simulated client has none. Every method rejects with the system's error (`code`: ENOENT, EACCES, …).
  */
 import { close, constants, fstat, open } from 'node:fs';
 import { promisify } from 'node:util';

@@ -24,7 +24,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** The network comes in through this interface (DESIGN decision 9), so that a simulation can delay, drop and cut. */
+/** The network comes in through this interface (docs/decisions/09), so that a simulation can delay, drop and cut. */
 export interface Network {
   /**
    * Opens a byte stream to `endpoint`; rejects with the system's error (ECONNREFUSED, ETIMEDOUT, ENOTFOUND, …).

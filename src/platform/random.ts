@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-/** Randomness comes in through this interface (DESIGN decision 9), so that a simulation can be replayed from a seed. */
+/** Randomness comes in through this interface (docs/decisions/09), so that a simulation can be replayed from a seed. */
 export interface Random {
   /** `count` random bytes, fit for secrets on the real platform. */
   bytes(count: number): Buffer;

@@ -1,4 +1,4 @@
-/** DESIGN decision 1: files that random writes leave in pieces are rewritten whole, while they are used. */
+/** docs/decisions/01: files that random writes leave in pieces are rewritten whole, while they are used. */
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';

@@ -1,6 +1,6 @@
 /**
  * Segments are compacted and fragmented files made whole under load, while servers are killed at any moment: writers and
- * readers with open files do not notice, and what is garbage goes (DESIGN decisions 1 and 6).
+ * readers with open files do not notice, and what is garbage goes (docs/decisions/01 and 06).
  */
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** A node that is added gets its share, and replicas are in as many failure domains as there are (DESIGN decision 7). */
+/** A node that is added gets its share, and replicas are in as many failure domains as there are (docs/decisions/07). */
 import t from 'tap';
 import { shell, startCluster, waitUntil, type Cluster } from '../support/cluster.js';
 import { recordedChunks } from '../support/replica-records.js';

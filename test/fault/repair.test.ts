@@ -1,4 +1,4 @@
-/** Lost replicas are made again without being asked; nodes are drained, come back, and go (DESIGN decision 7). */
+/** Lost replicas are made again without being asked; nodes are drained, come back, and go (docs/decisions/07). */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

@@ -4,7 +4,7 @@ import type { Cluster, LiveClient, Machine } from './cluster.js';
 import type { History } from './history.js';
 import type { SeededRandom } from './world/seeded-random.js';
 
-/** DESIGN section 4: after a power loss at most a second of what was acknowledged is gone. */
+/** docs/decisions/04: after a power loss at most a second of what was acknowledged is gone. */
 const UNSYNCED_METADATA_MS = 1000;
 /** The same of what a client that is killed had acknowledged before it told the server. */
 export const UNSENT_MS = 1000;

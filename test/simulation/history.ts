@@ -1,5 +1,5 @@
 /**
- * What clients did and were told, held against the promises of DESIGN sections 4 and 5.
+ * What clients did and were told, held against the promises of docs/decisions/04 and 05.
  *
  * Everything that can be seen is a register: a name in a directory (its value is the inode, or 0), a block of a file
  * (the tag that was written there, or 0), a record of a journal. A change gives registers new values, all of them at
@@ -195,7 +195,7 @@ export class History {
   }
 
   /**
-   * A client is gone with what it had acknowledged and not sent yet (DESIGN decision 4): neither fsynced, nor seen by
+   * A client is gone with what it had acknowledged and not sent yet (docs/decisions/04): neither fsynced, nor seen by
    * anybody else, nor older than that.
    * @param client undefined: it is not known which
    */

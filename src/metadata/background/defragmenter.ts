@@ -1,5 +1,5 @@
 /**
- * Rewrites the pieces of a file, which random writes have left, into whole chunks (DESIGN decision 1).
+ * Rewrites the pieces of a file, which random writes have left, into whole chunks (docs/decisions/01).
  *
  *     noted by `blocks` ──quiet for a while──► a window of small extents ──► a data node assembles a new chunk
  *           ▲                                                                      │

@@ -1,5 +1,5 @@
 /**
- * Keeps copies of the metadata database on the data nodes while it is used (DESIGN decision 1: the metadata is the only
+ * Keeps copies of the metadata database on the data nodes while it is used (docs/decisions/01: the metadata is the only
  * moment of truth, so it must not have only one disk).
  *
  *     a generation:  part ─► part ─► … ─► changes ─► changes ─► …

@@ -1,6 +1,6 @@
 /**
  * The classic `blocks`: commits extents after their chunks were stored. The one moment at which a file's content
- * changes (DESIGN decision 1).
+ * changes (docs/decisions/01).
  */
 import { DfsError } from '../../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';

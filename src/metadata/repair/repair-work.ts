@@ -1,5 +1,5 @@
 /**
- * Gives every chunk the replicas that it should have, unasked (DESIGN decision 7).
+ * Gives every chunk the replicas that it should have, unasked (docs/decisions/07).
  *
  *     nodes or goals changed ──► scan of all chunks ──► queue, most endangered first ──► copies, so many bytes a second
  *     a chunk was noted ─────────────────────────────────┘                                 │

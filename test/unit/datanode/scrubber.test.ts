@@ -1,4 +1,4 @@
-/** DESIGN decision 6: everything is read over time, at a pace, and a restart goes on where it was. */
+/** docs/decisions/06: everything is read over time, at a pace, and a restart goes on where it was. */
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
