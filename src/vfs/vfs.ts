@@ -395,7 +395,7 @@ export class Vfs implements FileSystem {
           throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
         });
       const handle = await this.#opened(opened, openFlags, opening, privilegeLoss);
-      return { handle, attributes: await this.getattr(inode) };
+      return { handle, attributes: await this.#orClosed(handle, async () => await this.getattr(inode)) };
     }
     session.opens.recordOpen(inode);
     return {
@@ -543,9 +543,21 @@ export class Vfs implements FileSystem {
     // An empty file as well: POSIX open() marks its times, and somebody here may have written what is not committed.
     if ((openFlags & constants.O_TRUNC) !== 0) {
       // Whether the caller may was asked already, of the open file.
-      await this.as(undefined).setattr(inode, { size: 0, ...(privilegeLoss ? { privilegeLoss } : {}) });
+      const empty = { size: 0, ...(privilegeLoss ? { privilegeLoss } : {}) };
+      await this.#orClosed(handle, async () => await this.as(undefined).setattr(inode, empty));
     }
     return handle;
+  }
+
+  /** Does what belongs to opening a file. When that fails nobody hears of the handle, so it is closed. */
+  async #orClosed<Result>(handle: FileHandle, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      // Why the open fails matters more than why the close does.
+      await this.#files.release(handle).catch(() => undefined);
+      throw error;
+    }
   }
 
   inodeOf(handle: FileHandle): number {

@@ -159,6 +159,8 @@ export class GrantPool {
 
   async #refill(goal: number): Promise<void> {
     const reply = await this.#ask(goal, BATCH, new Set());
+    // Else take() would ask again at once, and again.
+    if (reply.grants.length === 0) throw new DfsError('EAGAIN', 'the metadata server granted nothing');
     this.add(goal, reply);
   }
 

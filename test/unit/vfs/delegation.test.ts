@@ -1,45 +1,18 @@
 /** What a client that is alone acknowledges before it tells the metadata server (client/log/change-log.ts). */
 import { constants } from 'node:fs';
 import t, { type Test } from 'tap';
-import { DataNode } from '../../../src/datanode/data-node.js';
-import type { MetadataServer } from '../../../src/metadata/metadata-server.js';
 import { sleep, systemClock } from '../../../src/platform/clock.js';
-import { nodeDisk } from '../../../src/platform/disk.js';
-import { tcpNetwork } from '../../../src/platform/network.js';
-import { systemRandom } from '../../../src/platform/random.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import type { Vfs } from '../../../src/vfs/vfs.js';
 import { waitUntil } from '../../support/wait-until.js';
-import { silent, temporaryDirectory } from '../datanode/store-fixture.js';
 import { refusal } from '../metadata/support/harness.js';
-import { Cable, connect, serve } from './support/connected-clients.js';
-import { TEST_KEYS } from '../../support/test-keys.js';
+import { Cable, connect, serve, startDataNode } from './support/connected-clients.js';
 
 const OWNER = { mode: 0o755, uid: 0, gid: 0 };
 const name = (text: string): Buffer => Buffer.from(text);
 const KEEPER = { drop: async () => undefined, dropAll: async () => undefined };
 /** Within this a client acknowledges ahead of a server that does not answer. */
 const AHEAD_MS = 500;
-
-async function startDataNode(t: Test, server: MetadataServer): Promise<void> {
-  const directory = await temporaryDirectory(t);
-  const platform = {
-    clock: systemClock,
-    random: systemRandom,
-    log: silent,
-    network: tcpNetwork,
-    keys: TEST_KEYS,
-  };
-  const node = new DataNode({
-    ...platform,
-    metadata: server.endpoint,
-    directory,
-    port: 0,
-    disk: nodeDisk,
-  });
-  t.teardown(async () => await node.close());
-  await node.start();
-}
 
 /** The names in a directory, as a client sees them. */
 async function names(vfs: Vfs, directory: number): Promise<string[]> {

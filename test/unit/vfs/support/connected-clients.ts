@@ -3,9 +3,11 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { DataNode } from '../../../../src/datanode/data-node.js';
 import { createDatabase } from '../../../../src/metadata/create-database.js';
 import { MetadataServer } from '../../../../src/metadata/metadata-server.js';
 import { systemClock } from '../../../../src/platform/clock.js';
+import { nodeDisk, type Disk } from '../../../../src/platform/disk.js';
 import { createLogger } from '../../../../src/platform/log.js';
 import {
   tcpNetwork,
@@ -15,8 +17,9 @@ import {
 } from '../../../../src/platform/network.js';
 import { systemRandom } from '../../../../src/platform/random.js';
 import { DfsError } from '../../../../src/protocol/errors.js';
+import type { VfsOptions } from '../../../../src/vfs/vfs-options.js';
 import { Vfs } from '../../../../src/vfs/vfs.js';
-import { AS_CLIENT } from '../../../support/test-keys.js';
+import { AS_CLIENT, TEST_KEYS } from '../../../support/test-keys.js';
 
 const PLATFORM = {
   clock: systemClock,
@@ -114,6 +117,30 @@ export class PowerCut {
   }
 }
 
+/** A data node of the server's cluster. */
+export async function startDataNode(
+  t: Test,
+  server: MetadataServer,
+  disk: Disk = nodeDisk,
+): Promise<DataNode> {
+  const directory = await mkdtemp(join(tmpdir(), 'dfs-node-'));
+  const options = {
+    network: tcpNetwork,
+    keys: TEST_KEYS,
+    metadata: server.endpoint,
+    directory,
+    port: 0,
+    disk,
+  };
+  const node = new DataNode({ ...PLATFORM, ...options });
+  t.teardown(async () => {
+    await node.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  await node.start();
+  return node;
+}
+
 export async function serve(t: Test): Promise<MetadataServer> {
   return (await PowerCut.start(t)).server;
 }
@@ -124,15 +151,17 @@ export async function connect(
   t: Test,
   server: MetadataServer,
   network: Network = tcpNetwork,
-  memory = MEMORY,
+  { clock = systemClock, timeoutMs = 20_000, ...memory }: Partial<VfsOptions> = {},
 ): Promise<Vfs> {
   const vfs = await Vfs.open({
     ...PLATFORM,
+    ...MEMORY,
     ...memory,
+    clock,
     network,
     metadata: server.endpoint,
     goal: 1,
-    timeoutMs: 20_000,
+    timeoutMs,
     clientName: 'test',
     onMisprediction: (foretold, actual) =>
       t.same(foretold, actual, 'the client foretells what the server does'),
