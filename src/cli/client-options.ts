@@ -1,4 +1,4 @@
-/** What the commands that talk to a DFS have in common: how to reach it, and for how long to try. */
+/** Options that all clients share: the server's address, and the time limit. */
 import { hostname } from 'node:os';
 import type { Argv } from 'yargs';
 import { systemClock } from '../platform/clock.js';

@@ -1,4 +1,4 @@
-/** Options that bound what a process keeps in memory. */
+/** Options that bound a process's memory. */
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { parseBytes } from './quantity.js';

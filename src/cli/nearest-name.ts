@@ -1,4 +1,4 @@
-/** What somebody may have meant. */
+/** Suggests the known name that is nearest to a mistyped one. */
 
 /** More letters to be changed than this, and it is another word. */
 const MAX_DISTANCE = 3;

@@ -1,4 +1,4 @@
-/** Servers run until they are told to end. */
+/** Servers run until a signal ends them. */
 import { allowGarbage } from '../platform/garbage-allowance.js';
 import type { Logger } from '../platform/log.js';
 import { onEndSignal } from './interruption.js';

@@ -1,4 +1,4 @@
-/** Bounds the memory of what is done at once: who wants more bytes than are left waits in line. */
+/** Bounds the memory of concurrent work: a request for more bytes than are left waits in line. */
 export class ByteBudget {
   #leftBytes: number;
   readonly #limitBytes: number;

@@ -1,5 +1,5 @@
 /**
- * Gives back the space of dropped chunks: copies what still counts out of segments that are mostly dead, then removes
+ * Gives back the space of dropped chunks: copies the living records out of segments that are mostly dead, then removes
  * their files.
  *
  * The order matters, since the machine may stop at any moment:

@@ -1,4 +1,4 @@
-/** How much room the node has, and whether it takes another chunk. */
+/** The node's free space, and whether it suffices for another chunk. */
 import type { Clock } from '../platform/clock.js';
 import type { Disk, DiskSpace } from '../platform/disk.js';
 

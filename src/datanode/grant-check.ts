@@ -1,4 +1,4 @@
-/** Whether a chunk may be stored here, or read: what the metadata server allowed, and nothing else. */
+/** Checks grants: a chunk is stored or read only as the metadata server has allowed. */
 import { formatDuration } from '../platform/duration.js';
 import { DfsError } from '../protocol/errors.js';
 import { isGrantSigned } from '../protocol/grant-signature.js';

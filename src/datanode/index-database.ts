@@ -1,6 +1,6 @@
 /**
  * `index.db`: the segment index as it was when the log ended at the watermark, so that a start need not read every
- * segment. It is only a cache: whatever is wrong with it, the segments are right. SQLite notices no bit that flips
+ * segment. It is only a cache: when the two differ, the segments are right. SQLite notices no bit that flips
  * inside a number, so each row has a checksum of its own.
  */
 import { crc32 } from 'node:zlib';

@@ -1,4 +1,4 @@
-/** Brings `index.db` up to date with the index in memory, in the background and behind what is synced. */
+/** Brings `index.db` up to date with the index in memory, in the background, never ahead of the synced segments. */
 import Database from 'better-sqlite3';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';

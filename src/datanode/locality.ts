@@ -1,4 +1,4 @@
-/** Tells clients where this node's files are, and how they find out whether those are on their machine too. */
+/** Tells clients the directory of this node's files, and proves to them that they share its machine. */
 import { join, resolve } from 'node:path';
 import type { Disk } from '../platform/disk.js';
 import type { Random } from '../platform/random.js';

@@ -1,6 +1,6 @@
 /**
- * `node.json`: who this node is, kept in its data directory, with a checksum, and a second time as `node-copy.json`: a bit
- * that flips there must not make everything that the node holds worthless.
+ * `node.json`: the node's identity, kept in its data directory with a checksum, and a second time as `node-copy.json`: one
+ * flipped bit must not make all chunks of the node worthless.
  */
 import { crc32 } from 'node:zlib';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * The record: what one chunk, or the news that a chunk was dropped, looks like in a segment file.
+ * The record: the format of one chunk, or of the tombstone of a dropped chunk, in a segment file.
  *
  *     offset  0  u32  magic "DFSr"
  *             4  u8   version
@@ -15,8 +15,8 @@
  *            48  u32  CRC-32 of the 48 bytes above and the table
  *            52  checksum table, then payload
  *
- * Integers are little-endian. The record says where it stands, so that somebody's file which happens to hold a copy of a
- * segment is never taken for records when a damaged segment is searched for the next good one.
+ * Integers are little-endian. The record names its own place. A user's file that happens to hold a copy of a segment
+ * is therefore never taken for records when a damaged segment is searched for the next good one.
  */
 import { crc32 } from 'node:zlib';
 import { checksumTableBytes } from '../protocol/checksum.js';

@@ -1,6 +1,6 @@
 /**
- * Start-up: brings the index to the end of the log. What `index.db` knows is taken over, what stands behind its
- * watermark is replayed; when `index.db` is missing, damaged or does not fit the segments, every segment is read.
+ * Start-up: brings the index to the end of the log. The state in `index.db` is taken over, and records behind its
+ * watermark are replayed; when `index.db` is missing, damaged or does not fit the segments, every segment is read.
  */
 import { join } from 'node:path';
 import type { Disk } from '../platform/disk.js';

@@ -1,6 +1,6 @@
 /**
- * Reads everything that the node holds, slowly, so that a chunk that rots is found while there are other replicas
- * (docs/decisions/06). How far it came outlives the process.
+ * Reads every chunk of the node, slowly, so that a rotten chunk is found while there are other replicas
+ * (docs/decisions/06). The position outlives the process.
  */
 import { join } from 'node:path';
 import { Type, type Static } from '@sinclair/typebox';

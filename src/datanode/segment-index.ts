@@ -1,5 +1,5 @@
 /**
- * What the segments hold, in memory: where each chunk is, and how much of each segment still counts. Fed with records
+ * The index of the segments, in memory: the place of each chunk, and the living bytes of each segment. Fed with records
  * in the order in which they stand in the log, while running and when the log is replayed, it comes to the same state.
  * Every change is also noted in a journal, from which `index.db` is brought up to date later.
  */

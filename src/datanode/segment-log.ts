@@ -3,9 +3,9 @@
  *
  *     enqueue ──► queue ──► one writev per group ──► applied to the index, in log order ──► appended
  *                                     │
- *                                     └── sync: one fdatasync per segment, shared by all who wait ──► durable
+ *                                     └── sync: one fdatasync per segment, shared by all waiters ──► durable
  *
- * One group is written at a time; what arrives meanwhile makes up the next.
+ * One group is written at a time; records that arrive meanwhile form the next.
  */
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';

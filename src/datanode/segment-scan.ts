@@ -1,4 +1,4 @@
-/** Reads a segment file record by record: at start-up what the index has not seen, in the compactor all of it. */
+/** Reads a segment file record by record: at start-up the part that the index has not seen, in the compactor all of it. */
 import { matchesChecksums } from '../protocol/checksum.js';
 import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from '../protocol/limits.js';
 import type { DiskFile } from '../platform/disk.js';

@@ -1,6 +1,6 @@
 /**
- * Chunks that were written one after the other lie one behind the other, and are often wanted together: what lies close in
- * a segment is read in one go.
+ * Chunks that were written one after the other lie side by side, and are often read together: neighbours in a segment are
+ * read in one call.
  */
 import { chunkRecordBytes } from './record.js';
 import type { SegmentFiles } from './segment-files.js';

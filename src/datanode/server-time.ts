@@ -1,9 +1,9 @@
 /**
- * The metadata server's time, as a data node knows it. Grants expire by that clock, which gives them: a node whose own wall
- * clock is hours off must neither refuse what was granted just now nor take what expired long ago.
+ * The metadata server's time, as a data node knows it. Grants expire by that clock. A node whose own wall
+ * clock is hours off must neither refuse a new grant nor accept one that expired long ago.
  *
  * Each reply to `reg` and `heartbeat` carries the server's time. It was read at some moment between the sending of the
- * request and the arrival of the reply, by this node's monotonic clock, which nobody sets: so each round trip bounds the
+ * request and the arrival of the reply, by this node's monotonic clock, which cannot be set: so each round trip bounds the
  * difference of the two clocks, and the narrowest bounds so far hold until a round trip contradicts them. Without
  * any reply there is no grant key either, so no grant is checked before.
  */

@@ -1,4 +1,4 @@
-/** Looks at everything that the node holds, now, because somebody checks the whole file system. */
+/** Verifies every chunk of the node at once, on request of `dfs fsck --deep`. */
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import type { verify } from '../protocol/datanode-commands.js';
 

@@ -1,4 +1,4 @@
-/** What every way of mounting offers (docs/decisions/08), so that the command line need not know which one it is. */
+/** The interface of every way of mounting (docs/decisions/08), so that the command line is independent of the driver. */
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { FileSystem } from '../vfs/file-system.js';

@@ -1,4 +1,4 @@
-/** What is mounted where, as the kernel tells it in /proc/self/mountinfo (proc_pid_mountinfo(5)). */
+/** The mount table in /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 import { readFile } from 'node:fs/promises';
 
 export interface MountEntry {

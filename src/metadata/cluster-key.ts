@@ -1,6 +1,6 @@
 /**
  * A database knows the cluster's key by its fingerprint, so that a server that is started with another key, or without
- * its own, says so instead of shutting out everybody who has the right one.
+ * its own, says so instead of shutting out all members that have the right one.
  */
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';

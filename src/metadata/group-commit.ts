@@ -1,14 +1,14 @@
 /**
  * Runs tasks one after the other in shared transactions. Tasks that arrive together are one batch: one BEGIN, one
- * COMMIT, and their results are told after it.
+ * COMMIT, and their replies leave after it.
  *
  *     queued ──batch begins──► running ──finished──► batch commits ──► (fsync) ──► answered
  *        ▲                        │
- *        └───────pause()──────────┘     a long task gives way: what it did so far commits with the batch
+ *        └───────pause()──────────┘     a long task gives way: its changes so far commit with the batch
  *
  * A task checks before it changes, so that one that fails has changed nothing and the others of its batch go on. If a
  * task fails after a change, or the database does, the batch is rolled back and each of its tasks is run again in a
- * transaction of its own: only those fail that cannot be done.
+ * transaction of its own, so that only the failing ones fail.
  *
  * Clients take turns: the next task is of the one whose tasks took least time so far. Tasks of a client whose connection is
  * closed are dropped unless they have begun; such a client gets no reply, and asks again if it comes back.

@@ -1,7 +1,7 @@
 /**
  * Numbers that are never given twice, not even after a power loss that takes the last second's commits with it: a range
- * is reserved in the store, and on stable storage, before the first number of it is given. What a server had not
- * given when it stopped is skipped.
+ * is reserved in the store, and on stable storage, before the first number of it is given. Numbers that a
+ * server had reserved and not given when it stopped are skipped.
  */
 import { DfsError } from '../protocol/errors.js';
 import type { GroupCommit } from './group-commit.js';

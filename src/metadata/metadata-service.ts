@@ -1,4 +1,4 @@
-/** The metadata server without its network: the store, what is kept in memory, and how requests are executed. */
+/** The metadata server without its network: the store, the state in memory, and the execution of requests. */
 import type { Static, TSchema } from '@sinclair/typebox';
 import { steadyClock, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';

@@ -1,6 +1,6 @@
 /**
- * How many bytes each node should hold, by the books. What a node says of its disk follows late: what was moved off it
- * is dropped after a while, and its space comes back when segments are compacted.
+ * The bytes that each node should hold, by the records. A node's own figure follows late: replicas that were moved off are
+ * dropped after a while, and their space comes back when segments are compacted.
  */
 export class NodeLoads {
   /** node → bytes of the replicas on record for it; undefined until every chunk was looked at once */

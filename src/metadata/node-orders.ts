@@ -1,4 +1,4 @@
-/** How data nodes are told what to do: by the connection that each of them made when it registered. */
+/** Sends orders to data nodes, over the connection that each made when it registered. */
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { assemble, replicate, verify } from '../protocol/datanode-commands.js';
 import { DfsError } from '../protocol/errors.js';

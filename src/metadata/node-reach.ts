@@ -1,6 +1,6 @@
 /**
- * Whether data nodes answer at the addresses that they advertise, as this server last found (reach-probe.ts). A node whose
- * heartbeats arrive but that nobody reaches takes no chunks, and after a while counts as lost.
+ * The reachability of data nodes at their advertised addresses, by the last probe (reach-probe.ts). An unreachable
+ * node gets no chunks although its heartbeats arrive, and after a while counts as lost.
  */
 import type { Endpoint } from '../platform/network.js';
 

@@ -1,4 +1,4 @@
-/** The data nodes: where they are (in the store too) and how they are (in memory only). */
+/** The data nodes: their addresses (in the store too) and their states (in memory only). */
 import { NODE_LOST_MS, NODE_SUSPECT_MS } from '../protocol/limits.js';
 import type { NodeState, NodeStatus } from '../protocol/cluster-commands.js';
 import type { NodeAddress } from '../protocol/types.js';

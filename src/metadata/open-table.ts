@@ -1,6 +1,6 @@
 /**
- * Which session has which inode open. In memory only: after a restart each client tells it again when it resumes its
- * session, and until all have, every inode counts as open by somebody.
+ * The inodes that each session has open. In memory only: after a restart each client names them again when it resumes its
+ * session, and until all clients have, every inode counts as open.
  */
 import { DfsError } from '../protocol/errors.js';
 import { MAX_OPEN_INODES } from '../protocol/limits.js';

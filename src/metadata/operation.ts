@@ -1,4 +1,4 @@
-/** What an operation is: one command's transaction, as a value. */
+/** An operation: one command's transaction, as a value. */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Timespec } from '../platform/clock.js';
 import type { Command } from '../protocol/command.js';

@@ -1,4 +1,4 @@
-/** The connection that a request came by, as far as operations care. */
+/** The connection of a request, as operations see it. */
 export interface Peer {
   readonly isClosed: boolean;
 }

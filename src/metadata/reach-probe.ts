@@ -1,7 +1,7 @@
 /**
  * Tries the addresses that data nodes advertise: when a node registers, from time to time, and soon after a client says
- * that a node failed it. A node is reached when whatever answers there, over a connection on which both sides have
- * proved the cluster's key, has the node's identity.
+ * that a node failed it. A node is reached when the answer there has the node's identity, over a connection on which
+ * both sides have proved the cluster's key.
  *
  * That is this server's view. A client elsewhere may reach a node that the server does not, or the other way round: one that
  * does not reach a node leaves it out of its writes, and reads other replicas.

@@ -1,7 +1,7 @@
 /**
- * What needs room on the disk of the metadata database, and is refused with ENOSPC while there is little: whatever makes
- * rows. Reading, deleting, renaming and changing what is there goes on (store/sqlite/database-room.ts keeps the room for it), as does
- * what a program was told is done.
+ * The requests that make rows: they fail with ENOSPC while the metadata database's disk has little room. Reading,
+ * deleting, renaming and changing existing inodes goes on (store/sqlite/database-room.ts keeps the room for it), and
+ * so do commits of acknowledged changes.
  */
 import { blocks, clone, put } from '../protocol/content-commands.js';
 import { DfsError } from '../protocol/errors.js';

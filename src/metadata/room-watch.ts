@@ -1,4 +1,4 @@
-/** Looks at the room that the database has, and takes the delegation back while what was acknowledged can still be committed. */
+/** Watches the database's room, and withdraws the delegation while acknowledged changes can still be committed. */
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { toDfsError } from '../protocol/errors.js';

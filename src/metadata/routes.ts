@@ -1,4 +1,4 @@
-/** Which operation answers which command. */
+/** The operation of each command. */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf } from '../protocol/command.js';
 import { SILENT_CLIENT_MS } from '../protocol/limits.js';

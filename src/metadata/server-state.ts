@@ -1,4 +1,4 @@
-/** What the server keeps in memory besides the store. */
+/** The server's state in memory, besides the store. */
 import type { Clock } from '../platform/clock.js';
 import type { Random } from '../platform/random.js';
 import type { ReadGrantKey } from '../protocol/read-grants.js';

@@ -1,8 +1,8 @@
 /**
- * Inodes that lost their last name a moment ago. Opening a path is one act for POSIX (rename(): "a link named new shall
- * remain visible to other threads throughout the renaming operation"), but takes two requests: who looked the name up
- * just before may be about to open what it led to. So it lives on for a moment. In memory only: after a restart what is
- * left of them is found as orphans are.
+ * Inodes that lost their last name a moment ago. Opening a path is one act for POSIX (rename(): "a link named new
+ * shall remain visible to other threads throughout the renaming operation"), but takes two requests: a client that
+ * looked the name up just before may be about to open the inode. So it lives on for a moment. In memory only: after a
+ * restart the rest of them is found as orphans are.
  */
 const GRACE_MS = 2000;
 

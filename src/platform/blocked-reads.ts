@@ -1,6 +1,6 @@
 /**
- * Ends reads that wait in the kernel, on threads of libuv's pool, for something that may never come: closing a
- * descriptor does not wake them, and they would keep what is behind it alive.
+ * Ends reads that wait in the kernel, on threads of libuv's pool, for an event that may never come: closing a
+ * descriptor does not wake them, and they would keep the file behind it alive.
  */
 import { closeSync, openSync, readdirSync } from 'node:fs';
 import koffi, { type KoffiFunc } from 'koffi';

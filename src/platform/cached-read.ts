@@ -1,5 +1,5 @@
 /**
- * Reading what the page cache has, without waiting for a disk, and having it read what it has not: preadv2(2) with
+ * Reads from the page cache without waiting for a disk, and asks the kernel to read the rest ahead: preadv2(2) with
  * RWF_NOWAIT and posix_fadvise(2), which Node does not offer, by libc's own functions through koffi. A cached read takes some
  * 5 µs for 16 KiB; one by a thread of libuv's pool, which has to be woken and to wake the event loop in turn, takes 40 µs and
  * more where processors sleep deeply.

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** What POSIX systems allow at least in practice, where nobody says. */
+/** The default limit of open descriptors on POSIX systems, where nothing says another. */
 const USUAL_LIMIT = 1024;
 
 /**

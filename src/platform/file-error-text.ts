@@ -1,4 +1,4 @@
-/** What the operating system's errors about a file mean, in words. */
+/** The operating system's errors about a file, in words. */
 
 const SENTENCES: ReadonlyMap<unknown, (path: string) => string> = new Map<unknown, (path: string) => string>([
   ['ENOENT', path => `there is no ${path}`],

@@ -1,7 +1,8 @@
 /**
- * How much V8 lets gather before it looks through the whole heap for garbage. Left to itself it does so whenever the heap and
- * the buffers outside it have grown by about the size of what lives (v8/src/heap/memory-controller): with a heap of 12 MiB and
- * chunks of 4 MiB passing through, some ten times a second, which cost a data node a sixth of its processor time.
+ * The amount of garbage that V8 lets gather before it searches the whole heap. By default it does so whenever the
+ * heap and the buffers outside it have grown by about the size of the living objects (v8/src/heap/memory-controller):
+ * with a heap of 12 MiB and chunks of 4 MiB passing through, some ten times a second, which cost a data node a sixth
+ * of its processor time.
  */
 import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';

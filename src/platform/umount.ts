@@ -1,6 +1,6 @@
 /**
- * umount2(2) by libc's own function: umount(8) first asks the file system what it is, which never ends while the one who
- * should answer waits for somebody else.
+ * umount2(2) by libc's own function: umount(8) first asks the file system for its type, which never ends while the daemon
+ * that should answer waits for another process.
  */
 import koffi, { type KoffiFunc } from 'koffi';
 

@@ -1,4 +1,4 @@
-/** Extended attributes that mean something here. */
+/** Extended attributes with a meaning for DFS. */
 
 /** What a file that is executed may do without being root (capabilities(7)); goes when it is written to. */
 export const CAPABILITY = Buffer.from('security.capability');

@@ -1,5 +1,5 @@
 /**
- * How a command is declared: once, with its name, number, and the shape of request and reply. Client and server take
+ * The declaration of a command: once, with its name, number, and the shape of request and reply. Client and server take
  * their types and their checks from the declaration.
  */
 import type { Static, TSchema } from '@sinclair/typebox';

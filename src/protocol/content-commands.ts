@@ -1,4 +1,4 @@
-/** The metadata server's commands for open files, and for what files consist of. */
+/** The metadata server's commands for open files and their content. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
 import { CLIENTS } from './roles.js';

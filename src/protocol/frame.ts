@@ -1,12 +1,12 @@
 /**
- * The frame: what one message looks like on the wire.
+ * The frame: the format of one message on the wire.
  *
  *     offset  0  u16  magic 0xDF57
  *             2  u8   version
  *             3  u8   kind: request, reply, error or notice
  *             4  u16  command number
- *             6  u16  how many servers a request will be passed on to, one after the other; else zero
- *             8  u32  request id, chosen by who asks, repeated by who answers
+ *             6  u16  number of servers that a request will be passed on to, one after the other; else zero
+ *             8  u32  request id, chosen by the sender, repeated in the reply
  *            12  u32  header bytes (msgpack)
  *            16  u32  payload bytes (raw)
  *            20  header, then payload

@@ -1,4 +1,4 @@
-/** Grants are signed, so that a data node can tell what the metadata server allowed without asking it. */
+/** Signs grants: a data node recognizes the metadata server's permission without asking. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Grant } from './types.js';
 

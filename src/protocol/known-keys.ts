@@ -1,7 +1,7 @@
 /**
- * What the commands declare, made ready for reading messages: the keys of their objects, so that reading one takes a comparison
- * of its bytes rather than making a string; and for each object a function that makes one, which is twice as fast as adding key
- * after key. Nothing that comes from the wire is added.
+ * The commands' declarations, prepared for reading messages: the keys of their objects, so that reading one takes a
+ * comparison of its bytes rather than making a string; and for each object a function that makes one, which is twice
+ * as fast as adding key after key. Keys from the wire are never added.
  */
 import { Kind, OptionalKind, type TSchema } from '@sinclair/typebox';
 

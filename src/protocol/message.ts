@@ -3,9 +3,9 @@
  * (https://github.com/kriszyp/msgpackr#records) name their keys once: they take a quarter of the bytes, and a fifth of
  * the time to be read.
  *
- * msgpackr writes messages, but does not read them: what a peer sends would reach its extensions (regular expressions,
+ * msgpackr writes messages, but does not read them: bytes of a peer would reach its extensions (regular expressions,
  * sets, typed arrays, references), its compiler of record readers, and its native code, and it keeps records with
- * two-byte ids from one message for the next. The reader below knows what `encodeMessage` writes and nothing else. It
+ * two-byte ids from one message for the next. The reader below knows the output of `encodeMessage` and nothing else. It
  * keeps nothing between messages, and does work in proportion to the bytes.
  */
 import { Packr } from 'msgpackr';

@@ -1,5 +1,5 @@
 /**
- * Read grants are signed, so that a data node can tell what the metadata server lets be read without asking it. There is
+ * Read grants are signed, so that a data node recognizes the metadata server's permission without asking it. There is
  * one for each chunk of each file that is looked at, by the thousand in one reply, so their construction is a cheap one:
  *
  *     key = HMAC-SHA-256(grant key, PURPOSE)          another key than that by which write grants are signed

@@ -1,4 +1,4 @@
-/** What requests to the metadata server have in common. */
+/** Fields that requests to the metadata server share. */
 import { Type, type Static } from '@sinclair/typebox';
 import { MAX_DIRECTORY_PAGE } from './limits.js';
 import { Attributes, Caller, InodeNumber, NameBytes, PrivilegeLoss, U32 } from './types.js';

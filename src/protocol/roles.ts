@@ -1,4 +1,4 @@
-/** Roles: what a member of the cluster may ask for. A member proves its role when it connects (rpc/gate.ts). */
+/** Roles: the commands that a member of the cluster may use. A member proves its role when it connects (rpc/gate.ts). */
 
 /** client: uses files; node: a data node; admin: also decides about nodes, and reads backups. */
 export const ROLES = ['client', 'node', 'admin'] as const;

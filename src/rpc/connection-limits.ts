@@ -1,6 +1,6 @@
 /**
- * Which connections a server has. Descriptors are kept back for its files and for what it asks others; of the rest, most are
- * for members, those that have proved what they are. Strangers only ever push out strangers.
+ * The limits on a server's connections. Descriptors are reserved for its files and for its own connections to others. Most of
+ * the rest are for members, that is peers that have proved their role. Strangers only ever push out strangers.
  *
  *     accepted ──► stranger ──proves──► member ──idle for long, or for too many others──► closed
  *                     └──too slow, or too many came after it──► closed

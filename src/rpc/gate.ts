@@ -1,4 +1,4 @@
-/** Which requests of a connection are answered before, and after, its peer has proved what it is. */
+/** Decides which requests a connection may make, before and after its peer has proved its role. */
 import type { Random } from '../platform/random.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';

@@ -1,6 +1,6 @@
 /**
- * What one end of a connection receives: the stream cut into frames, for each of which the server's memory must have room
- * before it is received, and how far the other end comes with the one that it is sending.
+ * The receiving half of a connection: cuts the stream into frames, waits until the server's memory has room for each, and
+ * tracks the progress of the one that the peer is sending.
  */
 import { FrameDecoder, frameBytes, type Frame, type FrameSize, type LimitsOf } from '../protocol/frame.js';
 import { SMALL_REQUEST_BYTES, type Claim, type WireMemory } from './wire-memory.js';

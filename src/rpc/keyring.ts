@@ -4,7 +4,7 @@
  *     cluster key ─┬─ client ─┬─ towards the metadata server
  *                  │          └─ towards data nodes ──────────┐
  *                  ├─ node ───┬─ towards the metadata server  │
- *                  │          └─ towards data nodes           ├─ what a data node holds: `node`, and these two
+ *                  │          └─ towards data nodes           ├─ a data node holds `node` and these two
  *                  └─ admin ──┬─ towards the metadata server  │
  *                             └─ towards data nodes ──────────┘
  *

@@ -1,6 +1,6 @@
 /**
- * Large messages are read one in a turn of the event loop: whatever else has arrived is looked at between two of them, so
- * that many that come together hold nobody up for longer than one.
+ * Large messages are read one in a turn of the event loop. Other messages are served between two of them, so that many
+ * large ones delay the others no longer than one does.
  */
 import type { Frame } from '../protocol/frame.js';
 

@@ -1,4 +1,4 @@
-/** What one end of a connection sends: frames, put together for few system calls, and how far the other end takes them. */
+/** The sending half of a connection: gathers frames for few system calls, and tracks what the peer takes. */
 import type { ByteStream } from '../platform/network.js';
 import { encodePrefix, payloadBytes, type FrameKind, type Payload } from '../protocol/frame.js';
 

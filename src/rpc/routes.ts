@@ -1,4 +1,4 @@
-/** Which commands one end of a connection answers, and how. */
+/** The commands that one end of a connection answers, with their handlers. */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf, RequestOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';

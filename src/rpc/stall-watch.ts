@@ -1,6 +1,6 @@
 /**
- * Looks once a second whether the other end of a connection goes on with what it has begun: sending a frame, taking what is
- * sent to it. One that is slow is waited for as long as it makes progress; when memory is short it must be fast enough.
+ * Checks once a second that the peer of a connection makes progress with the frame it is sending and with the bytes it is
+ * receiving. A slow peer is given time as long as it makes progress; when memory is short it must be fast enough.
  */
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Incoming } from './incoming.js';

@@ -1,8 +1,8 @@
 /**
  * A connection to a server that is watched while answers are waited for. A process that is stopped, or a machine that
- * has vanished, keeps its connections: only its silence tells. Who waits for a large request on a slow disk must be
- * patient, though; so silence is not measured by that request, but by a `ping` on a connection of its own, which needs
- * no disk and queues behind nothing.
+ * has vanished, keeps its connections: only its silence shows it. A large request on a slow disk takes long, though, so
+ * silence is not measured by that request, but by a `ping` on a connection of its own, which needs no disk and queues
+ * behind nothing.
  *
  *     idle ──call──► waiting ──QUIET_MS without an answer──► pinged ──answer──► waiting
  *                                                              └──none──► both connections are closed, calls fail

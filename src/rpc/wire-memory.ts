@@ -1,5 +1,5 @@
 /**
- * The memory that all connections of a server have for what they receive and send. Every request counts from its first 20
+ * The memory for the frames that a server receives and sends over all its connections. Every request counts from its first 20
  * bytes on, which say how long it is, until it is answered; large replies count before they are made, until they are sent.
  *
  *     a request ──fits──► received, then answered ──► released
@@ -10,7 +10,7 @@
  *
  * No circle of servers that pass requests on to each other can come to rest. A frame says how many more servers it will be
  * passed on to, and a request is received, however little room there is, when none is held that will be passed on to as few
- * or fewer. So a request waits for those alone that have a shorter way, and one that is passed on to nobody waits for no
+ * or fewer. So a request waits only for those with a shorter way, and one that is not passed on waits for no
  * other server.
  */
 import { FairQueue } from '../platform/fair-queue.js';

@@ -1,4 +1,4 @@
-/** How much memory the processes of a subject have, all together, while they are measured. */
+/** The memory of all processes of a subject, while it is measured. */
 import type { Measurement } from '../../src/cli/bench/measurement.js';
 import { residentMib, type FindDaemons } from './daemons.js';
 

@@ -1,4 +1,4 @@
-/** What is kept of a run of the benchmark: all numbers as JSON, and the picture. */
+/** Keeps the results of a benchmark: all numbers as JSON, and the picture. */
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';

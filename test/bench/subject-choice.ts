@@ -1,4 +1,4 @@
-/** Which subjects are measured. */
+/** Chooses the subjects of a benchmark. */
 import { SUBJECT_NAMES, type SubjectName } from './subject.js';
 
 const USUAL: readonly SubjectName[] = ['dfs1', 'dfs2', 'null', 'local'];

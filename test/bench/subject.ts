@@ -1,4 +1,4 @@
-/** What is measured: a file system with all its processes. */
+/** A subject: a file system with all its processes. */
 import type { FindDaemons } from './daemons.js';
 
 export const SUBJECT_NAMES = ['dfs1', 'dfs2', 'null', 'local', 'moosefs1', 'moosefs2'] as const;

@@ -1,4 +1,4 @@
-/** What DFS wants to reach, as ratios to what it is compared with. */
+/** The targets of DFS, as ratios to its references. */
 import type { SubjectName } from './subject.js';
 
 /** Two subjects whose measurements are set in relation. */

@@ -1,4 +1,4 @@
-/** What does the measuring: fsbench where it lies beside the project, else the workloads of `dfs bench`. */
+/** Chooses the workloads: fsbench where it lies beside the project, else those of `dfs bench`. */
 import { existsSync } from 'node:fs';
 import { dropCaches } from '../../src/cli/bench/caches.js';
 import type { GroupName } from '../../src/cli/bench/groups.js';

@@ -1,4 +1,4 @@
-/** Bits that flip in the metadata database: noticed, told in one sentence, kept out of backups, and made good by recovery. */
+/** Flipped bits in the metadata database are noticed, reported in one sentence, kept out of backups, and mended by recovery. */
 import { copyFile, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';

@@ -1,4 +1,4 @@
-/** The disk of the metadata database fills up: what a program was told is done is done, and deleting makes room again. */
+/** When the metadata server's disk is full, acknowledged changes are committed, and deleting makes room again. */
 import { mkdir, open, readdir, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,4 +1,4 @@
-/** Bits that flip on a disk: nobody reads them, they are told of, put aside, and the replicas made again. */
+/** Flipped bits on a data node's disk are never read by users; they are reported, put aside, and the replicas made again. */
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,4 +1,4 @@
-/** The network between any two machines is cut under load, without either being told. */
+/** The network between any two machines is cut under load, silently. */
 import t from 'tap';
 import { Namespaces } from '../support/namespaces.js';
 import { cuts, torment } from './torment.js';

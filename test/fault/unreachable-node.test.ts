@@ -1,4 +1,4 @@
-/** A data node that nobody reaches where it says that it is: it is shown, it gets nothing, and others do without it. */
+/** A data node that is unreachable at its advertised address is shown, gets no chunks, and is replaced. */
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { shell, startCluster, waitUntil } from '../support/cluster.js';

@@ -1,4 +1,4 @@
-/** dfs bench as a user runs it, on a directory of this machine. How fast anything is, is no matter here. */
+/** `dfs bench` as a user runs it, on a local directory. The speed itself does not matter here. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rmdir } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** Who gets in: a user of the same machine, keys of each role, and what files of a mount may do to the machine. */
+/** Access: other users of the machine, keys of each role, and the power of a mount's files over the machine. */
 import { chmod, copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';

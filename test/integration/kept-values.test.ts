@@ -1,4 +1,4 @@
-/** What a mount that is alone shows is what is kept: after the servers have it, and after a remount. */
+/** A mount that is alone shows values that last: after the servers have them, and after a remount. */
 import { execFile } from 'node:child_process';
 import { chmod, link, lstat, mkdir, open, rename, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

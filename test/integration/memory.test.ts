@@ -1,4 +1,4 @@
-/** How much memory a mount takes, however many files pass through it (README, "How much memory it takes"). */
+/** The memory of a mount is bounded, however many files pass through it (README, "How much memory it takes"). */
 import { readFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

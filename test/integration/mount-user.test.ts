@@ -1,4 +1,4 @@
-/** Users who are not root mount by fusermount3 and the kernel driver. */
+/** Users other than root mount by fusermount3 and the kernel driver. */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';

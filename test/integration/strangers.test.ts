@@ -1,4 +1,4 @@
-/** What a program that may talk to the servers, and has no permission to anything, gets from real processes. */
+/** A program that may talk to the servers, without permission to any file, gets no byte from real processes. */
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../src/platform/clock.js';

@@ -1,4 +1,4 @@
-/** Somebody who is neither root nor the owner of anything. */
+/** A user who is neither root nor the owner of any file. */
 import { inSharedClone, runFile } from './programs.js';
 
 /** Nobody, as Debian has it. */

@@ -1,4 +1,4 @@
-/** What `dfs status` says of a test's cluster, asked for without a process for each question. */
+/** The output of `dfs status` for a test's cluster, without a process for each question. */
 import { completeStatus } from '../../src/client/cluster-control.js';
 import { tcpNetwork } from '../../src/platform/network.js';
 import { createLogger } from '../../src/platform/log.js';

@@ -1,4 +1,4 @@
-/** The program of the processes that do what is measured, so that Ctrl-C is heard while they are busy. */
+/** The program of the worker processes: the main process stays free to hear Ctrl-C. */
 import { nowNs } from './outcome.js';
 import { dataOf } from './source-data.js';
 import { perform, type TaskReply, type TaskRequest } from './tasks.js';

@@ -1,4 +1,4 @@
-/** What every group of workloads works with. */
+/** The context that every group of workloads gets. */
 import type { Measurement } from './measurement.js';
 import { countOf, secondsOf, type Outcome } from './outcome.js';
 import { runProgram, type ProgramOptions, type ProgramResult } from './programs.js';

@@ -1,4 +1,4 @@
-/** What is done to single files, with synchronous calls, as most programs do. */
+/** Tasks on single files, with synchronous calls as most programs make them. */
 import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { nowNs, timed, type Outcome } from './outcome.js';
 import { dataOf, shuffled } from './source-data.js';

@@ -1,4 +1,4 @@
-/** What was measured, and how it is written for people. */
+/** A measurement, and its text for people. */
 
 /** Higher is better, except in seconds. */
 export interface Measurement {

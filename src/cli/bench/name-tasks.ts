@@ -1,4 +1,4 @@
-/** What is done to many small files, and to directories, with synchronous calls. */
+/** Tasks on many small files and on directories, with synchronous calls. */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,

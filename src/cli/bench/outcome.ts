@@ -1,4 +1,4 @@
-/** What a task in a process of its own tells of itself, and the clock that all processes of a machine share. */
+/** The report of a task that ran in a process of its own, and the clock that all processes of a machine share. */
 
 export interface Outcome {
   /** When the timed part began and ended, in nanoseconds of CLOCK_MONOTONIC. */

@@ -1,4 +1,4 @@
-/** Programs whose time is measured as a user would with time(1). */
+/** Programs that are timed as with time(1). */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { DfsError, toDfsError } from '../../protocol/errors.js';

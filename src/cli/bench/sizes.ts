@@ -1,4 +1,4 @@
-/** How much of everything the workloads do. */
+/** The sizes of all workloads. */
 
 const MIB = 2 ** 20;
 

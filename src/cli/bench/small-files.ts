@@ -1,4 +1,4 @@
-/** small and dirs: what happens to many small files, one after the other and by several processes at a time. */
+/** small and dirs: many small files, one after the other and by several processes at a time. */
 import type { Bench } from './bench.js';
 import type { FileSet, Share } from './name-tasks.js';
 

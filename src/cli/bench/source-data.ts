@@ -1,6 +1,6 @@
 /**
- * The bytes that are written: incompressible, no two pieces alike, and the same in every process, so that whoever reads
- * knows what must be there.
+ * The bytes that are written: incompressible, no two pieces alike, and the same in every process, so that a reader
+ * knows the expected bytes.
  */
 import { createCipheriv } from 'node:crypto';
 

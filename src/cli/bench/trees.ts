@@ -1,4 +1,4 @@
-/** tree and git: programs that everybody uses, on a tree of some thousand files. */
+/** tree and git: common programs on a tree of some thousand files. */
 import { appendFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode } from '../../protocol/errors.js';

@@ -1,4 +1,4 @@
-/** The processes that do what is measured. */
+/** The worker processes of a benchmark. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

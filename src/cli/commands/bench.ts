@@ -1,4 +1,4 @@
-/** bench: how fast a mount is, or any other directory. */
+/** bench: measures the speed of a mount, or of any other directory. */
 import { resolve } from 'node:path';
 import { DfsError } from '../../protocol/errors.js';
 import { canDropCaches, dropCaches } from '../bench/caches.js';

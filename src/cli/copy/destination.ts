@@ -1,4 +1,4 @@
-/** Where a copy goes in the end. */
+/** The final place of a copy. */
 import { DfsError } from '../../protocol/errors.js';
 import { withoutHiddenNames } from './staging.js';
 import { specialFile, type Entry, type Tree } from './tree.js';

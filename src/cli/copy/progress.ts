@@ -1,4 +1,4 @@
-/** A bar on the terminal: how much is copied, how fast, and how long it will still take. */
+/** A progress bar: bytes copied, speed, time left. */
 import type { SingleBar } from 'cli-progress';
 import prettyBytes from 'pretty-bytes';
 import type { Clock } from '../../platform/clock.js';

@@ -1,7 +1,7 @@
 /**
  * Where a copy is made before it gets its name. A file in a DFS has no name until then, and goes with the process that
  * makes it. Everything else has a hidden name, beside which lies a lock file: while it is locked, its maker lives. The
- * next copy to the same directory removes what belongs to lock files that nobody holds.
+ * next copy to the same directory removes the files beside every lock file that is not locked.
  */
 import type { Random } from '../../platform/random.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';

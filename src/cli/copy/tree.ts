@@ -1,5 +1,5 @@
 /**
- * What a copy reads from or writes to: this machine's files or those in a DFS. With one interface for both, a copy is
+ * Source or target of a copy: this machine's files or those in a DFS. With one interface for both, a copy is
  * written once for both directions.
  */
 import type { Timespec } from '../../platform/clock.js';

@@ -1,4 +1,4 @@
-/** The process that serves a mount: from connecting until somebody unmounts or a signal comes. */
+/** The process that serves a mount: from connecting until an unmount or a signal. */
 import { systemClock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { makeDirectories } from '../../platform/make-directories.js';

@@ -1,4 +1,4 @@
-/** What this driver uses of fuse-native 2.2.6, which brings no types. */
+/** Types for the parts of fuse-native 2.2.6 that this driver uses; it brings none. */
 declare module 'fuse-native' {
   class Fuse {
     constructor(mountPoint: string, operations: object, options: { timeout: false });

@@ -1,4 +1,4 @@
-/** What a mount by fuse-native 2.2.6 cannot do that a local file system can. */
+/** The limitations of a mount by fuse-native 2.2.6 against a local file system. */
 export interface NativeLimitation {
   /** For people; the README has the same. */
   readonly sentence: string;

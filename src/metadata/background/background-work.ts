@@ -1,6 +1,6 @@
 /**
- * What the server does unasked: ends sessions that are not heard of, destroys what nobody has open any more, deletes
- * the extents of large files that are gone, and dooms chunks that nobody refers to. Everything goes through the same
+ * The server's background work: it ends silent sessions, destroys inodes that no session has open any more, deletes
+ * the extents of large files that are gone, and dooms chunks without references. Everything goes through the same
  * transactions as requests, in small pieces.
  */
 import type { Clock, Timer } from '../../platform/clock.js';

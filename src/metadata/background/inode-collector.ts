@@ -1,4 +1,4 @@
-/** Collects inodes: those without a name that nobody has open, and what is left of those that are gone. */
+/** Collects inodes without a name that no session has open, and the remains of large ones. */
 import { destroyExtents, destroyOrphan, mayBeOpen } from '../namespace/removal.js';
 import type { OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';

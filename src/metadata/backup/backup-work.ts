@@ -1,14 +1,14 @@
 /**
- * Keeps copies of the metadata database on the data nodes while it is used (docs/decisions/01: the metadata is the only
- * moment of truth, so it must not have only one disk).
+ * Keeps copies of the metadata database on the data nodes while it is used (docs/decisions/01: the metadata is the
+ * only moment of truth, so it must not have only one disk).
  *
  *     a generation:  part ─► part ─► … ─► changes ─► changes ─► …
  *                    (all pages, of different moments)  │ complete, of one moment; one each interval in which there
  *                                                       │ were commits
  *
- * What is sent follows what has changed. When the changes have grown to a share of the copy, when a file of it is nowhere
- * any more, or after a restart (nobody knows then what changed), a new generation begins. A node that was away
- * gets what it lacks from another one.
+ * The server sends the pages that have changed. A new generation begins when the changes have grown to a share of the
+ * copy, when a file of it is lost on all nodes, and after a restart, since the list of changed pages is lost then. A
+ * node that was away gets missing files from another one.
  */
 import { rm } from 'node:fs/promises';
 import type { Clock, Timer } from '../../platform/clock.js';

@@ -1,4 +1,4 @@
-/** Takes stored chunks into the books: what a client may commit, and what is written of it. */
+/** Commits stored chunks: checks that the client may, and writes their records. */
 import { DfsError } from '../../protocol/errors.js';
 import { isGrantSigned } from '../../protocol/grant-signature.js';
 import type { StoredChunk } from '../../protocol/content-commands.js';

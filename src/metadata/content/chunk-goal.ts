@@ -1,4 +1,4 @@
-/** How many replicas the chunks of a file should have. */
+/** The number of replicas that a file's chunks should have. */
 import type { OperationContext } from '../operation.js';
 import { requireInode } from '../namespace/inodes.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';

@@ -1,4 +1,4 @@
-/** Counts how the references to chunks change in one operation, and writes the sums. */
+/** Adds up the changes of reference counts in one operation, and writes the sums. */
 import { assert } from '../../protocol/errors.js';
 import type { StoreTransaction } from '../store/store.js';
 

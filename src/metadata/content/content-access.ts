@@ -1,4 +1,4 @@
-/** Who is told where a file's bytes are, and given the grants to read them. */
+/** Access to a file's content: checks the caller, and adds read grants to chunk locations. */
 import type { Caller } from '../../protocol/types.js';
 import { checkAccess } from '../namespace/permissions.js';
 import type { OperationContext } from '../operation.js';

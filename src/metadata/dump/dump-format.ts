@@ -11,7 +11,7 @@
  *
  * `secrets` says whether the dump has what lets its reader act in the cluster's name or in a client's; a dump that does not
  * say is an old one, which has. Without secrets there is no grant key (loading makes a new one), and there are no sessions:
- * what a session was answered goes with it.
+ * the remembered replies of a session go with it.
  */
 
 /** Of the lines, not of the schema. */

@@ -1,4 +1,4 @@
-/** Makes a metadata database from what dump.ts wrote, by this version or another one. */
+/** Makes a metadata database from a dump (dump.ts) of this version or another one. */
 import Database from 'better-sqlite3';
 import type { Random } from '../../platform/random.js';
 import { DfsError } from '../../protocol/errors.js';

@@ -1,4 +1,4 @@
-/** Damaged replicas that data nodes told of, the newest ones, for whoever checks the file system. */
+/** The newest damaged replicas that data nodes have reported, for `dfs fsck`. */
 
 export interface DamagedReplica {
   readonly chunk: number;

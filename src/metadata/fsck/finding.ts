@@ -1,4 +1,4 @@
-/** What a check of the file system can find wrong. */
+/** The findings of a check of the file system. */
 
 export type FindingKind =
   /** The database itself is damaged; then nothing else is looked for. */

@@ -1,6 +1,6 @@
 /**
  * One check of everything, while users work: first the metadata's own invariants, as they are at one moment; then every
- * chunk's replicas, by what the nodes say they hold, or (deep) by reading it all.
+ * chunk's replicas, by the nodes' lists, or (deep) by reading every byte.
  */
 import { sleep, type Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';

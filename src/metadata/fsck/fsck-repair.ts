@@ -1,6 +1,6 @@
 /**
- * Puts right what a check found. The check saw an earlier moment: so what is wrong by some amount is changed by that
- * amount, to which whatever happened in between has added nothing, and everything else is looked at once more.
+ * Repairs the findings of a check. The check saw an earlier moment: so a wrong count is changed by the difference, which
+ * keeps the changes made since, and everything else is looked at once more.
  */
 import { isDirectory, ROOT_INODE, S_IFDIR } from '../../protocol/file-mode.js';
 import { ChunkReferences } from '../content/chunk-references.js';

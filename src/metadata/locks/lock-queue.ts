@@ -1,5 +1,5 @@
 /**
- * Who waits for which lock, in the order of arrival.
+ * The waiting requests for locks, in the order of arrival.
  *
  * A request that only earlier requests stand in the way of, not a lock, lets them go first, so that readers who keep
  * coming do not keep a writer out; but for a short time only. A local file system has no such rule, and programs are

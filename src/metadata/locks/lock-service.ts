@@ -3,10 +3,10 @@
  *
  * A request that must wait is kept for some seconds, then answered with `waiting`, and keeps its place for when it is
  * asked again. A session has one connection at a time by which it may lock and unlock: the one on which it was last
- * resumed, when it said which locks it holds. So nothing that was sent before that can change what was said there.
+ * resumed, when the client named its locks. So no earlier request can change that list.
  *
  * The locks of a session go when it ends, and sooner when its connection closes and it does not come back within
- * LOST_CONNECTION_MS, since that is what the death of its process looks like. That is recorded before anybody else
+ * LOST_CONNECTION_MS: the death of its process looks like that. The loss is recorded before another session
  * is given the locks, so that a client that does come back learns of it, also if this server has been restarted since.
  */
 import { sleep, type Clock, type Timer } from '../../platform/clock.js';

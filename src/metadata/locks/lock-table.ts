@@ -1,6 +1,6 @@
 /**
- * Who holds which lock. In memory only: after a restart each client says which locks it holds when it resumes its
- * session, and until all have, nobody is given a new one.
+ * The holders of locks. In memory only: after a restart each client names its locks when it resumes its session, and no
+ * new lock is given until all clients have.
  */
 import { conflictIn, isLocked, withRange, type LockRange } from '../../protocol/lock-ranges.js';
 import { DfsError } from '../../protocol/errors.js';

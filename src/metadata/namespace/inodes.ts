@@ -1,4 +1,4 @@
-/** Finding inodes, and what of them goes on the wire. */
+/** Finds inodes, and converts their records to the wire's attributes. */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isRegularFile } from '../../protocol/file-mode.js';
 import type { Attributes } from '../../protocol/types.js';

@@ -1,4 +1,4 @@
-/** The rules of rules/permissions.ts, with the ACLs that the store has. Each throws what its rule refuses. */
+/** Applies rules/permissions.ts with the ACLs of the store. Each function throws what its rule refuses. */
 import { ACCESS_ACL } from '../../protocol/attribute-names.js';
 import type { Caller } from '../../protocol/types.js';
 import {

@@ -1,4 +1,4 @@
-/** What becomes of an inode when its last name or its last opener goes. */
+/** Handles an inode that has lost its last name or its last opener. */
 import { isDirectory, isRegularFile, isSymlink } from '../../protocol/file-mode.js';
 import { unlinked } from '../../rules/entries.js';
 import { ChunkReferences } from '../content/chunk-references.js';

@@ -1,4 +1,4 @@
-/** Whiteouts: what they are, and who may make them, is in rules/new-inode.ts. */
+/** Whiteouts in the store; rules/new-inode.ts defines them, and who may make them. */
 import { createdWhiteout } from '../../rules/new-inode.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';

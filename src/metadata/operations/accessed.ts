@@ -1,6 +1,6 @@
 /**
- * Records when inodes were read, by mount(8)'s relatime. Not numbered, and nobody waits until others have dropped what they
- * cache: an access time that comes late or not at all breaks no promise. ctime and the version stay, as read(2) leaves them.
+ * Records when inodes were read, by mount(8)'s relatime. Not numbered, and not held up by revocations:
+ * an access time that comes late or not at all breaks no promise. ctime and the version stay, as read(2) leaves them.
  */
 import { movesAccessTime } from '../../rules/access-time.js';
 import { accessed as command } from '../../protocol/namespace-commands.js';

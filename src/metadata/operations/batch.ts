@@ -1,4 +1,4 @@
-/** Commits what a session with the delegation has acknowledged to its programs (leases/delegation.ts). */
+/** Commits changes that a session has acknowledged to its programs ahead (leases/delegation.ts). */
 import type { TSchema } from '@sinclair/typebox';
 import { DfsError } from '../../protocol/errors.js';
 import { shownTime } from '../../rules/file-time.js';

@@ -1,4 +1,4 @@
-/** The classic `get`: what a file is, what it consists of, and where that is. */
+/** The classic `get`: attributes, extents and chunk locations of a file. */
 import type { ReplyOf } from '../../protocol/command.js';
 import { assert, hasCode } from '../../protocol/errors.js';
 import { isRegularFile } from '../../protocol/file-mode.js';

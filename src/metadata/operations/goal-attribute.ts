@@ -1,7 +1,7 @@
 /**
- * `user.dfs.goal`: how many replicas a file should have, or what is created in a directory gets, as an extended
+ * `user.dfs.goal`: the number of replicas of a file, or of files created in a directory, as an extended
  * attribute that is not stored as one. It is not listed, so that `cp -a`, `rsync -X` and `tar --xattrs` do not carry it
- * about: what is copied into a directory has that directory's goal.
+ * about: a file that is copied into a directory gets that directory's goal.
  */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isRegularFile } from '../../protocol/file-mode.js';

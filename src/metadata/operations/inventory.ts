@@ -1,4 +1,4 @@
-/** Compares what a data node holds with what is on record, a page at a time. */
+/** Compares the chunks on a data node with the records, a page at a time. */
 import { MAX_INVENTORY } from '../../protocol/limits.js';
 import { inventory as command } from '../../protocol/cluster-commands.js';
 import { operation, type OperationContext } from '../operation.js';

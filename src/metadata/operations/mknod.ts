@@ -1,4 +1,4 @@
-/** mknod(2), and open(2) with O_CREAT for one who wants no grants. */
+/** mknod(2), and open(2) with O_CREAT for a client that wants no grants. */
 import { isRegularFile } from '../../protocol/file-mode.js';
 import { mknod as command } from '../../protocol/namespace-commands.js';
 import { mknodDevice, mknodMode, mknodRefusal } from '../../rules/new-inode.js';

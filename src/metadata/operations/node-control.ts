@@ -1,4 +1,4 @@
-/** What a person decides about data nodes: draining them, forgetting them, filling them equally. */
+/** Orders of administrators about data nodes: drain, forget, rebalance. */
 import { DfsError } from '../../protocol/errors.js';
 import {
   drain as drainCommand,

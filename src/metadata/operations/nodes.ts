@@ -1,4 +1,4 @@
-/** Every data node ever registered, and how it is. */
+/** Every data node ever registered, with its state. */
 import { nodes as command } from '../../protocol/cluster-commands.js';
 import { operation } from '../operation.js';
 

@@ -1,4 +1,4 @@
-/** What `mknod` and `put` have in common: open(2) with O_CREAT. */
+/** open(2) with O_CREAT: the common part of `mknod` and `put`. */
 import { DfsError } from '../../protocol/errors.js';
 import { isDirectory, isRegularFile, isSymlink } from '../../protocol/file-mode.js';
 import type { Attributes, Caller } from '../../protocol/types.js';

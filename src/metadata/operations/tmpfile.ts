@@ -1,4 +1,4 @@
-/** open(2) with O_TMPFILE: a regular file without a name, which lives while somebody has it open, or until link(2). */
+/** open(2) with O_TMPFILE: a regular file without a name, which lives while it is open, or until link(2). */
 import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
 import { tmpfile as command } from '../../protocol/namespace-commands.js';
 import { insertInode } from '../namespace/creation.js';

@@ -1,4 +1,4 @@
-/** What the asked data nodes hold, in temporary tables, so that millions of chunks do not have to fit into memory. */
+/** The chunks found on data nodes, in temporary tables: millions of them need not fit into memory. */
 import type Database from 'better-sqlite3';
 import type { BackupNode } from './backup-node.js';
 

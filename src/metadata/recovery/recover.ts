@@ -1,7 +1,7 @@
 /**
  * Rebuilds the metadata database from data nodes alone, when the metadata server's disk is gone:
  *
- *     newest sound backup ─► who holds what ─► newer chunks placed by their hints ─► numbers moved beyond all seen
+ *     newest sound backup ─► lists of all chunks ─► newer chunks placed by their hints ─► numbers moved beyond all seen
  */
 import { rm } from 'node:fs/promises';
 import type Database from 'better-sqlite3';

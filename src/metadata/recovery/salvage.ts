@@ -1,6 +1,6 @@
 /**
- * Brings a restored backup up to what the data nodes have. Chunk ids grow with time, so of two chunks for the same bytes of a
- * file the one with the higher id is the newer.
+ * Brings a restored backup up to date with the chunks on the data nodes. Chunk ids grow with time, so of two chunks
+ * for the same bytes of a file the one with the higher id is the newer.
  */
 import type { Timespec } from '../../platform/clock.js';
 import { isDirectory, isRegularFile, ROOT_INODE, S_IFDIR, S_IFREG } from '../../protocol/file-mode.js';

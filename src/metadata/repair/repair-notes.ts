@@ -1,4 +1,4 @@
-/** What operations tell the repair of replicas, which looks into it in its own time. */
+/** Notes of operations for the repair of replicas, which reads them in its own time. */
 
 /** Single chunks that are remembered; beyond that everything is looked at. */
 const MAX_NOTED = 16_384;

@@ -1,4 +1,4 @@
-/** Chunks whose replicas are to be changed, most endangered first. Only their numbers: what to do is seen when it is done. */
+/** Chunks that need repair, most endangered first. Only their numbers: the work is decided when it is done. */
 import { MAX_GOAL } from '../../protocol/limits.js';
 
 /** Chunks that wait; beyond that the least urgent are left to the next scan, which finds them again. */

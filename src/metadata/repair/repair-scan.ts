@@ -1,4 +1,4 @@
-/** Looks at every chunk once, a few in each transaction, and adds up how the replicas are. */
+/** Looks at every chunk once, a few in each transaction, and counts the states of replicas. */
 import type { ChunkTotals, RepairStatus } from '../../protocol/cluster-commands.js';
 import type { OperationContext } from '../operation.js';
 import type { ChunkRecord, StoreTransaction } from '../store/store.js';

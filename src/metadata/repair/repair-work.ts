@@ -1,12 +1,12 @@
 /**
- * Gives every chunk the replicas that it should have, unasked (docs/decisions/07).
+ * Gives every chunk as many replicas as its goal says, in the background (docs/decisions/07).
  *
  *     nodes or goals changed ──► scan of all chunks ──► queue, most endangered first ──► copies, so many bytes a second
  *     a chunk was noted ─────────────────────────────────┘                                 │
- *                               what failed is found by the next scan ◄───────────────────┘
+ *                               failures are found by the next scan ◄─────────────────────┘
  *
- * The books are only changed by transactions that look at the chunk as it is at that moment, so that whatever users do
- * meanwhile comes first. A copy that was made and not recorded is found by the node's inventory.
+ * Records change only in transactions that look at the chunk as it is at that moment, so that users' changes come first.
+ * A copy that was made and not recorded is found by the node's inventory.
  */
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';

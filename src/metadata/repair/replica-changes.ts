@@ -1,4 +1,4 @@
-/** Changes to where a chunk is, as it stands in the books. */
+/** Changes to the recorded replicas of a chunk. */
 import { signGrant } from '../../protocol/grant-signature.js';
 import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
 import type { Grant } from '../../protocol/types.js';

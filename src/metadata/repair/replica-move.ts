@@ -1,4 +1,4 @@
-/** Whether a chunk that has its replicas should have one of them elsewhere, so that nodes are about equally full. */
+/** Decides whether a replica should move, so that nodes are about equally full and failure domains differ. */
 import { domainOf, type DataNode, type NodeTable } from '../node-table.js';
 import { hasRoom } from '../placement.js';
 import type { ChunkRecord } from '../store/store.js';

@@ -1,4 +1,4 @@
-/** What should become of the replicas of one chunk, as its nodes are at this moment. */
+/** Plans the replicas of one chunk, for its nodes' states at this moment. */
 import { domainOf, type DataNode, type NodeTable } from '../node-table.js';
 import type { ChunkRecord } from '../store/store.js';
 

@@ -1,5 +1,5 @@
 /**
- * What the metadata operations need from a database: tables of plain records, reached by primary key or by a short
+ * The interface between metadata operations and a database: tables of plain records, reached by primary key or by a short
  * range of it, inside a transaction. An engine (sqlite/ is one) implements this and nothing more; every rule of the
  * file system stands in the operations, once.
  *

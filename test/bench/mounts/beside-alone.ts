@@ -1,4 +1,4 @@
-/** What several mounts do together, beside what one mount of the same subject does alone. */
+/** Compares several mounts at work together with one mount of the same subject alone. */
 import type { Row } from '../comparison.js';
 import type { SubjectName } from '../subject.js';
 import { TOGETHER_AGAINST_ALONE } from '../targets.js';

@@ -1,4 +1,4 @@
-/** What an operation costs at each size, and whether that is still what it cost at the smallest. */
+/** The cost of an operation at each size, and whether it has grown. */
 
 /** The most that an operation may cost, as a multiple of its cost at the first size. */
 const MAX_GROWTH = 1.5;

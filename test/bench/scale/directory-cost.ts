@@ -1,4 +1,4 @@
-/** What requests cost in a directory of very many entries. */
+/** The cost of requests in a directory of very many entries. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { MetadataSession } from '../../../src/client/session/metadata-session.js';

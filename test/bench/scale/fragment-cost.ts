@@ -1,4 +1,4 @@
-/** What writing and reading a file costs that is written in small random pieces, and what it costs when it is whole again. */
+/** The cost of writing and reading a file in small random pieces, and after it has been made whole. */
 import { constants } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

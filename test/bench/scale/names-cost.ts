@@ -1,4 +1,4 @@
-/** What requests for names and files cost with more and more inodes in the database. */
+/** The cost of requests for names and files, with more and more inodes in the database. */
 import { join } from 'node:path';
 import type { MetadataSession } from '../../../src/client/session/metadata-session.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';

@@ -1,4 +1,4 @@
-/** What a request costs: the time that one takes, and the processor time that a server needs for it. */
+/** The cost of a request: its time, and the server's processor time. */
 import { readdir, readFile } from 'node:fs/promises';
 
 /** Of the requests, first sent so that code is compiled and caches are what they usually are. */

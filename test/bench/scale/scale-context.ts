@@ -1,4 +1,4 @@
-/** What each group of measurements is given. */
+/** The context of each group of measurements. */
 import type { CostBook } from './cost-series.js';
 import type { ScaleSizes } from './scale-sizes.js';
 

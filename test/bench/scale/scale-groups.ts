@@ -1,4 +1,4 @@
-/** What is measured as a file system grows, in the order in which it is. */
+/** The groups of measurements, in their order. */
 
 export const SCALE_GROUPS = ['names', 'directory', 'fragments', 'sessions', 'start'] as const;
 export type ScaleGroup = (typeof SCALE_GROUPS)[number];

@@ -1,4 +1,4 @@
-/** What was measured as tables: a group each, since each grows in another way. */
+/** Tables of the measurements: one for each group, since each grows in another way. */
 import Table from 'cli-table3';
 import { formatValue } from '../../../src/cli/bench/measurement.js';
 import { growthOf, isKept, type CostSeries } from './cost-series.js';

@@ -1,4 +1,4 @@
-/** How far things grow while they are measured. The first size of each list is what the others are compared with. */
+/** The sizes at which costs are measured. The first of each list is the reference for the others. */
 
 export interface ScaleSizes {
   /** Inodes in the whole database. */

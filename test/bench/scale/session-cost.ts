@@ -1,4 +1,4 @@
-/** What requests cost while other clients are there and keep what they were told. */
+/** The cost of requests while other clients cache what they have read. */
 import { join } from 'node:path';
 import type { MetadataSession } from '../../../src/client/session/metadata-session.js';
 import { DEFAULT_GOAL, MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';

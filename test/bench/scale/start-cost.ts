@@ -1,4 +1,4 @@
-/** How long a data node takes to start with very many chunks in its directory. */
+/** The start time of a data node with very many chunks in its directory. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ChunkStore } from '../../../src/datanode/chunk-store.js';

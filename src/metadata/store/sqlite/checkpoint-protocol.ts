@@ -1,4 +1,4 @@
-/** What the store and its checkpoint thread say to each other. */
+/** Messages between the store and its checkpoint thread. */
 import type { BackupPlan, WrittenBackup } from '../store.js';
 
 export interface CheckpointWorkerData {

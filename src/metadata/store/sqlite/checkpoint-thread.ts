@@ -1,7 +1,7 @@
 /**
  * The thread that copies the write-ahead log into the database file. A passive checkpoint on a connection of its own
- * stops nobody: transactions go on committing into the log, and the fsyncs block this thread alone. It also copies
- * pages of the file for backups, since it alone knows when the file is as it should be.
+ * stops no transaction: commits go on committing into the log, and the fsyncs block this thread alone. It also copies
+ * pages of the file for backups, since it alone knows when the file is consistent.
  */
 import { fstatSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -1,4 +1,4 @@
-/** Extents, chunks, and what becomes of chunks, in SQLite. */
+/** Extents, chunks, and the fate of chunks, in SQLite. */
 import type { Extent } from '../../../protocol/types.js';
 import type {
   ChunkRecord,

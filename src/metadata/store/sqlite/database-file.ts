@@ -1,4 +1,4 @@
-/** The database file: opened only when it is ours, and set up the same way by everyone who opens it. */
+/** The database file: opened only when it is ours, with the same settings for every connection. */
 import { basename, dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { nodeDisk, type Disk } from '../../../platform/disk.js';

@@ -1,14 +1,15 @@
 /**
- * The room on the disk of the database, of which a reserve is kept, so that what was acknowledged can be committed and
- * things can be deleted when the disk is full.
+ * The room on the disk of the database. A reserve is kept, so that acknowledged changes can be committed and files
+ * can be deleted when the disk is full.
  *
  *     ample ──less than the margin is free──► short ──SQLite finds no room──► spent ──room is made──► ample
  *                   ▲                           │                        (the reserve file is gone)
  *                   └────── room is made ───────┘
  *
- * While it is not ample, nothing new is taken (metadata/room-rules.ts) and no session has the delegation. The margin is what the
- * write-ahead log and its checkpoint may take until somebody looks again. The reserve is a file beside the database, as
- * large as the log of acknowledged changes may be: `ahead` says how many a session may have that are not committed.
+ * While it is not ample, nothing new is taken (metadata/room-rules.ts) and no session has the delegation. The margin
+ * is the room that the write-ahead log and its checkpoint may take until the next look. The reserve is a file beside
+ * the database, as large as the log of acknowledged changes may be: `ahead` says how many a session may have that are
+ * not committed.
  */
 import { basename, dirname } from 'node:path';
 import type { Disk } from '../../../platform/disk.js';

@@ -1,4 +1,4 @@
-/** What the store and the thread that checks it say to each other. */
+/** Messages between the store and the thread that checks it. */
 import type { Finding } from '../../fsck/finding.js';
 
 export interface FsckWorkerData {

@@ -1,6 +1,6 @@
 /**
  * The thread that checks the database's invariants, on a connection of its own and in one read transaction: it sees one
- * moment, whatever is changed meanwhile, and stops nobody.
+ * moment, whatever changes meanwhile, and stops no transaction.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
