@@ -4,6 +4,7 @@ import type { AttributeTicket } from '../client/caches/attribute-cache.js';
 import type { CacheKeeper } from '../client/leases/cache-lease.js';
 import { Client } from '../client/client.js';
 import { ClusterControl } from '../client/cluster-control.js';
+import * as namespace from '../client/namespace/namespace.js';
 import type { Loans } from '../platform/loans.js';
 import { CAPABILITY } from '../protocol/attribute-names.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
@@ -11,27 +12,7 @@ import { isRegularFile, ROOT_INODE } from '../protocol/file-mode.js';
 import { clampTime } from '../rules/file-time.js';
 import type { Payload } from '../protocol/frame.js';
 import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
-import { put } from '../protocol/content-commands.js';
-import {
-  accessed,
-  getxattr,
-  link,
-  list,
-  listxattr,
-  mkdir,
-  mknod,
-  readlink,
-  removexattr,
-  rename,
-  RenameFlag,
-  rmdir,
-  setattr,
-  setxattr,
-  statfs,
-  symlink,
-  tmpfile,
-  unlink,
-} from '../protocol/namespace-commands.js';
+import { accessed, list, statfs } from '../protocol/namespace-commands.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
 import { AccessTimes, type Access } from './access-times.js';
 import { Directories } from './directories.js';
@@ -55,8 +36,6 @@ import type { VfsOptions } from './vfs-options.js';
 
 /** No version that a file has (the first is 1), so that its content counts as changed. */
 const DISPLACED_VERSION = 0;
-/** By these the metadata server says that it has changed nothing. */
-const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'EXDEV', 'EMLINK'];
 /** Told of every file and kept with none. */
 const GOAL = Buffer.from(GOAL_ATTRIBUTE);
 /** Names that an attribute can have (xattr(7)); what is wrong with another one the server says. */
@@ -88,7 +67,7 @@ export class Vfs implements FileSystem {
   readonly #files: OpenFiles;
   readonly cluster: ClusterControl;
   /** What each request that may be refused says of who asks. */
-  readonly #by: { readonly caller?: Caller };
+  readonly #by: namespace.By;
 
   private constructor(shared: Shared, caller: Caller | undefined) {
     this.#shared = shared;
@@ -181,55 +160,34 @@ export class Vfs implements FileSystem {
     // A write of before takes privileges away, but not those that are given after it.
     if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss)))
       await file.settledInTime();
-    const { session } = this.#client;
     if (changes.atime !== undefined) this.#shared.accessTimes?.forget(inode);
-    const request = { inode, ...withPossibleTimes(changes), ...this.#by };
-    await session.quiesce();
-    const isTimeKept = !file?.isDirty || mtime === undefined || file.maySetTime;
-    const ahead = isTimeKept ? session.delegated.setattr(request) : undefined;
-    if (ahead) {
-      if (mtime !== undefined) file?.setTime(ahead.mtime);
-      return this.#files.present(ahead);
-    }
-    // Nor must it bring back the old time.
-    if (mtime !== undefined) await file?.settledInTime();
-    const { attributes } = await session.execute(setattr, request);
+    const attributes = await namespace.setattr(
+      this.#client.session,
+      { inode, ...withPossibleTimes(changes), ...this.#by },
+      {
+        mayDecide: () => !file?.isDirty || mtime === undefined || file.maySetTime,
+        decided: ahead => {
+          if (mtime !== undefined) file?.setTime(ahead.mtime);
+        },
+        // Nor must it bring back the old time.
+        commit: async () => {
+          if (mtime !== undefined) await file?.settledInTime();
+        },
+      },
+    );
     return this.#files.present(attributes);
   }
 
   async readlink(inode: number): Promise<Buffer> {
-    const { target } = await this.#client.session.ask(readlink, { inode });
-    return Buffer.from(target);
+    return await namespace.readlink(this.#client.session, inode);
   }
 
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
-    const request = { parent, name, ...creation, rdev, open: false, exclusive: true, ...this.#by };
-    const { session } = this.#client;
-    const { attributes } = await this.#naming(
-      [[parent, name]],
-      async () => await session.execute(mknod, request),
-      made => session.names.linked(parent, name, made.attributes.inode),
-    );
-    return attributes;
+    return await namespace.mknod(this.#client.session, parent, name, creation, rdev, this.#by);
   }
 
   async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
-    const { session } = this.#client;
-    await this.#learnInheritance(parent);
-    await session.quiesce();
-    const ahead = session.delegated.mkdir(parent, name, creation, this.#by);
-    if (ahead) return ahead;
-    const ticket = session.lease.ticket();
-    const request = { parent, name, ...creation, ...this.#by };
-    const { attributes } = await this.#naming(
-      [[parent, name]],
-      async () => await session.execute(mkdir, request),
-      made => {
-        session.names.linked(parent, name, made.attributes.inode);
-        session.names.created(ticket, made.attributes.inode, parent);
-      },
-    );
-    return attributes;
+    return await namespace.mkdir(this.#client.session, parent, name, creation, this.#by);
   }
 
   async symlink(
@@ -238,64 +196,22 @@ export class Vfs implements FileSystem {
     target: Uint8Array,
     owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes> {
-    const { uid, gid } = owner;
-    const { session } = this.#client;
-    const request = { parent, name, target, uid, gid, ...this.#by };
-    const { attributes } = await this.#naming(
-      [[parent, name]],
-      async () => await session.execute(symlink, request),
-      made => session.names.linked(parent, name, made.attributes.inode),
-    );
-    return attributes;
+    return await namespace.symlink(this.#client.session, parent, name, target, owner, this.#by);
   }
 
   async link(inode: number, parent: number, name: Uint8Array, replace = false): Promise<Attributes> {
-    const { session } = this.#client;
     await this.#files.closedOne(inode);
-    await session.quiesce();
-    const ahead = replace ? undefined : session.delegated.link(inode, parent, name, this.#by);
-    if (ahead) return this.#files.present(ahead);
-    const request = { inode, parent, name, ...(replace ? { replace } : {}), ...this.#by };
-    const execute = async () => await session.execute(link, request);
-    const { attributes } = await this.#naming(
-      [[parent, name]],
-      replace ? async () => await session.opens.removing(parent, name, execute) : execute,
-      () => session.names.linked(parent, name, inode),
-    );
-    return this.#files.present(attributes);
+    const { session } = this.#client;
+    return this.#files.present(await namespace.link(session, inode, parent, name, replace, this.#by));
   }
 
   async unlink(parent: number, name: Uint8Array): Promise<void> {
-    const { session } = this.#client;
-    await session.quiesce();
-    const ahead = session.delegated.unlink(parent, name, this.#by);
-    if (ahead) {
-      if (ahead.nlink === 0) this.#files.forget(ahead.inode);
-      return;
-    }
-    const request = { parent, name, ...this.#by };
-    const { inode, nlink } = await this.#naming(
-      [[parent, name]],
-      async () =>
-        await session.opens.removing(parent, name, async () => await session.execute(unlink, request)),
-      () => session.names.unlinked(parent, name),
-    );
+    const { inode, nlink } = await namespace.unlink(this.#client.session, parent, name, this.#by);
     if (nlink === 0) this.#files.forget(inode);
   }
 
   async rmdir(parent: number, name: Uint8Array): Promise<void> {
-    const { session } = this.#client;
-    await session.quiesce();
-    if (session.delegated.rmdir(parent, name, this.#by)) return;
-    const request = { parent, name, ...this.#by };
-    await this.#naming(
-      [[parent, name]],
-      async () => await session.execute(rmdir, request),
-      removed => {
-        session.names.unlinked(parent, name);
-        session.names.forget(removed.inode);
-      },
-    );
+    await namespace.rmdir(this.#client.session, parent, name, this.#by);
   }
 
   async rename(
@@ -307,40 +223,10 @@ export class Vfs implements FileSystem {
     whiteoutOwner?: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<void> {
     const { session } = this.#client;
-    // Whoever writes a file and then gives it another's name must find the one or the other there after a crash.
+    // A program that writes a file and then gives it another's name must find the one or the other there after a crash.
     await this.#files.closedOne(session.names.knows(parent, name));
-    await session.quiesce();
-    if (flags === 0 && session.delegated.rename(parent, name, newParent, newName, this.#by)) return;
-    const owner = whiteoutOwner ? { whiteoutOwner } : {};
-    const request = { parent, name, newParent, newName, flags, ...owner, ...this.#by };
-    await this.#naming(
-      [
-        [parent, name],
-        [newParent, newName],
-      ],
-      async () =>
-        await session.opens.removing(newParent, newName, async () => await session.execute(rename, request)),
-      ({ inode, replaced, whiteout }) => {
-        const { names } = session;
-        // Exchanged: two directories may have changed places.
-        if ((flags & RenameFlag.exchange) !== 0) {
-          names.forgetAll();
-          return;
-        }
-        // Perhaps two names of one file, which stay as they are (POSIX rename()).
-        if (replaced === 0 && names.knows(newParent, newName) !== 0) {
-          names.forget(parent);
-          names.forget(newParent);
-          names.forget(inode);
-          return;
-        }
-        if (whiteout === undefined) names.unlinked(parent, name);
-        else names.linked(parent, name, whiteout);
-        names.linked(newParent, newName, inode);
-        names.moved(inode, newParent);
-        names.forget(replaced);
-      },
-    );
+    const options = { flags, whiteoutOwner };
+    await namespace.rename(session, [parent, name], [newParent, newName], options, this.#by);
   }
 
   async create(
@@ -351,57 +237,24 @@ export class Vfs implements FileSystem {
     openFlags: number,
     privilegeLoss?: PrivilegeLoss,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
-    const { goal, chunkBytes } = this.#shared.options;
+    const { goal, chunkBytes: maxBytes } = this.#shared.options;
     const { usualGoal } = this.#shared;
-    const { session, grants } = this.#client;
-    await this.#learnInheritance(parent);
-    await session.quiesce();
+    const { session, grants, nodes } = this.#client;
+    const storing = { grants, goal, usualGoal, maxBytes, exclude: nodes.distrusted() };
+    const created = await namespace.create(session, parent, name, creation, exclusive, storing, this.#by);
+    this.#shared.usualGoal = created.attributes.goal;
+    if (created.isNew) return this.#created(created, openFlags);
+    const { inode } = created.attributes;
+    // Another handle's last close may have been on its way while the server found the file.
     const ticket = session.attributes.ticket();
-    const ahead = session.opens.hasRoom && session.delegated.create(parent, name, creation, goal, this.#by);
-    if (ahead) {
-      session.opens.recordOpenAhead(ahead.inode);
-      this.#shared.usualGoal = ahead.goal;
-      return {
-        handle: this.#files.add(ahead, openFlags, session.attributes.ticket(), true),
-        attributes: ahead,
-      };
-    }
-    const request = {
-      parent,
-      name,
-      ...creation,
-      exclusive,
-      count: grants.wanted(usualGoal),
-      goal,
-      maxBytes: chunkBytes,
-      exclude: this.#client.nodes.distrusted(),
-      ...this.#by,
-    };
-    const reply = await this.#naming(
-      [[parent, name]],
-      async () => await session.execute(put, request),
-      made => session.names.linked(parent, name, made.attributes.inode),
-    );
-    this.#shared.usualGoal = reply.attributes.goal;
-    grants.add(reply.attributes.goal, reply);
-    const { inode } = reply.attributes;
-    if (!reply.created) {
-      // Another handle's last close may have been on its way while `put` opened the file.
-      const opening = session.attributes.ticket();
-      const opened = await session.opens
-        .open(inode, accessOf(openFlags), this.#by.caller)
-        .catch((error: unknown) => {
-          // Gone since `put` found it; with ESTALE whoever asked looks again.
-          throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
-        });
-      const handle = await this.#opened(opened, openFlags, opening, privilegeLoss);
-      return { handle, attributes: await this.#orClosed(handle, async () => await this.getattr(inode)) };
-    }
-    session.opens.recordOpen(inode);
-    return {
-      handle: this.#files.add(reply.attributes, openFlags, ticket, true),
-      attributes: reply.attributes,
-    };
+    const opened = await session.opens
+      .open(inode, accessOf(openFlags), this.#by.caller)
+      .catch((error: unknown) => {
+        // Gone since it was found; with ESTALE the kernel looks again.
+        throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
+      });
+    const handle = await this.#opened(opened, openFlags, ticket, privilegeLoss);
+    return { handle, attributes: await this.#orClosed(handle, async () => await this.getattr(inode)) };
   }
 
   async tmpfile(
@@ -409,11 +262,18 @@ export class Vfs implements FileSystem {
     creation: Creation,
     openFlags: number,
   ): Promise<{ readonly handle: FileHandle; readonly attributes: Attributes }> {
-    const { session } = this.#client;
-    const request = { parent: directory, ...creation, goal: this.#shared.options.goal, ...this.#by };
-    const ticket = session.attributes.ticket();
-    const { attributes } = await session.execute(tmpfile, request);
-    session.opens.recordOpen(attributes.inode);
+    const { goal } = this.#shared.options;
+    return this.#created(
+      await namespace.tmpfile(this.#client.session, directory, creation, goal, this.#by),
+      openFlags,
+    );
+  }
+
+  /** A handle on a file that was made just now. */
+  #created(
+    { attributes, ticket }: namespace.Created,
+    openFlags: number,
+  ): { readonly handle: FileHandle; readonly attributes: Attributes } {
     return { handle: this.#files.add(attributes, openFlags, ticket, true), attributes };
   }
 
@@ -468,14 +328,13 @@ export class Vfs implements FileSystem {
     const { lease, xattrs } = this.#client.session;
     // Who asks for one of a file asks for others too, and most files have none.
     const isUsual = USUAL_XATTRS.test(Buffer.from(name).toString('latin1')) && !GOAL.equals(name);
-    if (isUsual && xattrs.isUnknown(inode)) await this.as(undefined).listxattr(inode);
+    if (isUsual && xattrs.isUnknown(inode)) await namespace.listXattrs(this.#client.session, inode, {});
     if (isUsual && xattrs.hasNone(inode)) {
       throw new DfsError('ENODATA', 'the file has no extended attributes');
     }
     const ticket = lease.ticket();
     try {
-      const { value } = await this.#client.session.ask(getxattr, { inode, name, ...this.#by });
-      return Buffer.from(value);
+      return await namespace.askXattr(this.#client.session, inode, name, this.#by);
     } catch (error) {
       if (file && hasCode(error, 'ENODATA') && lease.ticket() === ticket) file.hasNoCapability = true;
       throw error;
@@ -483,14 +342,7 @@ export class Vfs implements FileSystem {
   }
 
   async listxattr(inode: number): Promise<Buffer[]> {
-    const { session } = this.#client;
-    if (session.xattrs.hasNone(inode)) return [];
-    const ticket = session.attributes.ticket();
-    const { names } = await session.ask(listxattr, { inode, ...this.#by });
-    if (names.length > 0) session.xattrs.some(inode);
-    // Others than root do not see all there are.
-    if (names.length === 0 && !this.#by.caller) session.xattrs.none(ticket, inode);
-    return names.map(name => Buffer.from(name));
+    return await namespace.listXattrs(this.#client.session, inode, this.#by);
   }
 
   async setxattr(
@@ -504,18 +356,16 @@ export class Vfs implements FileSystem {
     if (file) file.hasNoCapability = false;
     // As in setattr: a write of before must not take them away.
     if (file?.privilegeLoss && CAPABILITY.equals(name)) await file.settledInTime();
-    const request = { inode, name, value, flags, stripSetgid, ...this.#by };
-    const { session } = this.#client;
+    const xattr = { name, value, flags, stripSetgid };
     try {
-      await session.execute(setxattr, request);
+      await namespace.setXattr(this.#client.session, inode, xattr, this.#by);
     } finally {
-      session.xattrs.changed(inode);
       if (file) file.hasNoCapability = false;
     }
   }
 
   async removexattr(inode: number, name: Uint8Array): Promise<void> {
-    await this.#client.session.execute(removexattr, { inode, name, ...this.#by });
+    await namespace.removeXattr(this.#client.session, inode, name, this.#by);
   }
 
   async open(inode: number, openFlags: number, privilegeLoss?: PrivilegeLoss): Promise<FileHandle> {
@@ -663,41 +513,6 @@ export class Vfs implements FileSystem {
     if (!accessTimes) return false;
     const known = this.#files.get(inode)?.attributes ?? this.#client.session.attributes.get(inode);
     return known !== undefined && accessTimes.isDue(this.#files.present(known));
-  }
-
-  /** Learns whether a directory has a default ACL, if that is all that is missing for deciding alone what is made there. */
-  async #learnInheritance(directory: number): Promise<void> {
-    const { changes, xattrs, attributes } = this.#client.session;
-    if (!changes.isOpen || !xattrs.isUnknown(directory) || !attributes.get(directory)) return;
-    try {
-      await this.as(undefined).listxattr(directory);
-    } catch (error) {
-      // It is gone, or no directory; the server will say so to who asked.
-      if (!hasCode(error, 'ENOENT', 'ESTALE')) throw error;
-    }
-  }
-
-  /**
-   * A change of these names, of which nobody is told from here until `learn` has taken over what came of it. When it fails,
-   * and was not refused, nobody knows which are there.
-   */
-  async #naming<Reply>(
-    changed: readonly (readonly [directory: number, name: Uint8Array])[],
-    change: () => Promise<Reply>,
-    learn: (reply: Reply) => void,
-  ): Promise<Reply> {
-    const { names } = this.#client.session;
-    for (const [directory, name] of changed) names.changing(directory, name);
-    try {
-      const reply = await change();
-      learn(reply);
-      return reply;
-    } catch (error) {
-      if (!hasCode(error, ...REFUSALS)) for (const [directory] of changed) names.forget(directory);
-      throw error;
-    } finally {
-      for (const [directory, name] of changed) names.changed(directory, name);
-    }
   }
 }
 

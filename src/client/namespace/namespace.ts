@@ -1,0 +1,12 @@
+/** The namespace as a client changes it: one function an operation, as in metadata/operations. */
+export { create, tmpfile, type Created } from './create.js';
+export type { By } from './credentials.js';
+export { link } from './link.js';
+export { mkdir } from './mkdir.js';
+export { mknod } from './mknod.js';
+export { rename } from './rename.js';
+export { rmdir } from './rmdir.js';
+export { setattr } from './setattr.js';
+export { readlink, symlink } from './symlink.js';
+export { unlink } from './unlink.js';
+export { askXattr, listXattrs, removeXattr, setXattr } from './xattrs.js';

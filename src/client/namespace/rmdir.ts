@@ -1,0 +1,25 @@
+/** rmdir(2): decided by this client where it may, else by the server. */
+import { rmdir as command } from '../../protocol/namespace-commands.js';
+import type { MetadataSession } from '../session/metadata-session.js';
+import { changingNames } from './changing-names.js';
+import type { By } from './credentials.js';
+
+/** Removes an empty directory. ENOTEMPTY, … */
+export async function rmdir(
+  session: MetadataSession,
+  parent: number,
+  name: Uint8Array,
+  by: By,
+): Promise<void> {
+  await session.quiesce();
+  if (session.delegated.rmdir(parent, name, by)) return;
+  await changingNames(
+    session.names,
+    [[parent, name]],
+    async () => await session.execute(command, { parent, name, ...by }),
+    removed => {
+      session.names.unlinked(parent, name);
+      session.names.forget(removed.inode);
+    },
+  );
+}
