@@ -46,7 +46,7 @@ export interface CommitPeer {
   uncommitted(): void;
   /** What was written is in no file. Once for the flights that fail together. */
   failed(reason: DfsError): void;
-  /** Nobody needs a flight's bytes any more. */
+  /** Nobody needs a flight's bytes any more, but for a store of them that is not over. */
   free(flight: Flight): void;
 }
 
@@ -60,8 +60,6 @@ export class CommitQueue {
   /** In the order in which they are to be committed. */
   #flights: Flight[] = [];
   readonly #ahead = new Set<Flight>();
-  /** Flights whose bytes are on their way to a data node. */
-  readonly #sending = new Set<Flight>();
   #isRunning = false;
   #isAsking = false;
   #nextNumber = 1;
@@ -152,21 +150,9 @@ export class CommitQueue {
   }
 
   #store(flight: Flight, isPatient = false): void {
-    this.#sending.add(flight);
-    const over = (): void => {
-      this.#sending.delete(flight);
-      // Given up, and out of the queue, while its bytes were still being sent.
-      if (flight.state.is === 'failed' && !this.#flights.includes(flight)) this.#peer.free(flight);
-    };
     this.#peer.store(flight, isPatient).then(
-      chunk => {
-        flight.store(chunk);
-        over();
-      },
-      (error: unknown) => {
-        flight.fail(toDfsError(error));
-        over();
-      },
+      chunk => flight.store(chunk),
+      (error: unknown) => flight.fail(toDfsError(error)),
     );
   }
 
@@ -204,6 +190,8 @@ export class CommitQueue {
     for (const flight of this.#flights) {
       if (!flight.isReady || slices.length + flight.slices.length > MAX_EXTENTS) break;
       if (flight.isAppending !== this.#flights[0]?.isAppending) break;
+      // Else a failure of one would be reported by the other.
+      if (flight.isThrough !== this.#flights[0]?.isThrough) break;
       const together = [...slices, ...flight.slices].sort((a, b) => a.offset - b.offset);
       if (together.some((slice, index) => (together[index + 1]?.offset ?? slice.end) < slice.end)) break;
       slices = together;
@@ -295,9 +283,9 @@ export class CommitQueue {
   #fail(batch: readonly Flight[], reason: DfsError): void {
     for (const flight of batch) flight.fail(reason);
     // One that is written through reports its failure itself.
-    if (batch.some(({ isThrough }) => !isThrough)) this.#peer.failed(reason);
+    if (!batch.every(({ isThrough }) => isThrough)) this.#peer.failed(reason);
     this.#land(batch);
-    for (const flight of batch) if (!this.#sending.has(flight)) this.#peer.free(flight);
+    for (const flight of batch) this.#peer.free(flight);
   }
 
   #land(batch: readonly Flight[]): void {

@@ -15,8 +15,10 @@ export class FlightStorage {
   readonly #inode: number;
   readonly #shared: WriterSurroundings;
   readonly #owner: Pick<WriterOwner, 'goal'>;
+  /** Flights whose bytes are being sent. */
+  readonly #sending = new WeakSet<Flight>();
   /** Flights whose bytes may still be in the queue of a connection that did not answer. */
-  readonly #perhapsQueued = new WeakSet<Flight>();
+  readonly #unanswered = new WeakSet<Flight>();
 
   constructor(inode: number, shared: WriterSurroundings, owner: Pick<WriterOwner, 'goal'>) {
     this.#inode = inode;
@@ -39,13 +41,15 @@ export class FlightStorage {
   /** Nobody needs the flight's bytes any more. */
   free(flight: Flight): void {
     // The next write must not change bytes that a connection still has to send.
-    if (!this.#perhapsQueued.has(flight))
-      for (const slice of flight.slices) this.#shared.pool.give(slice.blocks);
+    const isReusable = !this.#sending.has(flight) && !this.#unanswered.has(flight);
+    if (isReusable) for (const slice of flight.slices) this.#shared.pool.give(slice.blocks);
     this.#shared.budget.release(flight.bytes);
   }
 
   async #storeNow(flight: Flight): Promise<WrittenChunk> {
     const { client, clock } = this.#shared;
+    const refusal = (): DfsError | undefined =>
+      flight.state.is === 'failed' ? flight.state.reason : undefined;
     const chunk = {
       payload: flight.slices.flatMap(slice => slice.payload()),
       inode: this.#inode,
@@ -53,12 +57,15 @@ export class FlightStorage {
       durable: flight.isDurable,
       onNodeFailure: (reason: DfsError) => {
         flight.trouble = reason;
-        if (!reason.isAnswer) this.#perhapsQueued.add(flight);
+        if (!reason.isAnswer) this.#unanswered.add(flight);
       },
+      refusal,
     };
     for (;;) {
       // Given up while it waited for its turn, or for data nodes.
-      if (flight.state.is === 'failed') throw flight.state.reason;
+      const refused = refusal();
+      if (refused) throw refused;
+      this.#sending.add(flight);
       try {
         const stored = await client.writer.store({ ...chunk, goal: this.#owner.goal() });
         // The kernel drops the pages that it has of it as soon as it hears of the file's new time.
@@ -67,8 +74,10 @@ export class FlightStorage {
       } catch (error) {
         const reason = toDfsError(error);
         if (reason.code !== 'EIO' || !flight.isAcknowledged) throw reason;
-        await sleep(clock, STORE_AGAIN_MS);
+      } finally {
+        this.#sending.delete(flight);
       }
+      await sleep(clock, STORE_AGAIN_MS);
     }
   }
 }

@@ -32,6 +32,8 @@ export interface ChunkToStore {
   readonly durable: boolean;
   /** Told whenever a node does not take it; unless the node said so itself, its connection may still be sending the bytes. */
   readonly onNodeFailure?: (reason: DfsError) => void;
+  /** Why it need not be stored any more, if so: it is not tried again then. */
+  readonly refusal?: () => DfsError | undefined;
 }
 
 export interface ChunkWriterOptions {
@@ -92,7 +94,7 @@ export class ChunkWriter {
    */
   async store(chunk: ChunkToStore): Promise<WrittenChunk> {
     const { clock, timeoutMs, minReplicas } = this.#options;
-    const pauses = new Pauses(clock, timeoutMs);
+    const pauses = new Pauses(clock, timeoutMs, chunk.refusal);
     const attempt: Attempt = {
       chunk,
       checksums: computeChecksums(chunk.payload),
@@ -272,10 +274,13 @@ const NODE_FAILURES = [
 class Pauses {
   readonly #clock: Clock;
   readonly #deadlineMs: number;
+  readonly #refusal: () => DfsError | undefined;
   #pauseMs = FIRST_PAUSE_MS;
 
-  constructor(clock: Clock, timeoutMs: number) {
+  /** @param refusal why nothing is to be tried again, if so */
+  constructor(clock: Clock, timeoutMs: number, refusal: () => DfsError | undefined = () => undefined) {
     this.#clock = clock;
+    this.#refusal = refusal;
     this.#deadlineMs = clock.monotonicMs() + timeoutMs;
   }
 
@@ -289,6 +294,8 @@ class Pauses {
     const leftMs = this.#deadlineMs - this.#clock.monotonicMs();
     if (leftMs <= 0) throw failure();
     await sleep(this.#clock, Math.min(leftMs, this.#pauseMs));
+    const refused = this.#refusal();
+    if (refused) throw refused;
     this.#pauseMs = Math.min(MAX_PAUSE_MS, this.#pauseMs * 2);
   }
 }

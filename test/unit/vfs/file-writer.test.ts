@@ -33,6 +33,8 @@ class ScriptedServer {
   onDrained: () => void = () => undefined;
   onQuiesce: () => void = () => undefined;
   readonly failures: DfsError[] = [];
+  /** By how much the server moves what is appended. */
+  movedBy = 0;
   readonly writer: FileWriter;
   #chunk = 0;
 
@@ -91,7 +93,7 @@ class ScriptedServer {
           this.sent.push(request);
           const refusal = this.refusals.shift();
           if (refusal) throw refusal;
-          return { attributes: ATTRIBUTES };
+          return { attributes: ATTRIBUTES, moved: request.append ? this.movedBy : 0 };
         },
       },
       writer: {
@@ -175,4 +177,33 @@ t.test('a commit carries the times that were shown', async t => {
   server.writer.setTime(given);
   await server.writer.flush(false);
   t.match(server.sent, [{ mtime: given, ctime: NOW }]);
+});
+
+t.test('a write that goes through is answered when the server has committed it', async t => {
+  const server = new ScriptedServer();
+  await server.writer.write(0, Buffer.from('first'), { now: NOW, isThrough: true });
+  t.same(server.offsetsSent, [0], 'by asking, although the client might commit ahead');
+  t.equal(server.logged.length, 0);
+  t.notOk(server.writer.isPending);
+});
+
+t.test('a write that goes through reports its own failure, and no other', async t => {
+  const server = new ScriptedServer();
+  const refusal = new DfsError('ENOSPC', 'no room');
+  await server.writer.write(0, Buffer.from('buffered'), { now: NOW });
+  server.isAhead = false;
+  server.refusals.push(refusal);
+  await server.writer.write(100, Buffer.from('through'), { now: NOW, isThrough: true });
+  t.same(server.failures, [refusal], 'what was buffered before is reported by its file');
+  server.refusals.push(refusal);
+  await t.rejects(server.writer.write(200, Buffer.from('more'), { now: NOW, isThrough: true }), refusal);
+  t.equal(server.failures.length, 1);
+});
+
+t.test('an append that goes through says where its bytes are', async t => {
+  const server = new ScriptedServer();
+  server.isAhead = false;
+  server.movedBy = 50;
+  const append = server.writer.append(Buffer.from('line'), () => 10, { now: NOW, isThrough: true });
+  t.equal(await append, 60);
 });
