@@ -6,11 +6,14 @@
  * The programs beside it are shell scripts in their second line, which the shell follows to the right Node and no
  * further, and JavaScript in the others.
  */
-const { existsSync } = require('node:fs');
+const { existsSync, statSync, writeFileSync } = require('node:fs');
+const { enableCompileCache } = require('node:module');
 const { basename, join } = require('node:path');
 const { pathToFileURL } = require('node:url');
 
+/** As in node-choice.sh. */
 const OLDEST_NODE = 22;
+const WRITABLE_BY_OTHERS = 0o022;
 
 // The kernel driver's readers alone take three of the four that there would be.
 process.env.UV_THREADPOOL_SIZE ??= '8';
@@ -30,6 +33,31 @@ exports.start = async function start(program) {
     process.stderr.write(`${program}: DFS is not built yet; run \`npm ci && npm run build\` in ${root}\n`);
     process.exit(1);
   }
+  nameProcess(program);
+  keepCompiledCode(join(root, 'build/bundle'));
   const { main } = await import(pathToFileURL(entry).href);
   await main(program);
 };
+
+/**
+ * Node keeps what V8 compiled beside the code that it was compiled from, in a folder that goes with the next build. Only where
+ * nobody but this user may write: the compiled code is believed as the code is. It may be missing or outdated at any time.
+ * @param {string} bundle
+ */
+function keepCompiledCode(bundle) {
+  const { uid, mode } = statSync(bundle);
+  if (uid === process.getuid?.() && (mode & WRITABLE_BY_OTHERS) === 0)
+    enableCompileCache?.(join(bundle, 'compiled'));
+}
+
+/**
+ * What `ps` and `top` show: Node 24 calls its main thread "MainThread".
+ * @param {string} program
+ */
+function nameProcess(program) {
+  try {
+    writeFileSync('/proc/self/comm', program);
+  } catch {
+    // Not Linux, or no /proc.
+  }
+}

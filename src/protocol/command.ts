@@ -15,14 +15,18 @@ const MAX_EXPLAINED_BYTES = 16 << 10;
 
 const NOTHING: Changes = {};
 
-/** The shape of one message: checks what comes from the wire before anybody uses it. */
+/**
+ * The shape of one message: checks what comes from the wire before anybody uses it. The check is compiled at its first use:
+ * a command uses few of all the shapes, and compiling every one is a tenth of its time.
+ */
 export class MessageShape<Schema extends TSchema> {
-  readonly #check: TypeCheck<Schema>;
   readonly #name: string;
+  readonly #schema: Schema;
+  #compiled: TypeCheck<Schema> | undefined;
 
   constructor(name: string, schema: Schema) {
     this.#name = name;
-    this.#check = TypeCompiler.Compile(schema);
+    this.#schema = schema;
     learnShape(schema);
   }
 
@@ -43,6 +47,10 @@ export class MessageShape<Schema extends TSchema> {
   /** The value, if it is such a message; throws EPROTO, naming the field. */
   check(value: unknown): Static<Schema> {
     return this.#require(value, true);
+  }
+
+  get #check(): TypeCheck<Schema> {
+    return (this.#compiled ??= TypeCompiler.Compile(this.#schema));
   }
 
   #require(value: unknown, isExplained: boolean): Static<Schema> {

@@ -1,6 +1,16 @@
 /** mount.sh: from nothing to a mounted file system, and back, with everything still there the next time. */
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  readlink,
+  realpath,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -183,6 +193,25 @@ t.test('a cluster goes up, is looked at, repaired and goes down, and keeps its f
     t.ok(await cluster.isMounted());
     await cluster.write('first', 'kept');
   });
+
+  await t.test(
+    'servers and mount run on the Node that this test runs on, not on an older one of the system',
+    async t => {
+      t.ok(Number.parseInt(process.versions.node, 10) >= (process.env['DFS_NODE'] === undefined ? 24 : 22));
+      const programs = new Map([
+        ['metadata', 'meta-data'],
+        ['mount', 'dfs'],
+      ]);
+      for (const [name, pid] of await cluster.pids()) {
+        t.equal(await readlink(`/proc/${pid}/exe`), await realpath(process.execPath), name);
+        t.equal(
+          await readFile(`/proc/${pid}/comm`, 'utf8'),
+          `${programs.get(name) ?? 'data-node'}\n`,
+          'as ps shows it',
+        );
+      }
+    },
+  );
 
   await t.test('up again does nothing twice, also when two do it at once', async t => {
     const before = await cluster.pids();
