@@ -6,6 +6,7 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { nodes } from '../protocol/cluster-commands.js';
+import type { ClientLimits } from './client-limits.js';
 import { CacheBudget } from './caches/cache-budget.js';
 import { divideCache, type CacheSizes } from './caches/cache-sizes.js';
 import { ChunkCache } from './content/chunk-cache.js';
@@ -40,6 +41,8 @@ export interface ClientOptions {
    * simulation fail then; without it, it is logged.
    */
   readonly onMisprediction?: OnMisprediction | undefined;
+  /** Those that are not the usual ones. */
+  readonly limits?: ClientLimits | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
   /** How the files of data nodes on this machine are read; without it their chunks come over the network too. */

@@ -1,5 +1,6 @@
 /** How a client of DFS is set up. */
 import type { OnMisprediction } from '../client/log/delegated-changes.js';
+import type { ClientLimits } from '../client/client-limits.js';
 import type { Clock } from '../platform/clock.js';
 import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
@@ -42,6 +43,8 @@ export interface VfsOptions {
   readonly delegationPauseMs?: number | undefined;
   /** As in ClientOptions. */
   readonly onMisprediction?: OnMisprediction | undefined;
+  /** As in ClientOptions. */
+  readonly limits?: ClientLimits | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
   /** As in ClientOptions. */

@@ -249,7 +249,8 @@ export class Vfs implements FileSystem {
     const ticket = session.attributes.ticket();
     const opened = await session.opens
       .open(inode, accessOf(openFlags), this.#by.caller)
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
+        await session.opens.giveBack(inode);
         // Gone since it was found; with ESTALE the kernel looks again.
         throw hasCode(error, 'ENOENT') ? new DfsError('ESTALE', 'the file was removed meanwhile') : error;
       });

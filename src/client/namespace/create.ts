@@ -50,6 +50,7 @@ export async function create(
     session.opens.recordOpenAhead(ahead.inode);
     return { isNew: true, attributes: ahead, ticket: session.attributes.ticket() };
   }
+  session.opens.requireRoom();
   const count = grants.wanted(usualGoal);
   const request = { parent, name, ...creation, exclusive, count, goal, maxBytes, exclude, ...by };
   const reply = await changingNames(
@@ -60,7 +61,7 @@ export async function create(
   );
   const { attributes, created: isNew } = reply;
   grants.add(attributes.goal, reply);
-  if (isNew) session.opens.recordOpen(attributes.inode);
+  if (isNew) session.opens.recordOpened(attributes.inode);
   return { isNew, attributes, ticket };
 }
 
@@ -72,9 +73,10 @@ export async function tmpfile(
   goal: number,
   by: By,
 ): Promise<Created> {
+  session.opens.requireRoom();
   const ticket = session.attributes.ticket();
   const request = { parent: directory, ...creation, goal, ...by };
   const { attributes } = await session.execute(tmpfileCommand, request);
-  session.opens.recordOpen(attributes.inode);
+  session.opens.recordOpened(attributes.inode);
   return { isNew: true, attributes, ticket };
 }

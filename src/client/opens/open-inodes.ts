@@ -29,10 +29,13 @@ export interface OpenInodesOptions {
   readonly server: ServerSession;
   readonly requests: Requests;
   readonly caches: MetadataCaches;
+  /** How many may be open; default: as many as the server allows. */
+  readonly maxOpenInodes?: number | undefined;
 }
 
 export class OpenInodes implements CacheKeeper {
   readonly #options: OpenInodesOptions;
+  readonly #limit: number;
   /** inode → how many handles of this client have it open */
   readonly #handles = new Map<number, number>();
   /** Those of them of which the server was not told. */
@@ -47,6 +50,7 @@ export class OpenInodes implements CacheKeeper {
 
   constructor(options: OpenInodesOptions) {
     this.#options = options;
+    this.#limit = options.maxOpenInodes ?? MAX_OPEN_INODES;
   }
 
   has(inode: number): boolean {
@@ -55,7 +59,13 @@ export class OpenInodes implements CacheKeeper {
 
   /** Whether one more file may be open. */
   get hasRoom(): boolean {
-    return this.#handles.size < MAX_OPEN_INODES;
+    return this.#handles.size < this.#limit;
+  }
+
+  /** ENFILE without room. Asked before a request that makes a file and opens it. */
+  requireRoom(): void {
+    if (this.hasRoom) return;
+    throw new DfsError('ENFILE', `this client already has ${this.#limit} files open; close some`);
   }
 
   /** All of them, of which the server is told now as the session is resumed. */
@@ -101,12 +111,20 @@ export class OpenInodes implements CacheKeeper {
     return kept;
   }
 
-  /** Counts a handle on an inode that the server opened as part of another request (`put`). */
+  /** Counts a handle on an inode that the server opened as part of another request; gives it back without room. */
+  recordOpened(inode: number): void {
+    try {
+      this.recordOpen(inode);
+    } catch (error) {
+      void this.giveBack(inode);
+      throw error;
+    }
+  }
+
+  /** Counts a handle on an inode. ENFILE when there are too many. */
   recordOpen(inode: number): void {
     const count = this.#handles.get(inode) ?? 0;
-    if (count === 0 && this.#handles.size >= MAX_OPEN_INODES) {
-      throw new DfsError('ENFILE', `this client already has ${MAX_OPEN_INODES} files open`);
-    }
+    if (count === 0) this.requireRoom();
     this.#handles.set(inode, count + 1);
     // The server still has it open.
     this.#releasing.delete(inode);
@@ -120,7 +138,11 @@ export class OpenInodes implements CacheKeeper {
 
   /** Gives one handle back; with the last one the server is told, if it knows of them, together with others. */
   async release(inode: number): Promise<void> {
-    if (!this.#forgetHandle(inode)) return;
+    if (this.#forgetHandle(inode)) await this.giveBack(inode);
+  }
+
+  /** Tells the server, some time later, that this client has an inode open no longer; not if it has. Never rejects. */
+  async giveBack(inode: number): Promise<void> {
     await this.#registering.get(inode);
     if (this.#handles.has(inode) || this.#unregistered.delete(inode)) return;
     this.#releasing.add(inode);

@@ -13,6 +13,7 @@ import type { Attributes } from '../../protocol/types.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import { Routes } from '../../rpc/routes.js';
 import type { AttributeCache } from '../caches/attribute-cache.js';
+import type { ClientLimits } from '../client-limits.js';
 import type { CacheSizes } from '../caches/cache-sizes.js';
 import { MetadataCaches } from '../caches/metadata-caches.js';
 import type { NameCache } from '../caches/name-cache.js';
@@ -37,6 +38,8 @@ export interface MetadataSessionOptions extends ServerSessionOptions {
   /** See ClientOptions. */
   readonly onMisprediction?: OnMisprediction | undefined;
   readonly cacheSizes: CacheSizes;
+  /** Those that are not the usual ones. */
+  readonly limits?: ClientLimits | undefined;
 }
 
 export class MetadataSession {
@@ -89,7 +92,14 @@ export class MetadataSession {
     const requests = new Requests({ clock, timeoutMs, server, acknowledged: this.changes });
     this.#requests = requests;
     this.#numbered = new NumberedRequests({ server, requests, unsynced, caches });
-    this.opens = new OpenInodes({ clock, log, server, requests, caches });
+    this.opens = new OpenInodes({
+      clock,
+      log,
+      server,
+      requests,
+      caches,
+      maxOpenInodes: options.limits?.maxOpenInodes,
+    });
     this.lease.addKeeper(this.opens);
     this.delegated = new DelegatedChanges({
       clock: this.serverClock,

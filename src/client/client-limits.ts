@@ -1,0 +1,5 @@
+/** Limits of a client that a simulation or a test makes small, so that a run meets them (FoundationDB's BUGGIFY). */
+export interface ClientLimits {
+  /** Inodes that may be open at once; the server has a limit of its own. */
+  readonly maxOpenInodes?: number | undefined;
+}
