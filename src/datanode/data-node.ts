@@ -214,6 +214,7 @@ export class DataNode {
       quarantine: async chunk => await store.quarantine(chunk),
       // What only the metadata server may ask: it is at the other end of this connection.
       routes: new Routes(backupReading(backups))
+        .on(syncChunks, async ({ chunks }) => await this.#sync(chunks))
         .on(replicate, async ({ grant, to }) => {
           await this.#answer(this.#replicate(grant, to));
           return {};
@@ -346,11 +347,7 @@ export class DataNode {
           found.flatMap(part => (part ? [part.bytes] : [])),
         );
       })
-      .on(syncChunks, async ({ chunks }) => {
-        const store = this.#openStore();
-        await this.#answer(store.sync());
-        return { absent: chunks.filter(chunk => !store.has(chunk)) };
-      })
+      .on(syncChunks, async ({ chunks }) => await this.#sync(chunks))
       .on(chunksAfter, async request => await this.#answer(listChunks(this.#openStore(), request)))
       .on(locality, async () => await this.#answer(this.#locality.tell()))
       .on(locate, async part => {
@@ -395,6 +392,12 @@ export class DataNode {
     const serverMs = this.#serverTime.nowMs;
     if (this.#grantKeys && serverMs !== undefined) return { ...this.#grantKeys, serverMs };
     throw new DfsError('EAGAIN', 'this data node has not registered yet; try again in a moment');
+  }
+
+  async #sync(chunks: readonly number[]): Promise<ReplyOf<typeof syncChunks>> {
+    const store = this.#openStore();
+    await this.#answer(store.sync());
+    return { absent: chunks.filter(chunk => !store.has(chunk)) };
   }
 
   async #write(request: WriteRequest, payload: Payload): Promise<WriteResult> {

@@ -44,9 +44,9 @@ export async function reportInventory({
     absent = reply.missing.filter(chunk => !has(chunk));
     const isOver = reply.through === Number.MAX_SAFE_INTEGER;
     after = reply.through;
-    if (isOver && absent.length === 0) return true;
+    if (isOver && reply.missing.length === 0) return true;
     if (isOver) {
-      // The last page once more, only to say what is absent.
+      // The last page once more, only to say what is absent, which may be nothing.
       await connection.call(
         inventory,
         { node, id, after, chunks: new Uint8Array(), until: after, absent },

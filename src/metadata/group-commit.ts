@@ -41,13 +41,28 @@ export type Work<Result> = (tx: StoreTransaction, control: TaskControl) => Await
 /** Tasks in one transaction, and how long a transaction may last. */
 const MAX_BATCH_TASKS = 256;
 const MAX_BATCH_MS = 20;
-/** After a commit the log is fsynced within this. Two of them, and the time the disk takes, are less than a second. */
+/**
+ * A commit waits so long until its flush begins. With the waits for data nodes, and the time that the disk takes for this
+ * flush and the one before, that is less than the second that is promised.
+ */
 const FLUSH_AFTER_MS = 250;
+/** How long a flush waits for data nodes while batches go on, and while they do not. */
+const MAX_SYNC_MS = 250;
+const MAX_HELD_SYNC_MS = 100;
+
+/** What commits name that is stored elsewhere, and comes to stable storage before them. */
+export interface NamedReplicas {
+  /** Whether something has to be put on stable storage. */
+  readonly isNeeded: boolean;
+  /** Resolves when it is there, or waiting longer is not worth it. Never rejects. */
+  sync(limitMs: number): Promise<void>;
+}
 
 export interface GroupCommitOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly durability: Durability;
+  readonly replicas?: NamedReplicas | undefined;
 }
 
 export class GroupCommit {
@@ -61,6 +76,13 @@ export class GroupCommit {
   /** Resolvers of those who wait until the queue is empty. */
   #waitingForIdle: (() => void)[] = [];
   #flushTimer: Timer | undefined;
+  /** The flush under way, and the one that waits for it to end. */
+  #flushRunning: Promise<void> | undefined;
+  #flushNext: Promise<void> | undefined;
+  /** The batch that runs; it never rejects. */
+  #batch: Promise<void> | undefined;
+  /** Resolves when batches may begin again; undefined when they may. */
+  #hold: Promise<void> | undefined;
   /** Background fsyncs under way. */
   readonly #flushes = new Set<Promise<void>>();
 
@@ -102,8 +124,12 @@ export class GroupCommit {
 
   async #runBatches(): Promise<void> {
     while (this.#queue.size > 0) {
+      // Several may wait for it.
+      while (this.#hold) await this.#hold;
       await this.#store.ready();
-      await this.#runBatch(() => this.#takeTask());
+      this.#batch = this.#runBatch(() => this.#takeTask());
+      await this.#batch;
+      this.#batch = undefined;
       if (this.#queue.size > 0) await new Promise<void>(resolve => setImmediate(resolve));
     }
     this.#isRunning = false;
@@ -165,13 +191,48 @@ export class GroupCommit {
 
   async #answerAfterFlush(tasks: readonly Task[]): Promise<void> {
     try {
-      await this.#store.flush();
+      // The one under way may have begun before the last commit.
+      this.#flushNext ??= this.#flushAfter(this.#flushRunning);
+      await this.#flushNext;
       for (const task of tasks) task.settle();
     } catch (error) {
       const reason = toDfsError(error);
       this.#options.log.fatal({ err: reason }, 'the metadata could not be put on stable storage');
       for (const task of tasks) task.fail(reason);
     }
+  }
+
+  async #flushAfter(previous: Promise<void> | undefined): Promise<void> {
+    await Promise.allSettled([previous]);
+    this.#flushRunning = this.#flushNext;
+    this.#flushNext = undefined;
+    try {
+      await this.#flush();
+    } finally {
+      if (this.#flushNext === undefined) this.#flushRunning = undefined;
+    }
+  }
+
+  /**
+   * Puts every commit on stable storage, and before that the replicas that they name. Batches go on meanwhile, but for the
+   * last moment: while the replicas that came during the first sync are synced, until the log's own fsync has begun.
+   */
+  async #flush(): Promise<void> {
+    const { replicas } = this.#options;
+    if (replicas?.isNeeded !== true) return await this.#store.flush();
+    await replicas.sync(MAX_SYNC_MS);
+    if (!replicas.isNeeded) return await this.#store.flush();
+    let release = (): void => undefined;
+    this.#hold = new Promise<void>(resolve => (release = resolve));
+    await this.#batch;
+    await replicas.sync(MAX_HELD_SYNC_MS);
+    const flushed = this.#store.flush();
+    // The fsync has begun when this turn is over.
+    setImmediate(() => {
+      this.#hold = undefined;
+      release();
+    });
+    await flushed;
   }
 
   #scheduleFlush(): void {

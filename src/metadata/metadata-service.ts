@@ -3,7 +3,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { steadyClock, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
-import { DfsError } from '../protocol/errors.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { FsckStatus, RepairStatus } from '../protocol/cluster-commands.js';
 import type { Changed } from '../protocol/session-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
@@ -28,6 +28,7 @@ import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import type { Operation, OperationContext } from './operation.js';
 import { delegate } from './operations/delegate.js';
+import { forgetReplica } from './operations/heartbeat.js';
 import { reg } from './operations/reg.js';
 import { endSession, forfeitRecord, renew, session as sessionOperation } from './operations/session.js';
 import type { Peer } from './peer.js';
@@ -36,11 +37,13 @@ import type { ServerState } from './server-state.js';
 import { RepairNotes } from './repair/repair-notes.js';
 import { DEFAULT_GRACE_MS } from './content/chunk-references.js';
 import { RepairWork } from './repair/repair-work.js';
+import { ReplicaSync } from './replica-sync.js';
 import { RoomWatch } from './room-watch.js';
 import { onceOf, SessionBindings } from './session-bindings.js';
 import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
+import { UnsyncedReplicas } from './unsynced-replicas.js';
 
 const RUN_BYTES = 8;
 
@@ -98,7 +101,15 @@ export class MetadataService {
     this.#store = store;
     this.#options = options;
     const { clock, random, log } = options;
-    this.#commits = new GroupCommit(store, options);
+    const unsynced = new UnsyncedReplicas(clock);
+    const replicas = new ReplicaSync({
+      clock,
+      log,
+      unsynced,
+      connectionOf: node => this.#orders.connectionOf(node),
+      forget: async (node, chunks) => await this.#forgetReplicas(node, chunks),
+    });
+    this.#commits = new GroupCommit(store, { ...options, replicas });
     const onFailure = (error: unknown): void => log.error({ err: error }, 'numbers could not be reserved');
     this.#inodeNumbers = new IdAllocator('inode', this.#commits, onFailure);
     this.#chunkIds = new IdAllocator('chunk', this.#commits, onFailure);
@@ -141,6 +152,7 @@ export class MetadataService {
       nodes,
       backup: this.#backup,
       repair: new RepairNotes(),
+      unsynced,
       damage: new DamageLog(),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
@@ -409,6 +421,20 @@ export class MetadataService {
       return false;
     });
     this.#state.locks.end(id);
+  }
+
+  /** Never rejects: what could not be recorded the node's next inventory tells. */
+  async #forgetReplicas(node: number, chunks: readonly number[]): Promise<void> {
+    const { log } = this.#options;
+    log.warn({ node, chunks: chunks.length }, 'a data node lost chunks that it had taken');
+    try {
+      await this.#run(async (tx, context) => {
+        for (const chunk of chunks) await forgetReplica(tx, node, chunk, context);
+        return false;
+      });
+    } catch (error) {
+      log.warn({ node, reason: toDfsError(error).message }, 'lost chunks could not be taken off the record');
+    }
   }
 
   async #run(piece: Piece): Promise<boolean> {

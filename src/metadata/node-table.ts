@@ -18,6 +18,8 @@ export interface DataNode {
   readonly space: NodeSpace;
   /** Monotonic ms of the last sign of life; undefined before the first since this process started. */
   readonly heardMs: number | undefined;
+  /** Whether it has told all that it holds since it registered. */
+  readonly hasReported: boolean;
   /** By how much its wall clock was ahead of ours at its last heartbeat; 0 for about equal. */
   readonly skewMs: number;
   /** The connection on which it registered. */
@@ -36,7 +38,7 @@ export interface NodePatience {
 
 export const DEFAULT_PATIENCE: NodePatience = { suspectAfterMs: NODE_SUSPECT_MS, lostAfterMs: NODE_LOST_MS };
 
-const NO_PROOF = Buffer.alloc(0);
+const NEVER_HEARD = { hasReported: false, skewMs: 0, peer: undefined, proof: Buffer.alloc(0) };
 const NO_SPACE: NodeSpace = { totalBytes: 0, freeBytes: 0, chunks: 0 };
 
 /** What fails together with the node. */
@@ -93,7 +95,7 @@ export class NodeTable {
 
   /** A node known from the store, of which nothing was heard yet. */
   load(record: NodeRecord): void {
-    this.set({ record, space: NO_SPACE, heardMs: undefined, skewMs: 0, peer: undefined, proof: NO_PROOF });
+    this.set({ record, space: NO_SPACE, heardMs: undefined, ...NEVER_HEARD });
   }
 
   get size(): number {
@@ -130,6 +132,11 @@ export class NodeTable {
     const unreachedMs = unreachable ? monotonicMs - unreachable.sinceMs : 0;
     if (silentMs > lostAfterMs || unreachedMs > lostAfterMs) return 'lost';
     return node.heardMs === undefined || silentMs > suspectAfterMs || unreachable ? 'suspect' : 'live';
+  }
+
+  /** Nodes that live, and may lack chunks of which this process does not know that they lack them. */
+  unreported(monotonicMs: number): number[] {
+    return this.live(monotonicMs).flatMap(({ record, hasReported }) => (hasReported ? [] : record.node));
   }
 
   /** How full a node's disk is, from 0 to 1: by what it should hold, as far as that is known, and else by what it says. */

@@ -45,6 +45,7 @@ import { symlink } from './operations/symlink.js';
 import { sync } from './operations/sync.js';
 import { tmpfile } from './operations/tmpfile.js';
 import { unlink } from './operations/unlink.js';
+import { unsynced } from './operations/unsynced.js';
 import { getxattr, listxattr, removexattr, setxattr } from './operations/xattrs.js';
 
 /** Every command that the metadata server has, answered by `service`. */
@@ -149,5 +150,6 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(blocks);
   answer(fallocate);
   answer(clone);
+  answer(unsynced);
   return routes;
 }

@@ -14,6 +14,7 @@ import type { RepairNotes } from './repair/repair-notes.js';
 import type { SessionTable } from './session-table.js';
 import type { ClusterRecord, StoreRoom } from './store/store.js';
 import type { UnlinkedInodes } from './unlinked-inodes.js';
+import type { UnsyncedReplicas } from './unsynced-replicas.js';
 
 export interface ServerState {
   readonly cluster: ClusterRecord;
@@ -30,6 +31,7 @@ export interface ServerState {
   readonly delegation: Delegation;
   readonly nodes: NodeTable;
   readonly repair: RepairNotes;
+  readonly unsynced: UnsyncedReplicas;
   readonly damage: DamageLog;
   readonly backup: BackupWork;
   readonly inodeNumbers: IdAllocator;

@@ -3,6 +3,7 @@ import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
 import { CLIENTS } from './roles.js';
 import {
+  MAX_CHUNKS_TO_SYNC,
   MAX_EXTENTS,
   MAX_SMALL_FILE_EXTENTS,
   MAX_SMALL_FILES,
@@ -23,6 +24,7 @@ import {
 } from './request-shapes.js';
 import {
   Attributes,
+  ChunkId,
   ChunkLength,
   ChunkLocation,
   Extent,
@@ -181,8 +183,28 @@ export const getfiles = command('getfiles', 86, {
 });
 
 /** A chunk that was stored under a grant: its real length, checksum, and exactly the nodes that hold it. */
-export const StoredChunk = Type.Object({ ...ChunkLocation.properties, grant: Grant });
+export const StoredChunk = Type.Object({
+  ...ChunkLocation.properties,
+  grant: Grant,
+  /** The nodes put it on stable storage before they answered. */
+  synced: Type.Optional(Type.Boolean()),
+});
 export type StoredChunk = Static<typeof StoredChunk>;
+
+/**
+ * Replicas of a file's chunks that may not be on stable storage, or are lost: what fsync(2) asks data nodes for, besides
+ * those that the client has stored itself. EINVAL for what is no regular file.
+ */
+export const unsynced = command('unsynced', 87, {
+  allow: CLIENTS,
+  request: Type.Object({ inode: InodeNumber }),
+  reply: Type.Object({
+    attributes: Attributes,
+    replicas: Type.Array(Type.Object({ node: NodeNumber, chunk: ChunkId }), {
+      maxItems: MAX_CHUNKS_TO_SYNC,
+    }),
+  }),
+});
 
 /**
  * Commits extents after their chunks were stored: the moment of truth of a write. All or nothing. `chunks` names each

@@ -1,7 +1,7 @@
 /** The data node's commands. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
-import { CLIENTS, MEMBERS, METADATA_SERVER } from './roles.js';
+import { CLIENTS, CLIENTS_AND_METADATA, MEMBERS, METADATA_SERVER } from './roles.js';
 import {
   CHECKSUM_BLOCK_BYTES,
   CHECKSUM_BYTES,
@@ -100,7 +100,7 @@ export const readparts = command('readparts', 1010, {
  * were lost with the node's power before: the reply names which of `chunks` are not here.
  */
 export const syncChunks = command('sync', 1003, {
-  allow: CLIENTS,
+  allow: CLIENTS_AND_METADATA,
   request: Type.Object({ chunks: Type.Array(ChunkId, { maxItems: MAX_CHUNKS_TO_SYNC }) }),
   reply: Type.Object({ absent: Type.Array(ChunkId) }),
   maxRequestBytes: 192 << 10,

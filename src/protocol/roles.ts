@@ -15,4 +15,6 @@ export const NODES: Allow = ['node'];
 export const ADMINS: Allow = ['admin'];
 export const MEMBERS: Allow = ROLES;
 export const METADATA_SERVER: Allow = ['metadata'];
+/** Of a data node, from those who store there and from the metadata server. */
+export const CLIENTS_AND_METADATA: Allow = ['client', 'admin', 'metadata'];
 export const STRANGERS: Allow = 'strangers';

@@ -6,11 +6,11 @@ import type { Client } from '../client/client.js';
 import type { ReadRange } from '../client/content/content-reader.js';
 import type { ExtentMap, ExtentPiece } from '../client/content/extent-map.js';
 import { readableOf, storedOf, type ReadableChunk } from '../client/content/readable-chunk.js';
-import { blocks } from '../protocol/content-commands.js';
+import { blocks, unsynced } from '../protocol/content-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import type { Attributes, Extent } from '../protocol/types.js';
 import type { FileWriter } from './file-writer.js';
-import type { UnsyncedChunks } from './unsynced-chunks.js';
+import { UnsyncedChunks } from './unsynced-chunks.js';
 
 /** Data that a failed node may have lost is stored again; writers that keep coming in between make it try again. */
 const REWRITE_ATTEMPTS = 20;
@@ -23,6 +23,7 @@ export interface DurableFile {
   readonly extents: ExtentMap;
   readonly writer: Pick<FileWriter, 'takeUnsynced' | 'putBackUnsynced'>;
   readonly attributes: () => Attributes;
+  readonly noteAttributes: (attributes: Attributes) => void;
   readonly size: () => number;
   readonly range: (offset: number, length: number) => ReadRange;
   /** The server has committed what was stored anew. */
@@ -69,13 +70,36 @@ export class FileDurability {
   async sync(): Promise<void> {
     const { version } = this.#file.attributes();
     const forgotten = this.#forgotten;
-    // Data that others wrote may be on any node; those with nothing to do answer at once.
-    const others = version === this.#trackedVersion ? [] : await this.#client.liveNodes();
-    await Promise.all([this.#makeDurable(), this.#sync(others.map(node => [node, NO_CHUNKS]))]);
+    const isTracked = version === this.#trackedVersion;
+    const [, durable] = await Promise.all([
+      this.#makeDurable(),
+      isTracked ? version : this.#makeOthersDurable(),
+    ]);
     // A commit that is durable makes everything durable that was answered before.
     const { session } = this.#client;
-    if (others.length > 0 || !session.isSynced) await session.sync();
-    if (forgotten === this.#forgotten) this.#trackedVersion = Math.max(this.#trackedVersion, version);
+    if (!isTracked || !session.isSynced) await session.sync();
+    if (forgotten === this.#forgotten) this.#trackedVersion = Math.max(this.#trackedVersion, durable);
+  }
+
+  /**
+   * What others have stored is on stable storage, up to the version of the content that this returns. The metadata server
+   * names the replicas that a node may have lost with its power.
+   */
+  async #makeOthersDurable(): Promise<number> {
+    const { inode, noteAttributes } = this.#file;
+    const { attributes, replicas } = await this.#client.session.ask(unsynced, { inode });
+    noteAttributes(attributes);
+    const named = new UnsyncedChunks();
+    for (const { node, chunk } of replicas) named.add([node], chunk, 0, attributes.size);
+    // A server that was just started cannot name all; nodes with nothing to do answer at once.
+    const live = await this.#client.liveNodes();
+    const others = live.filter(node => !replicas.some(replica => replica.node === node));
+    const lost = await this.#sync([
+      ...named.byNode(),
+      ...others.map((node): [number, ReadonlySet<number>] => [node, NO_CHUNKS]),
+    ]);
+    if (lost.size > 0) await this.#storeAnew(named, lost);
+    return attributes.version;
   }
 
   /** Never rejects: what is wrong the next fsync reports. */
@@ -105,12 +129,12 @@ export class FileDurability {
   /** What a node has lost, or may have, is stored anew. */
   async #syncStored(): Promise<void> {
     const { writer } = this.#file;
-    const unsynced = writer.takeUnsynced();
+    const own = writer.takeUnsynced();
     try {
-      const lost = await this.#sync(unsynced.byNode());
-      if (lost.size > 0) await this.#storeAnew(unsynced, lost);
+      const lost = await this.#sync(own.byNode());
+      if (lost.size > 0) await this.#storeAnew(own, lost);
     } catch (error) {
-      writer.putBackUnsynced(unsynced);
+      writer.putBackUnsynced(own);
       throw error;
     }
   }
@@ -134,10 +158,10 @@ export class FileDurability {
   }
 
   /** Stores again what is in chunks that a node has `lost`. */
-  async #storeAnew(unsynced: UnsyncedChunks, lost: ReadonlySet<number>): Promise<void> {
-    const until = Math.min(unsynced.until, this.#file.size());
+  async #storeAnew(stored: UnsyncedChunks, lost: ReadonlySet<number>): Promise<void> {
+    const until = Math.min(stored.until, this.#file.size());
     let attempts = 0;
-    for (let at = unsynced.from; at < until;) {
+    for (let at = stored.from; at < until;) {
       const range = this.#file.range(at, Math.min(REWRITE_BYTES, until - at));
       const pieces = await this.#client.content.locate(range);
       const piece = pieces.find(({ location }) => location && lost.has(location.chunk));

@@ -76,6 +76,7 @@ export class OpenFile {
         extents,
         writer: this.#writer,
         attributes: () => this.#attributes,
+        noteAttributes: told => this.note(told),
         size: () => this.size,
         range: (offset, length) => this.#range(offset, length, false),
         committed: (...committed) => this.#committed(...committed),

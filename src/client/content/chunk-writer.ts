@@ -146,6 +146,7 @@ export class ChunkWriter {
       nodes: [...stored],
       grant: attempt.grant,
       readGrant: attempt.readGrant,
+      isSynced: chunk.durable,
     };
   }
 

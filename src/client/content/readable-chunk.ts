@@ -20,6 +20,8 @@ export interface ReadableChunk extends ChunkLocation {
 /** A chunk that this client has stored and may commit. */
 export interface WrittenChunk extends ReadableChunk {
   readonly grant: Grant;
+  /** Whether its nodes put it on stable storage before they answered. */
+  readonly isSynced: boolean;
 }
 
 /** The grant of the chunk at `index` of a list. */
@@ -62,8 +64,8 @@ export function readableOf({ chunk, length, checksum, nodes, readGrant }: Writte
 }
 
 /** Its entry in a request to the metadata server. */
-export function storedOf({ chunk, length, checksum, nodes, grant }: WrittenChunk): StoredChunk {
-  return { chunk, length, checksum, nodes, grant };
+export function storedOf({ chunk, length, checksum, nodes, grant, isSynced }: WrittenChunk): StoredChunk {
+  return { chunk, length, checksum, nodes, grant, ...(isSynced ? { synced: true } : {}) };
 }
 
 /**

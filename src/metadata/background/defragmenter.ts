@@ -280,8 +280,9 @@ async function commit(
   const extent = { offset, length, chunk, chunkOffset: 0 };
   await tx.extents.insert(number, extent);
   const { checksum, stored: nodes } = stored;
-  const fresh = new Map([[chunk, { chunk, length, checksum, nodes, grant: order.grant }]]);
-  await recordNewChunks(tx, { lengths: new Map([[chunk, length]]), fresh }, [extent], goal, context);
+  const fresh = new Map([[chunk, { chunk, length, checksum, nodes, grant: order.grant, synced: true }]]);
+  const file = { inode: number, goal };
+  await recordNewChunks(tx, { lengths: new Map([[chunk, length]]), fresh }, [extent], file, context);
   await references.apply(tx, context.nowMs + context.state.graceMs);
   // Another version, though the content is the same: who knows the old extents asks for the new ones.
   await tx.inodes.update({ ...inode, allocated: inode.allocated - freed + length, version: version + 1 });

@@ -4,7 +4,7 @@ import { isGrantSigned } from '../../protocol/grant-signature.js';
 import type { StoredChunk } from '../../protocol/content-commands.js';
 import type { Extent } from '../../protocol/types.js';
 import type { OperationContext } from '../operation.js';
-import type { StoreTransaction } from '../store/store.js';
+import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
 export interface CommittedChunks {
   /** chunk → its length, for every chunk named in the request */
@@ -40,10 +40,11 @@ export async function recordNewChunks(
   tx: StoreTransaction,
   { fresh }: CommittedChunks,
   extents: readonly Extent[],
-  goal: number,
-  { nowMs, state }: OperationContext,
+  file: Pick<InodeRecord, 'inode' | 'goal'>,
+  { nowMs, state, control }: OperationContext,
 ): Promise<void> {
   if (fresh.size === 0) return;
+  const { inode, goal } = file;
   /** chunk → extents of this commit that refer to it */
   const counts = new Map<number, number>();
   for (const { chunk } of extents) counts.set(chunk, (counts.get(chunk) ?? 0) + 1);
@@ -52,6 +53,10 @@ export async function recordNewChunks(
     const references = counts.get(chunk) ?? 0;
     await tx.chunks.insert({ chunk, length, checksum, references, goal, nodes });
     if (nodes.length < goal) state.repair.note(chunk);
+    if (stored.synced !== true) {
+      state.unsynced.add(inode, chunk, nodes);
+      control.onRollback(() => state.unsynced.remove(chunk));
+    }
     if (!(await tx.grants.delete(chunk))) {
       // The grant went with the last second before a power loss, and the nodes were told to drop an unknown chunk.
       for (const node of nodes) await tx.drops.delete(node, chunk);

@@ -40,7 +40,7 @@ export const blocks = operation(
       await tx.extents.insert(inode.inode, extent);
       if (!chunks.fresh.has(extent.chunk)) references.add(extent.chunk);
     }
-    await recordNewChunks(tx, chunks, extents, inode.goal, context);
+    await recordNewChunks(tx, chunks, extents, inode, context);
     await references.apply(tx, context.nowMs + context.state.graceMs);
     if (inode.size > 0 && isInPieces(extents)) await tx.fragmented.insert(inode.inode);
     const { allocated, end } = extentChange(extents);

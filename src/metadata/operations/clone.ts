@@ -46,6 +46,7 @@ export const clone = operation(command, async (tx, request, context) => {
       chunkOffset: extent.chunkOffset + (from - extent.offset),
     });
     references.add(extent.chunk);
+    context.state.unsynced.share(targetNumber, extent.chunk);
     await raiseGoal(tx, extent.chunk, target.goal);
     allocated += until - from;
   }

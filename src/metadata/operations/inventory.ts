@@ -16,7 +16,8 @@ const UNKNOWN_GRACE_MS = 600_000;
 export const inventory = operation(command, async (tx, request, context) => {
   const { state } = context;
   const { node, id, after, until } = request;
-  if (!state.nodes.registered(node, id, context.peer)) {
+  const known = state.nodes.registered(node, id, context.peer);
+  if (!known) {
     return { known: false, through: after, missing: [] };
   }
   // The node looked twice.
@@ -40,7 +41,13 @@ export const inventory = operation(command, async (tx, request, context) => {
   for (const { chunk, nodes } of recorded.values()) {
     if (nodes.includes(node) && !seen.has(chunk)) missing.push(chunk);
   }
-  if (through === Number.MAX_SAFE_INTEGER) state.repair.look();
+  if (through === Number.MAX_SAFE_INTEGER) {
+    state.repair.look();
+    if (missing.length === 0 && !known.hasReported) {
+      state.nodes.set({ ...known, hasReported: true });
+      context.control.onRollback(() => state.nodes.set(known));
+    }
+  }
   return { known: true, through, missing };
 });
 

@@ -49,6 +49,7 @@ export const reg = operation(command, async (tx, request, context) => {
     record,
     space: { totalBytes, freeBytes, chunks },
     heardMs: state.clock.monotonicMs(),
+    hasReported: false,
     skewMs: known?.skewMs ?? 0,
     peer: context.peer,
     // The reply to an earlier request may have been lost.

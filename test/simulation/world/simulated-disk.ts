@@ -127,10 +127,17 @@ export interface DiskFaults {
   isFull: boolean;
   /** The chance that a sync does nothing and says that it did: a planted bug, no fault that DFS has to survive. */
   lyingSyncChance: number;
+  /** The chance that a database is found with what was not synced: the system has written it by itself. */
+  keptDatabaseChance: number;
 }
 
 export class SimulatedDisk {
-  readonly faults: DiskFaults = { slowness: 1, isFull: false, lyingSyncChance: 0 };
+  readonly faults: DiskFaults = {
+    slowness: 1,
+    isFull: false,
+    lyingSyncChance: 0,
+    keptDatabaseChance: 0.5,
+  };
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
   #names = new Map<string, StoredFile>();
@@ -218,7 +225,7 @@ export class SimulatedDisk {
     this.#names = new Map(this.#durableNames);
     for (const file of new Set(this.#names.values())) file.losePower(this.#random);
     for (const [path, stored] of this.#databases) {
-      const isKept = this.#random.isChance(0.5);
+      const isKept = this.#random.isChance(this.faults.keptDatabaseChance);
       if (stored.synced) stored.image = stored.synced = isKept ? stored.image : stored.synced;
       else if (!isKept) this.#databases.delete(path);
     }

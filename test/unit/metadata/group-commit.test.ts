@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { createDatabase } from '../../../src/metadata/create-database.js';
-import { GroupCommit, type Durability } from '../../../src/metadata/group-commit.js';
+import { GroupCommit, type Durability, type NamedReplicas } from '../../../src/metadata/group-commit.js';
 import { SqliteConnection } from '../../../src/metadata/store/sqlite/connection.js';
 import { nodeDisk } from '../../../src/platform/disk.js';
 import { openDatabaseFile } from '../../../src/metadata/store/sqlite/database-file.js';
@@ -83,11 +83,16 @@ class WatchedStore implements Store {
   }
 }
 
-async function start(t: Test, durability: Durability = 'group', clock: Clock = systemClock) {
+async function start(
+  t: Test,
+  durability: Durability = 'group',
+  clock: Clock = systemClock,
+  replicas?: NamedReplicas,
+) {
   const path = `${await temporaryDirectory(t)}/metadata.db`;
   await createDatabase(path, { clock: systemClock, random: systemRandom });
   const store = new WatchedStore(await SqliteStore.open(path, LOG));
-  const commits = new GroupCommit(store, { clock, log: LOG, durability });
+  const commits = new GroupCommit(store, { clock, log: LOG, durability, replicas });
   t.teardown(async () => {
     await commits.close();
     await store.close();
@@ -366,4 +371,53 @@ t.test('a long task of a client that is gone by now is finished', async t => {
   await commits.submit(async () => (peer.isClosed = true));
   await long;
   t.equal(await commits.submit(async tx => await tx.counters.get('node')), 2);
+});
+
+t.test('what commits name is on stable storage before they are, whatever is committed meanwhile', async t => {
+  const unsynced = new Set<string>();
+  const synced = new Set<string>();
+  let syncs = 0;
+  let onSync = async (): Promise<void> => undefined;
+  const replicas = {
+    get isNeeded(): boolean {
+      return unsynced.size > 0;
+    },
+    sync: async (): Promise<void> => {
+      syncs += 1;
+      const named = [...unsynced];
+      await onSync();
+      for (const chunk of named) {
+        unsynced.delete(chunk);
+        synced.add(chunk);
+      }
+    },
+  };
+  const { store, commits } = await start(t, 'group', systemClock, replicas);
+  const commit = async (chunk: string, isDurable: boolean): Promise<void> => {
+    await commits.submit(async (tx, control) => {
+      await tx.counters.set('node', syncs);
+      unsynced.add(chunk);
+      if (isDurable) control.requireDurable();
+    });
+    store.events.push(`answered ${chunk}`);
+  };
+  const flush = store.inner.flush.bind(store.inner);
+  /** What had been committed, and not synced, when the log was. */
+  const early: string[] = [];
+  store.inner.flush = async () => {
+    early.push(...unsynced);
+    await flush();
+  };
+  const during: Promise<void>[] = [];
+  onSync = async () => {
+    // Others go on committing while the first sync is under way, and wait while the second one is.
+    if (during.length < 4) during.push(commit(`during ${during.length}`, false));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+  };
+  await commit('first', true);
+  t.same(early, []);
+  t.equal(syncs, 2);
+  t.ok(synced.has('first') && synced.has('during 0'));
+  t.notOk(synced.has('during 1'), 'it waited until the fsync of the log had begun');
+  await Promise.all(during);
 });

@@ -26,6 +26,7 @@ function node(number: number, freeBytes = 100 * GIB, domain = ''): DataNode {
     },
     space: { totalBytes: 200 * GIB, freeBytes, chunks: 0 },
     heardMs: 0,
+    hasReported: true,
     skewMs: 0,
     peer: undefined,
     proof: Buffer.alloc(0),

@@ -38,6 +38,7 @@ class Fixture {
       record: RECORD,
       space: SPACE,
       heardMs,
+      hasReported: true,
       skewMs: 0,
       peer: undefined,
       proof: Buffer.alloc(0),

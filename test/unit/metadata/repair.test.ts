@@ -36,7 +36,15 @@ function tableOf(...places: Place[]): NodeTable {
       isDraining: false,
     };
     const space = { totalBytes: 100 * GB, freeBytes: (100 - load) * GB, chunks: 1 };
-    table.set({ record, space, heardMs: 0, skewMs: 0, peer: undefined, proof: Buffer.alloc(0) });
+    table.set({
+      record,
+      space,
+      heardMs: 0,
+      hasReported: true,
+      skewMs: 0,
+      peer: undefined,
+      proof: Buffer.alloc(0),
+    });
     loads.set(node, load * GB);
   }
   table.loads.replace(loads);

@@ -11,6 +11,12 @@ import { rest } from './support/scripted-commits.js';
 
 const VERSION = 3;
 
+/** What the metadata server names of what others have stored. */
+interface UnsyncedReplica {
+  readonly node: number;
+  readonly chunk: number;
+}
+
 interface PendingSync {
   readonly node: number;
   readonly chunks: readonly number[];
@@ -19,7 +25,10 @@ interface PendingSync {
 }
 
 /** A file of which chunk 5 on node 1 and chunk 6 on node 2 are not synced. */
-function unsyncedFile({ trackedVersion = VERSION } = {}) {
+function unsyncedFile({
+  trackedVersion = VERSION,
+  replicas = [],
+}: { readonly trackedVersion?: number; readonly replicas?: readonly UnsyncedReplica[] } = {}) {
   const syncs: PendingSync[] = [];
   const warnings: unknown[] = [];
   let unsynced = new UnsyncedChunks();
@@ -34,7 +43,11 @@ function unsyncedFile({ trackedVersion = VERSION } = {}) {
         }),
     },
     content: { locate: async () => [] },
-    session: { isSynced: true, sync: async () => undefined },
+    session: {
+      isSynced: true,
+      sync: async () => undefined,
+      ask: async () => ({ attributes: { version: VERSION, size: 20 }, replicas }),
+    },
     liveNodes: async () => [1, 2, 3],
     log: { warn: (told: unknown) => warnings.push(told) },
   } as unknown as Client;
@@ -52,6 +65,7 @@ function unsyncedFile({ trackedVersion = VERSION } = {}) {
         putBackUnsynced: taken => unsynced.addAll(taken),
       },
       attributes: () => ({ version: VERSION }) as Attributes,
+      noteAttributes: () => undefined,
       size: () => 20,
       range: (offset, length) => ({ offset, length }) as ReadRange,
       committed: () => undefined,
@@ -122,6 +136,23 @@ t.test('of a file that others wrote every live node is asked', async t => {
   t.ok(await wasSynced(syncing));
   await durability.sync();
   t.equal(syncs.length, 5, 'this version is known from here on');
+});
+
+t.test('of a file that others wrote the nodes are asked for what the server names', async t => {
+  const { durability, syncs, wasSynced } = unsyncedFile({
+    trackedVersion: -1,
+    replicas: [
+      { node: 1, chunk: 70 },
+      { node: 3, chunk: 70 },
+      { node: 3, chunk: 71 },
+    ],
+  });
+  const syncing = durability.sync();
+  await rest();
+  const asked = syncs.map(({ node, chunks }) => `${node}: ${chunks.join(' ')}`).toSorted();
+  t.same(asked, ['1: 5', '1: 70', '2: ', '2: 6', '3: 70 71']);
+  for (const sync of syncs) sync.succeed();
+  t.ok(await wasSynced(syncing));
 });
 
 t.test(
