@@ -3,6 +3,7 @@
  * whoever renames them, recalls the delegation or ends the mount waits for that, but not without end.
  */
 import { isDoneWithin } from '../platform/clock.js';
+import { toDfsError } from '../protocol/errors.js';
 import { notStored, type OpenFile } from './open-file.js';
 import type { WriterSurroundings } from './writer-surroundings.js';
 
@@ -84,12 +85,18 @@ export class ClosingFiles {
 
   /**
    * As `settled`, for another client that waits: what no data node takes in time is given up, and reported as every other
-   * failure. Rejects when the metadata server does not answer.
+   * failure. Never rejects.
    */
   async settledForRecall(): Promise<void> {
-    this.#options.gathering.setOut();
+    const { client, gathering } = this.#options;
+    gathering.setOut();
     const files = [...this.#closing.keys()];
-    await Promise.all(files.map(async file => await file.settledWithin(RECALL_PATIENCE_MS)));
+    const settled = files.map(async file => await file.settledWithin(RECALL_PATIENCE_MS));
+    for (const result of await Promise.allSettled(settled)) {
+      if (result.status === 'fulfilled') continue;
+      const reason = toDfsError(result.reason).message;
+      client.log.warn({ reason }, 'a closed file is not committed, and another client wants it');
+    }
   }
 
   /**

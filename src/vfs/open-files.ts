@@ -82,14 +82,14 @@ export class OpenFiles {
         this.#extents.forEach(extents => extents.clear());
       },
     });
-    client.session.changes.onRecall = async () => await this.#settledForRecall();
+    client.session.changes.onRecall = async () => await this.#closing.settledForRecall();
     client.session.onChangesLost = (inodes, reason) => {
       for (const inode of inodes) this.#failures.note(inode, reason);
     };
     client.session.onLocksLost = inodes => this.#handles.loseLocks(inodes);
     client.session.onSessionLost = () => this.#loseSession();
     client.session.onServerStarted = lost => this.#serverStarted(lost);
-    this.#scheduleDirtyCheck();
+    this.#checkAge();
   }
 
   /** The file, while any handle has it open. */
@@ -305,16 +305,6 @@ export class OpenFiles {
     await this.#closing.flushed(inode);
   }
 
-  /** Another client waits for what programs of this one were told is done. Never rejects. */
-  async #settledForRecall(): Promise<void> {
-    try {
-      await this.#closing.settledForRecall();
-    } catch (error) {
-      const reason = toDfsError(error).message;
-      this.#client.log.warn({ reason }, 'closed files are not committed, and another client wants them');
-    }
-  }
-
   #mayCloseAhead(file: OpenFile): boolean {
     return !this.#isClosed && !this.#isNameless(file) && this.#closing.mayCloseAhead(file);
   }
@@ -393,11 +383,9 @@ export class OpenFiles {
     for (const file of this.#files.values()) file.sealOlderThan(ageMs);
   }
 
-  #scheduleDirtyCheck(): void {
-    const check = (): void => {
-      this.#sealAll(MAX_DIRTY_AGE_MS);
-      if (!this.#isClosed) this.#scheduleDirtyCheck();
-    };
-    this.#dirtyTimer = this.#options.clock.setTimer(DIRTY_CHECK_MS, check, true);
+  #checkAge(): void {
+    this.#sealAll(MAX_DIRTY_AGE_MS);
+    if (this.#isClosed) return;
+    this.#dirtyTimer = this.#options.clock.setTimer(DIRTY_CHECK_MS, () => this.#checkAge(), true);
   }
 }
