@@ -38,7 +38,10 @@ export class RoomWatch {
 
   #schedule(): void {
     if (this.#isClosed) return;
-    this.#timer = this.#clock.setTimer(LOOK_MS, () => (this.#looking = this.#look()), true);
+    const look = (): void => {
+      this.#looking = this.#look();
+    };
+    this.#timer = this.#clock.setTimer(LOOK_MS, look, true);
   }
 
   /** Never rejects. */

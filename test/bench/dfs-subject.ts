@@ -60,7 +60,11 @@ export class DfsSubject implements Subject {
         what: 'the mounts have stored everything',
       });
     } finally {
-      await this.#cluster.close().finally(async () => await endDaemons(this.findDaemons, END_MS));
+      try {
+        await this.#cluster.close();
+      } finally {
+        await endDaemons(this.findDaemons, END_MS);
+      }
     }
   }
 
