@@ -6,7 +6,8 @@ import { closeSync } from 'node:fs';
 import koffi from 'koffi';
 
 const AF_UNIX = 1;
-const SOCK_STREAM = 1;
+/** <bits/socket_type.h>: bytes that flow, or messages that stay whole. */
+const SOCKET_TYPES = { stream: 1, messages: 5 } as const;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
@@ -35,9 +36,9 @@ export interface SocketPair {
 }
 
 /** Neither socket is inherited by children unless they are given it. EMFILE, ENFILE. */
-export function openSocketPair(): SocketPair {
+export function openSocketPair(type: keyof typeof SOCKET_TYPES = 'stream'): SocketPair {
   const sockets = Buffer.alloc(2 * INT_BYTES);
-  const result: unknown = callSocketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets);
+  const result: unknown = callSocketpair(AF_UNIX, SOCKET_TYPES[type] | SOCK_CLOEXEC, 0, sockets);
   if (result !== 0) throw lastError('cannot make a pair of sockets');
   const ours = sockets.readInt32LE(0);
   const theirs = sockets.readInt32LE(INT_BYTES);

@@ -1,76 +1,72 @@
 /** What stat(2) shows of an inode, in the kernel's structures. */
-import type { Timespec } from '../../platform/clock.js';
 import type { Attributes } from '../../protocol/types.js';
-import { ATTR_OUT_BYTES, ATTR_BYTES, ENTRY_OUT_BYTES, writeU64, type EntryTimes } from './wire.js';
+import { fuseAttrOut, fuseEntryOut, type fuseAttr } from './structs.js';
+import type { EntryTimes } from './wire.js';
 
 /** Preferred size of a request, st_blksize: programs such as cp read and write in pieces of it. */
 const BLOCK_SIZE_BYTES = 1 << 20;
 /** st_blocks counts in these (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
 
-/** fuse_attr */
-export function writeAttr(bytes: Buffer, attributes: Attributes, offset: number): void {
-  writeU64(bytes, attributes.inode, offset);
-  writeU64(bytes, attributes.size, offset + 8);
-  writeU64(bytes, Math.ceil(attributes.allocated / STAT_BLOCK_BYTES), offset + 16);
-  writeSeconds(bytes, attributes.atime, offset + 24);
-  writeSeconds(bytes, attributes.mtime, offset + 32);
-  writeSeconds(bytes, attributes.ctime, offset + 40);
-  bytes.writeUInt32LE(attributes.atime.nsec, offset + 48);
-  bytes.writeUInt32LE(attributes.mtime.nsec, offset + 52);
-  bytes.writeUInt32LE(attributes.ctime.nsec, offset + 56);
-  bytes.writeUInt32LE(attributes.mode, offset + 60);
-  bytes.writeUInt32LE(attributes.nlink, offset + 64);
-  bytes.writeUInt32LE(attributes.uid, offset + 68);
-  bytes.writeUInt32LE(attributes.gid, offset + 72);
-  bytes.writeUInt32LE(attributes.rdev, offset + 76);
-  bytes.writeUInt32LE(BLOCK_SIZE_BYTES, offset + 80);
-  bytes.writeUInt32LE(0, offset + ATTR_BYTES - 4);
+function writeAttr(attr: ReturnType<typeof fuseAttr.view>, attributes: Attributes): void {
+  attr.ino = attributes.inode;
+  attr.size = attributes.size;
+  attr.blocks = Math.ceil(attributes.allocated / STAT_BLOCK_BYTES);
+  attr.atime = attributes.atime.sec;
+  attr.mtime = attributes.mtime.sec;
+  attr.ctime = attributes.ctime.sec;
+  attr.atimensec = attributes.atime.nsec;
+  attr.mtimensec = attributes.mtime.nsec;
+  attr.ctimensec = attributes.ctime.nsec;
+  attr.mode = attributes.mode;
+  attr.nlink = attributes.nlink;
+  attr.uid = attributes.uid;
+  attr.gid = attributes.gid;
+  attr.rdev = attributes.rdev;
+  attr.blksize = BLOCK_SIZE_BYTES;
+  attr.flags = 0;
 }
 
-/** fuse_entry_out */
-export function writeEntry(bytes: Buffer, attributes: Attributes, times: EntryTimes, offset: number): void {
-  writeU64(bytes, attributes.inode, offset);
-  writeU64(bytes, attributes.generation, offset + 8);
-  writeDuration(bytes, times.entryTimeoutMs, offset + 16, offset + 32);
-  writeDuration(bytes, times.attrTimeoutMs, offset + 24, offset + 36);
-  writeAttr(bytes, attributes, offset + 40);
+/** Fills in the fuse_entry_out with which `bytes` begin. */
+export function writeEntry(bytes: Buffer, attributes: Attributes, times: EntryTimes): void {
+  const entry = fuseEntryOut.view(bytes, 0);
+  entry.nodeid = attributes.inode;
+  entry.generation = attributes.generation;
+  entry.entryValid = wholeSeconds(times.entryTimeoutMs);
+  entry.entryValidNsec = nanoseconds(times.entryTimeoutMs);
+  entry.attrValid = wholeSeconds(times.attrTimeoutMs);
+  entry.attrValidNsec = nanoseconds(times.attrTimeoutMs);
+  writeAttr(entry.attr, attributes);
 }
 
+/** A name's fuse_entry_out. */
 export function encodeEntry(attributes: Attributes, times: EntryTimes): Buffer {
-  const bytes = Buffer.allocUnsafe(ENTRY_OUT_BYTES);
-  writeEntry(bytes, attributes, times, 0);
+  // Every byte of it is a field.
+  const bytes = Buffer.allocUnsafe(fuseEntryOut.bytes);
+  writeEntry(bytes, attributes, times);
   return bytes;
 }
 
 /** fuse_entry_out for a name that leads nowhere: inode 0, and how long that may be believed. */
 export function encodeNoEntry(entryTimeoutMs: number): Buffer {
-  const bytes = Buffer.alloc(ENTRY_OUT_BYTES);
-  writeDuration(bytes, entryTimeoutMs, 16, 32);
-  return bytes;
+  const [entryValid, entryValidNsec] = [wholeSeconds(entryTimeoutMs), nanoseconds(entryTimeoutMs)];
+  return fuseEntryOut.encode({ entryValid, entryValidNsec });
 }
 
-/** fuse_attr_out */
+/** What GETATTR and SETATTR answer. */
 export function encodeAttr(attributes: Attributes, attrTimeoutMs: number): Buffer {
-  const bytes = Buffer.allocUnsafe(ATTR_OUT_BYTES);
-  writeDuration(bytes, attrTimeoutMs, 0, 8);
-  bytes.writeUInt32LE(0, 12);
-  writeAttr(bytes, attributes, 16);
+  const bytes = Buffer.alloc(fuseAttrOut.bytes);
+  const out = fuseAttrOut.view(bytes, 0);
+  out.attrValid = wholeSeconds(attrTimeoutMs);
+  out.attrValidNsec = nanoseconds(attrTimeoutMs);
+  writeAttr(out.attr, attributes);
   return bytes;
 }
 
-function writeDuration(bytes: Buffer, durationMs: number, secondsAt: number, nanosecondsAt: number): void {
-  const seconds = Math.floor(durationMs / 1000);
-  writeU64(bytes, seconds, secondsAt);
-  bytes.writeUInt32LE(Math.round((durationMs - seconds * 1000) * 1e6), nanosecondsAt);
+function wholeSeconds(durationMs: number): number {
+  return Math.floor(durationMs / 1000);
 }
 
-/** Seconds are signed: files may be older than 1970. */
-function writeSeconds(bytes: Buffer, time: Timespec, offset: number): void {
-  bytes.writeBigInt64LE(BigInt(time.sec), offset);
-}
-
-/** A time as SETATTR brings it. */
-export function readTime(bytes: Buffer, secondsAt: number, nanosecondsAt: number): Timespec {
-  return { sec: Number(bytes.readBigInt64LE(secondsAt)), nsec: bytes.readUInt32LE(nanosecondsAt) };
+function nanoseconds(durationMs: number): number {
+  return Math.round((durationMs - wholeSeconds(durationMs) * 1000) * 1e6);
 }

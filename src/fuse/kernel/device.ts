@@ -12,7 +12,7 @@ import type { Logger } from '../../platform/log.js';
 import { hasCode } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
 import { BusyPoll } from './busy-poll.js';
-import { OUT_HEADER_BYTES } from './wire.js';
+import { fuseOutHeader } from './structs.js';
 
 const readDevice = promisify(readCallback);
 const MAX_FREE_BUFFERS = 16;
@@ -83,15 +83,16 @@ export class FuseDevice {
   reply(unique: bigint, errno: number, payload: Payload): void {
     // The descriptor's number may be another file's by now.
     if (this.#isClosed) return;
-    let length = OUT_HEADER_BYTES;
+    let length = fuseOutHeader.bytes;
     for (const piece of payload) length += piece.length;
     const isSmall = length <= SMALL_ANSWER_BYTES;
-    const header = Buffer.allocUnsafe(isSmall ? length : OUT_HEADER_BYTES);
-    header.writeUInt32LE(length, 0);
-    header.writeInt32LE(-errno, 4);
-    header.writeBigUInt64LE(unique, 8);
+    const header = Buffer.allocUnsafe(isSmall ? length : fuseOutHeader.bytes);
+    const out = fuseOutHeader.view(header, 0);
+    out.len = length;
+    out.error = -errno;
+    out.unique = unique;
     if (isSmall) {
-      let at = OUT_HEADER_BYTES;
+      let at = fuseOutHeader.bytes;
       for (const piece of payload) {
         header.set(piece, at);
         at += piece.length;
@@ -143,7 +144,13 @@ export class FuseDevice {
     const buffer = this.#buffers.take();
     try {
       const bytesRead = readSync(fd, buffer, 0, buffer.length, null);
-      this.#handOver(buffer, bytesRead);
+      if (bytesRead > 0) {
+        this.#handOver(buffer, bytesRead);
+        return;
+      }
+      // The kernel's device never says so; the other end of a socket that stands for it is closed.
+      this.#buffers.give(buffer);
+      this.#endPolling();
     } catch (error) {
       this.#buffers.give(buffer);
       if (isWithdrawn(error)) return;
@@ -168,7 +175,7 @@ export class FuseDevice {
       const buffer = this.#buffers.take();
       try {
         const { bytesRead } = await readDevice(fd, buffer, 0, buffer.length, null);
-        if (this.#isStopping) return;
+        if (this.#isStopping || bytesRead === 0) return;
         this.#handOver(buffer, bytesRead);
       } catch (error) {
         this.#buffers.give(buffer);

@@ -1,26 +1,35 @@
 /** The requests that are made by file handle, and those that open one. */
 import type { Logger } from '../../platform/log.js';
 import type { Loans } from '../../platform/loans.js';
-import { assert, DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import { CAPABILITY } from '../../protocol/attribute-names.js';
 import type { Payload } from '../../protocol/frame.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { Callers } from './callers.js';
 import type { KernelCache } from './kernel-cache.js';
-import { encodeLock, readLock, readOwner } from './locks.js';
-import { BODY, done, handleOf, NOTHING, openOut, sizeOf, sizeOut, type RequestHandler } from './replies.js';
+import { encodeLock, ownerOf, readLock } from './locks.js';
+import { done, NOTHING, openOut, sizeOf, writeOut, type RequestHandler } from './replies.js';
 import { checkFlags } from './request-flags.js';
+import {
+  fuseCopyFileRangeIn,
+  fuseFallocateIn,
+  fuseFlushIn,
+  fuseFsyncIn,
+  fuseLseekIn,
+  fuseLseekOut,
+  fuseOpenIn,
+  fuseReadIn,
+  fuseReleaseIn,
+  fuseWriteIn,
+} from './structs.js';
 import {
   Opcode,
   OPEN_KILL_PRIVILEGES,
   OpenFlag,
   READ_LOCKOWNER,
-  readU64,
   RELEASE_FLOCK_UNLOCK,
-  WRITE_DATA_OFFSET,
   WRITE_KILL_PRIVILEGES,
   WRITE_LOCKOWNER,
-  writeU64,
   type RequestHeader,
 } from './wire.js';
 
@@ -52,7 +61,7 @@ export class FileRequests {
       [Opcode.lseek, async (_, b) => await this.#lseek(b)],
       [Opcode.fallocate, async (h, b) => await this.#fallocate(h, b)],
       [Opcode.copyFileRange, async (h, b) => await this.#copyFileRange(h, b)],
-      [Opcode.flush, async (_, b) => await done(fileSystem.flush(handleOf(b), readOwner(b, BODY + 16)))],
+      [Opcode.flush, async (_, b) => await this.#flush(b)],
       [Opcode.fsync, async (_, b) => await this.#fsync(b)],
       [Opcode.release, async (_, b) => this.#release(b)],
       [Opcode.getlk, async (_, b) => await this.#getlk(b)],
@@ -64,11 +73,10 @@ export class FileRequests {
   async #open(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const { inode } = header;
     const ticket = this.#cache.ticket();
-    const openFlags = bytes.readUInt32LE(BODY + 4);
+    const { flags, openFlags } = fuseOpenIn.body(bytes);
     checkFlags('open_flags', openFlags);
     const kills = (openFlags & OPEN_KILL_PRIVILEGES) !== 0;
     const loss = await this.#callers.privilegeLoss(header, inode, kills);
-    const flags = bytes.readUInt32LE(BODY);
     const opening = this.#callers.act(header, async files => await files.open(inode, flags, loss));
     const handle = await opening.catch((error: unknown) => {
       // Removed or renamed over since it was looked up. On ESTALE the kernel walks the path once more, and so finds the
@@ -82,32 +90,29 @@ export class FileRequests {
   }
 
   async #read({ inode }: RequestHeader, bytes: Buffer, loans: Loans | undefined): Promise<Payload> {
-    const readFlags = bytes.readUInt32LE(BODY + 20);
+    const { fh, offset, size, readFlags } = fuseReadIn.body(bytes);
     checkFlags('read_flags', readFlags);
     if ((readFlags & READ_LOCKOWNER) === 0) this.#cache.notePages(inode);
-    const offset = readU64(bytes, BODY + 8);
-    return await this.#fileSystem.read(handleOf(bytes), offset, bytes.readUInt32LE(BODY + 16), loans);
+    return await this.#fileSystem.read(fh, offset, size, loans);
   }
 
   async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const size = bytes.readUInt32LE(BODY + 16);
-    const data = bytes.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
-    const offset = sizeOf(readU64(bytes, BODY + 8));
+    const { fh, offset: given, size, writeFlags, flags } = fuseWriteIn.body(bytes);
+    const data = bytes.subarray(fuseWriteIn.end, fuseWriteIn.end + size);
+    const offset = sizeOf(given);
     // A page that is written back late has its place; its request has no flags of open(2).
-    const isAppend = (bytes.readUInt32LE(BODY + 32) & O_APPEND) !== 0;
-    const writeFlags = bytes.readUInt32LE(BODY + 20);
+    const isAppend = (flags & O_APPEND) !== 0;
     checkFlags('write_flags', writeFlags);
     const isDirect = (writeFlags & WRITE_LOCKOWNER) !== 0;
     if (!isDirect) this.#cache.notePages(header.inode);
     const kills = (writeFlags & WRITE_KILL_PRIVILEGES) !== 0;
     const privilegeLoss = kills ? await this.#callers.privilegeLoss(header, header.inode, kills) : undefined;
     const options = { isAppend, privilegeLoss };
-    const handle = handleOf(bytes);
-    if (this.#pageless.has(handle)) await this.#dropCapability(header.inode);
-    const written = await this.#fileSystem.write(handle, offset, data, options);
+    if (this.#pageless.has(fh)) await this.#dropCapability(header.inode);
+    const written = await this.#fileSystem.write(fh, offset, data, options);
     if (privilegeLoss) await this.#cache.dropPrivileges(header.inode);
     if (isDirect) await this.#cache.dropWritten(header.inode, offset, written);
-    return [sizeOut(written)];
+    return [writeOut(written)];
   }
 
   /** What the kernel does itself before it writes to a page (file_remove_privs). */
@@ -121,56 +126,48 @@ export class FileRequests {
     await this.#fileSystem.removexattr(inode, CAPABILITY);
   }
 
-  /** fuse_lseek_in; the other kinds of lseek(2) the kernel answers itself. */
+  /** The other kinds of lseek(2) the kernel answers itself. */
   async #lseek(bytes: Buffer): Promise<Payload> {
-    const whence = bytes.readUInt32LE(BODY + 16);
+    const { fh, offset, whence } = fuseLseekIn.body(bytes);
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) {
       throw new DfsError('EINVAL', 'lseek(2) asks for data or for holes');
     }
-    const offset = readU64(bytes, BODY + 8);
     // A negative one arrives as a very large one.
     if (!Number.isSafeInteger(offset)) throw new DfsError('ENXIO', 'the offset is beyond every file');
     const wanted = whence === SEEK_DATA ? 'data' : 'hole';
-    const found = Buffer.alloc(8);
-    writeU64(found, await this.#fileSystem.seek(handleOf(bytes), offset, wanted), 0);
-    return [found];
+    return [fuseLseekOut.encode({ offset: await this.#fileSystem.seek(fh, offset, wanted) })];
   }
 
-  /** fuse_fallocate_in */
   async #fallocate(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const offset = sizeOf(readU64(bytes, BODY + 8));
-    const length = sizeOf(readU64(bytes, BODY + 16));
-    const mode = bytes.readUInt32LE(BODY + 24);
+    const { fh, offset, length, mode } = fuseFallocateIn.body(bytes);
     // No flag tells here what the kernel leaves to us (fuse_file_fallocate, FUSE_HANDLE_KILLPRIV_V2).
     const loss = await this.#callers.privilegeLoss(header, header.inode, header.uid !== 0);
-    await this.#fileSystem.fallocate(handleOf(bytes), mode, offset, length, loss);
+    await this.#fileSystem.fallocate(fh, mode, sizeOf(offset), sizeOf(length), loss);
     if (loss) await this.#cache.dropPrivileges(header.inode);
     return NOTHING;
   }
 
-  /** fuse_copy_file_range_in */
   async #copyFileRange(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const [offset, target, targetOffset, length] = [8, 24, 32, 40].map(at =>
-      sizeOf(readU64(bytes, BODY + at)),
-    );
-    assert(
-      offset !== undefined && target !== undefined && targetOffset !== undefined && length !== undefined,
-      'four fields were read',
-    );
-    checkFlags('copy_file_range flags', bytes.readUInt32LE(BODY + 48) | bytes.readUInt32LE(BODY + 52));
+    const { fhIn, offIn, nodeidOut, fhOut, offOut, len, flags } = fuseCopyFileRangeIn.body(bytes);
+    checkFlags('copy_file_range flags', Number(flags >> 32n) | Number(flags & 0xffff_ffffn));
     // The answer has 32 bits for the count.
-    const wanted = Math.min(length, MAX_COPY_BYTES);
-    const targetInode = readU64(bytes, BODY + 16);
-    const loss = await this.#callers.privilegeLoss(header, targetInode, header.uid !== 0);
-    const source = handleOf(bytes);
-    const copied = await this.#fileSystem.copyRange(source, offset, target, targetOffset, wanted, loss);
-    if (loss) await this.#cache.dropPrivileges(targetInode);
-    return [sizeOut(copied)];
+    const wanted = Math.min(sizeOf(len), MAX_COPY_BYTES);
+    const [offset, targetOffset] = [sizeOf(offIn), sizeOf(offOut)];
+    const loss = await this.#callers.privilegeLoss(header, nodeidOut, header.uid !== 0);
+    const copied = await this.#fileSystem.copyRange(fhIn, offset, fhOut, targetOffset, wanted, loss);
+    if (loss) await this.#cache.dropPrivileges(nodeidOut);
+    return [writeOut(copied)];
+  }
+
+  async #flush(bytes: Buffer): Promise<Payload> {
+    const { fh, lockOwner } = fuseFlushIn.body(bytes);
+    return await done(this.#fileSystem.flush(fh, ownerOf(lockOwner)));
   }
 
   async #fsync(bytes: Buffer): Promise<Payload> {
-    checkFlags('fsync_flags', bytes.readUInt32LE(BODY + 8));
-    return await done(this.#fileSystem.fsync(handleOf(bytes)));
+    const { fh, fsyncFlags } = fuseFsyncIn.body(bytes);
+    checkFlags('fsync_flags', fsyncFlags);
+    return await done(this.#fileSystem.fsync(fh));
   }
 
   /**
@@ -178,10 +175,10 @@ export class FileRequests {
    * such requests under way at a time, and the file system remembers what went wrong for who opens the file next.
    */
   #release(bytes: Buffer): Payload {
-    const hasFlock = (bytes.readUInt32LE(BODY + 12) & RELEASE_FLOCK_UNLOCK) !== 0;
-    const owner = hasFlock ? readOwner(bytes, BODY + 16) : undefined;
-    this.#pageless.delete(handleOf(bytes));
-    this.#fileSystem.release(handleOf(bytes), owner).catch((error: unknown) => {
+    const { fh, releaseFlags, lockOwner } = fuseReleaseIn.body(bytes);
+    const owner = (releaseFlags & RELEASE_FLOCK_UNLOCK) === 0 ? undefined : ownerOf(lockOwner);
+    this.#pageless.delete(fh);
+    this.#fileSystem.release(fh, owner).catch((error: unknown) => {
       this.#log.debug({ reason: toDfsError(error).message }, 'a file was not given back in order');
     });
     return [];

@@ -1,74 +1,24 @@
 /**
- * What the kernel keeps of this mount: how long it may believe it, and how it is made to drop it.
- *
- * The kernel's own rules make the difference (fs/fuse; the names are its functions'):
- *
- * - Attributes: fuse_reverse_inval_inode with a negative offset takes no lock that anybody holds while he waits for us,
- *   and moves the inode's attr_version on, so that a GETATTR or LOOKUP under way does not bring old attributes back.
- *   SETATTR and LINK have no such check, so what they return is never to be kept.
- *   But who asked, and whose answer is not taken for that reason, goes on with the mode and the size that the inode has,
- *   from before the invalidation before this one, or with none at all (fuse_change_attributes). So of an inode that
- *   others change, nothing is told to be kept for a while, and nothing needs to be invalidated: who asks, has it. What was
- *   told a moment ago gets the time to be taken up before it is invalidated.
- *   An inode that the kernel does not know yet may be in an answer that was written but not yet taken up. The count of
- *   lookups (answers minus FORGETs) tells: while it is above zero the invalidation is repeated.
- * - Names: fuse_reverse_inval_entry takes the directory's lock, so it comes after every lookup, create, … that holds it;
- *   and it unhashes the name, so that a revalidation under way brings nothing back. But who holds that lock may wait
- *   for the metadata server, which may wait for another client to answer a `revoke`, whose name lies in a directory
- *   that is locked there by a request that waits for the server, which waits for us: a circle over two machines. So
- *   where an own request is under way in the directory, or the lock is not to be had at once, FUSE_NOTIFY_INC_EPOCH is
- *   sent instead: it takes no lock, and every name of the mount is looked up anew, also those that requests under way
- *   bring, since the kernel takes the epoch when a request begins. Dearer, but it never waits. A kernel without it
- *   (before 7.44) is not allowed to keep names.
- * - Content: dropping pages waits for those that are being read or written back, and those may need servers. Reading a
- *   page never waits for another client, so it is waited for, but not for ever: once the attributes are invalid, read(2)
- *   asks for them first, sees another mtime or size, and drops the pages itself (FUSE_AUTO_INVAL_DATA); open(2) drops
- *   them too, without FOPEN_KEEP_CACHE. What comes late is only what a mapping shows while pages of the same file are
- *   under way. Dropping pages moves attr_version on as well: a file that others change is therefore opened without
- *   pages (FOPEN_DIRECT_IO), so that no read(2) of it depends on the size that the kernel holds.
+ * The kernel's caches of this mount: how long each thing may be believed, and what of them goes when another client
+ * changes it. How the kernel is made to drop it, and why it is done so, is in invalidator.ts.
  */
-import { constants } from 'node:os';
-import { sleep, type Clock } from '../../platform/clock.js';
+import type { Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { isRegularFile, ROOT_INODE, S_IFDIR, S_ISGID, S_ISUID, S_IXGRP } from '../../protocol/file-mode.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { CacheKeeper, FileSystem, KeepingLease, Revocation } from '../../vfs/file-system.js';
 import { InodePruning } from './inode-pruning.js';
+import { Invalidator } from './invalidator.js';
 import { KnownInodes } from './known-inodes.js';
 import { LastTold } from './last-told.js';
-import {
-  INC_EPOCH_MINOR_VERSION,
-  invalidateAllEntries,
-  invalidateAttributes,
-  invalidateContent,
-  invalidateEntry,
-  invalidateRange,
-  PRUNE_MINOR_VERSION,
-  pruneInodes,
-} from './notification.js';
-import { Notifier } from './notifier.js';
+import { INC_EPOCH_MINOR_VERSION, invalidateEntry } from './notification.js';
 import { OverlayNames } from './overlay-names.js';
-import { OpenFlag, type CacheTimes } from './wire.js';
+import { OpenFlag, type CacheTimes, type EntryTimes } from './wire.js';
 
 /** How long the kernel believes what a lease covers: until it is told otherwise, in effect. */
 const LEASED_MS = 3_600_000;
-/** How long a name's directory may be locked before all names are dropped instead. */
-const NAME_PATIENCE_MS = 10;
-/** The same while dropping all names would break an overlay. */
-const OVERLAY_PATIENCE_MS = 1000;
-/** How long pages under way are waited for. */
-const CONTENT_PATIENCE_MS = 1000;
-/** Readers of pages that are heard of no more for this long have none under way. */
-const QUIET_MS = 1000;
 /** An inode that somebody else changed this long ago is likely to be changed again. */
 const CONTENDED_MS = 2000;
-/** Within this time whoever asked has taken up the answer that was written for him. */
-const TAKEN_UP_MS = 2;
-/** Pauses before an inode that is on its way to the kernel is invalidated again. */
-const RETRY_PAUSES_MS = [1, 4, 20, 100, 400];
-/** Notifications handed to the thread at a time. */
-const BATCH = 1024;
-
 /** Of the memory for what the kernel knows, for attributes as they were told last. */
 const LAST_TOLD_PART = 1 / 8;
 
@@ -87,10 +37,7 @@ export interface KernelCacheOptions {
 
 export class KernelCache implements CacheKeeper {
   readonly #options: KernelCacheOptions;
-  /** For attributes, which never wait for a request of ours. */
-  readonly #fast: Notifier;
-  /** For names and content, which may. */
-  readonly #slow: Notifier;
+  readonly #invalidator: Invalidator;
   /** What the kernel knows; the root, which is never looked up, is always in it. */
   readonly #known = new KnownInodes();
   #pruning: InodePruning | undefined;
@@ -110,8 +57,7 @@ export class KernelCache implements CacheKeeper {
     this.#options = options;
     const { clock, keepsNames } = options;
     this.overlay = new OverlayNames({ clock, keepsNames, leasedMs: LEASED_MS });
-    this.#fast = Notifier.start(options.fd, options.log);
-    this.#slow = Notifier.start(options.fd, options.log);
+    this.#invalidator = new Invalidator({ ...options, known: this.#known, overlay: this.overlay });
     this.#known.addLookup(ROOT_INODE, S_IFDIR, 0, options.clock.monotonicMs());
   }
 
@@ -125,7 +71,7 @@ export class KernelCache implements CacheKeeper {
       cache.#pruning = new InodePruning({
         known: cache.#known,
         limitBytes: lease.nodeBytes * (1 - LAST_TOLD_PART),
-        prune: async inodes => await cache.#prune(inodes),
+        prune: async inodes => await cache.#invalidator.prune(inodes),
       });
     } catch (error) {
       await cache.close();
@@ -137,6 +83,7 @@ export class KernelCache implements CacheKeeper {
   /** The protocol's minor version that the kernel speaks. */
   set kernelMinor(minor: number) {
     this.#kernelMinor = minor;
+    this.#invalidator.kernelMinor = minor;
   }
 
   /** Whether a file that is opened without pages may be mapped all the same. */
@@ -176,6 +123,14 @@ export class KernelCache implements CacheKeeper {
     return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
   }
 
+  /** Both, for an answer that tells an entry of a directory. */
+  entryTimes(ticket: number, directory: number, attributes: Attributes): EntryTimes {
+    return {
+      entryTimeoutMs: this.nameMs(ticket, directory),
+      attrTimeoutMs: this.attributesMs(ticket, attributes),
+    };
+  }
+
   /** What OPEN says of the kernel's keeping of pages. */
   openFlags(ticket: number, inode: number, openFlags: number): number {
     if (this.#mayBypassPages && this.#isContended(inode)) return OpenFlag.directIo;
@@ -201,7 +156,7 @@ export class KernelCache implements CacheKeeper {
 
   /** The attributes may have been told without a lease, and are to be asked for anew; pages follow them. */
   doubt(inode: number): void {
-    if (this.#options.times.attrTimeoutMs > 0) void this.#dropAttributes([inode]);
+    if (this.#options.times.attrTimeoutMs > 0) void this.#invalidator.dropAttributes([inode]);
   }
 
   /**
@@ -209,7 +164,8 @@ export class KernelCache implements CacheKeeper {
    * go on to believe in them, and execute the file with them.
    */
   async dropPrivileges(inode: number): Promise<void> {
-    if ((this.#known.modeOf(inode) & (S_ISUID | S_ISGID)) !== 0) await this.#dropAttributes([inode]);
+    if ((this.#known.modeOf(inode) & (S_ISUID | S_ISGID)) !== 0)
+      await this.#invalidator.dropAttributes([inode]);
   }
 
   /** The group of a file with setgid that its group may not execute. */
@@ -242,13 +198,7 @@ export class KernelCache implements CacheKeeper {
    * read is waited for, and dropped.
    */
   async dropWritten(inode: number, offset: number, length: number): Promise<void> {
-    if (length === 0 || !this.#known.mayHavePages(inode)) return;
-    const nowMs = this.#options.clock.monotonicMs();
-    // Nobody has used pages for a while: they are dropped once, and the writes that follow have nothing to drop.
-    const isQuiet = !this.#known.hadPagesWithin(inode, nowMs, QUIET_MS);
-    const message = isQuiet ? invalidateContent(inode) : invalidateRange(inode, offset, length);
-    const isDone = await this.#within(CONTENT_PATIENCE_MS, this.#slow.write([message]));
-    if (isQuiet && isDone) this.#known.dropPages(inode, nowMs);
+    await this.#invalidator.dropWritten(inode, offset, length);
   }
 
   /** What the kernel was told last of an inode that it has not forgotten, unless that is long ago. */
@@ -290,35 +240,28 @@ export class KernelCache implements CacheKeeper {
     const known = names.filter(({ parent }) => this.#known.has(parent));
     const isBusy = this.overlay.mayKeep && known.some(({ parent }) => this.#busy.has(parent));
     const isAllNames = isBusy || directories.some(directory => this.#known.has(directory));
-    if (isAllNames) this.#dropAllNames();
+    if (isAllNames) this.#invalidator.dropAllNames();
     const entries = isAllNames ? [] : known.map(({ parent, name }) => invalidateEntry(parent, name));
     await Promise.all([
-      this.#dropAttributes(attributes),
-      this.#dropNames(entries),
-      this.#dropContents(contents),
+      this.#invalidator.dropAttributes(attributes),
+      this.#invalidator.dropNames(entries),
+      this.#invalidator.dropContents(contents),
     ]);
   }
 
   async dropAll(): Promise<void> {
     this.#known.noneListed();
-    this.#dropAllNames();
+    this.#invalidator.dropAllNames();
     const inodes = [...this.#known.inodes()];
     const files = inodes.filter(inode => isRegularFile(this.#known.modeOf(inode)));
-    await Promise.all([this.#dropAttributes(inodes), this.#dropContents(files)]);
+    await Promise.all([this.#invalidator.dropAttributes(inodes), this.#invalidator.dropContents(files)]);
   }
 
   /** For after the mount has ended. May be called twice. */
   async close(): Promise<void> {
     this.#options.fileSystem.endCaches(this);
     this.#lease = undefined;
-    await Promise.all([this.#fast.close(), this.#slow.close()]);
-  }
-
-  async #dropAttributes(inodes: readonly number[]): Promise<void> {
-    const told = inodes.filter(inode => this.#known.isTold(inode));
-    if (told.length === 0) return;
-    await this.#takenUp(told);
-    for (let at = 0; at < told.length; at += BATCH) await this.#invalidate(told.slice(at, at + BATCH));
+    await this.#invalidator.close();
   }
 
   /** Whether others change the inode these days. */
@@ -344,82 +287,5 @@ export class KernelCache implements CacheKeeper {
     if ((mode & (S_ISGID | S_IXGRP)) === S_ISGID && this.#known.has(inode))
       this.#lockingGroups.set(inode, gid);
     else if (this.#lockingGroups.size > 0) this.#lockingGroups.delete(inode);
-  }
-
-  async #prune(inodes: readonly number[]): Promise<void> {
-    const canForget = this.#kernelMinor >= PRUNE_MINOR_VERSION;
-    const results = canForget
-      ? await this.#slow.write([pruneInodes(inodes.filter(inode => inode !== ROOT_INODE))])
-      : [-constants.errno.ENOSYS];
-    this.#options.log.debug(
-      { known: this.#known.size, asked: inodes.length, result: results[0] },
-      'the kernel was asked to forget inodes',
-    );
-  }
-
-  /** Resolves when whoever asked for the attributes has them. */
-  async #takenUp(inodes: readonly number[]): Promise<void> {
-    const { clock } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const isRecent = inodes.some(inode => this.#known.wasToldWithin(inode, nowMs, TAKEN_UP_MS));
-    if (isRecent) await sleep(clock, TAKEN_UP_MS);
-  }
-
-  async #invalidate(inodes: readonly number[]): Promise<void> {
-    const { clock } = this.#options;
-    const sinceMs = clock.monotonicMs();
-    let left = inodes;
-    for (const pauseMs of [0, ...RETRY_PAUSES_MS]) {
-      if (pauseMs > 0) await sleep(clock, pauseMs);
-      const results = await this.#fast.write(left.map(inode => invalidateAttributes(inode)));
-      // Not there, but told: the answer is on its way, or a FORGET is.
-      left = left.filter(
-        (inode, index) => results[index] === -constants.errno.ENOENT && this.#known.has(inode),
-      );
-      if (left.length === 0) break;
-    }
-    for (const inode of inodes) this.#known.dropTold(inode, sinceMs);
-    // An answer that was interrupted: nobody took it, and nobody will forget it.
-    for (const inode of left) if (inode !== ROOT_INODE) this.#known.remove(inode);
-  }
-
-  async #dropNames(entries: readonly Buffer[]): Promise<void> {
-    if (entries.length === 0 || this.overlay.isClear) return;
-    const patienceMs = this.overlay.mayKeep ? NAME_PATIENCE_MS : OVERLAY_PATIENCE_MS;
-    const isDone = await this.#within(patienceMs, this.#slow.write(entries));
-    if (!isDone) this.#dropAllNames();
-  }
-
-  async #dropContents(inodes: readonly number[]): Promise<void> {
-    const kept = inodes.filter(inode => this.#known.mayHavePages(inode));
-    if (kept.length === 0) return;
-    await this.#takenUp(kept);
-    const sinceMs = this.#options.clock.monotonicMs();
-    await this.#within(CONTENT_PATIENCE_MS, this.#dropPages(kept, sinceMs));
-  }
-
-  async #dropPages(inodes: readonly number[], sinceMs: number): Promise<void> {
-    for (let at = 0; at < inodes.length; at += BATCH) {
-      const batch = inodes.slice(at, at + BATCH);
-      await this.#slow.write(batch.map(inode => invalidateContent(inode)));
-      for (const inode of batch) this.#known.dropPages(inode, sinceMs);
-    }
-  }
-
-  #dropAllNames(): void {
-    if (this.#kernelMinor < INC_EPOCH_MINOR_VERSION || this.overlay.isClear) return;
-    this.#options.writeNow(invalidateAllEntries());
-    this.overlay.forgotten();
-  }
-
-  /** Whether `work` was done in time. */
-  async #within(ms: number, work: Promise<unknown>): Promise<boolean> {
-    return await new Promise<boolean>(resolve => {
-      const timer = this.#options.clock.setTimer(ms, () => resolve(false), true);
-      void work.then(() => {
-        timer.cancel();
-        resolve(true);
-      });
-    });
   }
 }

@@ -3,10 +3,8 @@ import { DfsError } from '../../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import type { FileLock } from '../../vfs/file-system.js';
 import { checkFlags } from './request-flags.js';
-import { IN_HEADER_BYTES, readU64, writeU64 } from './wire.js';
+import { fuseLkIn, fuseLkOut } from './structs.js';
 
-const BODY = IN_HEADER_BYTES;
-const LK_OUT_BYTES = 24;
 const LK_FLOCK = 1 << 0;
 /** Types of struct flock (<asm-generic/fcntl.h>). */
 const F_RDLCK = 0;
@@ -23,44 +21,41 @@ export interface LockRequest {
 }
 
 /** An owner's number, as it travels. */
-export function readOwner(bytes: Buffer, offset: number): string {
-  return bytes.readBigUInt64LE(offset).toString(16);
+export function ownerOf(owner: bigint): string {
+  return owner.toString(16);
 }
 
-/** EINVAL for a range that begins where no file reaches. */
+/** Reads fuse_lk_in. EINVAL for a range that begins where no file reaches. */
 export function readLock(bytes: Buffer): LockRequest {
-  const type = bytes.readUInt32LE(BODY + 32);
+  const { fh, owner, lk, lkFlags } = fuseLkIn.body(bytes);
+  const { start, end, type, pid } = lk;
   const isUnlock = type === F_UNLCK;
   if (!isUnlock && type !== F_RDLCK && type !== F_WRLCK) throw new DfsError('EINVAL', `no lock type ${type}`);
-  const flags = bytes.readUInt32LE(BODY + 40);
-  checkFlags('lk_flags', flags);
-  const start = readU64(bytes, BODY + 16);
+  checkFlags('lk_flags', lkFlags);
   if (start > MAX_FILE_BYTES) throw new DfsError('EINVAL', 'files, and locks in them, end below 2^53 bytes');
   return {
-    handle: readU64(bytes, BODY),
+    handle: fh,
     isUnlock,
     lock: {
-      kind: (flags & LK_FLOCK) === 0 ? 'posix' : 'flock',
-      owner: readOwner(bytes, BODY + 8),
+      kind: (lkFlags & LK_FLOCK) === 0 ? 'posix' : 'flock',
+      owner: ownerOf(owner),
       type: type === F_WRLCK ? 'write' : 'read',
       start,
-      end: Math.min(readU64(bytes, BODY + 24), MAX_FILE_BYTES),
-      pid: bytes.readUInt32LE(BODY + 36),
+      end: Math.min(Number(end), MAX_FILE_BYTES),
+      pid,
     },
   };
 }
 
 /** What GETLK answers: a lock that stands in the way, or F_UNLCK. */
 export function encodeLock(lock: FileLock | undefined): Buffer {
-  const bytes = Buffer.alloc(LK_OUT_BYTES);
-  if (!lock) {
-    bytes.writeUInt32LE(F_UNLCK, 16);
-    return bytes;
-  }
-  writeU64(bytes, lock.start, 0);
-  if (lock.end >= MAX_FILE_BYTES) bytes.writeBigUInt64LE(OFFSET_MAX, 8);
-  else writeU64(bytes, lock.end, 8);
-  bytes.writeUInt32LE(lock.type === 'write' ? F_WRLCK : F_RDLCK, 16);
-  bytes.writeUInt32LE(lock.pid, 20);
+  const bytes = fuseLkOut.encode({});
+  const { lk } = fuseLkOut.view(bytes, 0);
+  lk.type = F_UNLCK;
+  if (!lock) return bytes;
+  lk.start = lock.start;
+  lk.end = lock.end >= MAX_FILE_BYTES ? OFFSET_MAX : BigInt(lock.end);
+  lk.type = lock.type === 'write' ? F_WRLCK : F_RDLCK;
+  lk.pid = lock.pid;
   return bytes;
 }

@@ -4,14 +4,8 @@ import { DfsError } from '../../protocol/errors.js';
 import { S_IFMT } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
 import type { PlacedEntry } from './directory-stream.js';
-import {
-  DIRENT_NAME_OFFSET,
-  IN_HEADER_BYTES,
-  OPEN_OUT_BYTES,
-  readU64,
-  writeU64,
-  type RequestHeader,
-} from './wire.js';
+import { fuseDirent, fuseGetxattrOut, fuseOpenOut, fuseWriteOut } from './structs.js';
+import type { RequestHeader } from './wire.js';
 
 /**
  * Answers one kind of request; `bytes` is the whole request and may be looked at until the promise settles.
@@ -26,18 +20,12 @@ export type RequestHandler = (
 ) => Promise<Payload>;
 
 export const NOTHING: Payload = [];
-/** Where what comes after fuse_in_header begins. */
-export const BODY = IN_HEADER_BYTES;
 /** st_mode's type, as a directory entry has it (IFTODT in <dirent.h>). */
 const TYPE_SHIFT = 12;
 
 export function nameOf(name: Buffer | undefined): Buffer {
   if (!name) throw new DfsError('EINVAL', 'the kernel sent a request without a name');
   return name;
-}
-
-export function handleOf(bytes: Buffer): number {
-  return readU64(bytes, BODY);
 }
 
 export function sizeOf(value: number): number {
@@ -50,34 +38,32 @@ export async function done(work: Promise<void>): Promise<Payload> {
   return NOTHING;
 }
 
-export function openOut(handle: number, flags: number): Buffer {
-  const bytes = Buffer.alloc(OPEN_OUT_BYTES);
-  writeU64(bytes, handle, 0);
-  bytes.writeUInt32LE(flags, 8);
-  return bytes;
+/** What OPEN, OPENDIR and CREATE answer. */
+export function openOut(fh: number, openFlags: number): Buffer {
+  return fuseOpenOut.encode({ fh, openFlags });
 }
 
-export function sizeOut(size: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt32LE(size, 0);
-  return bytes;
+/** What WRITE and COPY_FILE_RANGE answer. */
+export function writeOut(size: number): Buffer {
+  return fuseWriteOut.encode({ size });
 }
 
 /** getxattr(2), listxattr(2): size 0 asks how large the value is; one that does not fit is ERANGE. */
 export function sized(value: Buffer, room: number): Payload {
-  if (room === 0) return [sizeOut(value.length)];
+  if (room === 0) return [fuseGetxattrOut.encode({ size: value.length })];
   if (value.length > room) throw new DfsError('ERANGE', 'the buffer is too small for the value');
   return [value];
 }
 
 /** fuse_dirent, padded to 8 bytes, with room for `before` bytes in front of it. */
 export function dirent({ name, inode, mode, next }: PlacedEntry, before: number): Buffer {
-  const length = before + DIRENT_NAME_OFFSET + name.length;
+  const length = before + fuseDirent.bytes + name.length;
   const bytes = Buffer.alloc(Math.ceil(length / 8) * 8);
-  writeU64(bytes, inode, before);
-  writeU64(bytes, next, before + 8);
-  bytes.writeUInt32LE(name.length, before + 16);
-  bytes.writeUInt32LE((mode & S_IFMT) >>> TYPE_SHIFT, before + 20);
-  name.copy(bytes, before + DIRENT_NAME_OFFSET);
+  const out = fuseDirent.view(bytes, before);
+  out.ino = inode;
+  out.off = next;
+  out.namelen = name.length;
+  out.type = (mode & S_IFMT) >>> TYPE_SHIFT;
+  name.copy(bytes, before + fuseDirent.bytes);
   return bytes;
 }

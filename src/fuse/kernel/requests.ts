@@ -1,60 +1,41 @@
 /** Each FUSE request as a call of the file system, and its result as the kernel's structure. */
-import { constants } from 'node:fs';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
 import type { Attributes, TimeOrNow } from '../../protocol/types.js';
-import type { AttributeChanges, DirectoryPage, FileSystem } from '../../vfs/file-system.js';
-import { encodeAttr, encodeEntry, encodeNoEntry, readTime, writeEntry } from './attributes.js';
-import { Callers, type Requester } from './callers.js';
-import { DirectoryStream } from './directory-stream.js';
+import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
+import { encodeAttr, encodeEntry, encodeNoEntry } from './attributes.js';
+import { Callers } from './callers.js';
+import { DirectoryRequests } from './directory-requests.js';
 import { FileRequests } from './file-requests.js';
 import type { KernelCache } from './kernel-cache.js';
-import {
-  BODY,
-  dirent,
-  done,
-  handleOf,
-  nameOf,
-  NOTHING,
-  openOut,
-  sizeOf,
-  type RequestHandler,
-} from './replies.js';
 import { isDotName, lookupByNumber } from './numbered-inodes.js';
+import { done, nameOf, openOut, sizeOf, type RequestHandler } from './replies.js';
 import { checkFlags } from './request-flags.js';
 import {
-  DIRENT_NAME_OFFSET,
-  ENTRY_OUT_BYTES,
-  Opcode,
-  OPEN_KILL_PRIVILEGES,
-  readNames,
-  readU64,
-  SetattrValid,
-  writeU64,
-  type EntryTimes,
-  type RequestHeader,
-} from './wire.js';
+  fuseCreateIn,
+  fuseGetattrIn,
+  fuseLinkIn,
+  fuseMkdirIn,
+  fuseMknodIn,
+  fuseRename2In,
+  fuseRenameIn,
+  fuseSetattrIn,
+  fuseStatfsOut,
+} from './structs.js';
+import { Opcode, OPEN_KILL_PRIVILEGES, readNames, SetattrValid, type RequestHeader } from './wire.js';
 import { XattrRequests } from './xattr-requests.js';
 
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
-
-interface OpenDirectory {
-  readonly stream: DirectoryStream;
-  /** It was opened without O_NOATIME. */
-  readonly movesAtime: boolean;
-}
+const FREE_INODES = 0x1000_0000;
 
 export class FuseRequests {
   readonly #fileSystem: FileSystem;
   readonly #cache: KernelCache;
   readonly #callers: Callers;
   readonly #xattrs: XattrRequests;
-  /** handle → the directory it reads */
-  readonly #directories = new Map<number, OpenDirectory>();
-  #nextDirectory = 1;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
@@ -65,6 +46,7 @@ export class FuseRequests {
     this.#xattrs = new XattrRequests(fileSystem, cache, this.#callers);
     this.handlers = new Map<number, RequestHandler>([
       ...new FileRequests(fileSystem, cache, this.#callers, log).handlers,
+      ...new DirectoryRequests(fileSystem, cache, this.#callers).handlers,
       ...this.#xattrs.handlers,
       [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
       [Opcode.getattr, async (h, b) => await this.#getattr(h, b)],
@@ -75,19 +57,14 @@ export class FuseRequests {
       [Opcode.mkdir, async (h, b) => await this.#mkdir(h, b)],
       [Opcode.unlink, async (h, b) => await this.#unlink(h, b)],
       [Opcode.rmdir, async (h, b) => await this.#rmdir(h, b)],
-      [Opcode.rename, async (h, b) => await this.#rename(h, b, BODY + 8, 0)],
-      [Opcode.rename2, async (h, b) => await this.#rename(h, b, BODY + 16, b.readUInt32LE(BODY + 8))],
+      [Opcode.rename, async (h, b) => await this.#rename(h, b, fuseRenameIn, 0)],
+      [Opcode.rename2, async (h, b) => await this.#rename(h, b, fuseRename2In, fuseRename2In.body(b).flags)],
       [Opcode.link, async (h, b) => await this.#link(h, b)],
       [Opcode.create, async (h, b) => await this.#create(h, b)],
       [Opcode.tmpfile, async (h, b) => await this.#tmpfile(h, b)],
       [Opcode.statfs, async () => await this.#statfs()],
-      [Opcode.opendir, async (h, b) => await this.#opendir(h, b)],
-      [Opcode.readdir, async (h, b) => await this.#readdir(h, b, false)],
-      [Opcode.readdirplus, async (h, b) => await this.#readdir(h, b, true)],
-      [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
-      [Opcode.fsyncdir, async (h, b) => await this.#fsyncdir(h, b)],
       [Opcode.syncfs, async () => await done(fileSystem.syncfs())],
-      [Opcode.ioctl, async () => await refuse('ENOTTY')],
+      [Opcode.ioctl, noIoctl],
     ]);
   }
 
@@ -99,7 +76,7 @@ export class FuseRequests {
   async #lookup(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const { inode } = header;
-    const name = nameOf(readNames(bytes, BODY, 1)[0]);
+    const name = nameOf(readNames(bytes, 1)[0]);
     if (isDotName(name)) {
       const attributes = await lookupByNumber(this.#fileSystem, inode, name);
       // No entry of a directory: how long its name could be believed does not matter.
@@ -116,7 +93,7 @@ export class FuseRequests {
   }
 
   async #getattr({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
-    checkFlags('getattr_flags', bytes.readUInt32LE(BODY));
+    checkFlags('getattr_flags', fuseGetattrIn.body(bytes).getattrFlags);
     const ticket = this.#cache.ticket();
     try {
       const attributes = await this.#fileSystem.getattr(inode);
@@ -131,22 +108,23 @@ export class FuseRequests {
 
   async #setattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const { inode } = header;
-    const valid = bytes.readUInt32LE(BODY);
+    const given = fuseSetattrIn.body(bytes);
+    const { valid } = given;
     checkFlags('setattr valid', valid);
     const has = (bit: number): boolean => (valid & bit) !== 0;
-    const time = (set: number, now: number, at: number, nsecAt: number): TimeOrNow | undefined => {
+    const time = (set: number, now: number, sec: number, nsec: number): TimeOrNow | undefined => {
       if (has(now)) return 'now';
-      return has(set) ? readTime(bytes, at, nsecAt) : undefined;
+      return has(set) ? { sec, nsec } : undefined;
     };
-    const atime = time(SetattrValid.atime, SetattrValid.atimeNow, BODY + 32, BODY + 56);
-    const mtime = time(SetattrValid.mtime, SetattrValid.mtimeNow, BODY + 40, BODY + 60);
+    const atime = time(SetattrValid.atime, SetattrValid.atimeNow, given.atime, given.atimensec);
+    const mtime = time(SetattrValid.mtime, SetattrValid.mtimeNow, given.mtime, given.mtimensec);
     const kills = has(SetattrValid.killPrivileges);
     const privilegeLoss = await this.#callers.privilegeLoss(header, inode, kills);
     const changes: AttributeChanges = {
-      ...(has(SetattrValid.mode) ? { mode: bytes.readUInt32LE(BODY + 68) & PERMISSION_BITS } : {}),
-      ...(has(SetattrValid.uid) ? { uid: bytes.readUInt32LE(BODY + 76) } : {}),
-      ...(has(SetattrValid.gid) ? { gid: bytes.readUInt32LE(BODY + 80) } : {}),
-      ...(has(SetattrValid.size) ? { size: sizeOf(readU64(bytes, BODY + 16)) } : {}),
+      ...(has(SetattrValid.mode) ? { mode: given.mode & PERMISSION_BITS } : {}),
+      ...(has(SetattrValid.uid) ? { uid: given.uid } : {}),
+      ...(has(SetattrValid.gid) ? { gid: given.gid } : {}),
+      ...(has(SetattrValid.size) ? { size: sizeOf(given.size) } : {}),
       ...(atime === undefined ? {} : { atime }),
       ...(mtime === undefined ? {} : { mtime }),
       ...(privilegeLoss ? { privilegeLoss } : {}),
@@ -178,7 +156,7 @@ export class FuseRequests {
 
   async #symlink(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
-    const [name, target] = readNames(bytes, BODY, 2);
+    const [name, target] = readNames(bytes, 2);
     const { inode, uid, gid } = header;
     const attributes = await this.#callers.act(
       header,
@@ -189,11 +167,10 @@ export class FuseRequests {
 
   async #mknod(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
-    const mode = bytes.readUInt32LE(BODY) & (S_IFMT | PERMISSION_BITS);
-    const [name] = readNames(bytes, BODY + 16, 1);
+    const { mode, umask, rdev } = fuseMknodIn.body(bytes);
+    const [name] = readNames(bytes, 1, fuseMknodIn);
     const { inode, uid, gid } = header;
-    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
-    const rdev = bytes.readUInt32LE(BODY + 4);
+    const creation = { mode: mode & (S_IFMT | PERMISSION_BITS), umask, uid, gid };
     const attributes = await this.#callers.act(
       header,
       async files => await files.mknod(inode, nameOf(name), creation, rdev),
@@ -203,11 +180,10 @@ export class FuseRequests {
 
   async #mkdir(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
-    const mode = bytes.readUInt32LE(BODY) & PERMISSION_BITS;
-    const umask = bytes.readUInt32LE(BODY + 4);
-    const [name] = readNames(bytes, BODY + 8, 1);
+    const { mode, umask } = fuseMkdirIn.body(bytes);
+    const [name] = readNames(bytes, 1, fuseMkdirIn);
     const { inode, uid, gid } = header;
-    const creation = { mode, umask, uid, gid };
+    const creation = { mode: mode & PERMISSION_BITS, umask, uid, gid };
     const attributes = await this.#callers.act(
       header,
       async files => await files.mkdir(inode, nameOf(name), creation),
@@ -216,21 +192,26 @@ export class FuseRequests {
   }
 
   async #unlink(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const [name] = readNames(bytes, BODY, 1);
+    const [name] = readNames(bytes, 1);
     const removing = this.#callers.act(header, async files => await files.unlink(header.inode, nameOf(name)));
     return await done(removing);
   }
 
   async #rmdir(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const [name] = readNames(bytes, BODY, 1);
+    const [name] = readNames(bytes, 1);
     const removing = this.#callers.act(header, async files => await files.rmdir(header.inode, nameOf(name)));
     return await done(removing);
   }
 
-  async #rename(header: RequestHeader, bytes: Buffer, namesAt: number, flags: number): Promise<Payload> {
+  async #rename(
+    header: RequestHeader,
+    bytes: Buffer,
+    struct: typeof fuseRenameIn | typeof fuseRename2In,
+    flags: number,
+  ): Promise<Payload> {
     this.#cache.overlay.sawRename(flags);
-    const newParent = readU64(bytes, BODY);
-    const [name, newName] = readNames(bytes, namesAt, 2);
+    const { newdir: newParent } = struct.body(bytes);
+    const [name, newName] = readNames(bytes, 2, struct);
     const { inode, uid, gid } = header;
     const renaming = this.#callers.act(
       header,
@@ -241,8 +222,8 @@ export class FuseRequests {
 
   async #link(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
-    const [name] = readNames(bytes, BODY + 8, 1);
-    const linked = readU64(bytes, BODY);
+    const { oldnodeid: linked } = fuseLinkIn.body(bytes);
+    const [name] = readNames(bytes, 1, fuseLinkIn);
     const { inode } = header;
     const attributes = await this.#callers.act(
       header,
@@ -255,14 +236,12 @@ export class FuseRequests {
   async #create(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const ticket = this.#cache.ticket();
     const { inode, uid, gid } = header;
-    const flags = bytes.readUInt32LE(BODY);
-    const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
-    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
-    const openFlags = bytes.readUInt32LE(BODY + 12);
+    const { flags, mode, umask, openFlags } = fuseCreateIn.body(bytes);
+    const creation = { mode: mode & PERMISSION_BITS, umask, uid, gid };
     checkFlags('open_flags', openFlags);
     // Which file is there already is not known here, so what the caller's groups are is not asked.
     const loss = (openFlags & OPEN_KILL_PRIVILEGES) === 0 ? undefined : 'ordinary';
-    const [name] = readNames(bytes, BODY + 16, 1);
+    const [name] = readNames(bytes, 1, fuseCreateIn);
     const isExclusive = (flags & O_EXCL) !== 0;
     const created = await this.#callers.act(
       header,
@@ -274,9 +253,8 @@ export class FuseRequests {
   /** As CREATE; the name that comes along means nothing. */
   async #tmpfile(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const { inode, uid, gid } = header;
-    const flags = bytes.readUInt32LE(BODY);
-    const mode = bytes.readUInt32LE(BODY + 4) & PERMISSION_BITS;
-    const creation = { mode, umask: bytes.readUInt32LE(BODY + 8), uid, gid };
+    const { flags, mode, umask } = fuseCreateIn.body(bytes);
+    const creation = { mode: mode & PERMISSION_BITS, umask, uid, gid };
     const { handle, attributes } = await this.#callers.act(
       header,
       async files => await files.tmpfile(inode, creation, flags),
@@ -288,98 +266,29 @@ export class FuseRequests {
 
   async #statfs(): Promise<Payload> {
     const { totalBytes, freeBytes, inodes } = await this.#fileSystem.statfs();
-    const bytes = Buffer.alloc(80);
-    writeU64(bytes, Math.floor(totalBytes / STATFS_BLOCK_BYTES), 0);
-    writeU64(bytes, Math.floor(freeBytes / STATFS_BLOCK_BYTES), 8);
-    writeU64(bytes, Math.floor(freeBytes / STATFS_BLOCK_BYTES), 16);
+    const bytes = fuseStatfsOut.encode({});
+    const { st } = fuseStatfsOut.view(bytes, 0);
+    st.blocks = Math.floor(totalBytes / STATFS_BLOCK_BYTES);
+    st.bfree = Math.floor(freeBytes / STATFS_BLOCK_BYTES);
+    st.bavail = st.bfree;
     // There is no table of inodes that could be full; programs only want to see that some are free.
-    writeU64(bytes, inodes * 2 + 0x1000_0000, 24);
-    writeU64(bytes, inodes + 0x1000_0000, 32);
-    bytes.writeUInt32LE(STATFS_BLOCK_BYTES, 40);
-    bytes.writeUInt32LE(MAX_NAME_BYTES, 44);
-    bytes.writeUInt32LE(STATFS_BLOCK_BYTES, 48);
+    st.files = inodes * 2 + FREE_INODES;
+    st.ffree = inodes + FREE_INODES;
+    st.bsize = STATFS_BLOCK_BYTES;
+    st.namelen = MAX_NAME_BYTES;
+    st.frsize = STATFS_BLOCK_BYTES;
     return [bytes];
-  }
-
-  async #opendir({ inode, uid, gid, pid }: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const handle = this.#nextDirectory;
-    this.#nextDirectory += 1;
-    const stream = this.#directoryOf(inode, { uid, gid, pid });
-    const movesAtime = (bytes.readUInt32LE(BODY) & O_NOATIME) === 0;
-    this.#directories.set(handle, { stream, movesAtime });
-    return [openOut(handle, this.#cache.listingFlags(this.#cache.ticket(), inode))];
-  }
-
-  /** Whoever opened the directory must be allowed to read it; who reads on by the handle is not asked (open(2)). */
-  #directoryOf(inode: number, opener: Requester): DirectoryStream {
-    let isAllowed = false;
-    const readdirPage = async (...page: Parameters<FileSystem['readdirPage']>): Promise<DirectoryPage> => {
-      if (isAllowed) return await this.#fileSystem.readdirPage(...page);
-      const first = await this.#callers.act(opener, async files => await files.readdirPage(...page));
-      isAllowed = true;
-      return first;
-    };
-    return new DirectoryStream({ readdirPage }, inode);
-  }
-
-  async #readdir({ inode }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
-    const open = this.#directories.get(handleOf(bytes));
-    if (!open) return await refuse('EBADF');
-    const { stream, movesAtime } = open;
-    const room = bytes.readUInt32LE(BODY + 16);
-    const position = readU64(bytes, BODY + 8);
-    const ticket = this.#cache.ticket();
-    const entries = isPlus
-      ? await stream.freshFrom(position, Math.max(1, Math.floor(room / MIN_DIRENT_PLUS_BYTES)))
-      : await stream.from(position);
-    const page: Buffer[] = [];
-    let used = 0;
-    for (const entry of entries) {
-      const encoded = dirent(entry, isPlus ? ENTRY_OUT_BYTES : 0);
-      if (used + encoded.length > room) break;
-      // For `.` and `..` the kernel ignores the attributes; inode 0 says that there are none (fuse_direntplus_link).
-      if (isPlus && entry.entry) this.#writeEntry(encoded, ticket, inode, entry.entry.attributes);
-      page.push(encoded);
-      used += encoded.length;
-    }
-    if (movesAtime) this.#fileSystem.accessed(inode);
-    // One piece: writev(2) takes no more than 1024.
-    return [Buffer.concat(page)];
-  }
-
-  async #fsyncdir({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
-    checkFlags('fsync_flags', bytes.readUInt32LE(BODY + 8));
-    return await done(this.#fileSystem.fsyncDirectory(inode));
-  }
-
-  async #releasedir(bytes: Buffer): Promise<Payload> {
-    this.#directories.delete(handleOf(bytes));
-    return NOTHING;
   }
 
   /** fuse_entry_out for a name in `directory`, believed as long as the lease allows. */
   #entry(ticket: number, directory: number, attributes: Attributes): Buffer {
-    const bytes = Buffer.allocUnsafe(ENTRY_OUT_BYTES);
-    this.#writeEntry(bytes, ticket, directory, attributes);
-    return bytes;
-  }
-
-  #writeEntry(bytes: Buffer, ticket: number, directory: number, attributes: Attributes): void {
     this.#cache.noteLookup(attributes);
-    const times: EntryTimes = {
-      entryTimeoutMs: this.#cache.nameMs(ticket, directory),
-      attrTimeoutMs: this.#cache.attributesMs(ticket, attributes),
-    };
-    writeEntry(bytes, attributes, times, 0);
+    return encodeEntry(attributes, this.#cache.entryTimes(ticket, directory, attributes));
   }
 }
 
-/** fuse_direntplus with a name of one to eight bytes. */
-const MIN_DIRENT_PLUS_BYTES = ENTRY_OUT_BYTES + DIRENT_NAME_OFFSET + 8;
 const O_EXCL = 0o200;
-const { O_NOATIME } = constants;
 
-async function refuse(code: 'ENOTTY' | 'EBADF'): Promise<Payload> {
-  if (code === 'ENOTTY') throw new DfsError('ENOTTY', 'no ioctl is known here');
-  throw new DfsError('EBADF', 'no such directory handle');
+async function noIoctl(): Promise<Payload> {
+  throw new DfsError('ENOTTY', 'no ioctl is known here');
 }

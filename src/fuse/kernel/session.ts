@@ -6,31 +6,15 @@ import type { FileSystem } from '../../vfs/file-system.js';
 import type { Clock } from '../../platform/clock.js';
 import { Loans } from '../../platform/loans.js';
 import { FuseDevice, type DeviceRequest } from './device.js';
+import { MAX_REQUEST_BYTES, negotiate } from './init.js';
 import { KernelCache } from './kernel-cache.js';
 import { FuseRequests } from './requests.js';
-import {
-  decodeHeader,
-  FUSE_KERNEL_MINOR_VERSION,
-  FUSE_KERNEL_VERSION,
-  FUSE_OLDEST_MINOR_VERSION,
-  IN_HEADER_BYTES,
-  InitFlag,
-  InitFlag2,
-  Opcode,
-  readU64,
-  type CacheTimes,
-  type RequestHeader,
-} from './wire.js';
+import { fuseBatchForgetIn, fuseForgetIn, fuseForgetOne, fuseInterruptIn, fuseRenameIn } from './structs.js';
+import { decodeHeader, FUSE_KERNEL_VERSION, Opcode, type CacheTimes, type RequestHeader } from './wire.js';
 
-/** The largest READ and WRITE: fuse's own limit of 256 pages. */
-const MAX_REQUEST_BYTES = 1 << 20;
 const PAGE_BYTES = 4096;
-const MAX_READAHEAD_BYTES = 1 << 20;
-/** Requests that the kernel has under way without anybody waiting for them (read-ahead, write-back). */
-const MAX_BACKGROUND = 32;
 /** Reads waiting in the kernel; measured: more do not make anything faster, fewer make parallel readers slower. */
 const READERS = 3;
-const INIT_OUT_BYTES = 64;
 
 export interface FuseSessionOptions {
   readonly fd: number;
@@ -95,7 +79,8 @@ export class FuseSession {
 
   /** Never rejects: every request gets an answer, if only an errno. */
   async #take(request: DeviceRequest): Promise<void> {
-    const header = decodeHeader(request.bytes);
+    const header = this.#headerOf(request);
+    if (!header) return;
     // Waiting for a lock may take days, and many may: that must not keep a request's memory.
     const waits = header.opcode === Opcode.setlk || header.opcode === Opcode.setlkw;
     const bytes = waits ? Buffer.from(request.bytes) : request.bytes;
@@ -103,13 +88,13 @@ export class FuseSession {
     try {
       switch (header.opcode) {
         case Opcode.forget:
-          this.#cache.forget(header.inode, readU64(bytes, IN_HEADER_BYTES));
+          this.#cache.forget(header.inode, fuseForgetIn.body(bytes).nlookup);
           return;
         case Opcode.batchForget:
           this.#forgetAll(bytes);
           return;
         case Opcode.interrupt:
-          this.#interrupt(header.unique, bytes.readBigUInt64LE(IN_HEADER_BYTES));
+          this.#interrupt(header.unique, fuseInterruptIn.body(bytes).unique);
           return;
         case Opcode.setlk:
         case Opcode.setlkw:
@@ -131,6 +116,17 @@ export class FuseSession {
     } finally {
       if (!waits) request.release();
       if (this.#beingDone === 0) this.#device.lookForMore();
+    }
+  }
+
+  /** Undefined, and the request given back, for bytes that are no request: whose answer would that be? */
+  #headerOf(request: DeviceRequest): RequestHeader | undefined {
+    try {
+      return decodeHeader(request.bytes);
+    } catch (error) {
+      this.#log.error({ err: error }, 'the kernel sent something that is no request');
+      request.release();
+      return undefined;
     }
   }
 
@@ -171,62 +167,21 @@ export class FuseSession {
     else this.#device.reply(unique, ERRNO.EAGAIN, []);
   }
 
-  /** fuse_batch_forget_in */
   #forgetAll(bytes: Buffer): void {
-    const count = bytes.readUInt32LE(IN_HEADER_BYTES);
+    const { count } = fuseBatchForgetIn.body(bytes);
     for (let index = 0; index < count; index += 1) {
-      const at = IN_HEADER_BYTES + 8 + index * 16;
-      this.#cache.forget(readU64(bytes, at), readU64(bytes, at + 8));
+      const one = fuseForgetOne.view(bytes, fuseBatchForgetIn.end + index * fuseForgetOne.bytes);
+      this.#cache.forget(one.nodeid, one.nlookup);
     }
   }
 
-  /** fuse_init_in and fuse_init_out */
   #init(bytes: Buffer): Buffer {
-    const major = bytes.readUInt32LE(IN_HEADER_BYTES);
-    const minor = bytes.readUInt32LE(IN_HEADER_BYTES + 4);
-    if (major !== FUSE_KERNEL_VERSION || minor < FUSE_OLDEST_MINOR_VERSION) {
-      throw new DfsError(
-        'EPROTO',
-        `this kernel speaks FUSE ${major}.${minor}, but DFS needs ${FUSE_KERNEL_VERSION}.${FUSE_OLDEST_MINOR_VERSION} or newer; mount with --driver fuse-native`,
-      );
-    }
+    const { minor, flags, mayBypassPages, hasLongSetxattr, answer } = negotiate(bytes);
     this.#cache.kernelMinor = minor;
-    const offered = bytes.readUInt32LE(IN_HEADER_BYTES + 12);
-    const offered2 = (offered & InitFlag.more) === 0 ? 0 : bytes.readUInt32LE(IN_HEADER_BYTES + 16);
-    const wanted =
-      InitFlag.asyncRead |
-      InitFlag.posixLocks |
-      InitFlag.flockLocks |
-      InitFlag.atomicTruncate |
-      InitFlag.exportSupport |
-      InitFlag.bigWrites |
-      InitFlag.autoInvalidateData |
-      InitFlag.readdirplus |
-      InitFlag.readdirplusAuto |
-      InitFlag.asyncDirectIo |
-      InitFlag.parallelDirectoryOperations |
-      InitFlag.maxPages |
-      InitFlag.dontMask |
-      InitFlag.posixAcl |
-      InitFlag.handleKillPrivileges |
-      InitFlag.setxattrExtended |
-      InitFlag.more;
-    const taken2 = offered2 & InitFlag2.directIoMaps;
-    this.#cache.mayBypassPages = taken2 !== 0;
-    this.#requests.hasLongSetxattr = (offered & InitFlag.setxattrExtended) !== 0;
-    const out = Buffer.alloc(INIT_OUT_BYTES);
-    out.writeUInt32LE(FUSE_KERNEL_VERSION, 0);
-    out.writeUInt32LE(FUSE_KERNEL_MINOR_VERSION, 4);
-    out.writeUInt32LE(MAX_READAHEAD_BYTES, 8);
-    out.writeUInt32LE((offered & wanted) >>> 0, 12);
-    out.writeUInt16LE(MAX_BACKGROUND, 16);
-    out.writeUInt16LE(Math.floor((MAX_BACKGROUND * 3) / 4), 18);
-    out.writeUInt32LE(MAX_REQUEST_BYTES, 20);
-    out.writeUInt32LE(1, 24); // times to the nanosecond
-    out.writeUInt16LE(MAX_REQUEST_BYTES / PAGE_BYTES, 28);
-    out.writeUInt32LE(taken2, 32);
-    this.#log.info({ kernel: `${major}.${minor}`, flags: offered & wanted }, 'the kernel mounted us');
-    return out;
+    this.#cache.mayBypassPages = mayBypassPages;
+    this.#requests.hasLongSetxattr = hasLongSetxattr;
+    this.#log.info({ kernel: `${FUSE_KERNEL_VERSION}.${minor}`, flags }, 'the kernel mounted us');
+    return answer;
   }
 }
 
@@ -250,7 +205,9 @@ const NO_DIRECTORIES: readonly number[] = [];
 function lockedDirectories({ opcode, inode }: RequestHeader, bytes: Buffer): readonly number[] {
   if (LOCKING.has(opcode)) return [inode];
   // fuse_rename_in and fuse_rename2_in begin with the other directory.
-  if (opcode === Opcode.rename || opcode === Opcode.rename2) return [inode, readU64(bytes, IN_HEADER_BYTES)];
+  if (opcode === Opcode.rename || opcode === Opcode.rename2) {
+    return [inode, fuseRenameIn.body(bytes).newdir];
+  }
   return NO_DIRECTORIES;
 }
 

@@ -1,7 +1,9 @@
 /**
- * The FUSE kernel protocol as <linux/fuse.h> has it, little-endian. Only what this driver sends and understands;
- * names are the header's.
+ * The FUSE kernel protocol as <linux/fuse.h> has it: its numbers and flags, the header and the names of a request. The
+ * structures are in structs.ts. Only what this driver sends and understands; names are the header's.
  */
+import { DfsError } from '../../protocol/errors.js';
+import { fuseInHeader } from './structs.js';
 
 export const FUSE_KERNEL_VERSION = 7;
 /** What this driver was written against; the kernel answers with the lower of its own and this. */
@@ -118,16 +120,6 @@ export const WRITE_LOCKOWNER = 1 << 1;
 /** fuse_release_in.release_flags: the file had a flock. */
 export const RELEASE_FLOCK_UNLOCK = 1 << 1;
 
-export const IN_HEADER_BYTES = 40;
-export const OUT_HEADER_BYTES = 16;
-export const ATTR_BYTES = 88;
-export const ENTRY_OUT_BYTES = 40 + ATTR_BYTES;
-export const ATTR_OUT_BYTES = 16 + ATTR_BYTES;
-export const OPEN_OUT_BYTES = 16;
-/** Bytes before the data of a WRITE request: the header and fuse_write_in. */
-export const WRITE_DATA_OFFSET = IN_HEADER_BYTES + 40;
-export const DIRENT_NAME_OFFSET = 24;
-
 /** How long the kernel may believe what it was told, in milliseconds. */
 export interface EntryTimes {
   readonly entryTimeoutMs: number;
@@ -153,34 +145,30 @@ export interface RequestHeader {
   readonly pid: number;
 }
 
-/** Reads fuse_in_header. */
+/** Reads fuse_in_header. EINVAL for fewer bytes than that. */
 export function decodeHeader(bytes: Buffer): RequestHeader {
+  if (bytes.length < fuseInHeader.bytes) {
+    throw new DfsError('EINVAL', `the kernel sent a request of ${bytes.length} bytes, which has no header`);
+  }
+  const header = fuseInHeader.view(bytes, 0);
   return {
-    length: bytes.readUInt32LE(0),
-    opcode: bytes.readUInt32LE(4),
-    unique: bytes.readBigUInt64LE(8),
-    inode: readU64(bytes, 16),
-    uid: bytes.readUInt32LE(24),
-    gid: bytes.readUInt32LE(28),
-    pid: bytes.readUInt32LE(32),
+    length: header.len,
+    opcode: header.opcode,
+    unique: header.unique,
+    inode: header.nodeid,
+    uid: header.uid,
+    gid: header.gid,
+    pid: header.pid,
   };
 }
 
-/** A 64-bit field whose value is known to be a safe integer; larger ones become Infinity, which no check lets pass. */
-export function readU64(bytes: Buffer, offset: number): number {
-  const value = bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 0x1_0000_0000;
-  return Number.isSafeInteger(value) ? value : Number.POSITIVE_INFINITY;
-}
-
-export function writeU64(bytes: Buffer, value: number, offset: number): void {
-  bytes.writeUInt32LE(value % 0x1_0000_0000, offset);
-  bytes.writeUInt32LE(Math.floor(value / 0x1_0000_0000), offset + 4);
-}
-
-/** The NUL-terminated strings from `offset` on. */
-export function readNames(bytes: Buffer, offset: number, count: number): Buffer[] {
+/**
+ * The NUL-terminated strings of a request.
+ * @param after the structure that they come after; the header when left out
+ */
+export function readNames(bytes: Buffer, count: number, after?: { readonly end: number }): Buffer[] {
   const names: Buffer[] = [];
-  let at = offset;
+  let at = after?.end ?? fuseInHeader.bytes;
   for (let index = 0; index < count; index += 1) {
     const end = bytes.indexOf(0, at);
     const until = end < 0 ? bytes.length : end;

@@ -5,13 +5,11 @@ import type { Payload } from '../../protocol/frame.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import type { Callers } from './callers.js';
 import type { KernelCache } from './kernel-cache.js';
-import { BODY, done, nameOf, sized, type RequestHandler } from './replies.js';
+import { done, nameOf, sized, type RequestHandler } from './replies.js';
 import { checkFlags } from './request-flags.js';
+import { fuseGetxattrIn, fuseSetxattrIn, fuseShortSetxattrIn } from './structs.js';
 import { Opcode, readNames, SETXATTR_ACL_KILL_SETGID, type RequestHeader } from './wire.js';
 
-/** fuse_setxattr_in as it is, and before 7.33 */
-const SETXATTR_IN_BYTES = 16;
-const SHORT_SETXATTR_IN_BYTES = 8;
 /**
  * Where SELinux runs it asks no FUSE file system for labels, but gives all files of a mount the same (genfs_contexts of its
  * policies). Elsewhere only `ls -l` asks, of every file: unless the first answer is that there are none on this device
@@ -41,12 +39,12 @@ export class XattrRequests {
   }
 
   async #getxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const name = nameOf(readNames(bytes, BODY + 8, 1)[0]);
+    const name = nameOf(readNames(bytes, 1, fuseGetxattrIn)[0]);
     this.#cache.overlay.sawAttribute(name);
     if (ACCESS_ACL.equals(name) || DEFAULT_ACL.equals(name)) this.#cache.noteAcl(header.inode);
     try {
       const value = await this.#callers.act(header, async files => await files.getxattr(header.inode, name));
-      return sized(value, bytes.readUInt32LE(BODY));
+      return sized(value, fuseGetxattrIn.body(bytes).size);
     } catch (error) {
       if (!SELINUX_LABEL.equals(name) || !hasCode(error, 'ENODATA')) throw error;
       throw new DfsError('EOPNOTSUPP', 'files of a mount have no SELinux label of their own');
@@ -56,21 +54,20 @@ export class XattrRequests {
   async #listxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const names = await this.#callers.act(header, async files => await files.listxattr(header.inode));
     const list = Buffer.concat(names.flatMap(name => [name, Buffer.alloc(1)]));
-    return sized(list, bytes.readUInt32LE(BODY));
+    return sized(list, fuseGetxattrIn.body(bytes).size);
   }
 
   async #setxattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const size = bytes.readUInt32LE(BODY);
-    const nameAt = BODY + (this.hasLongSetxattr ? SETXATTR_IN_BYTES : SHORT_SETXATTR_IN_BYTES);
-    const [given] = readNames(bytes, nameAt, 1);
+    const struct = this.hasLongSetxattr ? fuseSetxattrIn : fuseShortSetxattrIn;
+    const { size, flags: how } = struct.body(bytes);
+    const [given] = readNames(bytes, 1, struct);
     const name = nameOf(given);
     this.#cache.overlay.sawAttribute(name);
-    const at = nameAt + name.length + 1;
+    const at = struct.end + name.length + 1;
     const value = Buffer.from(bytes.subarray(at, at + size));
-    const flags = this.hasLongSetxattr ? bytes.readUInt32LE(BODY + 8) : 0;
+    const flags = this.hasLongSetxattr ? fuseSetxattrIn.body(bytes).setxattrFlags : 0;
     checkFlags('setxattr_flags', flags);
     const strips = (flags & SETXATTR_ACL_KILL_SETGID) !== 0;
-    const how = bytes.readUInt32LE(BODY + 4);
     const setting = this.#callers.act(
       header,
       async files => await files.setxattr(header.inode, name, value, how, strips),
@@ -79,7 +76,7 @@ export class XattrRequests {
   }
 
   async #removexattr(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const name = nameOf(readNames(bytes, BODY, 1)[0]);
+    const name = nameOf(readNames(bytes, 1)[0]);
     // The kernel itself takes it away, as the user who writes to the file (cap_inode_killpriv() in Linux).
     if (CAPABILITY.equals(name)) return await done(this.#fileSystem.removexattr(header.inode, name));
     const removing = this.#callers.act(header, async files => await files.removexattr(header.inode, name));

@@ -1,8 +1,8 @@
 /** The table of inodes that the kernel knows (fuse/kernel/known-inodes.ts), and how the kernel is asked to forget. */
 import t from 'tap';
-import { InodePruning } from '../../../src/fuse/kernel/inode-pruning.js';
-import { KnownInodes } from '../../../src/fuse/kernel/known-inodes.js';
-import { pruneInodes } from '../../../src/fuse/kernel/notification.js';
+import { InodePruning } from '../../../../src/fuse/kernel/inode-pruning.js';
+import { KnownInodes } from '../../../../src/fuse/kernel/known-inodes.js';
+import { pruneInodes } from '../../../../src/fuse/kernel/notification.js';
 
 const FILE = 0o100644;
 

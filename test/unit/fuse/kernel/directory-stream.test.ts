@@ -1,7 +1,7 @@
 import t from 'tap';
-import type { Attributes } from '../../../src/protocol/types.js';
-import { DirectoryStream } from '../../../src/fuse/kernel/directory-stream.js';
-import type { DirectoryPage } from '../../../src/vfs/file-system.js';
+import type { Attributes } from '../../../../src/protocol/types.js';
+import { DirectoryStream } from '../../../../src/fuse/kernel/directory-stream.js';
+import type { DirectoryPage } from '../../../../src/vfs/file-system.js';
 
 const NOW = { sec: 0, nsec: 0 };
 

@@ -1,14 +1,15 @@
 /** Flags that this driver does not know, in each request of the kernel that has some. */
 import { closeSync, openSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { KernelCache } from '../../../src/fuse/kernel/kernel-cache.js';
-import { FuseRequests } from '../../../src/fuse/kernel/requests.js';
-import { IN_HEADER_BYTES, Opcode } from '../../../src/fuse/kernel/wire.js';
-import { systemClock } from '../../../src/platform/clock.js';
-import { createLogger } from '../../../src/platform/log.js';
-import { hasCode } from '../../../src/protocol/errors.js';
-import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
-import { MemoryFileSystem } from '../../bench/null/memory-file-system.js';
+import { KernelCache } from '../../../../src/fuse/kernel/kernel-cache.js';
+import { FuseRequests } from '../../../../src/fuse/kernel/requests.js';
+import { IN_HEADER_BYTES } from '../../../../src/fuse/kernel/struct.js';
+import { Opcode } from '../../../../src/fuse/kernel/wire.js';
+import { systemClock } from '../../../../src/platform/clock.js';
+import { createLogger } from '../../../../src/platform/log.js';
+import { hasCode } from '../../../../src/protocol/errors.js';
+import { ROOT_INODE } from '../../../../src/protocol/file-mode.js';
+import { MemoryFileSystem } from '../../../bench/null/memory-file-system.js';
 
 const log = createLogger('test', 'silent');
 const BODY_BYTES = 128;

@@ -1,6 +1,6 @@
 /** When a mount looks for the next request without sleeping (fuse/kernel/busy-poll.ts). */
 import t from 'tap';
-import { BusyPoll } from '../../../src/fuse/kernel/busy-poll.js';
+import { BusyPoll } from '../../../../src/fuse/kernel/busy-poll.js';
 
 async function turn(): Promise<void> {
   await new Promise(resolve => {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { credentialsOf, parseCredentials } from '../../../src/fuse/kernel/credentials.js';
+import { credentialsOf, parseCredentials } from '../../../../src/fuse/kernel/credentials.js';
 
 t.test('the groups and capabilities of a process are those of /proc/PID/status', async t => {
   const status = 'Name:\tx\nGid:\t1\t1\t1\t1\nGroups:\t4 24 1000 \nCapEff:\t0000000000000000\n';

@@ -1,0 +1,108 @@
+/** The requests about open directories. */
+import { constants } from 'node:fs';
+import { DfsError } from '../../protocol/errors.js';
+import type { Payload } from '../../protocol/frame.js';
+import type { DirectoryPage, FileSystem } from '../../vfs/file-system.js';
+import { writeEntry } from './attributes.js';
+import type { Callers, Requester } from './callers.js';
+import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
+import type { KernelCache } from './kernel-cache.js';
+import { dirent, done, NOTHING, openOut, type RequestHandler } from './replies.js';
+import { checkFlags } from './request-flags.js';
+import { fuseDirent, fuseEntryOut, fuseFsyncIn, fuseOpenIn, fuseReadIn, fuseReleaseIn } from './structs.js';
+import { Opcode, type RequestHeader } from './wire.js';
+
+/** fuse_direntplus with a name of one to eight bytes. */
+const MIN_DIRENT_PLUS_BYTES = fuseEntryOut.bytes + fuseDirent.bytes + 8;
+const { O_NOATIME } = constants;
+
+interface OpenDirectory {
+  readonly stream: DirectoryStream;
+  /** It was opened without O_NOATIME. */
+  readonly movesAtime: boolean;
+}
+
+export class DirectoryRequests {
+  readonly #fileSystem: FileSystem;
+  readonly #cache: KernelCache;
+  readonly #callers: Callers;
+  /** handle → the directory it reads */
+  readonly #directories = new Map<number, OpenDirectory>();
+  #nextDirectory = 1;
+  /** opcode → what answers it */
+  readonly handlers: ReadonlyMap<number, RequestHandler>;
+
+  constructor(fileSystem: FileSystem, cache: KernelCache, callers: Callers) {
+    this.#fileSystem = fileSystem;
+    this.#cache = cache;
+    this.#callers = callers;
+    this.handlers = new Map<number, RequestHandler>([
+      [Opcode.opendir, async (h, b) => await this.#opendir(h, b)],
+      [Opcode.readdir, async (h, b) => await this.#readdir(h, b, false)],
+      [Opcode.readdirplus, async (h, b) => await this.#readdir(h, b, true)],
+      [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
+      [Opcode.fsyncdir, async (h, b) => await this.#fsyncdir(h, b)],
+    ]);
+  }
+
+  async #opendir({ inode, uid, gid, pid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const handle = this.#nextDirectory;
+    this.#nextDirectory += 1;
+    const stream = this.#directoryOf(inode, { uid, gid, pid });
+    const movesAtime = (fuseOpenIn.body(bytes).flags & O_NOATIME) === 0;
+    this.#directories.set(handle, { stream, movesAtime });
+    return [openOut(handle, this.#cache.listingFlags(this.#cache.ticket(), inode))];
+  }
+
+  /** Whoever opened the directory must be allowed to read it; who reads on by the handle is not asked (open(2)). */
+  #directoryOf(inode: number, opener: Requester): DirectoryStream {
+    let isAllowed = false;
+    const readdirPage = async (...page: Parameters<FileSystem['readdirPage']>): Promise<DirectoryPage> => {
+      if (isAllowed) return await this.#fileSystem.readdirPage(...page);
+      const first = await this.#callers.act(opener, async files => await files.readdirPage(...page));
+      isAllowed = true;
+      return first;
+    };
+    return new DirectoryStream({ readdirPage }, inode);
+  }
+
+  async #readdir({ inode }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
+    const { fh, offset: position, size: room } = fuseReadIn.body(bytes);
+    const open = this.#directories.get(fh);
+    if (!open) throw new DfsError('EBADF', 'no such directory handle');
+    const { stream, movesAtime } = open;
+    const ticket = this.#cache.ticket();
+    const entries = isPlus
+      ? await stream.freshFrom(position, Math.max(1, Math.floor(room / MIN_DIRENT_PLUS_BYTES)))
+      : await stream.from(position);
+    const page: Buffer[] = [];
+    let used = 0;
+    for (const entry of entries) {
+      const encoded = dirent(entry, isPlus ? fuseEntryOut.bytes : 0);
+      if (used + encoded.length > room) break;
+      if (isPlus) this.#writeEntry(encoded, ticket, inode, entry);
+      page.push(encoded);
+      used += encoded.length;
+    }
+    if (movesAtime) this.#fileSystem.accessed(inode);
+    // One piece: writev(2) takes no more than 1024.
+    return [Buffer.concat(page)];
+  }
+
+  async #fsyncdir({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
+    checkFlags('fsync_flags', fuseFsyncIn.body(bytes).fsyncFlags);
+    return await done(this.#fileSystem.fsyncDirectory(inode));
+  }
+
+  async #releasedir(bytes: Buffer): Promise<Payload> {
+    this.#directories.delete(fuseReleaseIn.body(bytes).fh);
+    return NOTHING;
+  }
+
+  /** For `.` and `..` the kernel ignores the attributes; inode 0 says that there are none (fuse_direntplus_link). */
+  #writeEntry(bytes: Buffer, ticket: number, directory: number, { entry }: PlacedEntry): void {
+    if (!entry) return;
+    this.#cache.noteLookup(entry.attributes);
+    writeEntry(bytes, entry.attributes, this.#cache.entryTimes(ticket, directory, entry.attributes));
+  }
+}
