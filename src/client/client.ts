@@ -34,8 +34,6 @@ export interface ClientOptions {
   readonly cacheBytes: number;
   /** The most bytes of a chunk that this client writes. */
   readonly chunkBytes: number;
-  /** See MetadataSessionOptions. */
-  readonly delegationPauseMs?: number | undefined;
   /**
    * Told of a change of which the metadata server made something else than this client had foretold: a bug. Tests and the
    * simulation fail then; without it, it is logged.

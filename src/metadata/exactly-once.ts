@@ -6,6 +6,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { decodeMessage, encodeMessage } from '../protocol/message.js';
 import { DfsError, isErrnoName } from '../protocol/errors.js';
 import type { Once } from '../protocol/types.js';
+import { HeldElsewhere } from './leases/reading.js';
 import type { Operation, OperationContext } from './operation.js';
 import { requireRoom } from './room-rules.js';
 import type { Session } from './session-table.js';
@@ -104,6 +105,8 @@ async function attempt<Request extends TSchema, Reply extends TSchema>(
     requireRoom(operation.command, request as object, context.state.room);
     return { reply: await operation.execute(tx, request, context) };
   } catch (error) {
+    // It runs again once what it needs is recalled.
+    if (error instanceof HeldElsewhere) throw error;
     if (error instanceof DfsError && tx.changes === changesBefore) return { refusal: error };
     throw error;
   }

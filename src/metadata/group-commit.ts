@@ -17,6 +17,7 @@ import type { Clock, Timer } from '../platform/clock.js';
 import { FairQueue } from '../platform/fair-queue.js';
 import type { Logger } from '../platform/log.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { HeldElsewhere } from './leases/reading.js';
 import type { Peer } from './peer.js';
 import type { Awaitable, OwnedTransaction, Store, StoreTransaction } from './store/store.js';
 
@@ -269,7 +270,7 @@ export class GroupCommit {
     const [only] = batch;
     const isRoomMade = reason.code === 'ENOSPC' && (await this.#store.room.letGo());
     if (batch.length === 1 && only && !(isRoomMade && isRepeatable(only))) {
-      log.error({ err: cause }, 'a request failed in the database');
+      if (!(cause instanceof HeldElsewhere)) log.error({ err: cause }, 'a request failed in the database');
       only.fail(reason);
       return;
     }

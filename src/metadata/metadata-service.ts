@@ -5,7 +5,8 @@ import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { FsckStatus, RepairStatus } from '../protocol/cluster-commands.js';
-import type { Changed } from '../protocol/session-commands.js';
+import { toRanges } from '../protocol/inode-ranges.js';
+import type { Changed, Given } from '../protocol/session-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { ReadGrantKey } from '../protocol/read-grants.js';
 import type { Attributes, Once } from '../protocol/types.js';
@@ -19,18 +20,28 @@ import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
 import { LockService } from './locks/lock-service.js';
 import { ChangeTrace } from './leases/change-trace.js';
-import { Delegation, needsTurn } from './leases/delegation.js';
+import { ExclusiveLeases, type Claim } from './leases/exclusive-leases.js';
 import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
+import { HeldElsewhere, Reading, type AtConflict } from './leases/reading.js';
+import { Recalls, type SendRecall } from './leases/recalls.js';
+import { conflictOf, needsTurn } from './leases/turns.js';
 import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
 import { attributesOf } from './namespace/inodes.js';
 import { NodeOrders, type NodeConnection } from './node-orders.js';
 import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
 import type { Operation, OperationContext } from './operation.js';
-import { delegate } from './operations/delegate.js';
 import { forgetReplica } from './operations/heartbeat.js';
+import { hold } from './operations/hold.js';
 import { reg } from './operations/reg.js';
-import { endSession, forfeitRecord, renew, session as sessionOperation } from './operations/session.js';
+import {
+  endSession,
+  forfeitHeld,
+  forfeitRecord,
+  heldForfeitRecord,
+  renew,
+  session as sessionOperation,
+} from './operations/session.js';
 import type { Peer } from './peer.js';
 import { ReachProbe, type AskIdentity } from './reach-probe.js';
 import type { ServerState } from './server-state.js';
@@ -64,8 +75,10 @@ export interface MetadataServiceOptions {
   readonly leaseBytes?: number | undefined;
   /** How often the metadata is backed up to the data nodes while it changes; default: never. */
   readonly backupIntervalMs?: number | undefined;
-  /** How long nobody else has been active when a session gets the delegation; default: a second. */
-  readonly delegationQuietMs?: number | undefined;
+  /** Memory for knowing what clients have to themselves; default: 64 MiB. */
+  readonly exclusiveBytes?: number | undefined;
+  /** How long an inode that was recalled is given to nobody alone; default: a fifth of a second. */
+  readonly exclusivePauseMs?: number | undefined;
   /** Asks a data node who it is, where it says that others reach it; default: whatever a node says is believed. */
   readonly askIdentity?: AskIdentity | undefined;
   /** Where a file of a backup is kept until the data nodes have it. */
@@ -74,6 +87,17 @@ export interface MetadataServiceOptions {
 
 const DEFAULT_DEFRAGMENT_AFTER_MS = 60_000;
 const DEFAULT_REPAIR_BYTES_PER_SECOND = 100_000_000;
+
+/** A request, or a piece of the server's own work, on its way. */
+interface Run {
+  readonly session: number | undefined;
+  readonly peer: Peer | undefined;
+  readonly claim: Claim;
+  readonly trace: ChangeTrace;
+  readonly newReading: () => Reading;
+  /** What it read the last time it ran. */
+  reading: Reading;
+}
 
 export class MetadataService {
   readonly #store: Store;
@@ -89,6 +113,7 @@ export class MetadataService {
   readonly #backup: BackupWork;
   readonly #probe: ReachProbe | undefined;
   readonly #roomWatch: RoomWatch;
+  readonly #recalls: Recalls;
   /** How data nodes are told what to do. */
   readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
@@ -116,9 +141,11 @@ export class MetadataService {
     const sessions = new SessionTable();
     const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
     const steadyMs = steadyClock(clock);
+    const exclusive = new ExclusiveLeases(clock, options.exclusiveBytes, options.exclusivePauseMs);
     const leases = new LeaseTable(
       clock,
       log,
+      exclusive,
       async session => await this.#fence(session),
       options.leaseBytes,
     );
@@ -144,11 +171,7 @@ export class MetadataService {
       unlinked: new UnlinkedInodes(),
       locks: new LockService(clock, sessions),
       leases,
-      delegation: new Delegation(
-        clock,
-        async holder => await leases.recall(holder),
-        options.delegationQuietMs,
-      ),
+      exclusive,
       nodes,
       backup: this.#backup,
       repair: new RepairNotes(),
@@ -162,7 +185,15 @@ export class MetadataService {
       clock,
       random,
     };
-    this.#roomWatch = new RoomWatch(clock, log, store.room, this.#state.delegation);
+    this.#recalls = new Recalls({
+      clock,
+      log,
+      exclusive,
+      leases,
+      forfeit: async session => await this.#forfeit(session),
+      fence: async session => await this.#fence(session),
+    });
+    this.#roomWatch = new RoomWatch(clock, log, store.room, this.#recalls);
     this.#repair = new RepairWork({
       clock,
       log,
@@ -175,7 +206,7 @@ export class MetadataService {
       clock,
       log,
       state: this.#state,
-      run: async piece => await this.#run(piece),
+      run: async piece => await this.#run(piece, 'stop'),
       orderAssembly: async (node, order) => await this.#orders.assemble(node, order),
       quietMs: options.defragmentAfterMs ?? DEFAULT_DEFRAGMENT_AFTER_MS,
     });
@@ -225,27 +256,12 @@ export class MetadataService {
     if (peer) this.#noteHeard(peer);
     const once = onceOf(request);
     const session = once?.session ?? (peer && this.#bindings.of(peer));
-    if (needsTurn(operation.command.number))
-      return await this.#executeInTurn(operation, request, once, session, peer);
-    return await this.#execute(operation, request, once, session, peer);
-  }
-
-  /** Nobody else has the delegation meanwhile. */
-  async #executeInTurn<Request extends TSchema, Reply extends TSchema>(
-    operation: Operation<Request, Reply>,
-    request: Static<Request> & object,
-    once: Once | undefined,
-    session = 0,
-    peer?: Peer,
-  ): Promise<Static<Reply>> {
-    const { delegation } = this.#state;
+    const { exclusive } = this.#state;
     // Without an await where it is not needed, which is nearly always.
-    if (!delegation.tryEnter(session)) await delegation.enter(session);
-    try {
-      return await this.#execute(operation, request, once, session || undefined, peer);
-    } finally {
-      delegation.leave(session);
+    if (exclusive.isUnsure(session ?? 0) && needsTurn(operation.command.number)) {
+      await this.#recalls.untilSure(session ?? 0);
     }
+    return await this.#execute(operation, request, once, session, peer);
   }
 
   /** EACCES when a request that no operation answers names a session that is not the connection's. */
@@ -266,17 +282,12 @@ export class MetadataService {
     return { leaseMs: leases.renew(known.id) };
   }
 
-  /** Gives a session the delegation, if it may have it. EACCES as `execute`, ESTALE. */
-  async delegate(
-    request: RequestOf<typeof delegate.command>,
-    peer: Peer,
-  ): Promise<ReplyOf<typeof delegate.command>> {
-    this.requireOwnSession(request, peer);
-    const { leases, delegation } = this.#state;
-    if (delegation.isAlone(request.session)) await leases.clearOthers(request.session);
-    return await this.execute(delegate, request, peer);
+  /** Gives a session inodes to itself, as far as nobody else uses them. EACCES as `execute`, ESTALE. */
+  async hold(request: RequestOf<typeof hold.command>, peer: Peer): Promise<ReplyOf<typeof hold.command>> {
+    return await this.execute(hold, request, peer);
   }
 
+  /** Runs a request until nothing that it reads is another session's alone. */
   async #execute<Request extends TSchema, Reply extends TSchema>(
     operation: Operation<Request, Reply>,
     request: Static<Request> & object,
@@ -284,40 +295,91 @@ export class MetadataService {
     session: number | undefined,
     peer: Peer | undefined,
   ): Promise<Static<Reply>> {
-    const trace = new ChangeTrace();
+    const { exclusive } = this.#state;
+    const run = this.#begin(session, peer, conflictOf(operation.command.number));
+    if (once) exclusive.noteChange(once.session);
     try {
       if (!once) {
-        return await this.#submit(
-          session,
-          trace,
-          peer,
-          async (tx, context) => await operation.execute(tx, request, context),
+        const told = await this.#untilFree(run, async (tx, context) =>
+          operation.execute(tx, request, context),
         );
+        const isGiven = session !== undefined && exclusive.isActive(session) && run.reading.seen.length > 0;
+        return isGiven ? { ...(told as object), ...this.#give(session, run.reading.seen, run.claim) } : told;
       }
-      const outcome = await this.#submit(
-        session,
-        trace,
-        peer,
+      const outcome = await this.#untilFree(
+        run,
         async (tx, context) => await this.#once.execute(tx, operation, request, once, context),
       );
       if ('refusal' in outcome) throw outcome.refusal;
-      const isTold = !trace.isRepeated && this.#state.leases.isHolder(once.session);
-      return isTold ? { ...(outcome.reply as object), ...changedBy(trace) } : outcome.reply;
+      const { trace, claim, reading } = run;
+      if (trace.isRepeated || !this.#state.leases.isHolder(once.session)) return outcome.reply;
+      const given = this.#give(once.session, [...trace.inodes.keys(), ...reading.made], claim);
+      return { ...(outcome.reply as object), ...changedBy(trace), ...given };
     } finally {
       // Also after an error: a long request may have failed when a part of it was committed.
-      const revoked = this.#state.leases.revoke(session, trace);
+      const revoked = this.#finish(run);
       // What is not numbered changes nothing that anybody is promised to see.
       if (once && revoked) await revoked;
     }
   }
 
+  #begin(session: number | undefined, peer: Peer | undefined, atConflict: AtConflict): Run {
+    const { exclusive, leases } = this.#state;
+    const claim = exclusive.claim();
+    const newReading = (): Reading => {
+      const noteShared = leases.reader(session);
+      return new Reading({ exclusive, claim, atConflict, session: session ?? 0, noteShared });
+    };
+    return { session, peer, claim, trace: new ChangeTrace(), newReading, reading: newReading() };
+  }
+
+  /** Runs `work` in a transaction, again and again, until nothing that it reads is another session's alone. */
+  async #untilFree<Result>(
+    run: Run,
+    work: (tx: StoreTransaction, context: OperationContext) => Promise<Result>,
+  ): Promise<Result> {
+    for (;;) {
+      try {
+        return await this.#submit(run, work);
+      } catch (error) {
+        if (!(error instanceof HeldElsewhere)) throw error;
+        for (const inode of error.inodes) run.claim.add(inode);
+        await this.#recalls.recall(error.inodes, run.session ?? 0);
+      }
+    }
+  }
+
+  /** Everybody is told what changed. Resolves when all have answered; undefined when there is nobody to wait for. */
+  #finish({ session, trace, claim }: Run): Promise<unknown> | undefined {
+    const { leases, exclusive } = this.#state;
+    const revoked = leases.revoke(session, trace);
+    for (const inode of trace.removed) exclusive.delete(inode);
+    claim.release();
+    return revoked;
+  }
+
+  /** Gives the session what nobody else uses of these inodes. */
+  #give(session: number, inodes: readonly number[], claim: Claim): Partial<Given> {
+    const { leases, exclusive, room } = this.#state;
+    if (exclusive.isFull) void this.#recalls.trim();
+    if (room.isShort) return {};
+    const given = inodes.filter(inode => leases.tryGive(session, inode, claim));
+    return given.length === 0 ? {} : { given: toRanges(given) };
+  }
+
   /**
    * Every request on this connection says from now on that the session's client lives, and comes from it.
-   * @param send tells the client what to drop of its caches
+   * @param send tells the client what to drop of its caches, and asks for what it has to itself
    */
-  bind(peer: Peer, session: number, isResumed: boolean, send: SendRevocation): void {
+  bind(
+    peer: Peer,
+    session: number,
+    isResumed: boolean,
+    send: { readonly revoke: SendRevocation; readonly recall: SendRecall },
+  ): void {
     this.#bindings.bind(peer, session);
-    this.#state.leases.connect(session, peer, send, isResumed);
+    this.#state.leases.connect(session, peer, send.revoke, isResumed);
+    this.#recalls.connect(session, send.recall);
   }
 
   /** Registers a data node, which takes orders by this connection from now on. */
@@ -346,7 +408,7 @@ export class MetadataService {
       clock,
       log,
       state: this.#state,
-      run: async piece => await this.#run(piece),
+      run: async piece => await this.#run(piece, 'stop'),
       check: this.#store.check(),
       orderVerify: async (node, order) => await this.#orders.verify(node, order),
       isDeep,
@@ -383,13 +445,14 @@ export class MetadataService {
     await this.#repair.close();
     await this.#defragmenter.close();
     await this.#fsckRunning;
+    this.#recalls.close();
     this.#state.leases.close();
     await this.#commits.close();
     await this.#store.close();
   }
 
   async #load(tx: StoreTransaction): Promise<void> {
-    const { sessions, leases, delegation, locks, nodes, clock } = this.#state;
+    const { sessions, leases, exclusive, locks, nodes, clock } = this.#state;
     for (const record of await tx.nodes.all()) nodes.load(record);
     for (const { session, secret, client, acknowledged, caches } of await tx.sessions.all()) {
       const { count, highest } = await tx.replies.summary(session);
@@ -408,9 +471,25 @@ export class MetadataService {
         caches,
       });
       if (caches) leases.presume(session);
+      if ((await tx.counters.get(heldForfeitRecord(session))) > 0) exclusive.forfeit(session);
+      else if (caches) exclusive.presume(session);
     }
-    const holder = await tx.counters.get('delegation');
-    if (sessions.get(holder)) delegation.presume(holder);
+  }
+
+  /** Puts on record that a session that is gone has lost what it had to itself. Never rejects. */
+  async #forfeit(id: number): Promise<void> {
+    const { log } = this.#options;
+    try {
+      await this.#run(async (tx, context) => {
+        await forfeitHeld(tx, id, context);
+        return false;
+      });
+      if (this.#state.exclusive.isForfeited(id))
+        log.warn({ session: id }, 'a client is gone, and what it had acknowledged and not sent yet');
+    } catch (error) {
+      // It is tried again while anybody waits for it.
+      log.error({ session: id, reason: toDfsError(error).message }, 'a client that is gone holds others up');
+    }
   }
 
   /** Ends the session, if it has not ended, with its locks. Rejects when that could not be committed. */
@@ -437,35 +516,42 @@ export class MetadataService {
     }
   }
 
-  async #run(piece: Piece): Promise<boolean> {
-    const trace = new ChangeTrace();
+  /** @param atConflict what becomes of work on what a session has to itself */
+  async #run(piece: Piece, atConflict: AtConflict = 'ignore'): Promise<boolean> {
+    const run = this.#begin(undefined, undefined, atConflict);
     try {
-      return await this.#submit(undefined, trace, undefined, piece);
+      return await this.#untilFree(run, piece);
     } finally {
-      void this.#state.leases.revoke(undefined, trace);
+      void this.#finish(run);
     }
   }
 
   /** Runs `work` in a transaction that notes what the session reads, and what is changed. */
   async #submit<Result>(
-    session: number | undefined,
-    trace: ChangeTrace,
-    peer: Peer | undefined,
+    run: Run,
     work: (tx: StoreTransaction, context: OperationContext) => Promise<Result>,
   ): Promise<Result> {
     return await this.#commits.submit(async (tx, control) => {
+      const { trace, peer, session, claim } = run;
       trace.clear();
-      const noteRead = this.#state.leases.reader(session);
-      return await work(new TracedTransaction(tx, trace, noteRead), {
+      const reading = (run.reading = run.newReading());
+      const context: OperationContext = {
         now: this.#options.clock.now(),
         nowMs: this.#state.steadyMs(),
         state: this.#state,
-        control: new TracedControl(control, trace, noteRead),
+        control: new TracedControl(control, trace, reading),
         peer,
         session,
         trace,
-      });
-    }, peer);
+        claim,
+      };
+      try {
+        return await work(new TracedTransaction(tx, trace, reading), context);
+      } finally {
+        // Whatever it came to: it was about what somebody may have changed.
+        reading.finish();
+      }
+    }, run.peer);
   }
 
   #noteHeard(peer: Peer): void {

@@ -4,6 +4,7 @@ import type { Timespec } from '../platform/clock.js';
 import type { Command } from '../protocol/command.js';
 import type { TaskControl } from './group-commit.js';
 import type { ChangeTrace } from './leases/change-trace.js';
+import type { Claim } from './leases/exclusive-leases.js';
 import type { Peer } from './peer.js';
 import type { ServerState } from './server-state.js';
 import type { StoreTransaction } from './store/store.js';
@@ -23,6 +24,7 @@ export interface OperationContext {
   /** The session that asks: the connection's own. */
   readonly session: number | undefined;
   readonly trace: ChangeTrace;
+  readonly claim: Claim;
 }
 
 /** Every check of a request comes before its first change, to the store or to what is kept in memory. */

@@ -1,8 +1,8 @@
-/** Watches the database's room, and withdraws the delegation while acknowledged changes can still be committed. */
+/** Looks at the room that the database has, and takes back what sessions have to themselves while what they acknowledged can still be committed. */
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { toDfsError } from '../protocol/errors.js';
-import type { Delegation } from './leases/delegation.js';
+import type { Recalls } from './leases/recalls.js';
 import type { StoreRoom } from './store/store.js';
 
 /** Poll interval. What a server writes in this time is less than the margin that the room keeps. */
@@ -12,20 +12,20 @@ export class RoomWatch {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #room: StoreRoom;
-  readonly #delegation: Delegation;
+  readonly #recalls: Recalls;
   #timer: Timer | undefined;
   #looking: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  constructor(clock: Clock, log: Logger, room: StoreRoom, delegation: Delegation) {
+  constructor(clock: Clock, log: Logger, room: StoreRoom, recalls: Recalls) {
     this.#clock = clock;
     this.#log = log;
     this.#room = room;
-    this.#delegation = delegation;
+    this.#recalls = recalls;
   }
 
   start(): void {
-    this.#room.onShort = () => void this.#delegation.withdraw();
+    this.#room.onShort = () => void this.#recalls.recallAll();
     this.#schedule();
   }
 

@@ -5,7 +5,7 @@ import { SILENT_CLIENT_MS } from '../protocol/limits.js';
 import { backupNow, backupStatus } from '../protocol/backup-commands.js';
 import { cancellock, lock, testlock, unlock } from '../protocol/lock-commands.js';
 import { fsck, fsckStatus, repairStatus } from '../protocol/cluster-commands.js';
-import { revoke } from '../protocol/session-commands.js';
+import { recall, revoke } from '../protocol/session-commands.js';
 import { Routes } from '../rpc/routes.js';
 import type { MetadataService } from './metadata-service.js';
 import type { Operation } from './operation.js';
@@ -15,12 +15,12 @@ import { batch } from './operations/batch.js';
 import { blocks } from './operations/blocks.js';
 import { clone } from './operations/clone.js';
 import { fallocate } from './operations/fallocate.js';
-import { delegate } from './operations/delegate.js';
 import { get, getfiles } from './operations/get.js';
 import { getattr } from './operations/getattr.js';
 import { amend } from './operations/amend.js';
 import { grant } from './operations/grant.js';
 import { drain, rebalance, removenode } from './operations/node-control.js';
+import { hold } from './operations/hold.js';
 import { heartbeat } from './operations/heartbeat.js';
 import { inventory } from './operations/inventory.js';
 import { link } from './operations/link.js';
@@ -84,15 +84,18 @@ export function metadataRoutes(service: MetadataService): Routes {
     const reply = await service.execute(session, request, connection);
     const isResumed = reply.resumed;
     connection.keep();
-    service.bind(connection, reply.session, isResumed, async revocation => {
-      await connection.call(revoke, revocation, { timeoutMs: SILENT_CLIENT_MS });
+    service.bind(connection, reply.session, isResumed, {
+      revoke: async revocation => {
+        await connection.call(revoke, revocation, { timeoutMs: SILENT_CLIENT_MS });
+      },
+      recall: async asked => (await connection.call(recall, asked, { timeoutMs: SILENT_CLIENT_MS })).reply,
     });
     return reply;
   });
   routes.on(renew.command, async (request, { connection }) => await service.renew(request, connection));
   answer(end);
   answer(sync);
-  routes.on(delegate.command, async (request, { connection }) => await service.delegate(request, connection));
+  routes.on(hold.command, async (request, { connection }) => await service.hold(request, connection));
   answer(batch);
 
   answer(lookup);

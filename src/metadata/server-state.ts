@@ -6,7 +6,7 @@ import type { DamageLog } from './fsck/damage-log.js';
 import type { BackupWork } from './backup/backup-work.js';
 import type { IdAllocator } from './id-allocator.js';
 import type { LockService } from './locks/lock-service.js';
-import type { Delegation } from './leases/delegation.js';
+import type { ExclusiveLeases } from './leases/exclusive-leases.js';
 import type { LeaseTable } from './leases/lease-table.js';
 import type { NodeTable } from './node-table.js';
 import type { OpenTable } from './open-table.js';
@@ -28,7 +28,7 @@ export interface ServerState {
   readonly unlinked: UnlinkedInodes;
   readonly locks: LockService;
   readonly leases: LeaseTable;
-  readonly delegation: Delegation;
+  readonly exclusive: ExclusiveLeases;
   readonly nodes: NodeTable;
   readonly repair: RepairNotes;
   readonly unsynced: UnsyncedReplicas;

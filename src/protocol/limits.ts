@@ -58,6 +58,8 @@ export const MAX_OPEN_INODES = 65_536;
 /** Changes in one `batch`, and inode numbers that one asks for. */
 export const MAX_BATCH = 128;
 export const MAX_RESERVED_INODES = 1024;
+/** Inodes that one `hold` asks for. */
+export const MAX_HELD_AT_ONCE = 1024;
 /** Inodes in one `accessed` request. */
 export const MAX_ACCESSES = 256;
 /** Inodes that one `release` may name. */

@@ -12,7 +12,7 @@ export const By = { caller: Type.Optional(Caller) };
 export const Umask = { umask: Type.Optional(U32) };
 /** Whoever changes the file lacks CAP_FSETID: setuid, setgid and capabilities go (write(2), truncate(2)). */
 export const WithPrivilegeLoss = { privilegeLoss: Type.Optional(PrivilegeLoss) };
-/** The new inode's number, from those that the session was given (`delegate`, `batch`). */
+/** The new inode's number, from those that the session was given (`hold`, `batch`). */
 export const Numbered = { number: Type.Optional(InodeNumber) };
 export const Page = Type.Integer({ minimum: 1, maximum: MAX_DIRECTORY_PAGE });
 export const WithAttributes = Type.Object({ attributes: Attributes });

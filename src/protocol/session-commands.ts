@@ -6,11 +6,13 @@ import { CLIENTS, METADATA_SERVER } from './roles.js';
 import {
   MAX_BATCH,
   MAX_DECLARED_LOCKS,
+  MAX_HELD_AT_ONCE,
   MAX_OPEN_INODES,
   MAX_RESERVED_INODES,
   MAX_REVOKED,
   MAX_UNSYNCED_CHANGES,
 } from './limits.js';
+import { InodeRange, InodeRanges } from './inode-ranges.js';
 import { Nothing, Dentry } from './request-shapes.js';
 import { Attributes, InodeNumber, Lock, Once, SafeInteger, U32, WireTimespec } from './types.js';
 
@@ -43,6 +45,8 @@ export const session = command('session', 10, {
     caches: Type.Optional(Type.Boolean()),
     /** Sequences that were answered a short while ago, and that no `sync` has covered since. */
     unsynced: Type.Optional(Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES })),
+    /** The inodes that this client has to itself; none when left out. */
+    held: Type.Optional(InodeRanges),
   }),
   reply: Type.Object({
     session: SafeInteger,
@@ -54,6 +58,11 @@ export const session = command('session', 10, {
      * resumes without any.
      */
     locksKept: Type.Boolean(),
+    /**
+     * False: the client was away for so long that others may have used what it had to itself. Said again until the client resumes
+     * with nothing.
+     */
+    heldKept: Type.Boolean(),
     cluster: Type.String(),
     leaseMs: LeaseMs,
     ...ServerTime,
@@ -83,6 +92,13 @@ export const Changed = Type.Object({
 });
 export type Changed = Static<typeof Changed>;
 
+/**
+ * Goes with the reply to any request of a session that caches: inodes that the session has to itself from now on. It may change them,
+ * and answer its programs before it has told the server, which it does with `batch`, until they are recalled (`recall`).
+ */
+export const Given = Type.Object({ given: InodeRanges });
+export type Given = Static<typeof Given>;
+
 /** Ends a session: what it had open is closed. */
 export const end = command('end', 12, {
   allow: CLIENTS,
@@ -105,35 +121,53 @@ export const revoke = command('revoke', 14, {
     directories: Type.Array(InodeNumber, { maxItems: MAX_REVOKED }),
     /** All that the session caches. */
     everything: Type.Boolean(),
-    /** Its delegation, if it has one (`delegate`), as with `everything`: the reply comes when its changes are committed. */
-    recall: Type.Optional(Type.Boolean()),
   }),
   reply: Nothing,
   maxRequestBytes: 2 << 20,
 });
 
-/** Inode numbers for what a session creates ahead of the server: `first`, and those that follow it. */
-const ReservedInodes = Type.Object({ first: InodeNumber, count: SafeInteger });
+/**
+ * Sent by the metadata server: the session has these inodes no longer to itself. The reply comes when everything that it had
+ * acknowledged of them is committed, with all that it had logged before.
+ */
+export const recall = command('recall', 18, {
+  allow: METADATA_SERVER,
+  request: Type.Object({
+    inodes: InodeRanges,
+    /** It has everything else to itself no longer either, but for so many inodes of its own choice, at the most. */
+    keep: Type.Optional(SafeInteger),
+  }),
+  reply: Type.Object({
+    /** What it keeps, when asked for `keep`. */
+    kept: InodeRanges,
+  }),
+  maxRequestBytes: 1 << 20,
+});
 
 /**
- * The session asks to be the only one: everybody else has dropped what he cached, and waits with his next request until
- * the session has given the delegation back (`revoke`) or has lost its lease. Until then it may answer its programs
- * before it has told the server, which it does with `batch`.
+ * The session asks to have these inodes to itself, and for numbers for new ones, which it has to itself as soon as they are its own.
  */
-export const delegate = command('delegate', 15, {
+export const hold = command('hold', 15, {
   allow: CLIENTS,
   request: Type.Object({
     session: SafeInteger,
+    inodes: Type.Array(InodeNumber, { maxItems: MAX_HELD_AT_ONCE }),
+    /**
+     * It is about to write to the only one of `inodes`, and shares it with others who write: it waits for its turn, in which the
+     * others do not have it.
+     */
+    turn: Type.Optional(Type.Boolean()),
     reserve: Type.Integer({ minimum: 0, maximum: MAX_RESERVED_INODES }),
   }),
   reply: Type.Object({
-    /** False: somebody else is active, or was just now; ask again later. */
-    isGranted: Type.Boolean(),
-    inodes: Type.Optional(ReservedInodes),
+    /** Those that it has to itself. Of others somebody has made use just now, or may still. */
+    given: InodeRanges,
+    inodes: Type.Optional(InodeRange),
     freeBytes: SafeInteger,
     ...ServerTime,
     ...Ahead,
   }),
+  maxRequestBytes: 64 << 10,
 });
 
 /**
@@ -159,7 +193,7 @@ export const batch = command('batch', 17, {
   }),
   reply: Type.Object({
     refused: Type.Array(Type.Object({ index: SafeInteger, code: Type.String(), message: Type.String() })),
-    inodes: Type.Optional(ReservedInodes),
+    inodes: Type.Optional(InodeRange),
     freeBytes: SafeInteger,
     ...ServerTime,
     ...Ahead,

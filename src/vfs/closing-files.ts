@@ -1,6 +1,6 @@
 /**
  * Files whose close(2) was acknowledged before what was written was committed ("closed ahead"). They stay until it is, and
- * whoever renames them, recalls the delegation or ends the mount waits for that, but not without end.
+ * whoever renames them, recalls something or ends the mount waits for that, but not without end.
  */
 import { isDoneWithin } from '../platform/clock.js';
 import { toDfsError } from '../protocol/errors.js';
@@ -86,16 +86,17 @@ export class ClosingFiles {
   /**
    * As `settled`, for another client that waits: what no data node takes in time is given up, and reported as every other
    * failure. Never rejects.
+   * @param recalled open files, of which everything written is committed as well
    */
-  async settledForRecall(): Promise<void> {
+  async settledForRecall(recalled: readonly OpenFile[] = []): Promise<void> {
     const { client, gathering } = this.#options;
     gathering.setOut();
-    const files = [...this.#closing.keys()];
-    const settled = files.map(async file => await file.settledWithin(RECALL_PATIENCE_MS));
+    const files = new Set([...this.#closing.keys(), ...recalled.filter(({ isDirty }) => isDirty)]);
+    const settled = [...files].map(async file => await file.settledWithin(RECALL_PATIENCE_MS));
     for (const result of await Promise.allSettled(settled)) {
       if (result.status === 'fulfilled') continue;
       const reason = toDfsError(result.reason).message;
-      client.log.warn({ reason }, 'a closed file is not committed, and another client wants it');
+      client.log.warn({ reason }, 'what was written is not committed, and another client wants it');
     }
   }
 

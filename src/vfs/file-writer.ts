@@ -27,8 +27,11 @@ export interface WriteManner {
   readonly now: Timespec;
   /** How setuid, setgid and capabilities go with the commit. */
   readonly privilegeLoss?: PrivilegeLoss | undefined;
-  /** It is answered when the server has committed it, and rejects when that fails. */
-  readonly isThrough?: boolean;
+  /**
+   * Asked when the bytes are taken: whether they are answered only when the server has committed them, and the write rejects when
+   * that fails.
+   */
+  readonly isThrough?: () => boolean;
 }
 
 /** Replicas not known to be on stable storage, beyond which the owner is asked to see to it. */
@@ -58,7 +61,7 @@ export class FileWriter {
     this.#queue = new CommitQueue({
       store: async (flight, isPatient) => await storage.store(flight, isPatient),
       forgetGrants: () => shared.client.grants.clear(),
-      quiesce: async () => await shared.client.session.quiesce(),
+      quiesce: async () => await shared.client.session.quiesce(inode),
       commitAhead: (...commit) => this.#commitAhead(...commit),
       drained: async isUrgent => await shared.client.session.changes.drained(isUrgent),
       commit: async (...commit) => await this.#commit(...commit),
@@ -241,7 +244,8 @@ export class FileWriter {
   }
 
   /** Returns the flights for which the write must wait. */
-  #take(offset: number, data: Uint8Array, { now, privilegeLoss, isThrough = false }: WriteManner): Flight[] {
+  #take(offset: number, data: Uint8Array, { now, privilegeLoss, isThrough: ask }: WriteManner): Flight[] {
+    const isThrough = ask?.() ?? false;
     // What was taken before is not this write's: whether it fails is another question.
     if (isThrough) this.#seal(false);
     if (this.#buffer.bytes === 0) this.#dirtySinceMs = this.#shared.clock.monotonicMs();

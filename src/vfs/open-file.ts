@@ -219,7 +219,7 @@ export class OpenFile {
 
   /** How a write is acknowledged: from the buffer, or by the server. */
   #manner(privilegeLoss: PrivilegeLoss | undefined): WriteManner {
-    const isThrough = !this.#shared.mayBuffer(this.inode);
+    const isThrough = (): boolean => !this.#shared.mayBuffer(this.inode);
     return { now: this.#now(), privilegeLoss, isThrough };
   }
 

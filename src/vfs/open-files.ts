@@ -69,7 +69,7 @@ export class OpenFiles {
       this.#fileAhead = new FileAhead({ names, attributes, following, fetch });
     }
     this.#shared = surroundingsOf(client, options, {
-      mayBuffer: () => true,
+      mayBuffer: inode => !client.session.lease.isWanted || client.session.held.has(inode),
       onDisplaced,
       onFailed: (inode, reason) => this.#failures.note(inode, reason),
       onPressure: () => this.#sealAll(0),
@@ -82,7 +82,7 @@ export class OpenFiles {
         this.#extents.forEach(extents => extents.clear());
       },
     });
-    client.session.changes.onRecall = async () => await this.#closing.settledForRecall();
+    client.session.onRecall = async inodes => await this.#closing.settledForRecall(this.#open(inodes));
     client.session.onChangesLost = (inodes, reason) => {
       for (const inode of inodes) this.#failures.note(inode, reason);
     };
@@ -177,6 +177,8 @@ export class OpenFiles {
     requireWritable(open);
     reportFailure(open);
     const isAtEnd = isAppend ?? (open.flags & constants.O_APPEND) !== 0;
+    // What is this client's alone is answered from the buffer.
+    if (!this.#shared.mayBuffer(open.file.inode)) await this.#client.session.acquire(open.file.inode);
     if (isAtEnd) await open.file.append(offset, data, privilegeLoss);
     else await open.file.write(offset, data, privilegeLoss);
     return data.length;
@@ -305,8 +307,15 @@ export class OpenFiles {
     await this.#closing.flushed(inode);
   }
 
+  /** Those of the inodes that are open here; all files when it is undefined. */
+  #open(inodes: readonly number[] | undefined): OpenFile[] {
+    if (!inodes) return [...this.#files.values()];
+    return inodes.map(inode => this.#files.get(inode)).filter(file => file !== undefined);
+  }
+
   #mayCloseAhead(file: OpenFile): boolean {
-    return !this.#isClosed && !this.#isNameless(file) && this.#closing.mayCloseAhead(file);
+    const isOwn = this.#client.session.held.has(file.inode);
+    return isOwn && !this.#isClosed && !this.#isNameless(file) && this.#closing.mayCloseAhead(file);
   }
 
   async #release(handle: FileHandle, open: Handle, flockOwner: string | undefined): Promise<void> {

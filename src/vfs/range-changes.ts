@@ -8,7 +8,7 @@ import type { PrivilegeLoss } from '../protocol/types.js';
 import { FallocateFlag } from './file-system.js';
 import type { Handle } from './open-handles.js';
 
-/** While this client decides alone, copying so little costs no round trip, and sharing it does. */
+/** While this client has the target to itself, copying so little costs no round trip, and sharing it does. */
 const SMALL_COPY_BYTES = 64 << 10;
 
 /** O_RDONLY, O_WRONLY or O_RDWR of the flags of open(2). */
@@ -76,7 +76,8 @@ export async function copyRange(
   requireWritable(to);
   const left = Math.min(length, from.file.size - offset);
   const isSmall = left > 0 && left <= SMALL_COPY_BYTES;
-  if (isSmall && from.file !== to.file && client.session.changes.isOpen) {
+  const { changes, held } = client.session;
+  if (isSmall && from.file !== to.file && changes.isOpen && held.has(to.file.inode)) {
     throw new DfsError('EOPNOTSUPP', 'a few bytes are copied sooner than their sharing is asked for');
   }
   // What was written before must not be committed after.

@@ -39,8 +39,6 @@ export interface VfsOptions {
   readonly atime?: AtimeRule | undefined;
   /** For whom requests are made unless FileSystem.as says otherwise; root when left out. */
   readonly caller?: Caller | undefined;
-  /** See MetadataSessionOptions. */
-  readonly delegationPauseMs?: number | undefined;
   /** As in ClientOptions. */
   readonly onMisprediction?: OnMisprediction | undefined;
   /** As in ClientOptions. */

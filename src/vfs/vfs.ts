@@ -95,9 +95,10 @@ export class Vfs implements FileSystem {
     return new Vfs(this.#shared, caller);
   }
 
-  /** Whether this client is alone, and answers before it has told the metadata server (client/log/change-log.ts). */
-  get isDecidingAlone(): boolean {
-    return this.#client.session.changes.isOpen;
+  /** Whether this client has the inode to itself, and answers before it has told the metadata server (client/log/change-log.ts). */
+  hasToItself(inode: number): boolean {
+    const { changes, held } = this.#client.session;
+    return changes.isOpen && held.has(inode);
   }
 
   async keepCaches(keeper: CacheKeeper): Promise<KeepingLease> {

@@ -67,7 +67,7 @@ const LOSSES = [
   'changes that a program was told are done are not',
   'what was written is not stored',
   'the lease of a session that does not answer ran out',
-  'a session that had the delegation is gone',
+  'a client is gone, and what it had acknowledged',
 ];
 
 export interface ClusterOptions {
@@ -90,8 +90,8 @@ export class Cluster {
   readonly random: SeededRandom;
   readonly #options: ClusterOptions;
   readonly #log: Logger;
-  /** Short, so that the delegation goes to and fro as often as it can. */
-  readonly #delegationPauseMs: number;
+  /** Short, so that inodes go to and fro as often as they can. */
+  readonly #exclusivePauseMs: number;
   #lives = 0;
 
   constructor(options: ClusterOptions) {
@@ -100,7 +100,7 @@ export class Cluster {
     this.scheduler = scheduler;
     this.random = random;
     this.network = new SimulatedNetwork(scheduler, random.fork());
-    this.#delegationPauseMs = this.random.pick([1, 20, 200, 1000]);
+    this.#exclusivePauseMs = this.random.pick([1, 20, 200, 1000]);
     const write = (line: string): void => {
       onLog?.(line);
       if (LOSSES.some(message => line.includes(message))) this.onAcknowledgedLost();
@@ -123,7 +123,7 @@ export class Cluster {
     return [this.metadata, ...this.nodes];
   }
 
-  /** Told when a client that was away lost the delegation, and what it had not sent. */
+  /** Told when a client that was away lost what it had to itself, and what it had not sent. */
   onAcknowledgedLost: () => void = () => undefined;
   /** How often a client foretold something else than what the server did. */
   mispredictions = 0;
@@ -164,7 +164,6 @@ export class Cluster {
           cacheBytes: 1 << 20,
           chunkBytes: 8 << 10,
           clientName: life.name,
-          delegationPauseMs: this.#delegationPauseMs,
           onMisprediction: () => {
             this.mispredictions += 1;
           },
@@ -230,7 +229,7 @@ export class Cluster {
     const options = {
       durability: 'group',
       graceMs: GRACE_MS,
-      delegationQuietMs: this.#delegationPauseMs,
+      exclusivePauseMs: this.#exclusivePauseMs,
       clock,
       random,
       log,

@@ -36,7 +36,9 @@ export class KeptNames implements CacheKeeper {
   /** The inode of a name, 0 when it is not there. Rejects as FileSystem.lookup does otherwise. */
   async find(directory: number, name: string): Promise<number> {
     const kept = this.#directories.get(directory)?.get(name);
-    if (kept !== undefined) return kept;
+    // A kernel would still answer for a mount that was stopped and is awake again, until the mount's timer makes it drop everything
+    // (ARCHITECTURE.md, Known gaps).
+    if (kept !== undefined && this.#lease?.mayKeepNames(this.#lease.ticket(), directory)) return kept;
     const ticket = this.#lease?.ticket() ?? 0;
     const changes = this.#ownChanges.get(directory) ?? 0;
     const inode = await this.#ask(directory, name);

@@ -140,7 +140,7 @@ class Run {
       () => faults.nodePowerLossesMs.length > 0 || faults.flippedBits > 0,
     );
     this.#workload = workload;
-    // A client that is alone for a while gets the delegation.
+    // A client that uses something alone for a while gets it to itself.
     const turnMs = random.isChance(0.6) ? random.between(200, 3000) : 0;
     if (turnMs > 0) workload.isTurnOf = machine => this.#turn(turnMs) === machine;
     if (this.#kinds.includes('cut lock holder')) workload.longHoldChance = 0.8;
@@ -203,15 +203,14 @@ class Run {
   }
 
   /**
-   * A client that is gone may have had the delegation, or a lease, which is taken from it some time after somebody asks for
+   * A client that is gone may have had something to itself, or a lease, which is taken from it some time after somebody asks for
    * something; and a server that is started anew counts that time anew.
    */
-  async #answered(client: LiveClient): Promise<void> {
+  async #answered<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     const untilMs = this.#clock.monotonicMs() + SILENT_CLIENT_MS;
     for (;;) {
       try {
-        await client.vfs.getattr(ROOT_INODE);
-        return;
+        return await ask();
       } catch (error) {
         if (!hasCode(error, 'EIO') || this.#clock.monotonicMs() > untilMs) throw error;
       }
@@ -226,16 +225,17 @@ class Run {
     if (machine.life) history.loseAhead(UNSENT_MS, machine.life.name);
     this.#cluster.kill(machine, false);
     const fresh = await this.#cluster.startClient(machine);
-    await this.#answered(fresh);
+    await this.#answered(async () => await fresh.vfs.getattr(ROOT_INODE));
     /** inode → its names */
     const names = new Map<number, number>();
     for (const directory of workload.places.directories) {
-      for (const inode of (await workload.list(fresh, directory)).values()) {
+      const listed = await this.#answered(async () => await workload.list(fresh, directory));
+      for (const inode of listed.values()) {
         names.set(inode, (names.get(inode) ?? 0) + 1);
       }
     }
     for (const [inode, count] of names) {
-      const { nlink } = await fresh.vfs.getattr(inode);
+      const { nlink } = await this.#answered(async () => await fresh.vfs.getattr(inode));
       if (nlink !== count) throw new BrokenPromise(`inode ${inode} has ${count} names and says ${nlink}`);
       const file = await ObservedFile.open(fresh, history, inode, false);
       for (let block = 0; block < FILE_BLOCKS; block += 1) {

@@ -126,6 +126,18 @@ export class CacheLease {
     await this.#drop(revocation);
   }
 
+  /** These inodes are not this client's alone any more (held-inodes.ts); what it caches of them stays true. */
+  recall(inodes: readonly number[]): void {
+    this.#now += 1;
+    for (const inode of inodes) this.#revoked.note(inode, this.#now);
+  }
+
+  /** As `recall`, for every inode. */
+  recallAll(): void {
+    this.#now += 1;
+    this.#overtakeAll();
+  }
+
   /** What is kept of these inodes' attributes is not true. */
   async dropFalse(inodes: Revocation['inodes']): Promise<void> {
     await this.#drop({ inodes, names: [], directories: [], everything: false });

@@ -1,29 +1,24 @@
 /**
- * Changes that this client has acknowledged to its programs before it has told the metadata server (DESIGN decision 4),
- * which it may while its session has the delegation (the server's side, and why nobody sees an old state, is
- * metadata/leases/delegation.ts).
+ * Changes that this client has acknowledged to its programs before it has told the metadata server (docs/decisions: what a return
+ * value promises), which it may of inodes that it has to itself (client/leases/held-inodes.ts).
  *
- *     not held ──a change, and granted──► held ──recalled, or the lease is over──► not held
- *                                      │  ▲
- *                           `append` ──┘  └── changes go out in batches, in order, one batch at a time
- *
- * What is not sent yet is young: while the server is slow to answer, or away, nothing more is taken (`isOpen`), and
- * requests wait for the server as they would without a delegation. So a client that is killed loses what it acknowledged
- * in its last second at the most, and always the newest of it.
+ * Changes go out in batches, in their order, one batch at a time. What is not sent yet is milliseconds old: while the
+ * server is slow to answer, or away, nothing more is taken (`isOpen`), and requests wait for the server. So a client that is
+ * killed loses what it acknowledged in its last second at the most, and always the newest of it.
  */
 import { sleep, type Clock, type Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import { MAX_BATCH, MAX_RESERVED_INODES } from '../../protocol/limits.js';
-import type { batch, Changed, delegate } from '../../protocol/session-commands.js';
+import type { batch, Changed, hold } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { CacheLease } from '../leases/cache-lease.js';
 import type { ServerClock } from '../session/server-clock.js';
 
 type BatchRequest = Omit<RequestOf<typeof batch>, 'once'>;
 type BatchReply = ReplyOf<typeof batch> & Partial<Changed>;
-type Delegated = ReplyOf<typeof delegate>;
+type HoldReply = ReplyOf<typeof hold>;
 
 /** A change that the server has not answered. */
 export interface LoggedChange {
@@ -46,8 +41,10 @@ interface Drain {
 
 /** How the log talks to the server. */
 export interface ChangeLogPeer {
-  ask(reserve: number): Promise<Delegated>;
-  send(request: BatchRequest): Promise<BatchReply>;
+  /** Asks for numbers for new inodes. */
+  ask(reserve: number): Promise<Pick<HoldReply, 'inodes' | 'freeBytes' | 'ahead' | 'now'>>;
+  /** @param refusal why it must not be sent (again), if it must not */
+  send(request: BatchRequest, refusal: () => DfsError | undefined): Promise<BatchReply>;
   /** What the server made of a batch: what it says of each inode that was changed. */
   confirm(changed: readonly Attributes[]): void;
   /** A change was acknowledged, and is not done: nothing that is cached can be believed. */
@@ -63,12 +60,14 @@ const MAX_AGE_MS = 500;
 /** How long, and how often, what a full disk of the server refused is sent again. */
 const ROOM_PATIENCE_MS = 10_000;
 const ROOM_PAUSE_MS = 250;
-/** How long it asks no more after somebody else wanted it, and half of that when it was refused; unless told otherwise. */
-const DEFAULT_PAUSE_MS = 1000;
+/** How long it asks for no numbers after that failed, nor takes anything after a change was refused. */
+const PAUSE_MS = 1000;
 /** With fewer numbers for new inodes than this, more are asked for. */
 const FEW_NUMBERS = MAX_RESERVED_INODES / 2;
 /** With less room on any data node, a program is to hear of it when it closes what did not fit. */
 const AMPLE_BYTES = 1 << 30;
+
+const NO_NUMBERS = { next: 0, end: 0, ticket: 0 };
 
 export class ChangeLog {
   readonly #clock: Clock;
@@ -76,39 +75,30 @@ export class ChangeLog {
   readonly #lease: CacheLease;
   readonly #serverClock: ServerClock;
   readonly #peer: ChangeLogPeer;
-  readonly #pauseMs: number;
-  #isHeld = false;
-  /** Grows with every recall: an answer from before one is void. */
-  #recalls = 0;
+  /** Grows whenever every number is void: so is an answer from before that. */
+  #voids = 0;
   #isAsking = false;
-  #askAgainMs = 0;
+  #askAgainMs = Number.NEGATIVE_INFINITY;
+  /** Nothing is taken before. */
+  #closedUntilMs = Number.NEGATIVE_INFINITY;
   /** Not sent yet. */
   #waiting: LoggedChange[] = [];
   /** In the batch that is under way. */
   #sent: readonly LoggedChange[] = [];
   #isSending = false;
+  /** Why what is under way must not be sent again. */
+  #lost: DfsError | undefined;
   #timer: Timer | undefined;
   /** Resolvers of those who wait until everything that was logged before is answered. */
   #drains: Drain[] = [];
   /** inode → changes of it that are not answered */
   readonly #pending = new Map<number, number>();
-  #numbers: { next: number; end: number } = { next: 0, end: 0 };
+  #numbers: { next: number; end: number; readonly ticket: number } = NO_NUMBERS;
   #freeBytes = 0;
   /** How many changes the server has room for, whatever happens. */
-  #ahead = MAX_CHANGES;
-  /** Finishes what is to be logged for what programs were told already. */
-  #finish: () => Promise<void> = async () => undefined;
+  #ahead = 0;
 
-  /** @param pauseMs how long it is not asked for after a recall */
-  constructor(
-    clock: Clock,
-    log: Logger,
-    lease: CacheLease,
-    serverClock: ServerClock,
-    peer: ChangeLogPeer,
-    pauseMs = DEFAULT_PAUSE_MS,
-  ) {
-    this.#pauseMs = pauseMs;
+  constructor(clock: Clock, log: Logger, lease: CacheLease, serverClock: ServerClock, peer: ChangeLogPeer) {
     this.#serverClock = serverClock;
     this.#clock = clock;
     this.#log = log;
@@ -116,14 +106,9 @@ export class ChangeLog {
     this.#peer = peer;
   }
 
-  /** Told when the delegation is to be given back: resolves when nobody was told anything that is not in the log. */
-  set onRecall(finish: () => Promise<void>) {
-    this.#finish = finish;
-  }
-
   /** Whether a change may be acknowledged now. */
   get isOpen(): boolean {
-    if (!this.#isHeld || !this.#lease.isAlive) return false;
+    if (!this.#lease.isAlive || this.#clock.monotonicMs() < this.#closedUntilMs) return false;
     const oldest = this.#sent[0] ?? this.#waiting[0];
     if (!oldest) return this.mayOwe(0);
     const isYoung = this.#clock.monotonicMs() - oldest.sinceMs < MAX_AGE_MS;
@@ -149,16 +134,20 @@ export class ChangeLog {
     return this.#pending.has(inode);
   }
 
-  /** A number for a new inode, if there is one. */
+  /** A number for a new inode, which is this client's alone, if there is one. */
   takeNumber(): number | undefined {
-    if (this.#numbers.next >= this.#numbers.end) return undefined;
-    this.#numbers.next += 1;
-    return this.#numbers.next - 1;
+    while (this.#numbers.next < this.#numbers.end) {
+      const number = this.#numbers.next;
+      this.#numbers.next += 1;
+      // One that somebody else has asked about is not.
+      if (this.#lease.mayKeep(this.#numbers.ticket, number)) return number;
+    }
+    return undefined;
   }
 
-  /** The server is asked for a change: the next ones may be made ahead, if nobody else is there. */
+  /** The server is asked for a change: the next ones may be made ahead, with new numbers. */
   noteRequest(): void {
-    if (this.#isHeld || this.#isAsking || !this.#lease.isAlive) return;
+    if (this.#isAsking || !this.#lease.isAlive || this.#wanted() === 0) return;
     if (this.#clock.monotonicMs() >= this.#askAgainMs) void this.#ask();
   }
 
@@ -189,45 +178,41 @@ export class ChangeLog {
     await drained;
   }
 
-  /** Gives the delegation back: nothing more is acknowledged ahead, and everything that was is answered. */
-  async giveBack(): Promise<void> {
-    this.#recalls += 1;
-    this.#isHeld = false;
-    this.#askAgainMs = this.#clock.monotonicMs() + this.#pauseMs;
-    await this.#finish();
-    await this.drained();
+  /** No number is this client's any more; the next answer brings others. */
+  voidNumbers(): void {
+    this.#voids += 1;
+    this.#numbers = NO_NUMBERS;
   }
 
-  /** The session is over, and the delegation with it. */
+  /** The session is over, or others have used what this client had to itself. */
   lose(): void {
-    this.#recalls += 1;
-    this.#isHeld = false;
-    this.#numbers = { next: 0, end: 0 };
+    this.voidNumbers();
+    const reason = new DfsError(
+      'EIO',
+      'the metadata server gave this client up, which was away for too long',
+    );
+    if (this.#isSending) this.#lost = reason;
     if (this.#waiting.length === 0) return;
     // Others may have gone on without them.
     const lost = this.#waiting.splice(0);
-    this.#fail(
-      lost,
-      new DfsError('EIO', 'the metadata server gave this client up, which was away for too long'),
-    );
+    this.#fail(lost, reason);
     this.#resolveDrains(lost);
   }
 
   async #ask(): Promise<void> {
     this.#isAsking = true;
-    const recalls = this.#recalls;
+    const voids = this.#voids;
+    const ticket = this.#lease.ticket();
     const sentMs = this.#clock.monotonicMs();
     try {
       const reply = await this.#peer.ask(this.#wanted());
       this.#serverClock.learn(sentMs, reply.now);
-      if (recalls !== this.#recalls) return;
-      this.#isHeld = reply.isGranted;
-      this.#learn(reply);
+      this.#learn(reply, voids === this.#voids ? ticket : undefined);
     } catch (error) {
-      this.#log.debug({ reason: toDfsError(error).message }, 'the delegation was not given');
+      this.#log.debug({ reason: toDfsError(error).message }, 'no numbers were given');
+      this.#askAgainMs = this.#clock.monotonicMs() + PAUSE_MS;
     } finally {
       this.#isAsking = false;
-      this.#askAgainMs = Math.max(this.#askAgainMs, this.#clock.monotonicMs() + this.#pauseMs / 2);
     }
   }
 
@@ -235,14 +220,15 @@ export class ChangeLog {
     return this.#numbers.end - this.#numbers.next < FEW_NUMBERS ? MAX_RESERVED_INODES : 0;
   }
 
-  #learn({
-    inodes,
-    freeBytes,
-    ahead = MAX_CHANGES,
-  }: Pick<Delegated, 'inodes' | 'freeBytes' | 'ahead'>): void {
+  /** @param ticket from before the request; undefined when the numbers that it brings are void */
+  #learn(
+    { inodes, freeBytes, ahead = MAX_CHANGES }: Pick<HoldReply, 'inodes' | 'freeBytes' | 'ahead'>,
+    ticket: number | undefined,
+  ): void {
     this.#freeBytes = freeBytes;
     this.#ahead = Math.min(MAX_CHANGES, ahead);
-    if (inodes) this.#numbers = { next: inodes.first, end: inodes.first + inodes.count };
+    if (!inodes || ticket === undefined) return;
+    this.#numbers = { next: inodes.first, end: inodes.first + inodes.count, ticket };
   }
 
   get #isUrgent(): boolean {
@@ -265,13 +251,15 @@ export class ChangeLog {
     do {
       const sent = this.#waiting.splice(0, MAX_BATCH);
       this.#sent = sent;
-      const recalls = this.#recalls;
+      this.#lost = undefined;
+      const voids = this.#voids;
+      const ticket = this.#lease.ticket();
       const sentMs = this.#clock.monotonicMs();
       try {
         const request = { changes: sent.map(({ change }) => change), reserve: this.#wanted() };
         const reply = await this.#sendUntilRoom(request);
         this.#serverClock.learn(sentMs, reply.now);
-        if (recalls === this.#recalls) this.#learn(reply);
+        this.#learn(reply, voids === this.#voids ? ticket : undefined);
         this.#forget(sent);
         this.#settle(sent, reply);
         this.#peer.confirm(reply.changed ?? []);
@@ -290,7 +278,7 @@ export class ChangeLog {
     const endMs = this.#clock.monotonicMs() + ROOM_PATIENCE_MS;
     for (;;) {
       try {
-        return await this.#peer.send(request);
+        return await this.#peer.send(request, () => this.#lost);
       } catch (error) {
         if (!hasCode(error, 'ENOSPC') || this.#clock.monotonicMs() > endMs) throw error;
         await sleep(this.#clock, ROOM_PAUSE_MS);
@@ -317,9 +305,7 @@ export class ChangeLog {
   }
 
   #fail(changes: readonly LoggedChange[], reason: DfsError): void {
-    // Until the server says that it can.
-    this.#isHeld = false;
-    this.#askAgainMs = this.#clock.monotonicMs() + this.#pauseMs;
+    this.#closedUntilMs = this.#clock.monotonicMs() + PAUSE_MS;
     this.#forget(changes);
     for (const change of changes) change.refused(reason);
     this.#break(reason, changes.length);

@@ -1,5 +1,5 @@
 /**
- * Changes of names and attributes that this client decides alone, while it has the delegation (client/log/change-log.ts): of
+ * Changes of names and attributes that this client decides alone, of inodes that it has to itself (client/leases/held-inodes.ts): of
  * each it foretells what the metadata server will make of it, from the attributes and names that it keeps under its
  * lease. Whatever it does not know for certain, or would be refused, it leaves to the server: then these return undefined.
  *
@@ -36,6 +36,7 @@ import { Access, accessRefusal, isAclConsulted, stickyRefusal } from '../../rule
 import { renamed, renameMeaning, renameRoomRefusal, replaceRefusal } from '../../rules/rename.js';
 import type { AttributeCache } from '../caches/attribute-cache.js';
 import type { CacheLease } from '../leases/cache-lease.js';
+import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ChangeLog } from './change-log.js';
 import type { NameCache } from '../caches/name-cache.js';
 import type { ServerClock } from '../session/server-clock.js';
@@ -70,6 +71,7 @@ export interface DelegatedChangesOptions {
   readonly clock: ServerClock;
   readonly log: Logger;
   readonly lease: CacheLease;
+  readonly held: HeldInodes;
   readonly attributes: AttributeCache;
   readonly names: NameCache;
   readonly xattrs: XattrCache;
@@ -136,7 +138,7 @@ export class DelegatedChanges {
   /** A second name of what is no directory and has one; returns its attributes. */
   link(inode: number, parent: number, name: Uint8Array, by: By): Attributes | undefined {
     const directory = this.#writable(parent, by);
-    const known = directory && this.#options.attributes.get(inode);
+    const known = directory && this.#own(inode);
     if (!known || linkRefusal(known, false)) return undefined;
     const { names } = this.#options;
     if (newNameRefusal(name) || names.find(parent, name) !== 0) return undefined;
@@ -216,7 +218,7 @@ export class DelegatedChanges {
   /** Changes mode, owner and times, but not the size. */
   setattr(request: SetattrRequest): Attributes | undefined {
     const { inode, mode, uid, gid, size, privilegeLoss, caller } = request;
-    const known = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
+    const known = this.#isReady() ? this.#own(inode) : undefined;
     if (!known || size !== undefined) return undefined;
     const isOwnerGiven = uid !== undefined || gid !== undefined;
     // An ACL, and capabilities, go along with them.
@@ -240,7 +242,7 @@ export class DelegatedChanges {
     refused: (reason: DfsError) => void,
   ): Attributes | undefined {
     const { inode, extents, durable, privilegeLoss, replaces } = request;
-    const known = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
+    const known = this.#isReady() ? this.#own(inode) : undefined;
     const [first] = extents;
     if (!known || !first || durable || privilegeLoss || replaces) return undefined;
     if (extents.length > MAX_EXTENTS_AHEAD) return undefined;
@@ -285,7 +287,7 @@ export class DelegatedChanges {
 
   /** A directory that is known, in which who asks may change names, for certain. */
   #writable(inode: number, { caller }: By): Attributes | undefined {
-    const directory = this.#isReady() ? this.#options.attributes.get(inode) : undefined;
+    const directory = this.#isReady() ? this.#own(inode) : undefined;
     if (!directory || !isDirectory(directory.mode) || directory.nlink === 0) return undefined;
     if (isAclConsulted(directory, caller) && !this.#options.xattrs.hasNone(inode)) return undefined;
     const wanted = Access.write | Access.execute;
@@ -294,7 +296,13 @@ export class DelegatedChanges {
 
   #entry(parent: number, name: Uint8Array): Attributes | undefined {
     const inode = entryNameRefusal(name) ? undefined : this.#options.names.find(parent, name);
-    return inode ? this.#options.attributes.get(inode) : undefined;
+    return inode ? this.#own(inode) : undefined;
+  }
+
+  /** What is known of an inode that nobody else may use. */
+  #own(inode: number): Attributes | undefined {
+    const { held, attributes } = this.#options;
+    return held.has(inode) ? attributes.get(inode) : undefined;
   }
 
   /** Whether a name of it can go without anybody's losing what he has open. */
@@ -312,7 +320,8 @@ export class DelegatedChanges {
 
   /** A new inode has no extended attributes. */
   #made({ inode }: Attributes): void {
-    const { xattrs, attributes } = this.#options;
+    const { xattrs, attributes, held } = this.#options;
+    held.add(inode);
     xattrs.none(attributes.ticket(), inode);
   }
 

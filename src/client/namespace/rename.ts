@@ -21,7 +21,7 @@ export async function rename(
   { flags, whiteoutOwner }: RenameOptions,
   by: By,
 ): Promise<void> {
-  await session.quiesce();
+  await session.quiesce(parent);
   if (flags === 0 && session.delegated.rename(parent, name, newParent, newName, by)) return;
   const owner = whiteoutOwner ? { whiteoutOwner } : {};
   const request = { parent, name, newParent, newName, flags, ...owner, ...by };

@@ -11,7 +11,7 @@ export async function rmdir(
   name: Uint8Array,
   by: By,
 ): Promise<void> {
-  await session.quiesce();
+  await session.quiesce(parent);
   if (session.delegated.rmdir(parent, name, by)) return;
   await changingNames(
     session.names,

@@ -20,7 +20,7 @@ export async function setattr(
   request: Omit<RequestOf<typeof command>, 'once'>,
   written: WrittenData,
 ): Promise<Attributes> {
-  await session.quiesce();
+  await session.quiesce(request.inode);
   const ahead = written.mayDecide() ? session.delegated.setattr(request) : undefined;
   if (ahead) {
     written.decided(ahead);

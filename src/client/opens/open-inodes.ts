@@ -175,6 +175,11 @@ export class OpenInodes implements CacheKeeper {
     }
   }
 
+  /** Tells the server that those of the inodes that are open here are. Never rejects. */
+  async tell(inodes: readonly number[]): Promise<void> {
+    if (this.#unregistered.size > 0 || this.#registering.size > 0) await this.#register(inodes);
+  }
+
   async drop({ inodes }: Revocation): Promise<void> {
     if (this.#unregistered.size > 0) await this.#register(inodes.map(({ inode }) => inode));
   }

@@ -8,6 +8,7 @@ import { DfsError } from '../../protocol/errors.js';
 import type { Changed } from '../../protocol/session-commands.js';
 import type { Once } from '../../protocol/types.js';
 import { changedTold, type MetadataCaches } from '../caches/metadata-caches.js';
+import type { CacheLease } from '../leases/cache-lease.js';
 import type { ServerSession } from '../session/server-session.js';
 import type { Requests } from './requests.js';
 import type { ChangedInodes, UnsyncedChanges } from './unsynced-changes.js';
@@ -30,6 +31,9 @@ export interface NumberedRequestsOptions {
   readonly requests: Requests;
   readonly unsynced: UnsyncedChanges;
   readonly caches: MetadataCaches;
+  readonly lease: CacheLease;
+  /** Told of each reply, with a ticket from before its request. */
+  readonly onReply: (ticket: number, reply: unknown, isChange: boolean) => void;
 }
 
 export class NumberedRequests {
@@ -48,7 +52,7 @@ export class NumberedRequests {
     request: Omit<Static<Request>, 'once'>,
     { refusal, isNews, isPatient }: NumberedOptions,
   ): Promise<Static<Reply>> {
-    const { server, requests, unsynced, caches } = this.#options;
+    const { server, requests, unsynced, caches, lease, onReply } = this.#options;
     this.#sequence += 1;
     const sequence = this.#sequence;
     let executing = refusal ? server.id : 0;
@@ -56,6 +60,7 @@ export class NumberedRequests {
     const isDurable = 'durable' in request && request.durable === true;
     this.#outstanding.add(sequence);
     const ticket = caches.attributes.ticket();
+    const leaseTicket = lease.ticket();
     try {
       const reply = await requests.untilAnswered(
         command.name,
@@ -82,6 +87,7 @@ export class NumberedRequests {
       if (isDurable) unsynced.syncedUpTo(answersBefore);
       else unsynced.add(sequence, changedBy(command.changes(request, reply), told));
       if (isNews) caches.learnChanges(ticket, reply, told);
+      if (lease.isWanted) onReply(leaseTicket, reply, isNews);
       return reply;
     } catch (error) {
       // A part of it may have been done.

@@ -13,9 +13,10 @@ import { amend, grant, release } from '../../protocol/content-commands.js';
 import { nodes } from '../../protocol/cluster-commands.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import { statfs } from '../../protocol/namespace-commands.js';
-import { batch, delegate, renew } from '../../protocol/session-commands.js';
+import { batch, hold, renew } from '../../protocol/session-commands.js';
 import { isConnectionError, isSilence } from '../../rpc/client.js';
 import type { RpcConnection } from '../../rpc/connection.js';
+import type { CacheLease } from '../leases/cache-lease.js';
 import type { ServerSession } from '../session/server-session.js';
 
 /** A server that took the connection but does not answer for this long is tried again on a new connection. */
@@ -24,7 +25,7 @@ const RETRY_PAUSE_MS = 20;
 
 /** Requests that tell and change nothing that is in the log of changes: they do not wait until the server has it. */
 const BESIDE_THE_LOG: ReadonlySet<string> = new Set(
-  [batch, delegate, renew, release, grant, amend, nodes, statfs].map(({ name }) => name),
+  [batch, hold, renew, release, grant, amend, nodes, statfs].map(({ name }) => name),
 );
 
 /** What was acknowledged before the server has it. */
@@ -40,6 +41,9 @@ export interface RequestsOptions {
   readonly timeoutMs: number;
   readonly server: ServerSession;
   readonly acknowledged: AcknowledgedChanges;
+  readonly lease: CacheLease;
+  /** Told of each reply, with a ticket from before its request, and whether it is about a change. */
+  readonly onReply: (ticket: number, reply: unknown, isChange: boolean) => void;
 }
 
 export class Requests {
@@ -57,7 +61,7 @@ export class Requests {
     command: Command<Request, Reply>,
     request: Static<Request>,
   ): Promise<Static<Reply>> {
-    return await this.untilAnswered(command.name, async (connection, timeoutMs) => {
+    return await this.#untilTold(command.name, async (connection, timeoutMs) => {
       const { reply } = await connection.call(command, request, { timeoutMs });
       return reply;
     });
@@ -69,10 +73,21 @@ export class Requests {
     requestOf: (session: number, connection: RpcConnection) => Static<Request>,
   ): Promise<Static<Reply>> {
     const { server } = this.#options;
-    return await this.untilAnswered(command.name, async (connection, timeoutMs) => {
+    return await this.#untilTold(command.name, async (connection, timeoutMs) => {
       const { reply } = await connection.call(command, requestOf(server.id, connection), { timeoutMs });
       return reply;
     });
+  }
+
+  async #untilTold<Reply>(
+    what: string,
+    attempt: (connection: RpcConnection, timeoutMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
+    const { lease, onReply } = this.#options;
+    const ticket = lease.ticket();
+    const reply = await this.untilAnswered(what, attempt);
+    if (lease.isWanted) onReply(ticket, reply, false);
+    return reply;
   }
 
   /**

@@ -5,10 +5,10 @@
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Endpoint } from '../../platform/network.js';
-import type { Command } from '../../protocol/command.js';
+import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import { DfsError } from '../../protocol/errors.js';
 import { getattr } from '../../protocol/namespace-commands.js';
-import { batch, delegate, renew, revoke, sync } from '../../protocol/session-commands.js';
+import { batch, hold, recall, renew, revoke, sync } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import { Routes } from '../../rpc/routes.js';
@@ -18,7 +18,9 @@ import type { CacheSizes } from '../caches/cache-sizes.js';
 import { MetadataCaches } from '../caches/metadata-caches.js';
 import type { NameCache } from '../caches/name-cache.js';
 import type { XattrCache } from '../caches/xattr-cache.js';
+import { Acquisition } from '../leases/acquisition.js';
 import { CacheLease } from '../leases/cache-lease.js';
+import { HeldInodes } from '../leases/held-inodes.js';
 import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog } from '../log/change-log.js';
 import { DelegatedChanges, type OnMisprediction } from '../log/delegated-changes.js';
@@ -33,8 +35,6 @@ import { ServerSession, type ServerSessionOptions } from './server-session.js';
 export interface MetadataSessionOptions extends ServerSessionOptions {
   /** How long a request waits for an absent metadata server before it fails with EIO. */
   readonly timeoutMs: number;
-  /** How long this client waits before it asks for the delegation again; default: a second after a recall. */
-  readonly delegationPauseMs?: number | undefined;
   /** See ClientOptions. */
   readonly onMisprediction?: OnMisprediction | undefined;
   readonly cacheSizes: CacheSizes;
@@ -65,12 +65,20 @@ export class MetadataSession {
   onServerStarted: (lost: readonly number[]) => void = () => undefined;
   /** Told of inodes of which a program was told that something is done, and it is not. */
   onChangesLost: (inodes: readonly number[], reason: DfsError) => void = () => undefined;
+  /**
+   * Asked when inodes are not this client's alone any more (undefined: nearly all of them): resolves when what programs were told of
+   * them is in the log. Never rejects.
+   */
+  onRecall: (inodes: readonly number[] | undefined) => Promise<void> = async () => undefined;
   /** What the server is told when the session is resumed. */
   readonly heldLocks = new HeldLocks();
   /** The metadata server's clock: what this client writes and decides has its times. */
   readonly serverClock: ServerClock;
   /** Whether what the server tells may be kept. */
   readonly lease: CacheLease;
+  /** The inodes that this client may change before the server knows of it. */
+  readonly held: HeldInodes;
+  readonly #acquisition: Acquisition;
   /** What it was not told yet. */
   readonly changes: ChangeLog;
   readonly delegated: DelegatedChanges;
@@ -82,16 +90,35 @@ export class MetadataSession {
     const { clock, log, timeoutMs } = options;
     this.serverClock = new ServerClock(clock);
     this.lease = new CacheLease(clock, log);
+    this.held = new HeldInodes(this.lease);
     const caches = new MetadataCaches(this.lease, options.cacheSizes);
     this.#caches = caches;
+    this.#acquisition = new Acquisition({
+      clock,
+      log,
+      lease: this.lease,
+      held: this.held,
+      names: caches.names,
+      attributes: caches.attributes,
+      ask: async (inodes, turn) => await this.#hold({ inodes: [...inodes], turn, reserve: 0 }),
+    });
+    const onReply = (ticket: number, reply: unknown, isChange: boolean): void =>
+      this.#acquisition.learn(ticket, reply, isChange);
     const unsynced = new UnsyncedChanges(clock);
     this.#unsynced = unsynced;
     this.changes = this.#createLog();
     const server = this.#createSession();
     this.#server = server;
-    const requests = new Requests({ clock, timeoutMs, server, acknowledged: this.changes });
+    const requests = new Requests({
+      clock,
+      timeoutMs,
+      server,
+      acknowledged: this.changes,
+      lease: this.lease,
+      onReply,
+    });
     this.#requests = requests;
-    this.#numbered = new NumberedRequests({ server, requests, unsynced, caches });
+    this.#numbered = new NumberedRequests({ server, requests, unsynced, caches, lease: this.lease, onReply });
     this.opens = new OpenInodes({
       clock,
       log,
@@ -106,6 +133,7 @@ export class MetadataSession {
       log,
       onMisprediction: options.onMisprediction,
       lease: this.lease,
+      held: this.held,
       attributes: caches.attributes,
       names: caches.names,
       xattrs: caches.xattrs,
@@ -197,11 +225,17 @@ export class MetadataSession {
   }
 
   /**
-   * Waits, if this client may decide alone, for the requests under way that keep it from knowing how things are; else
-   * several programs that ask the server would keep each other asking.
+   * Waits, if this client may change the inode before the server knows, for the requests under way that keep it from
+   * knowing how things are; else several programs that ask the server would keep each other asking.
    */
-  async quiesce(): Promise<void> {
-    if (this.#changing.size > 0 && this.changes.isOpen) await Promise.allSettled(this.#changing);
+  async quiesce(inode: number): Promise<void> {
+    if (this.#changing.size > 0 && this.changes.isOpen && this.held.has(inode))
+      await Promise.allSettled(this.#changing);
+  }
+
+  /** Whether this client has the inode to itself, once the server was asked if need be. Never rejects. */
+  async acquire(inode: number, turn = false): Promise<boolean> {
+    return await this.#acquisition.acquire(inode, turn);
   }
 
   /** Whether every change of this client that was answered is on stable storage already. */
@@ -248,30 +282,46 @@ export class MetadataSession {
   }
 
   #createLog(): ChangeLog {
-    const { clock, log, delegationPauseMs } = this.#options;
+    const { clock, log } = this.#options;
     const isPatient = (): boolean => !this.#isEnding;
-    return new ChangeLog(
-      clock,
-      log,
-      this.lease,
-      this.serverClock,
-      {
-        ask: async reserve => await this.askInSession(delegate, session => ({ session, reserve })),
-        // Under no other session than that in which they were acknowledged.
-        send: async request =>
-          await this.#numbered.execute(batch, request, {
-            refusal: () => undefined,
-            isPatient,
-            isNews: false,
-          }),
-        confirm: changed => this.#confirm(changed),
-        broken: reason => {
-          this.#lost.addUnknown(reason);
-          this.#caches.loseAll();
-        },
+    return new ChangeLog(clock, log, this.lease, this.serverClock, {
+      ask: async reserve => await this.#hold({ inodes: [], reserve }),
+      // Under no other session than that in which they were acknowledged.
+      send: async (request, refusal) =>
+        await this.#numbered.execute(batch, request, {
+          refusal,
+          isPatient,
+          isNews: false,
+        }),
+      confirm: changed => this.#confirm(changed),
+      broken: reason => {
+        this.#lost.addUnknown(reason);
+        this.#caches.loseAll();
       },
-      delegationPauseMs,
-    );
+    });
+  }
+
+  async #hold(request: Omit<RequestOf<typeof hold>, 'session'>): Promise<ReplyOf<typeof hold>> {
+    return await this.askInSession(hold, session => ({ session, ...request }));
+  }
+
+  /**
+   * Inodes go back to the server: nothing more of them is acknowledged ahead, and everything that was is committed, with
+   * what this client had acknowledged before.
+   */
+  async #recalled({ inodes, keep }: RequestOf<typeof recall>): Promise<ReplyOf<typeof recall>> {
+    if (keep !== undefined) this.changes.voidNumbers();
+    const { kept, recalled } =
+      keep === undefined ? { kept: [], recalled: this.held.recall(inodes) } : this.held.keep(keep);
+    try {
+      await this.onRecall(keep === undefined ? recalled : undefined);
+      // Others may take the last name of a file away from here on, that is open here.
+      await this.opens.tell(recalled);
+      await this.changes.drained();
+    } finally {
+      this.held.returned(recalled);
+    }
+    return { kept: [...kept] };
   }
 
   #createSession(): ServerSession {
@@ -281,15 +331,25 @@ export class MetadataSession {
       heldLocks: this.heldLocks,
       opens: () => this.opens.declareAll(),
       unsynced: () => this.#unsynced.sequences(),
-      routes: new Routes().on(revoke, async revocation => {
-        // Not for what is merely dropped: two clients that did would wait for each other, since what one of them has to
-        // commit first waits until the other one has answered.
-        if (revocation.recall === true) await this.changes.giveBack();
-        await this.lease.revoke(revocation);
-        return {};
-      }),
+      held: () => {
+        // A server that was started anew does not know of numbers that are not in use yet.
+        this.changes.voidNumbers();
+        return this.held.declare();
+      },
+      routes: new Routes()
+        .on(revoke, async revocation => {
+          await this.lease.revoke(revocation);
+          return {};
+        })
+        .on(recall, async request => await this.#recalled(request)),
+      heldLost: () => {
+        this.held.clear();
+        this.changes.lose();
+        this.lease.lose();
+      },
       locksLost: inodes => this.onLocksLost(inodes),
       sessionLost: () => {
+        this.held.clear();
         this.changes.lose();
         this.onSessionLost();
       },

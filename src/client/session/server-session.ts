@@ -11,6 +11,7 @@ import type { Logger } from '../../platform/log.js';
 import type { Endpoint, Network } from '../../platform/network.js';
 import type { Random } from '../../platform/random.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
+import type { InodeRange } from '../../protocol/inode-ranges.js';
 import { LEASE_RENEW_MS, SESSION_RENEW_MS, SESSION_TIMEOUT_MS } from '../../protocol/limits.js';
 import type { Role } from '../../protocol/roles.js';
 import { end, renew, session } from '../../protocol/session-commands.js';
@@ -44,10 +45,14 @@ export interface SessionState {
   readonly opens: () => number[];
   /** Sequences of changes that the server may have lost with its power. */
   readonly unsynced: () => number[];
+  /** The inodes that this client has to itself. */
+  readonly held: () => InodeRange[];
   /** What the server asks of this client. */
   readonly routes: Routes;
   /** The server let the locks on these inodes go, because the client was away for too long. */
   readonly locksLost: (inodes: readonly number[]) => void;
+  /** The client was away for too long: others may have used what it had to itself. */
+  readonly heldLost: () => void;
   /** The server has ended the session, because the client was away for too long. */
   readonly sessionLost: () => void;
   /**
@@ -170,10 +175,17 @@ export class ServerSession {
     };
     const options = { timeoutMs: GREETING_TIMEOUT_MS };
     const locks = heldLocks.all();
-    const { reply } = await connection.call(session, { ...greeting, session: this.#id, locks }, options);
+    const held = this.#state.held();
+    const { reply } = await connection.call(
+      session,
+      { ...greeting, session: this.#id, locks, held },
+      options,
+    );
     if (!reply.resumed || !reply.locksKept) this.#loseLocks();
-    if (reply.resumed && !reply.locksKept) {
-      await connection.call(session, { ...greeting, session: this.#id, locks: [] }, options);
+    if (reply.resumed && !reply.heldKept) this.#loseHeld();
+    if (reply.resumed && !(reply.locksKept && reply.heldKept)) {
+      const kept = { locks: reply.locksKept ? locks : [], held: reply.heldKept ? held : [] };
+      await connection.call(session, { ...greeting, session: this.#id, ...kept }, options);
     }
     if (this.#id !== 0 && !reply.resumed) {
       this.#options.log.warn(
@@ -204,6 +216,14 @@ export class ServerSession {
       );
     }
     this.#state.resumed(isRestarted, lost);
+  }
+
+  #loseHeld(): void {
+    this.#options.log.warn(
+      {},
+      'the metadata server let others use what this client had to itself, and which was away for too long',
+    );
+    this.#state.heldLost();
   }
 
   #loseLocks(): void {

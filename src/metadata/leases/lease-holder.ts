@@ -15,8 +15,6 @@ export class RevocationMessage {
   readonly queuedMs: number;
   readonly answered: Promise<void>;
   isEverything = false;
-  /** The delegation is to be given back. */
-  isRecall = false;
   isAnswered = false;
   /** inode → the content's version */
   readonly inodes = new Map<number, number>();
@@ -46,14 +44,12 @@ export class RevocationMessage {
   }
 
   encode(): Revocation {
-    const recall = this.isRecall ? { recall: true } : {};
-    if (this.isEverything) return { inodes: [], names: [], directories: [], everything: true, ...recall };
+    if (this.isEverything) return { inodes: [], names: [], directories: [], everything: true };
     return {
       inodes: [...this.inodes].map(([inode, version]) => ({ inode, version })),
       names: this.#names,
       directories: [...this.#directories],
       everything: false,
-      ...recall,
     };
   }
 

@@ -25,13 +25,14 @@
  *
  * A change is visible to those who ask the server as soon as it is committed, which is before it is acknowledged.
  */
-import { sleep, type Clock, type Timer } from '../../platform/clock.js';
+import type { Clock, Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { toDfsError } from '../../protocol/errors.js';
 import { LEASE_MS, MAX_LEASED_INODES, SILENT_CLIENT_MS } from '../../protocol/limits.js';
 import type { Peer } from '../peer.js';
 import { Absence } from './absence.js';
 import type { ChangeTrace, InodeChange } from './change-trace.js';
+import type { Claim, ExclusiveLeases } from './exclusive-leases.js';
 import { LeaseHolder, RevocationMessage, type Revocation } from './lease-holder.js';
 
 /** Tells a session what to drop; resolves when it has. */
@@ -66,13 +67,17 @@ export class LeaseTable {
   readonly #clearing = new Set<LeaseHolder>();
   /** session → the timer that looks whether its lease has run out */
   readonly #timers = new Map<number, Timer>();
+  readonly #exclusive: ExclusiveLeases;
   readonly #fence: (session: number) => Promise<void>;
   readonly #memoryBytes: number;
+  /** session → recalls to which it owes an answer for too long: its lease is renewed no more */
+  readonly #blamed = new Map<number, number>();
   /** What all leases together cost. */
   #usedBytes = 0;
   #isClosed = false;
 
   /**
+   * @param exclusive who has which inode to himself, and so may cache it as well
    * @param fence ends a session whose lease ran out while others waited for it, so that what its client still sends is
    *   refused, and calls end() here
    * @param memoryBytes for knowing what clients cache; beyond that, who caches most has to drop it
@@ -80,9 +85,11 @@ export class LeaseTable {
   constructor(
     clock: Clock,
     log: Logger,
+    exclusive: ExclusiveLeases,
     fence: (session: number) => Promise<void>,
     memoryBytes = DEFAULT_LEASE_BYTES,
   ) {
+    this.#exclusive = exclusive;
     this.#memoryBytes = memoryBytes;
     this.#clock = clock;
     this.#absence = new Absence(clock);
@@ -110,7 +117,7 @@ export class LeaseTable {
     // One that cannot be told, or was presumed, is not to blame: it will be told when it is connected.
     const isOverdue = oldest !== undefined && nowMs - oldest.queuedMs > ANSWER_PATIENCE_MS;
     if (nowMs >= holder.leaseEndMs) this.#expire(holder);
-    else if (isOverdue && this.#senders.has(session)) return 0;
+    else if ((isOverdue && this.#senders.has(session)) || this.#blamed.has(session)) return 0;
     holder.leaseEndMs = this.#leaseEnd();
     return LEASE_MS;
   }
@@ -139,6 +146,7 @@ export class LeaseTable {
   /** The session has ended. */
   end(session: number): void {
     this.release(session);
+    this.#blamed.delete(session);
     this.#senders.delete(session);
     this.#absence.end(session);
   }
@@ -179,59 +187,48 @@ export class LeaseTable {
     return Promise.all(others.map(async message => await message.answered));
   }
 
-  /** Whether the session may cache, owes no answer, and nobody else may cache anything. */
-  isOnlyHolder(session: number): boolean {
+  /**
+   * Gives the session the inode to itself, if nobody else may cache it, or is about to hear of it.
+   * @param claim of the request with which it is given
+   */
+  tryGive(session: number, inode: number, claim: Claim): boolean {
     const own = this.#holders.get(session);
-    if (!own || own.messages.size > 0 || this.#clock.monotonicMs() >= own.leaseEndMs) return false;
-    for (const holder of this.#holders.values()) {
-      if (holder !== own && (holder.inodes.size > 0 || holder.messages.size > 0)) return false;
-    }
+    if (!own || this.#isClosed || this.#clock.monotonicMs() >= own.leaseEndMs) return false;
+    if (!this.#exclusive.mayGive(session, inode, claim) || this.#unanswered.has(inode)) return false;
+    for (const clearing of this.#clearing) if (clearing !== own) return false;
+    const known = this.#byInode.get(inode);
+    if (known !== undefined && known !== own) return false;
+    this.#exclusive.give(session, inode);
+    this.#forget(own, inode);
     return true;
   }
 
-  /**
-   * Every other session drops everything that it caches. Resolves when all have; at once, having asked nobody, when one is
-   * away.
-   */
-  async clearOthers(session: number): Promise<void> {
-    const others = [...this.#holders.values()].filter(
-      holder => holder.session !== session && (holder.inodes.size > 0 || holder.messages.size > 0),
-    );
-    if (this.#isClosed || others.some(holder => !this.#senders.has(holder.session))) return;
-    await Promise.all(
-      others.map(async holder => {
-        this.#clear(holder);
-        this.#watch(holder);
-        await holder.everything?.answered;
-      }),
-    );
-  }
-
-  /**
-   * Asks the session for the delegation; resolves when it has given it back, has no lease any more, or has been without a
-   * connection for LOST_CONNECTION_MS.
-   */
-  async recall(session: number): Promise<void> {
+  /** The session has the inode no longer to itself, and may go on caching it. */
+  share(session: number, inode: number): void {
+    this.#exclusive.take(session, inode);
     const holder = this.#holders.get(session);
-    if (!holder || this.#isClosed) return;
-    const message = this.#draft(holder);
-    message.isRecall = true;
-    this.#watch(holder);
-    await Promise.race([message.answered, this.#loss(holder, message)]);
+    if (holder) this.#note(holder, inode);
   }
 
-  /** Resolves when the session was gone before it could answer. */
-  async #loss({ session }: LeaseHolder, message: RevocationMessage): Promise<void> {
-    while (!message.isAnswered && !this.#isClosed) {
-      if (this.#absence.isGone(session)) {
-        this.#log.warn(
-          { session },
-          'a session that had the delegation is gone, and what it had not sent yet',
-        );
-        return;
-      }
-      await sleep(this.#clock, ABSENCE_CHECK_MS);
-    }
+  /** Every other session than `by` drops what it caches of the inode, which has not changed. Resolves when all have. */
+  async dropElsewhere(by: number, inode: number, change: InodeChange): Promise<void> {
+    const waiting = new Set<RevocationMessage>();
+    this.#revokeInode(by, inode, change, waiting);
+    const others = [...waiting].filter(message => message.holder.session !== by);
+    for (const { holder } of others) this.#watch(holder);
+    await Promise.all(others.map(async message => await message.answered));
+  }
+
+  /** The session owes the answer to one recall more for too long, or to one less. */
+  blame(session: number, change: 1 | -1): void {
+    const count = (this.#blamed.get(session) ?? 0) + change;
+    if (count > 0) this.#blamed.set(session, count);
+    else this.#blamed.delete(session);
+  }
+
+  /** Whether the session's client has been without a connection for so long that nothing is left of its lease. */
+  isGone(session: number): boolean {
+    return this.#absence.isGone(session);
   }
 
   /** Notes whose connection is closed, and lets go of those that are gone. Called each second. */
@@ -315,6 +312,9 @@ export class LeaseTable {
     } else if (known && known.session !== by) {
       waiting.add(this.#tell(known, inode, change));
     }
+    const owner = this.#exclusive.holderOf(inode);
+    const holder = owner === undefined || owner === by ? undefined : this.#holders.get(owner);
+    if (holder) waiting.add(this.#tell(holder, inode, change));
     if (this.#unanswered.size === 0) return;
     for (const message of this.#unanswered.get(inode) ?? []) waiting.add(message);
   }
@@ -348,8 +348,6 @@ export class LeaseTable {
 
   #makeEverything(holder: LeaseHolder, message: RevocationMessage): void {
     message.isEverything = true;
-    // Its answer stands for those of earlier messages, too.
-    for (const earlier of holder.messages) message.isRecall ||= earlier.isRecall;
     holder.everything = message;
     this.#clearing.add(holder);
     this.#forgetAll(holder);

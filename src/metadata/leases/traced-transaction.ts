@@ -26,9 +26,7 @@ import type {
   XattrTable,
 } from '../store/store.js';
 import type { ChangeTrace } from './change-trace.js';
-
-/** Told each inode that is read, itself or one of its names; undefined for a session that caches nothing. */
-export type NoteRead = ((inode: number) => void) | undefined;
+import type { Reading } from './reading.js';
 
 export class TracedTransaction implements StoreTransaction {
   readonly inodes: InodeTable;
@@ -50,10 +48,10 @@ export class TracedTransaction implements StoreTransaction {
   readonly counters: CounterTable;
   readonly #tx: StoreTransaction;
 
-  constructor(tx: StoreTransaction, trace: ChangeTrace, noteRead: NoteRead) {
+  constructor(tx: StoreTransaction, trace: ChangeTrace, reading: Reading) {
     this.#tx = tx;
-    this.inodes = new TracedInodes(tx.inodes, trace, noteRead);
-    this.dentries = new TracedDentries(tx.dentries, trace, noteRead);
+    this.inodes = new TracedInodes(tx.inodes, trace, reading);
+    this.dentries = new TracedDentries(tx.dentries, trace, reading);
     this.symlinks = tx.symlinks;
     this.extents = tx.extents;
     this.chunks = tx.chunks;
@@ -80,12 +78,12 @@ export class TracedTransaction implements StoreTransaction {
 export class TracedControl implements TaskControl {
   readonly #control: TaskControl;
   readonly #trace: ChangeTrace;
-  readonly #noteRead: NoteRead;
+  readonly #reading: Reading;
 
-  constructor(control: TaskControl, trace: ChangeTrace, noteRead: NoteRead) {
+  constructor(control: TaskControl, trace: ChangeTrace, reading: Reading) {
     this.#control = control;
     this.#trace = trace;
-    this.#noteRead = noteRead;
+    this.#reading = reading;
   }
 
   onRollback(undo: () => void): void {
@@ -97,34 +95,35 @@ export class TracedControl implements TaskControl {
   }
 
   async pause(): Promise<StoreTransaction> {
-    return new TracedTransaction(await this.#control.pause(), this.#trace, this.#noteRead);
+    return new TracedTransaction(await this.#control.pause(), this.#trace, this.#reading);
   }
 }
 
 class TracedInodes implements InodeTable {
   readonly #table: InodeTable;
   readonly #trace: ChangeTrace;
-  readonly #noteRead: NoteRead;
+  readonly #reading: Reading;
 
-  constructor(table: InodeTable, trace: ChangeTrace, noteRead: NoteRead) {
+  constructor(table: InodeTable, trace: ChangeTrace, reading: Reading) {
     this.#table = table;
     this.#trace = trace;
-    this.#noteRead = noteRead;
+    this.#reading = reading;
   }
 
   get(inode: number): Awaitable<InodeRecord | undefined> {
-    this.#noteRead?.(inode);
+    this.#reading.read(inode);
     return this.#table.get(inode);
   }
 
   insert(record: InodeRecord): Awaitable<void> {
     // Nobody else can know it yet, but whoever creates it will keep what it is told.
-    this.#noteRead?.(record.inode);
+    this.#reading.make(record.inode);
     return this.#table.insert(record);
   }
 
   update(record: InodeRecord): Awaitable<void> {
     this.#trace.inode(record, isDirectory(record.mode));
+    this.#reading.change(record.inode);
     return this.#table.update(record);
   }
 
@@ -141,69 +140,65 @@ class TracedInodes implements InodeTable {
 class TracedDentries implements DentryTable {
   readonly #table: DentryTable;
   readonly #trace: ChangeTrace;
-  readonly #noteRead: NoteRead;
+  readonly #reading: Reading;
 
-  constructor(table: DentryTable, trace: ChangeTrace, noteRead: NoteRead) {
+  constructor(table: DentryTable, trace: ChangeTrace, reading: Reading) {
     this.#table = table;
     this.#trace = trace;
-    this.#noteRead = noteRead;
+    this.#reading = reading;
   }
 
   get(parent: number, name: Uint8Array): Awaitable<InodeRecord | undefined> {
-    const noteRead = this.#noteRead;
-    const found = this.#table.get(parent, name);
-    if (!noteRead) return found;
     // A name that is not there is kept as well, so the directory counts in any case.
-    noteRead(parent);
-    if (found instanceof Promise) return this.#noteLater(found, noteRead);
-    if (found) noteRead(found.inode);
+    this.#reading.read(parent);
+    const found = this.#table.get(parent, name);
+    if (found instanceof Promise) return this.#noteLater(found);
+    if (found) this.#reading.read(found.inode);
     return found;
   }
 
   after(parent: number, after: Uint8Array, limit: number): Awaitable<DirectoryEntryRecord[]> {
-    const noteRead = this.#noteRead;
+    this.#reading.read(parent);
     const page = this.#table.after(parent, after, limit);
-    if (!noteRead) return page;
-    noteRead(parent);
-    if (page instanceof Promise) return this.#notePageLater(page, noteRead);
-    for (const { inode } of page) noteRead(inode.inode);
+    if (page instanceof Promise) return this.#notePageLater(page);
+    for (const { inode } of page) this.#reading.read(inode.inode);
     return page;
   }
 
   isEmpty(parent: number): Awaitable<boolean> {
+    this.#reading.read(parent);
     return this.#table.isEmpty(parent);
   }
 
   insert(parent: number, name: Uint8Array, inode: number): Awaitable<void> {
-    this.#trace.name(parent, name);
+    this.#changed(parent, name);
     return this.#table.insert(parent, name, inode);
   }
 
   update(parent: number, name: Uint8Array, inode: number): Awaitable<void> {
-    this.#trace.name(parent, name);
+    this.#changed(parent, name);
     return this.#table.update(parent, name, inode);
   }
 
   delete(parent: number, name: Uint8Array): Awaitable<void> {
-    this.#trace.name(parent, name);
+    this.#changed(parent, name);
     return this.#table.delete(parent, name);
   }
 
-  async #noteLater(
-    found: Promise<InodeRecord | undefined>,
-    noteRead: (inode: number) => void,
-  ): Promise<InodeRecord | undefined> {
+  #changed(parent: number, name: Uint8Array): void {
+    this.#trace.name(parent, name);
+    this.#reading.change(parent);
+  }
+
+  async #noteLater(found: Promise<InodeRecord | undefined>): Promise<InodeRecord | undefined> {
     const record = await found;
-    if (record) noteRead(record.inode);
+    if (record) this.#reading.read(record.inode);
     return record;
   }
 
-  async #notePageLater(
-    page: Promise<DirectoryEntryRecord[]>,
-    noteRead: (inode: number) => void,
-  ): Promise<DirectoryEntryRecord[]> {
+  async #notePageLater(page: Promise<DirectoryEntryRecord[]>): Promise<DirectoryEntryRecord[]> {
     const entries = await page;
-    for (const { inode } of entries) noteRead(inode.inode);
+    for (const { inode } of entries) this.#reading.read(inode.inode);
     return entries;
   }
 }

@@ -1,4 +1,4 @@
-/** Commits changes that a session has acknowledged to its programs ahead (leases/delegation.ts). */
+/** Commits what a session has acknowledged to its programs of inodes that it has to itself (leases/exclusive-leases.ts). */
 import type { TSchema } from '@sinclair/typebox';
 import { DfsError } from '../../protocol/errors.js';
 import { shownTime } from '../../rules/file-time.js';
@@ -8,7 +8,8 @@ import type { Once } from '../../protocol/types.js';
 import { operation, type Operation, type OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 import { blocks } from './blocks.js';
-import { freeBytesOf, reserved } from './delegate.js';
+import { HeldElsewhere } from '../leases/reading.js';
+import { aheadOf, freeBytesOf, reserved } from './hold.js';
 import { link } from './link.js';
 import { mkdir } from './mkdir.js';
 import { mknod } from './mknod.js';
@@ -37,8 +38,8 @@ const OPERATIONS: ReadonlyMap<
 ]);
 
 export const batch = operation(command, async (tx, { changes, reserve, once }, context) => {
-  // It was given to somebody else, who has seen the state of before.
-  if (context.state.delegation.holder !== once.session) {
+  // Others have been given what it had, and have seen the state of before.
+  if (context.state.exclusive.isForfeited(once.session)) {
     throw new DfsError('EIO', 'this client was away for too long, and others have gone on without it');
   }
   const refused: { index: number; code: string; message: string }[] = [];
@@ -53,12 +54,18 @@ export const batch = operation(command, async (tx, { changes, reserve, once }, c
       }
       await execute(tx, change, once, { ...context, now: shownTime(change.at, context.now) });
     } catch (error) {
-      if (!(error instanceof DfsError) || tx.changes !== changesBefore) throw error;
+      if (!(error instanceof DfsError) || error instanceof HeldElsewhere) throw error;
+      if (tx.changes !== changesBefore) throw error;
       refused.push({ index, code: error.code, message: error.message });
     }
   }
-  const { ahead } = context.state.room;
-  return { refused, now: context.now, ahead, freeBytes: freeBytesOf(context), ...reserved(reserve, context) };
+  return {
+    refused,
+    now: context.now,
+    ahead: aheadOf(context),
+    freeBytes: freeBytesOf(context),
+    ...reserved(once.session, reserve, context),
+  };
 });
 
 function executing<Request extends TSchema, Reply extends TSchema>(

@@ -4,6 +4,7 @@ import {
   renew as renewCommand,
   session as sessionCommand,
 } from '../../protocol/session-commands.js';
+import { inodesOf, type InodeRange } from '../../protocol/inode-ranges.js';
 import { closeInode } from '../namespace/removal.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { Session } from '../session-table.js';
@@ -11,6 +12,8 @@ import type { CounterName, StoreTransaction } from '../store/store.js';
 import { markOpen } from './open-or-create.js';
 
 const SECRET_BYTES = 16;
+/** What one client may have to itself when it comes back to a server that was started anew. */
+const MOST_HELD = 1 << 20;
 /** Inodes closed in one transaction when a session ends. */
 const CLOSED_AT_ONCE = 256;
 
@@ -28,6 +31,7 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
   const locks = known ? (request.locks ?? []) : [];
   if (known && locks.length === 0) await tx.counters.delete(forfeitRecord(known.id));
   const locksKept = state.locks.resume(resumed.id, context.peer, locks);
+  const heldKept = await resumeHeld(tx, known, request.held ?? [], context);
   state.sessions.resume(resumed, monotonicMs);
   state.leases.disconnect(resumed.id);
   return {
@@ -35,6 +39,7 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
     secret: resumed.secret,
     resumed: known !== undefined,
     locksKept,
+    heldKept,
     cluster: state.cluster.cluster,
     leaseMs: await renewLease(tx, resumed, request.caches ?? false, context),
     now: context.now,
@@ -81,6 +86,42 @@ export function forfeitRecord(id: number): CounterName {
   return `locks-forfeited-${id}`;
 }
 
+/** Where it is recorded that a session lost what it had to itself without its client's knowing. */
+export function heldForfeitRecord(id: number): CounterName {
+  return `held-forfeited-${id}`;
+}
+
+/**
+ * Records that a session whose client is gone has lost what it had to itself (leases/exclusive-leases.ts). Others may use it when
+ * this is committed.
+ */
+export async function forfeitHeld(
+  tx: StoreTransaction,
+  id: number,
+  { state, control }: OperationContext,
+): Promise<void> {
+  const { exclusive, leases } = state;
+  if (!exclusive.mayHold(id) || !leases.isGone(id)) return;
+  await tx.counters.set(heldForfeitRecord(id), 1);
+  control.requireDurable();
+  exclusive.forfeit(id);
+}
+
+/** Whether a client still has what it had to itself before its connection broke. One that accepts the loss is told so no more. */
+async function resumeHeld(
+  tx: StoreTransaction,
+  known: Session | undefined,
+  held: readonly InodeRange[],
+  { state: { exclusive } }: OperationContext,
+): Promise<boolean> {
+  if (!known) return false;
+  if (held.length === 0 && exclusive.isForfeited(known.id)) {
+    await tx.counters.delete(heldForfeitRecord(known.id));
+    exclusive.accept(known.id);
+  }
+  return exclusive.resume(known.id, inodesOf(held, MOST_HELD));
+}
+
 /**
  * Records that the locks of a session whose client is away are let go. They may be when this is committed, not
  * before. Returns whether they are: the client may have come back meanwhile.
@@ -113,7 +154,7 @@ export async function endSession(
   const bringBack = (): void => sessions.add(ended);
   sessions.delete(ended, clock.monotonicMs());
   context.state.leases.end(ended.id);
-  context.state.delegation.forget(ended.id);
+  context.state.exclusive.end(ended.id);
   context.control.onRollback(bringBack);
   for (const [index, inode] of opens.of(ended.id).entries()) {
     if (index > 0 && index % CLOSED_AT_ONCE === 0) {
@@ -124,6 +165,7 @@ export async function endSession(
   }
   await tx.sessions.delete(ended.id);
   await tx.counters.delete(forfeitRecord(ended.id));
+  await tx.counters.delete(heldForfeitRecord(ended.id));
   await tx.replies.deleteUntil(ended.id, Number.MAX_SAFE_INTEGER);
 }
 

@@ -209,7 +209,8 @@ export interface NodeRecords {
  * `locks-forfeited-SESSION` is there for a session whose locks were let go without its client's knowing; `delegation` is
  * the session that has, or had last, the delegation.
  */
-export type CounterName = 'inode' | 'chunk' | 'session' | 'node' | 'delegation' | `locks-forfeited-${number}`;
+export type CounterName =
+  'inode' | 'chunk' | 'session' | 'node' | `locks-forfeited-${number}` | `held-forfeited-${number}`;
 
 export interface CounterTable {
   /** 0 when it was never set. */

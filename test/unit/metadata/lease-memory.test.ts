@@ -1,5 +1,6 @@
 /** What the metadata server knows of its clients' caches keeps to its memory (metadata/leases/lease-table.ts). */
 import t from 'tap';
+import { ExclusiveLeases } from '../../../src/metadata/leases/exclusive-leases.js';
 import { LeaseTable } from '../../../src/metadata/leases/lease-table.js';
 import { LOG } from './support/harness.js';
 import { ManualClock } from './support/manual-clock.js';
@@ -10,7 +11,8 @@ const SESSIONS = [1, 2, 3];
 const INODES = (100 * MEMORY) / 500;
 
 t.test('leases that sessions share keep to their memory, filled a hundred times over', async t => {
-  const table = new LeaseTable(new ManualClock(), LOG, async () => undefined, MEMORY);
+  const clock = new ManualClock();
+  const table = new LeaseTable(clock, LOG, new ExclusiveLeases(clock), async () => undefined, MEMORY);
   let cleared = 0;
   for (const session of SESSIONS) {
     table.renew(session);

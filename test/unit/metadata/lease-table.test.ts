@@ -2,6 +2,7 @@
 import t from 'tap';
 import { ChangeTrace } from '../../../src/metadata/leases/change-trace.js';
 import type { Revocation } from '../../../src/metadata/leases/lease-holder.js';
+import { ExclusiveLeases } from '../../../src/metadata/leases/exclusive-leases.js';
 import { LeaseTable } from '../../../src/metadata/leases/lease-table.js';
 import { LEASE_MS, LOST_CONNECTION_MS, SILENT_CLIENT_MS } from '../../../src/protocol/limits.js';
 import { LOG } from './support/harness.js';
@@ -28,7 +29,7 @@ class Fixture {
       this.fenced.push(session);
       this.table.end(session);
     };
-    this.table = new LeaseTable(this.clock, LOG, fence, memoryBytes);
+    this.table = new LeaseTable(this.clock, LOG, new ExclusiveLeases(this.clock), fence, memoryBytes);
   }
 
   /** The reader caches, and read these. */
@@ -221,20 +222,4 @@ t.test('when all of them together cache more than there is memory for, who cache
   t.notOk(await isOver(change), 'until it has answered, changes wait');
   fixture.answer();
   await change;
-});
-
-t.test('a client that comes back while the delegation is asked of it is asked again', async t => {
-  const fixture = new Fixture();
-  fixture.read(FILE);
-  const recalled = fixture.table.recall(READER);
-  await turn();
-  t.match(fixture.told, [{ everything: false, recall: true }]);
-  // What it was told by the connection that broke counts as not heard.
-  fixture.table.disconnect(READER);
-  const comeBack = async (revocation: Revocation): Promise<void> => {
-    fixture.told.push(revocation);
-  };
-  fixture.table.connect(READER, { isClosed: false }, comeBack, true);
-  await recalled;
-  t.match(fixture.told[1], { everything: true, recall: true });
 });

@@ -328,7 +328,10 @@ t.test(
     await client.write(inode, 0, 1000);
     const target = await ownedFile(client, 'target', 0o666, ROOT_INODE);
     const peer = { isClosed: false };
-    harness.service.bind(peer, client.id, false, async () => undefined);
+    harness.service.bind(peer, client.id, false, {
+      revoke: async () => undefined,
+      recall: async () => ({ kept: [] }),
+    });
     const page = { inode, offset: 0, limit: 1 };
     const copy = { source: inode, offset: 0, length: 1000, target, targetOffset: 0 };
     for (const [who, caller] of Object.entries(CLASSES)) {

@@ -141,7 +141,10 @@ t.test('any request on a connection says that its session lives', async t => {
   const harness = await startHarness(t);
   const client = await harness.client();
   const peer = { isClosed: false };
-  harness.service.bind(peer, client.id, false, async () => undefined);
+  harness.service.bind(peer, client.id, false, {
+    revoke: async () => undefined,
+    recall: async () => ({ kept: [] }),
+  });
   for (let ms = 0; ms <= SESSION_TIMEOUT_MS + 5000; ms += SESSION_RENEW_MS) {
     await client.ask(renew, { session: client.id }, peer);
     await harness.pass(SESSION_RENEW_MS);

@@ -12,7 +12,7 @@ import { open, put, release } from '../../../src/protocol/content-commands.js';
 import { MAX_FILE_BYTES } from '../../../src/protocol/limits.js';
 import { cancellock, lock, testlock, unlock } from '../../../src/protocol/lock-commands.js';
 import { lookup, mkdir, unlink } from '../../../src/protocol/namespace-commands.js';
-import { batch, delegate, end, renew, session } from '../../../src/protocol/session-commands.js';
+import { batch, end, hold, renew, session } from '../../../src/protocol/session-commands.js';
 import { RpcClient } from '../../../src/rpc/client.js';
 import { LOG, refusal, temporaryDirectory } from './support/harness.js';
 import type { Role } from '../../../src/protocol/roles.js';
@@ -91,7 +91,7 @@ t.test('nothing is done in the name of a session by another connection, and the 
       end: stranger.ask(end, { session: of }),
       open: stranger.ask(open, { inode, session: of }),
       release: stranger.ask(release, { inodes: [inode], session: of }),
-      delegate: stranger.ask(delegate, { session: of, reserve: 0 }),
+      hold: stranger.ask(hold, { session: of, inodes: [1], reserve: 0 }),
       batch: stranger.ask(batch, { changes: [], reserve: 0, once }),
       mkdir: stranger.ask(mkdir, { ...ROOT, name: Buffer.from('mine'), mode: 0o700, once }),
       lock: stranger.ask(lock, { ...held, wait: false, request: 2 }),

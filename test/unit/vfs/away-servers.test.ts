@@ -52,7 +52,7 @@ async function alone(t: Test, timeoutMs = TIMEOUT_MS) {
   await vfs.fsync(warm);
   await vfs.release(warm);
   await vfs.fsyncDirectory(directory);
-  await waitUntil(() => vfs.isDecidingAlone, { what: 'the client has the delegation' });
+  await waitUntil(() => vfs.hasToItself(directory), { what: 'the client has the directory to itself' });
   const cutNode = (): void => cable.cut(node.endpoint.port);
   return { server, cable, vfs, directory, disk, cutNode };
 }

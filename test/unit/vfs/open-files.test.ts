@@ -69,7 +69,7 @@ async function openFiles(t: Test) {
       await files.write(handle, 0, Buffer.from('warm'));
       await files.fsync(handle);
       await files.release(handle);
-      return client.session.changes.isOpen;
+      return client.session.changes.isOpen && client.session.held.has(ROOT_INODE);
     },
     { deadlineMs: DELEGATED, what: 'the client decides alone' },
   );
@@ -130,7 +130,9 @@ t.test('no data node answers, and a program was told by close: the next open rep
   const { files, client, create, cutNode } = await openFiles(t);
   const handle = await create('file');
   const inode = files.inodeOf(handle);
-  await waitUntil(() => client.session.changes.isOpen, { what: 'the client decides alone' });
+  await waitUntil(() => client.session.changes.isOpen && client.session.held.has(inode), {
+    what: 'the client decides alone',
+  });
   await files.write(handle, 0, Buffer.from('acknowledged'));
   cutNode();
   await files.flush(handle);
@@ -171,7 +173,9 @@ t.test('the session is lost: files that are closing are given up as well', async
   const [open, closing] = [await create('open'), await create('closing')];
   const inode = files.inodeOf(closing);
   const seen = await create('seen');
-  await waitUntil(() => client.session.changes.isOpen, { what: 'the client decides alone' });
+  await waitUntil(() => client.session.changes.isOpen && client.session.held.has(inode), {
+    what: 'the client decides alone',
+  });
   await files.write(open, 0, Buffer.from('open'));
   await files.write(closing, 0, Buffer.from('closing'));
   cutNode();

@@ -43,9 +43,9 @@ async function scene(t: Test, isAlone: boolean): Promise<Scene> {
   if (isAlone) {
     const isAsked = async (): Promise<boolean> => {
       await vfs.setattr(ROOT_INODE, { mode: 0o777 });
-      return vfs.isDecidingAlone;
+      return vfs.hasToItself(directory);
     };
-    await waitUntil(isAsked, { what: 'the client has the delegation' });
+    await waitUntil(isAsked, { what: 'the client has the directory to itself' });
     // Now it knows every name in it.
     await vfs.getattr(directory);
     await vfs.readdirPage(directory, new Uint8Array());

@@ -29,7 +29,7 @@ async function scene(t: Test, isAlone: boolean) {
       const request = { inode: ROOT_INODE, mode: 0o777 };
       const written = { mayDecide: () => true, decided: () => undefined, commit: async () => undefined };
       await namespace.setattr(session, request, written);
-      return session.changes.isOpen;
+      return session.changes.isOpen && session.held.has(directory);
     };
     await waitUntil(isAsked, { what: 'the client decides alone' });
   }

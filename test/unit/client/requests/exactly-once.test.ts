@@ -47,7 +47,7 @@ async function scripted(t: Test, script: Turn[]) {
     .on(sessionCommand, async request => {
       greeted.push(request.session);
       const resumed = request.session === current;
-      const reply = { session: current, secret: Buffer.alloc(16), resumed, locksKept: true };
+      const reply = { session: current, secret: Buffer.alloc(16), resumed, locksKept: true, heldKept: true };
       return { ...reply, cluster: 'test', leaseMs: 0, run: 'run', lost: [] };
     })
     .on(end, async () => ({}))

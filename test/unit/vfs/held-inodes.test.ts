@@ -1,4 +1,4 @@
-/** What a client that is alone acknowledges before it tells the metadata server (client/log/change-log.ts). */
+/** What a client acknowledges before it tells the metadata server, of inodes that it has to itself (client/leases/held-inodes.ts). */
 import { constants } from 'node:fs';
 import t, { type Test } from 'tap';
 import { sleep, systemClock } from '../../../src/platform/clock.js';
@@ -28,7 +28,7 @@ async function alone(t: Test) {
   const vfs = await connect(t, server, cable);
   await vfs.keepCaches(KEEPER);
   const { inode: directory } = await vfs.mkdir(ROOT_INODE, name('own'), OWNER);
-  await waitUntil(() => vfs.isDecidingAlone, { what: 'the client has the delegation' });
+  await waitUntil(() => vfs.hasToItself(directory), { what: 'the client has the directory to itself' });
   await vfs.mkdir(directory, name('ahead'), OWNER);
   // Whether the directory has a default ACL it had to ask; now it knows.
   await vfs.fsyncDirectory(directory);
@@ -112,7 +112,7 @@ t.test('while the server is away nothing more is acknowledged', async t => {
   let isAnswered = false;
   const late = vfs.mkdir(directory, name('late'), OWNER).then(() => (isAnswered = true));
   await sleep(systemClock, 100);
-  t.notOk(isAnswered, 'it waits as without a delegation');
+  t.notOk(isAnswered, 'it waits as if it had nothing to itself');
   cable.mend();
   await late;
   t.same(await names(vfs, directory), ['ahead', 'late', 'young']);
@@ -144,7 +144,7 @@ t.test('bytes that were lost after close are told to whoever opens the file next
   };
   await write('warm');
   await vfs.fsyncDirectory(directory);
-  await waitUntil(() => vfs.isDecidingAlone, { what: 'the client has the delegation' });
+  await waitUntil(() => vfs.hasToItself(directory), { what: 'the client has the directory to itself' });
   const inode = await write('made');
   const kept = await vfs.open(inode, constants.O_RDWR);
   await vfs.fsync(kept);

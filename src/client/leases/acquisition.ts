@@ -1,0 +1,107 @@
+/** Asks the metadata server for inodes that this client wants to itself (held-inodes.ts). */
+import { Type } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { Clock } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import type { ReplyOf } from '../../protocol/command.js';
+import { toDfsError } from '../../protocol/errors.js';
+import { inodesOf, type InodeRange } from '../../protocol/inode-ranges.js';
+import { MAX_HELD_AT_ONCE } from '../../protocol/limits.js';
+import { Given, type hold } from '../../protocol/session-commands.js';
+import type { AttributeCache } from '../caches/attribute-cache.js';
+import type { NameCache } from '../caches/name-cache.js';
+import type { CacheLease } from './cache-lease.js';
+import type { HeldInodes } from './held-inodes.js';
+
+const givenCheck = TypeCompiler.Compile(Type.Partial(Given));
+
+/** What one inode was refused is not asked for again for so long: somebody else uses it. */
+const REFUSED_MS = 100;
+/** Refusals that are remembered. */
+const MAX_REFUSED = 4096;
+
+type HoldReply = ReplyOf<typeof hold>;
+
+export interface AcquisitionOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly lease: CacheLease;
+  readonly held: HeldInodes;
+  readonly names: NameCache;
+  readonly attributes: AttributeCache;
+  /** Sends `hold`. */
+  readonly ask: (inodes: readonly number[], turn: boolean) => Promise<HoldReply>;
+}
+
+export class Acquisition {
+  readonly #options: AcquisitionOptions;
+  /** inode → the request for it that is under way */
+  readonly #asking = new Map<number, Promise<void>>();
+  /** inode → monotonic ms before which it is not asked for */
+  readonly #refused = new Map<number, number>();
+
+  constructor(options: AcquisitionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Whether this client has the inode to itself, once the server was asked if need be. Never rejects.
+   * @param turn several clients write to it, and each waits for its turn
+   */
+  async acquire(inode: number, turn = false): Promise<boolean> {
+    const { held, lease, clock } = this.#options;
+    if (held.has(inode)) return true;
+    if (!lease.isAlive) return false;
+    const untilMs = this.#refused.get(inode);
+    if (untilMs !== undefined && clock.monotonicMs() < untilMs) return false;
+    const asking = this.#asking.get(inode) ?? this.#ask([inode], turn);
+    this.#asking.set(inode, asking);
+    await asking;
+    this.#asking.delete(inode);
+    if (held.has(inode)) return true;
+    this.#refuse(inode);
+    return false;
+  }
+
+  /**
+   * Takes over what the reply to a request gives. A directory that changes is mostly not the last thing in it to
+   * change: what it holds is asked for too.
+   * @param ticket from before the request was sent
+   */
+  learn(ticket: number, reply: unknown, isChange: boolean): void {
+    if (!givenCheck.Check(reply) || !reply.given || reply.given.length === 0) return;
+    this.#options.held.give(ticket, reply.given);
+    if (isChange) for (const inode of inodesOf(reply.given, MAX_HELD_AT_ONCE)) this.#wantEntries(inode);
+  }
+
+  #wantEntries(directory: number): void {
+    const { names, held, attributes } = this.#options;
+    const entries = names.page(directory, new Uint8Array(), MAX_HELD_AT_ONCE)?.names ?? [];
+    const wanted = entries
+      .map(({ inode }) => inode)
+      .filter(inode => inode !== 0 && !held.has(inode) && attributes.get(inode) !== undefined);
+    if (wanted.length > 0) void this.#ask(wanted, false);
+  }
+
+  /** Never rejects. */
+  async #ask(inodes: readonly number[], turn: boolean): Promise<void> {
+    const { lease, log, held, ask } = this.#options;
+    const ticket = lease.ticket();
+    try {
+      const { given } = await ask(inodes, turn);
+      held.give(ticket, given as readonly InodeRange[]);
+    } catch (error) {
+      log.debug({ inodes: inodes.length, reason: toDfsError(error).message }, 'inodes were not given');
+    }
+  }
+
+  #refuse(inode: number): void {
+    this.#refused.delete(inode);
+    this.#refused.set(inode, this.#options.clock.monotonicMs() + REFUSED_MS);
+    if (this.#refused.size <= MAX_REFUSED) return;
+    for (const oldest of this.#refused.keys()) {
+      this.#refused.delete(oldest);
+      break;
+    }
+  }
+}

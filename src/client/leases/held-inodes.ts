@@ -1,0 +1,114 @@
+/**
+ * The inodes that this client has to itself: it changes them, and answers its programs, before the metadata server knows
+ * (the server's side, and why nobody sees an old state, is metadata/leases/exclusive-leases.ts).
+ *
+ * What was not used for long is forgotten here and left with the server, which costs no message: should somebody else want it, the
+ * recall is answered at once.
+ */
+import { inodesOf, MAX_INODE_RANGES, toRanges, type InodeRange } from '../../protocol/inode-ranges.js';
+import type { CacheLease } from './cache-lease.js';
+
+/** Inodes of a generation: two of them take some 5 MiB. */
+const GENERATION = 65_536;
+
+export class HeldInodes {
+  readonly #lease: CacheLease;
+  /** Used a short while ago, and longer ago. */
+  #newer = new Set<number>();
+  #older = new Set<number>();
+  /** inode → recalls of it that are not answered: a server that is started anew meanwhile has to know that it waits for them */
+  readonly #returning = new Map<number, number>();
+
+  constructor(lease: CacheLease) {
+    this.#lease = lease;
+  }
+
+  /** Whether this client may change the inode without asking. */
+  has(inode: number): boolean {
+    if (!this.#lease.isAlive) return false;
+    if (this.#newer.has(inode)) return true;
+    if (!this.#older.has(inode)) return false;
+    this.add(inode);
+    return true;
+  }
+
+  /** The inode was made here, or given. */
+  add(inode: number): void {
+    if (this.#newer.size >= GENERATION) {
+      this.#older = this.#newer;
+      this.#newer = new Set();
+    }
+    this.#newer.add(inode);
+  }
+
+  /**
+   * The server gave these; what was recalled since the request began is left out.
+   * @param ticket taken when the request began (cache-lease.ts)
+   */
+  give(ticket: number, ranges: readonly InodeRange[]): void {
+    for (const inode of inodesOf(ranges, GENERATION)) {
+      if (this.#lease.mayKeep(ticket, inode)) this.add(inode);
+    }
+  }
+
+  /**
+   * The server takes these back, and answers to requests that are under way give them no more. They count as held, for the server,
+   * until `returned`.
+   */
+  recall(ranges: readonly InodeRange[]): number[] {
+    const inodes = [...inodesOf(ranges, GENERATION)];
+    this.#lease.recall(inodes);
+    for (const inode of inodes) {
+      this.#newer.delete(inode);
+      this.#older.delete(inode);
+      this.#returning.set(inode, (this.#returning.get(inode) ?? 0) + 1);
+    }
+    return inodes;
+  }
+
+  /** What was acknowledged of these, which were recalled, is committed. */
+  returned(inodes: readonly number[]): void {
+    for (const inode of inodes) {
+      const left = (this.#returning.get(inode) ?? 1) - 1;
+      if (left > 0) this.#returning.set(inode, left);
+      else this.#returning.delete(inode);
+    }
+  }
+
+  /** All but so many inodes go back, as in `recall`; those used last are kept. */
+  keep(count: number): { readonly kept: readonly InodeRange[]; readonly recalled: readonly number[] } {
+    const all = new Set([...this.#older, ...this.#newer]);
+    this.#lease.recallAll();
+    this.#newer = new Set(count > 0 ? [...all].slice(-count) : []);
+    this.#older = new Set();
+    const kept = this.#shortened();
+    const recalled = [...all].filter(inode => !this.#newer.has(inode));
+    for (const inode of recalled) this.#returning.set(inode, (this.#returning.get(inode) ?? 0) + 1);
+    return { kept, recalled };
+  }
+
+  /** What a server that was started anew has to know. */
+  declare(): InodeRange[] {
+    this.#shortened(MAX_INODE_RANGES - this.#returning.size);
+    return toRanges(new Set([...this.#older, ...this.#newer, ...this.#returning.keys()])).slice(
+      0,
+      MAX_INODE_RANGES,
+    );
+  }
+
+  /** The server takes only so many ranges: the rest is forgotten here. */
+  #shortened(most = MAX_INODE_RANGES): InodeRange[] {
+    const ranges = toRanges(new Set([...this.#older, ...this.#newer]));
+    if (ranges.length <= most) return ranges;
+    const told = ranges.slice(0, Math.max(0, most));
+    this.#newer = new Set(inodesOf(told, GENERATION));
+    this.#older = new Set();
+    return told;
+  }
+
+  /** Nothing is this client's alone any more. */
+  clear(): void {
+    this.#newer = new Set();
+    this.#older = new Set();
+  }
+}

@@ -1,0 +1,50 @@
+/** Gives a session inodes to itself (leases/exclusive-leases.ts), and numbers for new ones. */
+import { toRanges } from '../../protocol/inode-ranges.js';
+import { hold as command } from '../../protocol/session-commands.js';
+import { operation, type OperationContext } from '../operation.js';
+
+export const hold = operation(command, async (_tx, { session, inodes, reserve }, context) => {
+  const { sessions, leases, room, clock } = context.state;
+  sessions.require(session, clock.monotonicMs());
+  const freeBytes = freeBytesOf(context);
+  if (room.isShort) return { given: [], freeBytes, now: context.now, ahead: 0 };
+  const given = inodes.filter(inode => leases.tryGive(session, inode, context.claim));
+  return {
+    given: toRanges(given),
+    freeBytes,
+    now: context.now,
+    ahead: aheadOf(context),
+    ...reserved(session, reserve, context),
+  };
+});
+
+/** What is free on the fullest node that lives: a chunk that is stored before anybody asks must not find it full. */
+export function freeBytesOf({ state }: OperationContext): number {
+  const live = state.nodes.live(state.clock.monotonicMs());
+  return live.length === 0 ? 0 : Math.min(...live.map(({ space }) => space.freeBytes));
+}
+
+/** What every session may have ahead, unless there is no room at all: the margin of the room has it for hundreds of them. */
+const LEAST_AHEAD = 16;
+
+/**
+ * How many changes each session may have acknowledged that are not committed: together there is room for them, whatever
+ * happens. Those who change nothing need none.
+ */
+export function aheadOf({ state }: OperationContext): number {
+  const { ahead } = state.room;
+  const share = Math.floor(ahead / Math.max(1, state.exclusive.activeCount()));
+  return ahead === 0 ? 0 : Math.max(LEAST_AHEAD, share);
+}
+
+/** Inode numbers for the client to give, as many as it asks for, unless too many are at work with inodes of their own. */
+export function reserved(
+  session: number,
+  count: number,
+  { state }: OperationContext,
+): { readonly inodes?: { readonly first: number; readonly count: number } } {
+  if (count === 0 || state.exclusive.isFull) return {};
+  const first = state.inodeNumbers.takeRange(count);
+  for (let inode = first; inode < first + count; inode += 1) state.exclusive.give(session, inode);
+  return { inodes: { first, count } };
+}
