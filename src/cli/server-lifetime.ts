@@ -1,5 +1,6 @@
 /** Servers run until a signal ends them. */
 import { allowGarbage } from '../platform/garbage-allowance.js';
+import { serveFirst } from '../platform/priority.js';
 import type { Logger } from '../platform/log.js';
 import { onEndSignal } from './interruption.js';
 
@@ -20,6 +21,7 @@ interface Server {
 export async function runUntilSignal(server: Server, log: Logger): Promise<void> {
   dieOfUnexpectedErrors(log);
   allowGarbage(GARBAGE);
+  serveFirst(log);
   let end: () => void = () => undefined;
   const ended = new Promise<void>(resolve => (end = resolve));
   const stopListening = onEndSignal(signal => {

@@ -1,6 +1,6 @@
 /** The metadata server without its network: the store, the state in memory, and the execution of requests. */
 import type { Static, TSchema } from '@sinclair/typebox';
-import { steadyClock, type Clock } from '../platform/clock.js';
+import { sleep, steadyClock, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
@@ -19,12 +19,13 @@ import { FsckJob } from './fsck/fsck-job.js';
 import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
 import { LockService } from './locks/lock-service.js';
-import { ChangeTrace } from './leases/change-trace.js';
+import { ChangeTrace, type InodeChange } from './leases/change-trace.js';
 import { ExclusiveLeases, type Claim } from './leases/exclusive-leases.js';
 import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
 import { HeldElsewhere, Reading, type AtConflict } from './leases/reading.js';
 import { Recalls, type SendRecall } from './leases/recalls.js';
-import { conflictOf, needsTurn } from './leases/turns.js';
+import { conflictOf, needsTurn } from './leases/command-conflicts.js';
+import { WriteTurns } from './leases/write-turns.js';
 import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
 import { attributesOf } from './namespace/inodes.js';
 import { NodeOrders, type NodeConnection } from './node-orders.js';
@@ -57,6 +58,8 @@ import { UnlinkedInodes } from './unlinked-inodes.js';
 import { UnsyncedReplicas } from './unsynced-replicas.js';
 
 const RUN_BYTES = 8;
+/** How long one that wants its turn to write waits for writes of others that are on their way. */
+const TURN_PATIENCE_MS = 50;
 
 export interface MetadataServiceOptions {
   readonly durability: Durability;
@@ -114,6 +117,7 @@ export class MetadataService {
   readonly #probe: ReachProbe | undefined;
   readonly #roomWatch: RoomWatch;
   readonly #recalls: Recalls;
+  readonly #turns: WriteTurns;
   /** How data nodes are told what to do. */
   readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
@@ -141,11 +145,13 @@ export class MetadataService {
     const sessions = new SessionTable();
     const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
     const steadyMs = steadyClock(clock);
+    const opens = new OpenTable();
     const exclusive = new ExclusiveLeases(clock, options.exclusiveBytes, options.exclusivePauseMs);
     const leases = new LeaseTable(
       clock,
       log,
       exclusive,
+      (session, inode) => opens.isOpenElsewhere(session, inode),
       async session => await this.#fence(session),
       options.leaseBytes,
     );
@@ -167,7 +173,7 @@ export class MetadataService {
       room: store.room,
       run: random.bytes(RUN_BYTES).toString('hex'),
       sessions,
-      opens: new OpenTable(),
+      opens,
       unlinked: new UnlinkedInodes(),
       locks: new LockService(clock, sessions),
       leases,
@@ -185,6 +191,7 @@ export class MetadataService {
       clock,
       random,
     };
+    this.#turns = new WriteTurns(clock);
     this.#recalls = new Recalls({
       clock,
       log,
@@ -284,7 +291,52 @@ export class MetadataService {
 
   /** Gives a session inodes to itself, as far as nobody else uses them. EACCES as `execute`, ESTALE. */
   async hold(request: RequestOf<typeof hold.command>, peer: Peer): Promise<ReplyOf<typeof hold.command>> {
-    return await this.execute(hold, request, peer);
+    const { session, turn = false, ...rest } = request;
+    const [inode] = request.inodes;
+    if (!turn || inode === undefined) return await this.execute(hold, { session, ...rest }, peer);
+    this.requireOwnSession(request, peer);
+    // A single writer waits for nobody's turn, and shares the inode with those who read it.
+    if (!this.#turns.isShared(session, inode)) return await this.execute(hold, { session, ...rest }, peer);
+    if (this.#state.exclusive.isUnsure(session)) await this.#recalls.untilSure(session);
+    return await this.#turns.take(inode, async () => await this.#takeTurn(request, inode, peer));
+  }
+
+  /** Gives a session an inode to itself that other writers have, or cache. */
+  async #takeTurn(
+    request: RequestOf<typeof hold.command>,
+    inode: number,
+    peer: Peer,
+  ): Promise<ReplyOf<typeof hold.command>> {
+    const { session } = request;
+    const { clock } = this.#options;
+    const run = this.#begin(session, peer, 'stop');
+    run.claim.add(inode);
+    const untilMs = clock.monotonicMs() + TURN_PATIENCE_MS;
+    try {
+      for (;;) {
+        await this.#recalls.recall([inode], session);
+        await this.#state.leases.dropElsewhere(session, inode, await this.#unchanged(inode));
+        const reply = await this.#untilFree(
+          run,
+          async (tx, context) => await hold.execute(tx, request, context),
+        );
+        if (reply.given.length > 0 || clock.monotonicMs() > untilMs) return reply;
+        // A write of somebody else is on its way to everybody.
+        await sleep(clock, 1);
+      }
+    } finally {
+      void this.#finish(run);
+    }
+  }
+
+  /** By which sessions drop what they keep of a file that is as it was. */
+  async #unchanged(inode: number): Promise<InodeChange> {
+    let version = 0;
+    await this.#run(async tx => {
+      version = (await tx.inodes.get(inode))?.version ?? 0;
+      return false;
+    });
+    return { version, isDirectory: false, names: [], record: undefined };
   }
 
   /** Runs a request until nothing that it reads is another session's alone. */

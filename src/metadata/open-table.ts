@@ -37,6 +37,12 @@ export class OpenTable {
     return this.#bySession.get(session)?.has(inode) === true;
   }
 
+  /** Whether another session than that has the inode open. */
+  isOpenElsewhere(session: number, inode: number): boolean {
+    const sessions = this.#byInode.get(inode);
+    return sessions !== undefined && sessions.size > (sessions.has(session) ? 1 : 0);
+  }
+
   isOpen(inode: number): boolean {
     return this.#byInode.has(inode);
   }

@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache';
 import type { MetadataSession } from '../client/session/metadata-session.js';
 import { keyOf, type KnownName, type Listing } from '../client/caches/name-cache.js';
 import { firstAfter } from '../client/caches/sorted-search.js';
-import { DfsError } from '../protocol/errors.js';
+import { DfsError, hasCode } from '../protocol/errors.js';
 import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
 import { lookup, readdir } from '../protocol/namespace-commands.js';
 import type { Attributes, Caller } from '../protocol/types.js';
@@ -98,7 +98,15 @@ export class Directories {
     const kept = known === undefined ? undefined : cache.get(known);
     if (kept) return kept;
     const ticket = cache.ticket();
-    const { attributes } = await this.#session.ask(lookup, { parent, name, ...by });
+    const asked = names.ticket();
+    let attributes: Attributes;
+    try {
+      ({ attributes } = await this.#session.ask(lookup, { parent, name, ...by }));
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) names.told(asked, parent, name, 0);
+      throw error;
+    }
+    names.told(asked, parent, name, attributes.inode);
     cache.keep(ticket, attributes);
     this.#ahead.found(parent, name, attributes);
     return attributes;

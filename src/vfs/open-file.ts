@@ -212,6 +212,8 @@ export class OpenFile {
    * @param expected where the caller, who may show the bytes from a cache of his own, takes the end of the file to be
    */
   async append(expected: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
+    // In turns with others that append, so that its place is known.
+    if (this.#isStale && this.#shared.mayBuffer(this.inode)) await this.#refresh();
     const size = (): number => this.#attributes.size;
     const offset = await this.#writer.append(data, size, this.#manner(privilegeLoss));
     if (offset !== expected) this.#shared.onDisplaced(this.inode);
@@ -325,8 +327,9 @@ export class OpenFile {
   async #refresh(): Promise<void> {
     this.#isStale = false;
     try {
-      const { attributes } = await this.#shared.client.session.ask(getattr, { inode: this.inode });
-      this.note(attributes);
+      const { session } = this.#shared.client;
+      if (session.lease.isAlive) this.note(await session.getattr(this.inode));
+      else this.note((await session.ask(getattr, { inode: this.inode })).attributes);
     } catch (error) {
       this.#isStale = true;
       throw error;

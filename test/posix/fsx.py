@@ -1,9 +1,10 @@
-"""fsx.py --seed N --ops N [--size BYTES] FILE [FILE_ON_SECOND_MOUNT]
+"""fsx.py --seed N --ops N [--size BYTES] [--strict] FILE [SAME_FILE_ON_ANOTHER_MOUNT ...]
 
 Does random things to a file, and keeps a model of it in memory: reads, writes, truncations, mapped reads and writes,
 fallocate in all modes, copy_file_range, fsync, closing and opening again; each read is compared with the model, and at
-times the whole file. With two files, which are to be the same one by way of two mounts, it takes turns: it closes the
-file on one before it opens it on the other. Prints "same", or what differs first, with the last operations.
+times the whole file. With several files, which are to be the same one by way of several mounts, it takes turns: it closes
+the file on one before it opens it on the next. With --strict it keeps the file open on all of them, acts on any of them at
+each step, and then compares size and some bytes on every one. Prints "same", or what differs first, with the last operations.
 """
 import argparse
 import collections
@@ -25,7 +26,8 @@ class Differs(Exception):
 
 
 class Tester:
-    def __init__(self, seed, size, paths):
+    def __init__(self, seed, size, paths, strict):
+        self.strict = strict
         self.random = random.Random(seed)
         self.largest = size
         self.paths = paths
@@ -33,33 +35,61 @@ class Tester:
         self.model = bytearray()
         self.history = collections.deque(maxlen=HISTORY)
         self.unsupported = set()
-        self.fd = os.open(self.path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o644)
+        #: On each mount; without --strict only on the one whose turn it is.
+        self.fds = [os.open(self.path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o644)] + [None] * (len(paths) - 1)
+        for turn in range(1, len(paths) if strict else 0):
+            self.fds[turn] = os.open(paths[turn], os.O_RDWR)
         # What to do → how often, relative to the others.
         self.actions = {
             self.read: 20, self.write: 25, self.append: 3, self.truncate: 6, self.mapped_read: 10, self.mapped_write: 12,
             self.allocate: 4, self.punch: 6, self.zero: 4, self.collapse: 1, self.insert: 1, self.copy: 8, self.sync: 3,
-            self.reopen: 4, self.seek: 3, self.whole: 1, self.switch: 4 if len(paths) > 1 else 0,
+            self.reopen: 4, self.seek: 3, self.whole: 1, self.switch: 4 if len(paths) > 1 and not strict else 0,
         }
 
     @property
     def path(self):
         return self.paths[self.turn]
 
+    @property
+    def fd(self):
+        return self.fds[self.turn]
+
+    @fd.setter
+    def fd(self, fd):
+        self.fds[self.turn] = fd
+
     def run(self, count):
         actions, weights = list(self.actions), list(self.actions.values())
         for self.step in range(count):
+            if self.strict:
+                self.turn = self.random.randrange(len(self.paths))
             self.random.choices(actions, weights)[0]()
-            found = os.fstat(self.fd).st_size
-            if found != len(self.model):
-                raise Differs('the size is %d, not %d' % (found, len(self.model)))
+            self.look()
         self.whole()
+        if not self.strict:
+            os.close(self.fd)
+            self.fds = [os.open(path, os.O_RDWR) for path in self.paths]
         for self.turn in range(len(self.paths)):
             self.reopen()
             self.whole()
-        os.close(self.fd)
+        for fd in self.fds:
+            os.close(fd)
+
+    def look(self):
+        """What every mount must see after each step."""
+        extent = self.extent(len(self.model)) if self.strict else None
+        for turn, fd in enumerate(self.fds):
+            if fd is None:
+                continue
+            found = os.fstat(fd).st_size
+            if found != len(self.model):
+                raise Differs('the size on mount %d is %d, not %d' % (turn + 1, found, len(self.model)))
+            if extent:
+                self.compare(extent[0], os.pread(fd, extent[1], extent[0]), extent[1], turn)
 
     def did(self, what, *numbers):
-        self.history.append('%6d %s %s' % (self.step, what, ' '.join(str(number) for number in numbers)))
+        where = '%d: ' % (self.turn + 1) if self.strict else ''
+        self.history.append('%6d %s%s %s' % (self.step, where, what, ' '.join(str(number) for number in numbers)))
 
     def extent(self, end):
         """An offset and a length within so many bytes, often at the edges of pages; None when there are none."""
@@ -71,13 +101,14 @@ class Tester:
         length = self.random.choice([1, 100, 4096, 5000, self.random.randrange(1, 65536), self.random.randrange(1, 200000)])
         return offset, min(length, end - offset)
 
-    def compare(self, offset, got, length):
+    def compare(self, offset, got, length, turn=None):
         wanted = self.model[offset:offset + length]
         if got == wanted:
             return
         first = next((index for index in range(min(len(got), len(wanted))) if got[index] != wanted[index]), min(len(got), len(wanted)))
-        raise Differs('read of %d bytes at %d: %d bytes, which differ from the model at %d (%r, not %r)' % (
-            length, offset, len(got), offset + first, bytes(got[first:first + 8]), bytes(wanted[first:first + 8])))
+        where = self.turn if turn is None else turn
+        raise Differs('read on mount %d of %d bytes at %d: %d bytes, which differ from the model at %d (%r, not %r)' % (
+            where + 1, length, offset, len(got), offset + first, bytes(got[first:first + 8]), bytes(wanted[first:first + 8])))
 
     def put(self, offset, data):
         if offset > len(self.model):
@@ -222,7 +253,8 @@ class Tester:
 
     def switch(self):
         os.close(self.fd)
-        self.turn = 1 - self.turn
+        self.fd = None
+        self.turn = (self.turn + 1) % len(self.paths)
         self.did('switch to mount', self.turn + 1)
         self.fd = os.open(self.path, os.O_RDWR)
 
@@ -261,9 +293,10 @@ def main():
     parser.add_argument('--ops', type=int, required=True)
     parser.add_argument('--size', type=int, default=1 << 20)
     parser.add_argument('file')
-    parser.add_argument('second', nargs='?')
+    parser.add_argument('--strict', action='store_true')
+    parser.add_argument('more', nargs='*')
     options = parser.parse_args()
-    tester = Tester(options.seed, options.size, [path for path in (options.file, options.second) if path])
+    tester = Tester(options.seed, options.size, [options.file, *options.more], options.strict)
     try:
         tester.run(options.ops)
     except (Differs, OSError) as error:

@@ -16,6 +16,8 @@ sys.dont_write_bytecode = True
 import harness
 
 AREAS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'areas')
+#: Of one case, that are said.
+MOST_FAILURES = 8
 
 
 def end_children():
@@ -72,6 +74,8 @@ def main():
         os.chdir(work)
         assertions, failures, skipped = run_case(function, options.limit)
         os.chdir(home)
+        if len(failures) > MOST_FAILURES:
+            failures[MOST_FAILURES:] = ['%d more' % (len(failures) - MOST_FAILURES)]
         result = {'rule': rule, 'source': source, 'assertions': assertions, 'failures': failures}
         if skipped:
             result['skipped'] = skipped

@@ -4,6 +4,7 @@ import type { Logger } from '../../platform/log.js';
 import { makeDirectories } from '../../platform/make-directories.js';
 import type { Endpoint } from '../../platform/network.js';
 import { allowGarbage } from '../../platform/garbage-allowance.js';
+import { serveFirst } from '../../platform/priority.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
 import type { FileSystem } from '../../vfs/file-system.js';
@@ -46,6 +47,7 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
   const { log, mountPoint, server, driver } = options;
   dieOfUnexpectedErrors(log, endAtOnce);
   allowGarbage(GARBAGE);
+  serveFirst(log);
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');

@@ -9,10 +9,12 @@ import { DIRECTORY_BYTES, LRU_ENTRY_BYTES, nameCost } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from '../leases/cache-lease.js';
 import { firstAfter } from './sorted-search.js';
 
-/** A directory of which every name is known. */
+/** A directory of which every name is known, apart from some. */
 interface KnownDirectory {
-  /** Where `..` leads. */
-  parent: number;
+  /** Where `..` leads; undefined when the directory was changed by others, and may have been moved. */
+  parent: number | undefined;
+  /** Names that others have changed since the directory was listed (as in `names`). */
+  readonly unknown: Set<string>;
   /** name (its bytes as latin1) → inode */
   readonly names: Map<string, number>;
   /** The names in the order of their bytes; undefined when they have changed since they were sorted. */
@@ -29,6 +31,8 @@ interface KnownDirectory {
  */
 const STEP_PART = 16;
 const MIN_STEP_BYTES = 256;
+/** With more names than this that others have changed, a directory is not worth keeping. */
+const MAX_UNKNOWN = 4096;
 
 /** A directory that is being listed: what this client changes meanwhile may be in the pages, or not. */
 export interface Listing {
@@ -73,6 +77,11 @@ export class NameCache implements CacheKeeper {
     return this.#directories.calculatedSize;
   }
 
+  /** Taken before the server is asked to change a name; shown when its answer is there. */
+  ticket(): number {
+    return this.#lease.ticket();
+  }
+
   /** The inode that the name leads to; 0 when there is none; undefined when that is not known here. */
   find(directory: number, name: Uint8Array): number | undefined {
     // A name that no directory can have is for the server to refuse.
@@ -90,16 +99,19 @@ export class NameCache implements CacheKeeper {
   knows(directory: number, name: Uint8Array): number | undefined {
     if (!this.#lease.isAlive) return undefined;
     const known = this.#directories.get(directory);
-    return known && (known.names.get(keyOf(name)) ?? 0);
+    if (!known) return undefined;
+    const key = keyOf(name);
+    return known.unknown.size > 0 && known.unknown.has(key) ? undefined : (known.names.get(key) ?? 0);
   }
 
   /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
   page(directory: number, after: Uint8Array, limit: number): KnownPage | undefined {
     const known = this.#lease.isAlive ? this.#directories.get(directory) : undefined;
-    if (!known || this.#inFlight.has(directory)) return undefined;
+    if (!known || known.unknown.size > 0 || known.parent === undefined) return undefined;
+    if (this.#inFlight.has(directory)) return undefined;
     // Latin1 strings compare as their bytes do.
     known.sorted ??= [...known.names.keys()].sort();
-    const { sorted, parent } = known;
+    const { sorted, parent = directory } = known;
     const start = firstAfter(sorted, keyOf(after), key => key);
     const names = sorted.slice(start, start + limit).map(key => ({
       name: Buffer.from(key, 'latin1'),
@@ -115,7 +127,15 @@ export class NameCache implements CacheKeeper {
   created(ticket: number, directory: number, parent: number): void {
     if (!this.#lease.mayKeep(ticket, directory)) return;
     const names = new Map<string, number>();
-    this.#directories.set(directory, { parent, names, sorted: undefined, nameBytes: 0, countedBytes: 0 });
+    const unknown = new Set<string>();
+    this.#directories.set(directory, {
+      parent,
+      names,
+      unknown,
+      sorted: undefined,
+      nameBytes: 0,
+      countedBytes: 0,
+    });
   }
 
   /** A listing from the first name on begins; it ends with `listed` or `giveUp`. */
@@ -135,7 +155,9 @@ export class NameCache implements CacheKeeper {
     const sorted = names.map(({ name }) => keyOf(name));
     const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
     const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);
-    this.#directories.set(directory, { parent, names: known, sorted, nameBytes, countedBytes: nameBytes });
+    const unknown = new Set<string>();
+    const counted = { nameBytes, countedBytes: nameBytes };
+    this.#directories.set(directory, { parent, names: known, unknown, sorted, ...counted });
   }
 
   /** The listing was not finished. May be called twice. */
@@ -167,10 +189,28 @@ export class NameCache implements CacheKeeper {
     if (names.size === 0) this.#inFlight.delete(directory);
   }
 
-  /** This client made the name lead to the inode. */
-  linked(directory: number, name: Uint8Array, inode: number): void {
+  /** The server told where a name leads that others had changed; 0: nowhere. @param ticket as for `created` */
+  told(ticket: number, directory: number, name: Uint8Array, inode: number): void {
+    const known = this.#directories.peek(directory);
+    const key = keyOf(name);
+    if (known?.unknown.has(key) !== true || this.#inFlight.get(directory)?.has(key) === true) return;
+    if (!this.#lease.mayKeep(ticket, directory)) return;
+    if (inode === 0) this.unlinked(directory, name);
+    else this.linked(directory, name, inode);
+  }
+
+  /**
+   * This client made the name lead to the inode.
+   * @param ticket from before the server was asked for that: others may have changed it since
+   */
+  linked(directory: number, name: Uint8Array, inode: number, ticket?: number): void {
     const known = this.#changing(directory);
     if (!known) return;
+    if (this.#isOvertaken(directory, ticket)) {
+      known.unknown.add(keyOf(name));
+      return;
+    }
+    if (known.unknown.size > 0) known.unknown.delete(keyOf(name));
     const { size } = known.names;
     known.names.set(keyOf(name), inode);
     known.sorted = undefined;
@@ -179,9 +219,14 @@ export class NameCache implements CacheKeeper {
     if (known.nameBytes > known.countedBytes) this.#recount(directory, known);
   }
 
-  /** This client removed the name. */
-  unlinked(directory: number, name: Uint8Array): void {
+  /** This client removed the name. @param ticket as for `linked` */
+  unlinked(directory: number, name: Uint8Array, ticket?: number): void {
     const known = this.#changing(directory);
+    if (known && this.#isOvertaken(directory, ticket)) {
+      known.unknown.add(keyOf(name));
+      return;
+    }
+    if (known && known.unknown.size > 0) known.unknown.delete(keyOf(name));
     if (known?.names.delete(keyOf(name)) !== true) return;
     known.sorted = undefined;
     known.nameBytes -= nameCost(name.length);
@@ -207,9 +252,15 @@ export class NameCache implements CacheKeeper {
   }
 
   async drop({ inodes, names, directories }: Revocation): Promise<void> {
-    // Its parent may have changed.
-    for (const { inode } of inodes) this.#directories.delete(inode);
-    for (const { parent } of names) this.#directories.delete(parent);
+    for (const { inode } of inodes) {
+      const known = this.#directories.peek(inode);
+      if (known) known.parent = undefined;
+    }
+    for (const { parent, name } of names) {
+      const known = this.#directories.peek(parent);
+      known?.unknown.add(keyOf(name));
+      if (known && known.unknown.size > MAX_UNKNOWN) this.#directories.delete(parent);
+    }
     for (const directory of directories) this.#directories.delete(directory);
   }
 
@@ -223,6 +274,10 @@ export class NameCache implements CacheKeeper {
     this.#directories.delete(directory);
     known.countedBytes = known.nameBytes + step;
     this.#directories.set(directory, known);
+  }
+
+  #isOvertaken(directory: number, ticket: number | undefined): boolean {
+    return ticket !== undefined && !this.#lease.mayKeep(ticket, directory);
   }
 
   #changing(directory: number): KnownDirectory | undefined {

@@ -1,4 +1,4 @@
-/** Blocks of chunks kept in memory. Chunks never change, so what is here is true for ever (DESIGN decision 1). */
+/** Blocks of chunks kept in memory. Chunks never change, so what is here is true for ever (docs/decisions/01). */
 import { LRUCache } from 'lru-cache';
 import { assert } from '../../protocol/errors.js';
 import { payloadBytes, slicePayload, type Payload } from '../../protocol/frame.js';

@@ -1,5 +1,5 @@
 /**
- * Stores chunks on data nodes: one request to the first node of a grant, which passes the chunk on (DESIGN decision 7).
+ * Stores chunks on data nodes: one request to the first node of a grant, which passes the chunk on (docs/decisions/07).
  *
  *     granted ──► sent along the nodes ──► enough hold it ──► stored
  *                   ▲                          │ no

@@ -85,8 +85,8 @@ export class Acquisition {
 
   /** Never rejects. */
   async #ask(inodes: readonly number[], turn: boolean): Promise<void> {
-    const { lease, log, held, ask } = this.#options;
-    const ticket = lease.ticket();
+    const { log, held, ask } = this.#options;
+    const ticket = held.ticket();
     try {
       const { given } = await ask(inodes, turn);
       held.give(ticket, given as readonly InodeRange[]);

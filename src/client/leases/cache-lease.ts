@@ -1,5 +1,5 @@
 /**
- * This client's lease: whether what it was told may be kept, and answered from again (DESIGN decision 5; the server's
+ * This client's lease: whether what it was told may be kept, and answered from again (docs/decisions/05; the server's
  * side, and the whole argument, is metadata/leases/lease-table.ts).
  *
  *     none ──granted──► dropping everything ──► alive ──renewed──► alive ──ran out──► dropping everything ──► none
@@ -124,18 +124,6 @@ export class CacheLease {
     for (const { parent } of revocation.names) this.#revoked.note(parent, this.#now);
     for (const inode of revocation.directories) this.#revoked.note(inode, this.#now);
     await this.#drop(revocation);
-  }
-
-  /** These inodes are not this client's alone any more (held-inodes.ts); what it caches of them stays true. */
-  recall(inodes: readonly number[]): void {
-    this.#now += 1;
-    for (const inode of inodes) this.#revoked.note(inode, this.#now);
-  }
-
-  /** As `recall`, for every inode. */
-  recallAll(): void {
-    this.#now += 1;
-    this.#overtakeAll();
   }
 
   /** What is kept of these inodes' attributes is not true. */

@@ -7,6 +7,7 @@
  */
 import { inodesOf, MAX_INODE_RANGES, toRanges, type InodeRange } from '../../protocol/inode-ranges.js';
 import type { CacheLease } from './cache-lease.js';
+import { RecentChanges } from './recent-changes.js';
 
 /** Inodes of a generation: two of them take some 5 MiB. */
 const GENERATION = 65_536;
@@ -18,9 +19,23 @@ export class HeldInodes {
   #older = new Set<number>();
   /** inode → recalls of it that are not answered: a server that is started anew meanwhile has to know that it waits for them */
   readonly #returning = new Map<number, number>();
+  /** Grows with every recall. */
+  #now = 0;
+  /** When inodes were recalled. */
+  readonly #recalled = new RecentChanges();
 
   constructor(lease: CacheLease) {
     this.#lease = lease;
+  }
+
+  /** Taken when a request begins. */
+  ticket(): number {
+    return this.#now;
+  }
+
+  /** Whether an answer to a request from then may give the inode: it was not recalled since. */
+  mayGive(ticket: number, inode: number): boolean {
+    return ticket >= this.#recalled.latest(inode);
   }
 
   /** Whether this client may change the inode without asking. */
@@ -43,11 +58,11 @@ export class HeldInodes {
 
   /**
    * The server gave these; what was recalled since the request began is left out.
-   * @param ticket taken when the request began (cache-lease.ts)
+   * @param ticket taken when the request began
    */
   give(ticket: number, ranges: readonly InodeRange[]): void {
     for (const inode of inodesOf(ranges, GENERATION)) {
-      if (this.#lease.mayKeep(ticket, inode)) this.add(inode);
+      if (this.mayGive(ticket, inode)) this.add(inode);
     }
   }
 
@@ -57,8 +72,9 @@ export class HeldInodes {
    */
   recall(ranges: readonly InodeRange[]): number[] {
     const inodes = [...inodesOf(ranges, GENERATION)];
-    this.#lease.recall(inodes);
+    this.#now += 1;
     for (const inode of inodes) {
+      this.#recalled.note(inode, this.#now);
       this.#newer.delete(inode);
       this.#older.delete(inode);
       this.#returning.set(inode, (this.#returning.get(inode) ?? 0) + 1);
@@ -78,7 +94,7 @@ export class HeldInodes {
   /** All but so many inodes go back, as in `recall`; those used last are kept. */
   keep(count: number): { readonly kept: readonly InodeRange[]; readonly recalled: readonly number[] } {
     const all = new Set([...this.#older, ...this.#newer]);
-    this.#lease.recallAll();
+    this.#overtakeAll();
     this.#newer = new Set(count > 0 ? [...all].slice(-count) : []);
     this.#older = new Set();
     const kept = this.#shortened();
@@ -106,9 +122,15 @@ export class HeldInodes {
     return told;
   }
 
-  /** Nothing is this client's alone any more. */
+  /** Nothing is this client's alone any more, nor will be by an answer to a request that is under way. */
   clear(): void {
+    this.#overtakeAll();
     this.#newer = new Set();
     this.#older = new Set();
+  }
+
+  #overtakeAll(): void {
+    this.#now += 1;
+    this.#recalled.noteAll(this.#now);
   }
 }

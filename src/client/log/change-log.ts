@@ -1,5 +1,5 @@
 /**
- * Changes that this client has acknowledged to its programs before it has told the metadata server (docs/decisions: what a return
+ * Changes that this client has acknowledged to its programs before it has told the metadata server (docs/decisions/04: what a return
  * value promises), which it may of inodes that it has to itself (client/leases/held-inodes.ts).
  *
  * Changes go out in batches, in their order, one batch at a time. What is not sent yet is milliseconds old: while the
@@ -14,6 +14,7 @@ import { MAX_BATCH, MAX_RESERVED_INODES } from '../../protocol/limits.js';
 import type { batch, Changed, hold } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { CacheLease } from '../leases/cache-lease.js';
+import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerClock } from '../session/server-clock.js';
 
 type BatchRequest = Omit<RequestOf<typeof batch>, 'once'>;
@@ -73,6 +74,7 @@ export class ChangeLog {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #lease: CacheLease;
+  readonly #held: HeldInodes;
   readonly #serverClock: ServerClock;
   readonly #peer: ChangeLogPeer;
   /** Grows whenever every number is void: so is an answer from before that. */
@@ -98,11 +100,19 @@ export class ChangeLog {
   /** How many changes the server has room for, whatever happens. */
   #ahead = 0;
 
-  constructor(clock: Clock, log: Logger, lease: CacheLease, serverClock: ServerClock, peer: ChangeLogPeer) {
+  constructor(
+    clock: Clock,
+    log: Logger,
+    lease: CacheLease,
+    held: HeldInodes,
+    serverClock: ServerClock,
+    peer: ChangeLogPeer,
+  ) {
     this.#serverClock = serverClock;
     this.#clock = clock;
     this.#log = log;
     this.#lease = lease;
+    this.#held = held;
     this.#peer = peer;
   }
 
@@ -140,7 +150,7 @@ export class ChangeLog {
       const number = this.#numbers.next;
       this.#numbers.next += 1;
       // One that somebody else has asked about is not.
-      if (this.#lease.mayKeep(this.#numbers.ticket, number)) return number;
+      if (this.#held.mayGive(this.#numbers.ticket, number)) return number;
     }
     return undefined;
   }
@@ -202,7 +212,7 @@ export class ChangeLog {
   async #ask(): Promise<void> {
     this.#isAsking = true;
     const voids = this.#voids;
-    const ticket = this.#lease.ticket();
+    const ticket = this.#held.ticket();
     const sentMs = this.#clock.monotonicMs();
     try {
       const reply = await this.#peer.ask(this.#wanted());
@@ -253,7 +263,7 @@ export class ChangeLog {
       this.#sent = sent;
       this.#lost = undefined;
       const voids = this.#voids;
-      const ticket = this.#lease.ticket();
+      const ticket = this.#held.ticket();
       const sentMs = this.#clock.monotonicMs();
       try {
         const request = { changes: sent.map(({ change }) => change), reserve: this.#wanted() };

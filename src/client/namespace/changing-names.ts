@@ -15,12 +15,13 @@ export async function changingNames<Reply>(
   names: NameCache,
   changed: readonly ChangedName[],
   change: () => Promise<Reply>,
-  learn: (reply: Reply) => void,
+  learn: (reply: Reply, ticket: number) => void,
 ): Promise<Reply> {
+  const ticket = names.ticket();
   for (const [directory, name] of changed) names.changing(directory, name);
   try {
     const reply = await change();
-    learn(reply);
+    learn(reply, ticket);
     return reply;
   } catch (error) {
     if (!hasCode(error, ...REFUSALS)) for (const [directory] of changed) names.forget(directory);

@@ -57,7 +57,7 @@ export async function create(
     session.names,
     [[parent, name]],
     async () => await session.execute(put, request),
-    made => session.names.linked(parent, name, made.attributes.inode),
+    (made, asked) => session.names.linked(parent, name, made.attributes.inode, asked),
   );
   const { attributes, created: isNew } = reply;
   grants.add(attributes.goal, reply);

@@ -26,7 +26,7 @@ export async function link(
     session.names,
     [[parent, name]],
     replace ? async () => await session.opens.removing(parent, name, execute) : execute,
-    () => session.names.linked(parent, name, inode),
+    (_, asked) => session.names.linked(parent, name, inode, asked),
   );
   return attributes;
 }

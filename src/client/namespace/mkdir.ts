@@ -23,8 +23,8 @@ export async function mkdir(
     session.names,
     [[parent, name]],
     async () => await session.execute(command, { parent, name, ...creation, ...by }),
-    ({ attributes: { inode } }) => {
-      session.names.linked(parent, name, inode);
+    ({ attributes: { inode } }, asked) => {
+      session.names.linked(parent, name, inode, asked);
       session.names.created(ticket, inode, parent);
     },
   );

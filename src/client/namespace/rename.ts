@@ -33,7 +33,8 @@ export async function rename(
       [newParent, newName],
     ],
     async () => await session.opens.removing(newParent, newName, execute),
-    renamed => learnRename(session.names, [parent, name], [newParent, newName], flags, renamed),
+    (renamed, asked) =>
+      learnRename(session.names, [parent, name], [newParent, newName], flags, renamed, asked),
   );
 }
 
@@ -43,6 +44,7 @@ function learnRename(
   [newParent, newName]: ChangedName,
   flags: number,
   { inode, replaced, whiteout }: ReplyOf<typeof command>,
+  asked: number,
 ): void {
   // Exchanged: two directories may have changed places.
   if ((flags & RenameFlag.exchange) !== 0) {
@@ -56,9 +58,9 @@ function learnRename(
     names.forget(inode);
     return;
   }
-  if (whiteout === undefined) names.unlinked(parent, name);
-  else names.linked(parent, name, whiteout);
-  names.linked(newParent, newName, inode);
+  if (whiteout === undefined) names.unlinked(parent, name, asked);
+  else names.linked(parent, name, whiteout, asked);
+  names.linked(newParent, newName, inode, asked);
   names.moved(inode, newParent);
   names.forget(replaced);
 }

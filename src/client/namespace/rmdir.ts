@@ -17,8 +17,8 @@ export async function rmdir(
     session.names,
     [[parent, name]],
     async () => await session.execute(command, { parent, name, ...by }),
-    removed => {
-      session.names.unlinked(parent, name);
+    (removed, asked) => {
+      session.names.unlinked(parent, name, asked);
       session.names.forget(removed.inode);
     },
   );

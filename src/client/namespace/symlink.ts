@@ -19,7 +19,7 @@ export async function symlink(
     session.names,
     [[parent, name]],
     async () => await session.execute(command, request),
-    made => session.names.linked(parent, name, made.attributes.inode),
+    (made, asked) => session.names.linked(parent, name, made.attributes.inode, asked),
   );
   return attributes;
 }

@@ -25,6 +25,6 @@ export async function unlink(
     session.names,
     [[parent, name]],
     async () => await session.opens.removing(parent, name, execute),
-    () => session.names.unlinked(parent, name),
+    (_, asked) => session.names.unlinked(parent, name, asked),
   );
 }

@@ -66,8 +66,9 @@ export async function removeXattr(
  * inherits.
  */
 export async function learnInheritance(session: MetadataSession, directory: number): Promise<void> {
-  const { changes, xattrs, attributes } = session;
-  if (!changes.isOpen || !xattrs.isUnknown(directory) || !attributes.get(directory)) return;
+  const { changes, held, xattrs, attributes } = session;
+  if (!changes.isOpen || !held.has(directory) || !xattrs.isUnknown(directory) || !attributes.get(directory))
+    return;
   try {
     await listXattrs(session, directory, {});
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
  * Requests that change something, each executed once however often it is sent: it carries the session and a sequence
- * number, and the server remembers its answer until the client says that it has it (DESIGN decision 4).
+ * number, and the server remembers its answer until the client says that it has it (docs/decisions/04).
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Changes, Command } from '../../protocol/command.js';
@@ -9,6 +9,7 @@ import type { Changed } from '../../protocol/session-commands.js';
 import type { Once } from '../../protocol/types.js';
 import { changedTold, type MetadataCaches } from '../caches/metadata-caches.js';
 import type { CacheLease } from '../leases/cache-lease.js';
+import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerSession } from '../session/server-session.js';
 import type { Requests } from './requests.js';
 import type { ChangedInodes, UnsyncedChanges } from './unsynced-changes.js';
@@ -32,6 +33,7 @@ export interface NumberedRequestsOptions {
   readonly unsynced: UnsyncedChanges;
   readonly caches: MetadataCaches;
   readonly lease: CacheLease;
+  readonly held: HeldInodes;
   /** Told of each reply, with a ticket from before its request. */
   readonly onReply: (ticket: number, reply: unknown, isChange: boolean) => void;
 }
@@ -52,7 +54,7 @@ export class NumberedRequests {
     request: Omit<Static<Request>, 'once'>,
     { refusal, isNews, isPatient }: NumberedOptions,
   ): Promise<Static<Reply>> {
-    const { server, requests, unsynced, caches, lease, onReply } = this.#options;
+    const { server, requests, unsynced, caches, lease, held, onReply } = this.#options;
     this.#sequence += 1;
     const sequence = this.#sequence;
     let executing = refusal ? server.id : 0;
@@ -60,7 +62,7 @@ export class NumberedRequests {
     const isDurable = 'durable' in request && request.durable === true;
     this.#outstanding.add(sequence);
     const ticket = caches.attributes.ticket();
-    const leaseTicket = lease.ticket();
+    const heldTicket = held.ticket();
     try {
       const reply = await requests.untilAnswered(
         command.name,
@@ -87,7 +89,7 @@ export class NumberedRequests {
       if (isDurable) unsynced.syncedUpTo(answersBefore);
       else unsynced.add(sequence, changedBy(command.changes(request, reply), told));
       if (isNews) caches.learnChanges(ticket, reply, told);
-      if (lease.isWanted) onReply(leaseTicket, reply, isNews);
+      if (lease.isWanted) onReply(heldTicket, reply, isNews);
       return reply;
     } catch (error) {
       // A part of it may have been done.

@@ -17,6 +17,7 @@ import { batch, hold, renew } from '../../protocol/session-commands.js';
 import { isConnectionError, isSilence } from '../../rpc/client.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import type { CacheLease } from '../leases/cache-lease.js';
+import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerSession } from '../session/server-session.js';
 
 /** A server that took the connection but does not answer for this long is tried again on a new connection. */
@@ -42,6 +43,7 @@ export interface RequestsOptions {
   readonly server: ServerSession;
   readonly acknowledged: AcknowledgedChanges;
   readonly lease: CacheLease;
+  readonly held: HeldInodes;
   /** Told of each reply, with a ticket from before its request, and whether it is about a change. */
   readonly onReply: (ticket: number, reply: unknown, isChange: boolean) => void;
 }
@@ -83,8 +85,8 @@ export class Requests {
     what: string,
     attempt: (connection: RpcConnection, timeoutMs: number) => Promise<Reply>,
   ): Promise<Reply> {
-    const { lease, onReply } = this.#options;
-    const ticket = lease.ticket();
+    const { lease, held, onReply } = this.#options;
+    const ticket = held.ticket();
     const reply = await this.untilAnswered(what, attempt);
     if (lease.isWanted) onReply(ticket, reply, false);
     return reply;

@@ -115,10 +115,19 @@ export class MetadataSession {
       server,
       acknowledged: this.changes,
       lease: this.lease,
+      held: this.held,
       onReply,
     });
     this.#requests = requests;
-    this.#numbered = new NumberedRequests({ server, requests, unsynced, caches, lease: this.lease, onReply });
+    this.#numbered = new NumberedRequests({
+      server,
+      requests,
+      unsynced,
+      caches,
+      lease: this.lease,
+      held: this.held,
+      onReply,
+    });
     this.opens = new OpenInodes({
       clock,
       log,
@@ -284,7 +293,7 @@ export class MetadataSession {
   #createLog(): ChangeLog {
     const { clock, log } = this.#options;
     const isPatient = (): boolean => !this.#isEnding;
-    return new ChangeLog(clock, log, this.lease, this.serverClock, {
+    return new ChangeLog(clock, log, this.lease, this.held, this.serverClock, {
       ask: async reserve => await this.#hold({ inodes: [], reserve }),
       // Under no other session than that in which they were acknowledged.
       send: async (request, refusal) =>

@@ -97,14 +97,24 @@ export class FileRequests {
   }
 
   async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
+    const { writeFlags } = fuseWriteIn.body(bytes);
+    checkFlags('write_flags', writeFlags);
+    if ((writeFlags & WRITE_LOCKOWNER) !== 0) return await this.#writeNow(header, bytes);
+    this.#cache.enterWrite(header.inode);
+    try {
+      return await this.#writeNow(header, bytes);
+    } finally {
+      this.#cache.leaveWrite(header.inode);
+    }
+  }
+
+  async #writeNow(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const { fh, offset: given, size, writeFlags, flags } = fuseWriteIn.body(bytes);
     const data = bytes.subarray(fuseWriteIn.end, fuseWriteIn.end + size);
     const offset = sizeOf(given);
     // A page that is written back late has its place; its request has no flags of open(2).
     const isAppend = (flags & O_APPEND) !== 0;
-    checkFlags('write_flags', writeFlags);
     const isDirect = (writeFlags & WRITE_LOCKOWNER) !== 0;
-    if (!isDirect) this.#cache.notePages(header.inode);
     const kills = (writeFlags & WRITE_KILL_PRIVILEGES) !== 0;
     const privilegeLoss = kills ? await this.#callers.privilegeLoss(header, header.inode, kills) : undefined;
     const options = { isAppend, privilegeLoss };

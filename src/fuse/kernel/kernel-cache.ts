@@ -2,6 +2,7 @@
  * The kernel's caches of this mount: how long each thing may be believed, and what of them goes when another client
  * changes it. How the kernel is made to drop it, and why it is done so, is in invalidator.ts.
  */
+import { constants } from 'node:fs';
 import type { Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { isRegularFile, ROOT_INODE, S_IFDIR, S_ISGID, S_ISUID, S_IXGRP } from '../../protocol/file-mode.js';
@@ -21,6 +22,9 @@ const LEASED_MS = 3_600_000;
 const CONTENDED_MS = 2000;
 /** Of the memory for what the kernel knows, for attributes as they were told last. */
 const LAST_TOLD_PART = 1 / 8;
+
+/** The pages of more files than this are dropped together, whoever writes to them. */
+const MANY_CONTENTS = 64;
 
 export interface KernelCacheOptions {
   readonly fd: number;
@@ -48,6 +52,10 @@ export class KernelCache implements CacheKeeper {
   readonly #changedMs = new Map<number, number>();
   /** directory → own requests under way that may hold its lock */
   readonly #busy = new Map<number, number>();
+  /** file → own writes under way whose pages the kernel has locked until they are answered */
+  readonly #writing = new Map<number, number>();
+  /** Told of each file of which such a write begins. */
+  readonly #onWrite = new Set<(inode: number) => void>();
   #lease: KeepingLease | undefined;
   #kernelMinor = 0;
   #mayBypassPages = false;
@@ -133,7 +141,9 @@ export class KernelCache implements CacheKeeper {
 
   /** What OPEN says of the kernel's keeping of pages. */
   openFlags(ticket: number, inode: number, openFlags: number): number {
-    if (this.#mayBypassPages && this.#isContended(inode)) return OpenFlag.directIo;
+    // What is appended goes where the file ends for all clients, which the kernel does not know: its pages would have it elsewhere.
+    const isElsewhere = (openFlags & constants.O_APPEND) !== 0 || this.#isContended(inode);
+    if (this.#mayBypassPages && isElsewhere) return OpenFlag.directIo;
     return this.#lease?.mayKeepContent(ticket, inode, openFlags) ? OpenFlag.keepCache : 0;
   }
 
@@ -224,18 +234,32 @@ export class KernelCache implements CacheKeeper {
     else this.#busy.delete(directory);
   }
 
+  /** A write that leaves pages begins: they are locked until it is answered. */
+  enterWrite(inode: number): void {
+    this.notePages(inode);
+    this.#writing.set(inode, (this.#writing.get(inode) ?? 0) + 1);
+    for (const told of this.#onWrite) told(inode);
+  }
+
+  /** It was answered. */
+  leaveWrite(inode: number): void {
+    const writes = this.#writing.get(inode) ?? 0;
+    if (writes > 1) this.#writing.set(inode, writes - 1);
+    else this.#writing.delete(inode);
+  }
+
   async drop({ inodes, names, directories }: Revocation): Promise<void> {
     const attributes: number[] = [];
     const contents: number[] = [];
     for (const { parent } of names) this.#known.setListed(parent, false);
     for (const directory of directories) this.#known.setListed(directory, false);
-    for (const { inode, version } of inodes) {
+    for (const { inode } of inodes) {
       this.#known.setListed(inode, false);
       if (!this.#known.has(inode)) continue;
       this.#noteChange(inode);
       attributes.push(inode);
-      const isOther = this.#known.isOtherVersion(inode, version);
-      if (isOther && isRegularFile(this.#known.modeOf(inode))) contents.push(inode);
+      // Also when they are still what the file holds: whoever changes it next may have it to himself, and tell nobody.
+      if (isRegularFile(this.#known.modeOf(inode))) contents.push(inode);
     }
     const known = names.filter(({ parent }) => this.#known.has(parent));
     const isBusy = this.overlay.mayKeep && known.some(({ parent }) => this.#busy.has(parent));
@@ -245,8 +269,38 @@ export class KernelCache implements CacheKeeper {
     await Promise.all([
       this.#invalidator.dropAttributes(attributes),
       this.#invalidator.dropNames(entries),
-      this.#invalidator.dropContents(contents),
+      this.#dropContents(contents),
     ]);
+  }
+
+  /**
+   * Drops the pages of files, and waits for that but where one is written to: a write under way may wait for whoever waits for this
+   * answer, so that two clients that write to one file would wait for each other. Its pages go as soon as it is answered;
+   * read(2) notices before, by the attributes.
+   */
+  async #dropContents(inodes: readonly number[]): Promise<void> {
+    if (inodes.length > MANY_CONTENTS) {
+      await this.#invalidator.dropContents(inodes);
+      return;
+    }
+    const waited = new Set(inodes.filter(inode => !this.#writing.has(inode)));
+    const dropped = [...waited].map(async inode => {
+      await this.#invalidator.dropContents([inode]);
+      waited.delete(inode);
+    });
+    void this.#invalidator.dropContents(inodes.filter(inode => !waited.has(inode)));
+    if (dropped.length === 0) return;
+    await new Promise<void>(resolve => {
+      const finish = (): void => {
+        this.#onWrite.delete(told);
+        resolve();
+      };
+      const told = (inode: number): void => {
+        if (waited.delete(inode) && waited.size === 0) finish();
+      };
+      this.#onWrite.add(told);
+      void Promise.all(dropped).then(finish);
+    });
   }
 
   async dropAll(): Promise<void> {

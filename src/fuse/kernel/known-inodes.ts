@@ -185,12 +185,6 @@ export class KnownInodes {
     return place < 0 ? 0 : (this.#modes[place] ?? 0) & MODE;
   }
 
-  /** Whether the kernel was told another version of the content last. */
-  isOtherVersion(inode: number, version: number): boolean {
-    const place = this.#find(inode);
-    return place >= 0 && this.#versions[place] !== version >>> 0;
-  }
-
   /** At most `count` inodes of which the kernel was not told since they were come by last (the clock algorithm). */
   oldest(count: number): number[] {
     const found: number[] = [];

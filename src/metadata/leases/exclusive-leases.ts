@@ -134,15 +134,18 @@ export class ExclusiveLeases {
     return new Claim(this.#claims);
   }
 
-  /** Whether the inode may be given, as far as is known here: nobody has it, wants it, or has wanted it just now. */
-  mayGive(session: number, inode: number, claim: Claim): boolean {
+  /**
+   * Whether the inode may be given, as far as is known here: nobody has it, wants it, or has wanted it just now.
+   * @param isTurn those who want it take turns (write-turns.ts)
+   */
+  mayGive(session: number, inode: number, claim: Claim, isTurn = false): boolean {
     const others = (this.#claims.get(inode) ?? 0) - (claim.has(inode) ? 1 : 0);
     // Not even to the session that has it, and is asked for it at this moment: it would take that for a new one.
     if (others > 0 || this.#trimmed.has(session)) return false;
     const holder = this.holderOf(inode);
     if (holder !== undefined) return holder === session;
     if (this.isFull || this.#forfeited.has(session)) return false;
-    const untilMs = this.#pauses.get(inode);
+    const untilMs = isTurn ? undefined : this.#pauses.get(inode);
     return untilMs === undefined || this.#clock.monotonicMs() >= untilMs;
   }
 

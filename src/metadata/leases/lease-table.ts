@@ -1,5 +1,5 @@
 /**
- * Which session caches which inode (DESIGN decision 5). Before a change is acknowledged, every other session that may
+ * Which session caches which inode (docs/decisions/05). Before a change is acknowledged, every other session that may
  * cache what was changed has said that it dropped it, or has no lease any more.
  *
  * The argument, step by step:
@@ -68,6 +68,7 @@ export class LeaseTable {
   /** session → the timer that looks whether its lease has run out */
   readonly #timers = new Map<number, Timer>();
   readonly #exclusive: ExclusiveLeases;
+  readonly #isOpenElsewhere: (session: number, inode: number) => boolean;
   readonly #fence: (session: number) => Promise<void>;
   readonly #memoryBytes: number;
   /** session → recalls to which it owes an answer for too long: its lease is renewed no more */
@@ -78,6 +79,7 @@ export class LeaseTable {
 
   /**
    * @param exclusive who has which inode to himself, and so may cache it as well
+   * @param isOpenElsewhere whether another session than that has the inode open
    * @param fence ends a session whose lease ran out while others waited for it, so that what its client still sends is
    *   refused, and calls end() here
    * @param memoryBytes for knowing what clients cache; beyond that, who caches most has to drop it
@@ -86,10 +88,12 @@ export class LeaseTable {
     clock: Clock,
     log: Logger,
     exclusive: ExclusiveLeases,
+    isOpenElsewhere: (session: number, inode: number) => boolean,
     fence: (session: number) => Promise<void>,
     memoryBytes = DEFAULT_LEASE_BYTES,
   ) {
     this.#exclusive = exclusive;
+    this.#isOpenElsewhere = isOpenElsewhere;
     this.#memoryBytes = memoryBytes;
     this.#clock = clock;
     this.#absence = new Absence(clock);
@@ -190,14 +194,17 @@ export class LeaseTable {
   /**
    * Gives the session the inode to itself, if nobody else may cache it, or is about to hear of it.
    * @param claim of the request with which it is given
+   * @param isTurn see ExclusiveLeases.mayGive
    */
-  tryGive(session: number, inode: number, claim: Claim): boolean {
+  tryGive(session: number, inode: number, claim: Claim, isTurn = false): boolean {
     const own = this.#holders.get(session);
     if (!own || this.#isClosed || this.#clock.monotonicMs() >= own.leaseEndMs) return false;
-    if (!this.#exclusive.mayGive(session, inode, claim) || this.#unanswered.has(inode)) return false;
+    if (!this.#exclusive.mayGive(session, inode, claim, isTurn) || this.#unanswered.has(inode)) return false;
     for (const clearing of this.#clearing) if (clearing !== own) return false;
     const known = this.#byInode.get(inode);
     if (known !== undefined && known !== own) return false;
+    // What others have open is shared, unless they write it in turns: their kernels read it without asking.
+    if (!isTurn && this.#isOpenElsewhere(session, inode)) return false;
     this.#exclusive.give(session, inode);
     this.#forget(own, inode);
     return true;

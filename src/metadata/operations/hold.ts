@@ -3,12 +3,12 @@ import { toRanges } from '../../protocol/inode-ranges.js';
 import { hold as command } from '../../protocol/session-commands.js';
 import { operation, type OperationContext } from '../operation.js';
 
-export const hold = operation(command, async (_tx, { session, inodes, reserve }, context) => {
+export const hold = operation(command, async (_tx, { session, inodes, turn = false, reserve }, context) => {
   const { sessions, leases, room, clock } = context.state;
   sessions.require(session, clock.monotonicMs());
   const freeBytes = freeBytesOf(context);
   if (room.isShort) return { given: [], freeBytes, now: context.now, ahead: 0 };
-  const given = inodes.filter(inode => leases.tryGive(session, inode, context.claim));
+  const given = inodes.filter(inode => leases.tryGive(session, inode, context.claim, turn));
   return {
     given: toRanges(given),
     freeBytes,

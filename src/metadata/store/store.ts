@@ -206,8 +206,8 @@ export interface NodeRecords {
 }
 
 /**
- * `locks-forfeited-SESSION` is there for a session whose locks were let go without its client's knowing; `delegation` is
- * the session that has, or had last, the delegation.
+ * `locks-forfeited-SESSION` is there for a session whose locks were let go without its client's knowing; `held-forfeited-SESSION` for one
+ * that lost what it had to itself.
  */
 export type CounterName =
   'inode' | 'chunk' | 'session' | 'node' | `locks-forfeited-${number}` | `held-forfeited-${number}`;

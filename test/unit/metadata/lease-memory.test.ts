@@ -12,7 +12,14 @@ const INODES = (100 * MEMORY) / 500;
 
 t.test('leases that sessions share keep to their memory, filled a hundred times over', async t => {
   const clock = new ManualClock();
-  const table = new LeaseTable(clock, LOG, new ExclusiveLeases(clock), async () => undefined, MEMORY);
+  const table = new LeaseTable(
+    clock,
+    LOG,
+    new ExclusiveLeases(clock),
+    () => false,
+    async () => undefined,
+    MEMORY,
+  );
   let cleared = 0;
   for (const session of SESSIONS) {
     table.renew(session);

@@ -1,4 +1,4 @@
-/** DESIGN decision 5, the server's side: who may have cached what changed is told, and waited for. */
+/** docs/decisions/05, the server's side: who may have cached what changed is told, and waited for. */
 import t from 'tap';
 import { ChangeTrace } from '../../../src/metadata/leases/change-trace.js';
 import type { Revocation } from '../../../src/metadata/leases/lease-holder.js';
@@ -29,7 +29,14 @@ class Fixture {
       this.fenced.push(session);
       this.table.end(session);
     };
-    this.table = new LeaseTable(this.clock, LOG, new ExclusiveLeases(this.clock), fence, memoryBytes);
+    this.table = new LeaseTable(
+      this.clock,
+      LOG,
+      new ExclusiveLeases(this.clock),
+      () => false,
+      fence,
+      memoryBytes,
+    );
   }
 
   /** The reader caches, and read these. */

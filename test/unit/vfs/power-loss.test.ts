@@ -1,5 +1,5 @@
 /**
- * DESIGN decision 4: a change that was answered may be gone after a power loss of the metadata server within a second; then
+ * docs/decisions/04: a change that was answered may be gone after a power loss of the metadata server within a second; then
  * `fsync` of the file or the directory says so, once, and of what is there it says nothing.
  */
 import { constants } from 'node:fs';

@@ -6,7 +6,7 @@
  *                   ▲                           │                        (the reserve file is gone)
  *                   └────── room is made ───────┘
  *
- * While it is not ample, nothing new is taken (metadata/room-rules.ts) and no session has the delegation. The margin
+ * While it is not ample, nothing new is taken (metadata/room-rules.ts) and no session has anything to itself. The margin
  * is the room that the write-ahead log and its checkpoint may take until the next look. The reserve is a file beside
  * the database, as large as the log of acknowledged changes may be: `ahead` says how many a session may have that are
  * not committed.

@@ -1,4 +1,4 @@
-/** DESIGN decision 5, the client's side: what is kept is true, or not answered from. */
+/** docs/decisions/05, the client's side: what is kept is true, or not answered from. */
 import t from 'tap';
 import { AttributeCache } from '../../../../src/client/caches/attribute-cache.js';
 import { CacheLease, type Revocation } from '../../../../src/client/leases/cache-lease.js';

@@ -18,15 +18,15 @@ async function fixture() {
 }
 
 t.test('an answer that a recall has overtaken gives nothing', async t => {
-  const { lease, held } = await fixture();
-  const ticket = lease.ticket();
+  const { held } = await fixture();
+  const ticket = held.ticket();
   held.recall([{ first: 5, count: 2 }]);
   held.give(ticket, [{ first: 4, count: 4 }]);
   t.same(
     [4, 5, 6, 7].filter(inode => held.has(inode)),
     [4, 7],
   );
-  held.give(lease.ticket(), [{ first: 5, count: 1 }]);
+  held.give(held.ticket(), [{ first: 5, count: 1 }]);
   t.ok(held.has(5), 'a later answer does');
 });
 

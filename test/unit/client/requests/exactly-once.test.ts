@@ -1,4 +1,4 @@
-/** DESIGN decision 4: a numbered request is sent until it is answered, each time as the same request. */
+/** docs/decisions/04: a numbered request is sent until it is answered, each time as the same request. */
 import t, { type Test } from 'tap';
 import { mkdir } from '../../../../src/protocol/namespace-commands.js';
 import { end, session as sessionCommand } from '../../../../src/protocol/session-commands.js';

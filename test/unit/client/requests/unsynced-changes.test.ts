@@ -1,4 +1,4 @@
-/** DESIGN decision 4: what the server may lose with its power is known, and what it has lost is reported once. */
+/** docs/decisions/04: what the server may lose with its power is known, and what it has lost is reported once. */
 import t from 'tap';
 import { LostChanges } from '../../../../src/client/requests/lost-changes.js';
 import { UnsyncedChanges } from '../../../../src/client/requests/unsynced-changes.js';

@@ -54,8 +54,6 @@ t.test('a flag goes only when nothing came after what takes it away began', asyn
   t.notOk(known.mayHavePages(7));
   t.ok(known.wasToldWithin(7, now + 11, 2));
   t.notOk(known.wasToldWithin(7, now + 20, 2));
-  t.notOk(known.isOtherVersion(7, 3));
-  t.ok(known.isOtherVersion(7, 4));
   t.equal(known.modeOf(7), FILE);
 });
 
