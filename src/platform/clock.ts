@@ -68,7 +68,6 @@ export async function sleep(clock: Clock, delayMs: number): Promise<void> {
   });
 }
 
-/** -1, 0 or 1 as `a` is before, at or after `b`. */
 /** Resolves when `work` does, or after `limitMs`: true if it was `work`. Rejects as `work` does. */
 export async function isDoneWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<boolean> {
   return await new Promise<boolean>((resolve, reject) => {
@@ -86,6 +85,7 @@ export async function isDoneWithin(clock: Clock, limitMs: number, work: Promise<
   });
 }
 
+/** -1, 0 or 1 as `a` is before, at or after `b`. */
 export function compareTimespec(a: Timespec, b: Timespec): -1 | 0 | 1 {
   const difference = a.sec - b.sec || a.nsec - b.nsec;
   return difference < 0 ? -1 : difference > 0 ? 1 : 0;

@@ -17,8 +17,8 @@ import { Nothing, Dentry } from './request-shapes.js';
 import { Attributes, InodeNumber, Lock, Once, SafeInteger, U32, WireTimespec } from './types.js';
 
 /**
- * How long the client may answer from what it caches, counted from when it sent the request; 0: it may not. (DESIGN
- * decision 5.)
+ * How long the client may answer from what it caches, counted from when it sent the request; 0: it may not
+ * (docs/decisions/05).
  */
 const LeaseMs = SafeInteger;
 

@@ -7,6 +7,7 @@ import type { Operation } from '../../src/metadata/operation.js';
 import { session, type renew } from '../../src/metadata/operations/session.js';
 import type { ReplyOf } from '../../src/protocol/command.js';
 import type { Peer } from '../../src/metadata/peer.js';
+import { toRanges } from '../../src/protocol/inode-ranges.js';
 import type { OwnedTransaction, Store } from '../../src/metadata/store/store.js';
 import type { Clock, Timer } from '../../src/platform/clock.js';
 import type { Static, TSchema } from '@sinclair/typebox';
@@ -158,7 +159,7 @@ class UnfencedService extends MetadataService {
     const isReturning = operation.command.number === session.command.number && 'secret' in request;
     if (!isReturning || typeof reply !== 'object' || reply === null) return reply;
     const isNew = 'session' in request && request.session === 0;
-    const told: object = { ...reply, ...(isNew ? {} : { resumed: true, locksKept: true }) };
+    const told: object = { ...reply, ...(isNew ? {} : { resumed: true, locksKept: true, heldKept: true }) };
     return told as Static<Reply>;
   }
 }
@@ -183,6 +184,33 @@ class LastingLeaseService extends MetadataService {
   ): Promise<ReplyOf<typeof renew.command>> {
     const { leaseMs } = await super.renew(...parameters);
     return { leaseMs: leaseMs > 0 ? LASTING_LEASE_MS : 0 };
+  }
+}
+
+/** Gives each session what it changes to itself, whoever else has it. */
+class LavishService extends MetadataService {
+  override async execute<Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+    request: Static<Request> & object,
+    peer?: Peer,
+  ): Promise<Static<Reply>> {
+    const reply = await super.execute(operation, request, peer);
+    if (typeof reply !== 'object' || reply === null || !('changed' in reply)) return reply;
+    // As `Changed` has it.
+    const changed = reply.changed as readonly { readonly inode: number }[];
+    const told: object = { ...reply, given: toRanges(changed.map(({ inode }) => inode)) };
+    return told as Static<Reply>;
+  }
+}
+
+/** Goes on with a recall before its holder has committed what it acknowledged. */
+class HastyRecallService extends MetadataService {
+  override bind(...[peer, id, isResumed, send]: Parameters<MetadataService['bind']>): void {
+    const recall: typeof send.recall = async request => {
+      void send.recall(request).catch(() => undefined);
+      return { kept: [] };
+    };
+    super.bind(peer, id, isResumed, { ...send, recall });
   }
 }
 
@@ -218,6 +246,18 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     seed: 117,
     isFoundAs: /, (looking|refused|reading), was told/,
     makeService: (store, options) => new LastingLeaseService(store, options),
+  },
+  {
+    name: 'an inode is given to two sessions',
+    seed: 1,
+    isFoundAs: /was told|counted|foretold|names and says/,
+    makeService: (store, options) => new LavishService(store, options),
+  },
+  {
+    name: 'a recall is over before what was acknowledged is committed',
+    seed: 1,
+    isFoundAs: /was told|counted|foretold|names and says/,
+    makeService: (store, options) => new HastyRecallService(store, options),
   },
   {
     name: 'chunks are collected without grace',

@@ -19,6 +19,9 @@ const givenCheck = TypeCompiler.Compile(Type.Partial(Given));
 const REFUSED_MS = 100;
 /** Refusals that are remembered. */
 const MAX_REFUSED = 4096;
+/** How often what a directory holds is asked for while it changes, and of how many directories that is remembered. */
+const WANTED_MS = 100;
+const MAX_WANTED = 1024;
 
 type HoldReply = ReplyOf<typeof hold>;
 
@@ -39,6 +42,8 @@ export class Acquisition {
   readonly #asking = new Map<number, Promise<void>>();
   /** inode → monotonic ms before which it is not asked for */
   readonly #refused = new Map<number, number>();
+  /** directory → monotonic ms at which what it holds was asked for */
+  readonly #wanted = new Map<number, number>();
 
   constructor(options: AcquisitionOptions) {
     this.#options = options;
@@ -75,7 +80,13 @@ export class Acquisition {
   }
 
   #wantEntries(directory: number): void {
-    const { names, held, attributes } = this.#options;
+    const { names, held, attributes, clock } = this.#options;
+    if (!names.isKnown(directory)) return;
+    // To look through a large directory takes long, and each of its changes gives it anew.
+    const nowMs = clock.monotonicMs();
+    const wantedMs = this.#wanted.get(directory);
+    if (wantedMs !== undefined && nowMs - wantedMs < WANTED_MS) return;
+    noteNewest(this.#wanted, directory, nowMs, MAX_WANTED);
     const entries = names.page(directory, new Uint8Array(), MAX_HELD_AT_ONCE)?.names ?? [];
     const wanted = entries
       .map(({ inode }) => inode)
@@ -96,12 +107,17 @@ export class Acquisition {
   }
 
   #refuse(inode: number): void {
-    this.#refused.delete(inode);
-    this.#refused.set(inode, this.#options.clock.monotonicMs() + REFUSED_MS);
-    if (this.#refused.size <= MAX_REFUSED) return;
-    for (const oldest of this.#refused.keys()) {
-      this.#refused.delete(oldest);
-      break;
-    }
+    noteNewest(this.#refused, inode, this.#options.clock.monotonicMs() + REFUSED_MS, MAX_REFUSED);
+  }
+}
+
+/** Notes a moment, and forgets the one that was noted longest ago where there are more than `most`. */
+function noteNewest(moments: Map<number, number>, inode: number, ms: number, most: number): void {
+  moments.delete(inode);
+  moments.set(inode, ms);
+  if (moments.size <= most) return;
+  for (const oldest of moments.keys()) {
+    moments.delete(oldest);
+    return;
   }
 }

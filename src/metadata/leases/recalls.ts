@@ -145,9 +145,20 @@ export class Recalls {
     }
   }
 
+  /** Never rejects: a session that could not be ended (the disk is full, …) is tried again. */
+  async #fence(session: number): Promise<void> {
+    const { log, fence } = this.#options;
+    log.warn({ session }, 'a session that does not answer a recall is ended');
+    try {
+      await fence(session);
+    } catch (error) {
+      log.error({ session, reason: toDfsError(error).message }, 'a session did not end');
+    }
+  }
+
   /** The session's answer; undefined when it has nothing to itself any more. Never rejects. */
   async #ask(session: number, request: RecallRequest): Promise<RecallReply | undefined> {
-    const { clock, log, exclusive, leases, forfeit, fence } = this.#options;
+    const { clock, log, exclusive, leases, forfeit } = this.#options;
     const sinceMs = clock.monotonicMs();
     let isOverdue = false;
     const blame = (): void => {
@@ -166,7 +177,7 @@ export class Recalls {
           if (this.#senders.get(session) === send) this.#senders.delete(session);
         }
         if (leases.isGone(session)) await forfeit(session);
-        else if (clock.monotonicMs() - sinceMs >= SILENT_CLIENT_MS) await fence(session);
+        else if (clock.monotonicMs() - sinceMs >= SILENT_CLIENT_MS) await this.#fence(session);
         if (exclusive.mayHold(session)) await sleep(clock, ABSENCE_CHECK_MS);
       }
       return undefined;

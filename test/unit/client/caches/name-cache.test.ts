@@ -1,0 +1,75 @@
+/** What a client knows of names that others change (client/caches/name-cache.ts). */
+import t from 'tap';
+import { NameCache } from '../../../../src/client/caches/name-cache.js';
+import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
+import { LOG } from '../../metadata/support/harness.js';
+import { ManualClock } from '../../metadata/support/manual-clock.js';
+
+const DIRECTORY = 2;
+const PARENT = 1;
+const name = (text: string): Buffer => Buffer.from(text);
+const NOTHING = new Uint8Array();
+
+async function fixture() {
+  const clock = new ManualClock();
+  const lease = new CacheLease(clock, LOG);
+  const names = new NameCache(lease, 1 << 20);
+  lease.addKeeper(names);
+  lease.want();
+  lease.grant(clock.monotonicMs(), 60_000);
+  await lease.begun();
+  names.created(lease.ticket(), DIRECTORY, PARENT);
+  names.linked(DIRECTORY, name('a'), 10);
+  names.linked(DIRECTORY, name('b'), 11);
+  const revoke = async (...changed: string[]): Promise<void> =>
+    await lease.revoke({
+      inodes: [{ inode: DIRECTORY, version: 2 }],
+      names: changed.map(each => ({ parent: DIRECTORY, name: name(each) })),
+      directories: [],
+      everything: false,
+    });
+  return { names, revoke };
+}
+
+t.test('of a name that another client changed nothing is known, and of the others everything', async t => {
+  const { names, revoke } = await fixture();
+  await revoke('a', 'c');
+  t.equal(names.find(DIRECTORY, name('a')), undefined);
+  t.equal(names.find(DIRECTORY, name('c')), undefined);
+  t.equal(names.find(DIRECTORY, name('b')), 11);
+  t.equal(names.find(DIRECTORY, name('d')), 0, 'no such name');
+  t.equal(names.page(DIRECTORY, NOTHING, 10), undefined, 'it is not listed from memory');
+});
+
+t.test('what the server says of such a name is known again, unless it was changed once more', async t => {
+  const { names, revoke } = await fixture();
+  await revoke('a', 'c');
+  const before = names.ticket();
+  names.told(before, DIRECTORY, name('a'), 0);
+  t.equal(names.find(DIRECTORY, name('a')), 0);
+  await revoke('d');
+  names.told(before, DIRECTORY, name('c'), 12);
+  t.equal(names.find(DIRECTORY, name('c')), undefined, 'the answer may be from before');
+  names.told(names.ticket(), DIRECTORY, name('c'), 12);
+  t.equal(names.find(DIRECTORY, name('c')), 12);
+});
+
+t.test('an own change that another client’s has overtaken leaves open where the name leads', async t => {
+  const { names, revoke } = await fixture();
+  const asked = names.ticket();
+  await revoke('e');
+  names.linked(DIRECTORY, name('e'), 13, asked);
+  t.equal(names.find(DIRECTORY, name('e')), undefined);
+  names.unlinked(DIRECTORY, name('b'), asked);
+  t.equal(names.find(DIRECTORY, name('b')), undefined);
+  names.linked(DIRECTORY, name('f'), 14, names.ticket());
+  t.equal(names.find(DIRECTORY, name('f')), 14);
+});
+
+t.test('a directory in which others change very many names is forgotten', async t => {
+  const { names, revoke } = await fixture();
+  for (let round = 0; round < 5; round += 1)
+    await revoke(...Array.from({ length: 1000 }, (_, index) => `${round}-${index}`));
+  t.equal(names.find(DIRECTORY, name('b')), undefined);
+  t.notOk(names.isKnown(DIRECTORY));
+});
