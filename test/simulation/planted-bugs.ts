@@ -197,9 +197,9 @@ class LavishService extends MetadataService {
     const reply = await super.execute(operation, request, peer);
     if (typeof reply !== 'object' || reply === null || !('changed' in reply)) return reply;
     // As `Changed` has it.
-    const changed = reply.changed as readonly { readonly inode: number }[];
-    const told: object = { ...reply, given: toRanges(changed.map(({ inode }) => inode)) };
-    return told as Static<Reply>;
+    const told = reply.changed as readonly { readonly inode: number }[];
+    const lavish: object = { ...reply, given: toRanges(told.map(({ inode }) => inode)) };
+    return lavish as Static<Reply>;
   }
 }
 
@@ -231,7 +231,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a client that was given up is not fenced',
-    seed: 40,
+    seed: 48,
     isFoundAs: /counted/,
     makeService: (store, options) => new UnfencedService(store, options),
   },
@@ -249,13 +249,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'an inode is given to two sessions',
-    seed: 1,
+    seed: 37,
     isFoundAs: /was told|counted|foretold|names and says/,
     makeService: (store, options) => new LavishService(store, options),
   },
   {
     name: 'a recall is over before what was acknowledged is committed',
-    seed: 1,
+    seed: 42,
     isFoundAs: /was told|counted|foretold|names and says/,
     makeService: (store, options) => new HastyRecallService(store, options),
   },
