@@ -14,7 +14,7 @@ interface KnownDirectory {
   /** Where `..` leads; undefined when the directory was changed by others, and may have been moved. */
   parent: number | undefined;
   /** Names that others have changed since the directory was listed (as in `names`). */
-  readonly unknown: Set<string>;
+  unknown: Set<string> | undefined;
   /** name (its bytes as latin1) → inode */
   readonly names: Map<string, number>;
   /** The names in the order of their bytes; undefined when they have changed since they were sorted. */
@@ -101,13 +101,13 @@ export class NameCache implements CacheKeeper {
     const known = this.#directories.get(directory);
     if (!known) return undefined;
     const key = keyOf(name);
-    return known.unknown.size > 0 && known.unknown.has(key) ? undefined : (known.names.get(key) ?? 0);
+    return known.unknown?.has(key) === true ? undefined : (known.names.get(key) ?? 0);
   }
 
   /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
   page(directory: number, after: Uint8Array, limit: number): KnownPage | undefined {
     const known = this.#lease.isAlive ? this.#directories.get(directory) : undefined;
-    if (!known || known.unknown.size > 0 || known.parent === undefined) return undefined;
+    if (!known || (known.unknown?.size ?? 0) > 0 || known.parent === undefined) return undefined;
     if (this.#inFlight.has(directory)) return undefined;
     // Latin1 strings compare as their bytes do.
     known.sorted ??= [...known.names.keys()].sort();
@@ -127,11 +127,10 @@ export class NameCache implements CacheKeeper {
   created(ticket: number, directory: number, parent: number): void {
     if (!this.#lease.mayKeep(ticket, directory)) return;
     const names = new Map<string, number>();
-    const unknown = new Set<string>();
     this.#directories.set(directory, {
       parent,
       names,
-      unknown,
+      unknown: undefined,
       sorted: undefined,
       nameBytes: 0,
       countedBytes: 0,
@@ -155,9 +154,8 @@ export class NameCache implements CacheKeeper {
     const sorted = names.map(({ name }) => keyOf(name));
     const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
     const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);
-    const unknown = new Set<string>();
     const counted = { nameBytes, countedBytes: nameBytes };
-    this.#directories.set(directory, { parent, names: known, unknown, sorted, ...counted });
+    this.#directories.set(directory, { parent, names: known, unknown: undefined, sorted, ...counted });
   }
 
   /** The listing was not finished. May be called twice. */
@@ -193,7 +191,7 @@ export class NameCache implements CacheKeeper {
   told(ticket: number, directory: number, name: Uint8Array, inode: number): void {
     const known = this.#directories.peek(directory);
     const key = keyOf(name);
-    if (known?.unknown.has(key) !== true || this.#inFlight.get(directory)?.has(key) === true) return;
+    if (known?.unknown?.has(key) !== true || this.#inFlight.get(directory)?.has(key) === true) return;
     if (!this.#lease.mayKeep(ticket, directory)) return;
     if (inode === 0) this.unlinked(directory, name);
     else this.linked(directory, name, inode);
@@ -207,10 +205,10 @@ export class NameCache implements CacheKeeper {
     const known = this.#changing(directory);
     if (!known) return;
     if (this.#isOvertaken(directory, ticket)) {
-      known.unknown.add(keyOf(name));
+      (known.unknown ??= new Set()).add(keyOf(name));
       return;
     }
-    if (known.unknown.size > 0) known.unknown.delete(keyOf(name));
+    known.unknown?.delete(keyOf(name));
     const { size } = known.names;
     known.names.set(keyOf(name), inode);
     known.sorted = undefined;
@@ -223,10 +221,10 @@ export class NameCache implements CacheKeeper {
   unlinked(directory: number, name: Uint8Array, ticket?: number): void {
     const known = this.#changing(directory);
     if (known && this.#isOvertaken(directory, ticket)) {
-      known.unknown.add(keyOf(name));
+      (known.unknown ??= new Set()).add(keyOf(name));
       return;
     }
-    if (known && known.unknown.size > 0) known.unknown.delete(keyOf(name));
+    known?.unknown?.delete(keyOf(name));
     if (known?.names.delete(keyOf(name)) !== true) return;
     known.sorted = undefined;
     known.nameBytes -= nameCost(name.length);
@@ -258,8 +256,9 @@ export class NameCache implements CacheKeeper {
     }
     for (const { parent, name } of names) {
       const known = this.#directories.peek(parent);
-      known?.unknown.add(keyOf(name));
-      if (known && known.unknown.size > MAX_UNKNOWN) this.#directories.delete(parent);
+      if (!known) continue;
+      (known.unknown ??= new Set()).add(keyOf(name));
+      if (known.unknown.size > MAX_UNKNOWN) this.#directories.delete(parent);
     }
     for (const directory of directories) this.#directories.delete(directory);
   }
