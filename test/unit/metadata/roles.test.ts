@@ -95,9 +95,9 @@ t.test('every role is refused exactly what is not for it', async t => {
   t.ok(metadataCommands.length > 50, `${metadataCommands.length} commands of the metadata server`);
   const expected: Record<ServerKind, Record<Role, string[]>> = {
     metadata: {
-      client: [...ADMINISTRATION, ...REGISTRATION, 'revoke'],
+      client: [...ADMINISTRATION, ...REGISTRATION, 'recall', 'revoke'],
       node: metadataCommands.filter(name => !REGISTRATION.includes(name)),
-      admin: [...REGISTRATION, 'revoke'],
+      admin: [...REGISTRATION, 'recall', 'revoke'],
     },
     data: {
       client: [...ORDERS, ...BACKUPS],
