@@ -1,37 +1,29 @@
 /** The metadata server without its network: the store, the state in memory, and the execution of requests. */
 import type { Static, TSchema } from '@sinclair/typebox';
-import { sleep, steadyClock, type Clock } from '../platform/clock.js';
+import { steadyClock, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { FsckStatus, RepairStatus } from '../protocol/cluster-commands.js';
-import { toRanges } from '../protocol/inode-ranges.js';
-import type { Changed, Given } from '../protocol/session-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import { ReadGrantKey } from '../protocol/read-grants.js';
-import type { Attributes, Once } from '../protocol/types.js';
 import { BackupWork } from './backup/backup-work.js';
-import { BackgroundWork, type Piece } from './background/background-work.js';
+import { BackgroundWork } from './background/background-work.js';
 import { Defragmenter } from './background/defragmenter.js';
-import { ExactlyOnce } from './exactly-once.js';
 import { DamageLog } from './fsck/damage-log.js';
 import { FsckJob } from './fsck/fsck-job.js';
 import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
 import { LockService } from './locks/lock-service.js';
-import { ChangeTrace, type InodeChange } from './leases/change-trace.js';
-import { ExclusiveLeases, type Claim } from './leases/exclusive-leases.js';
-import { LeaseTable, type SendRevocation } from './leases/lease-table.js';
-import { HeldElsewhere, Reading, type AtConflict } from './leases/reading.js';
-import { Recalls, type SendRecall } from './leases/recalls.js';
-import { conflictOf, needsTurn } from './leases/command-conflicts.js';
+import { ExclusiveLeases } from './leases/exclusive-leases.js';
+import { LeaseTable, type ClientCalls } from './leases/lease-table.js';
+import { Recalls } from './leases/recalls.js';
+import { needsTurn } from './leases/command-conflicts.js';
 import { WriteTurns } from './leases/write-turns.js';
-import { TracedControl, TracedTransaction } from './leases/traced-transaction.js';
-import { attributesOf } from './namespace/inodes.js';
 import { NodeOrders, type NodeConnection } from './node-orders.js';
 import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
-import type { Operation, OperationContext } from './operation.js';
+import type { Operation } from './operation.js';
 import { forgetReplica } from './operations/heartbeat.js';
 import { hold } from './operations/hold.js';
 import { reg } from './operations/reg.js';
@@ -56,10 +48,9 @@ import { SessionTable } from './session-table.js';
 import type { Store, StoreTransaction } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
 import { UnsyncedReplicas } from './unsynced-replicas.js';
+import { LeasedRequests } from './leases/leased-requests.js';
 
 const RUN_BYTES = 8;
-/** How long one that wants its turn to write waits for writes of others that are on their way. */
-const TURN_PATIENCE_MS = 50;
 
 export interface MetadataServiceOptions {
   readonly durability: Durability;
@@ -91,22 +82,10 @@ export interface MetadataServiceOptions {
 const DEFAULT_DEFRAGMENT_AFTER_MS = 60_000;
 const DEFAULT_REPAIR_BYTES_PER_SECOND = 100_000_000;
 
-/** A request, or a piece of the server's own work, on its way. */
-interface Run {
-  readonly session: number | undefined;
-  readonly peer: Peer | undefined;
-  readonly claim: Claim;
-  readonly trace: ChangeTrace;
-  readonly newReading: () => Reading;
-  /** What it read the last time it ran. */
-  reading: Reading;
-}
-
 export class MetadataService {
   readonly #store: Store;
   readonly #options: MetadataServiceOptions;
   readonly #commits: GroupCommit;
-  readonly #once = new ExactlyOnce();
   readonly #state: ServerState;
   readonly #inodeNumbers: IdAllocator;
   readonly #chunkIds: IdAllocator;
@@ -117,6 +96,7 @@ export class MetadataService {
   readonly #probe: ReachProbe | undefined;
   readonly #roomWatch: RoomWatch;
   readonly #recalls: Recalls;
+  readonly #requests: LeasedRequests;
   readonly #turns: WriteTurns;
   /** How data nodes are told what to do. */
   readonly #orders = new NodeOrders();
@@ -200,12 +180,13 @@ export class MetadataService {
       forfeit: async session => await this.#forfeit(session),
       fence: async session => await this.#fence(session),
     });
+    this.#requests = new LeasedRequests(this.#state, this.#commits, this.#recalls);
     this.#roomWatch = new RoomWatch(clock, log, store.room, this.#recalls);
     this.#repair = new RepairWork({
       clock,
       log,
       state: this.#state,
-      run: async piece => await this.#run(piece),
+      run: async piece => await this.#requests.run(piece),
       orderCopy: async (node, order) => await this.#orders.copy(node, order),
       bytesPerSecond: options.repairBytesPerSecond ?? DEFAULT_REPAIR_BYTES_PER_SECOND,
     });
@@ -213,7 +194,7 @@ export class MetadataService {
       clock,
       log,
       state: this.#state,
-      run: async piece => await this.#run(piece, 'stop'),
+      run: async piece => await this.#requests.run(piece, 'stop'),
       orderAssembly: async (node, order) => await this.#orders.assemble(node, order),
       quietMs: options.defragmentAfterMs ?? DEFAULT_DEFRAGMENT_AFTER_MS,
     });
@@ -223,7 +204,7 @@ export class MetadataService {
       clock,
       log,
       state: this.#state,
-      run: async piece => await this.#run(piece),
+      run: async piece => await this.#requests.run(piece),
     });
   }
 
@@ -268,7 +249,7 @@ export class MetadataService {
     if (exclusive.isUnsure(session ?? 0) && needsTurn(operation.command.number)) {
       await this.#recalls.untilSure(session ?? 0);
     }
-    return await this.#execute(operation, request, once, session, peer);
+    return await this.#requests.execute(operation, request, once, session, peer);
   }
 
   /** EACCES when a request that no operation answers names a session that is not the connection's. */
@@ -298,140 +279,16 @@ export class MetadataService {
     // A single writer waits for nobody's turn, and shares the inode with those who read it.
     if (!this.#turns.isShared(session, inode)) return await this.execute(hold, { session, ...rest }, peer);
     if (this.#state.exclusive.isUnsure(session)) await this.#recalls.untilSure(session);
-    return await this.#turns.take(inode, async () => await this.#takeTurn(request, inode, peer));
-  }
-
-  /** Gives a session an inode to itself that other writers have, or cache. */
-  async #takeTurn(
-    request: RequestOf<typeof hold.command>,
-    inode: number,
-    peer: Peer,
-  ): Promise<ReplyOf<typeof hold.command>> {
-    const { session } = request;
-    const { clock } = this.#options;
-    const run = this.#begin(session, peer, 'stop');
-    run.claim.add(inode);
-    const untilMs = clock.monotonicMs() + TURN_PATIENCE_MS;
-    try {
-      for (;;) {
-        await this.#recalls.recall([inode], session);
-        await this.#state.leases.dropElsewhere(session, inode, await this.#unchanged(inode));
-        const reply = await this.#untilFree(
-          run,
-          async (tx, context) => await hold.execute(tx, request, context),
-        );
-        if (reply.given.length > 0 || clock.monotonicMs() > untilMs) return reply;
-        // A write of somebody else is on its way to everybody.
-        await sleep(clock, 1);
-      }
-    } finally {
-      void this.#finish(run);
-    }
-  }
-
-  /** By which sessions drop what they keep of a file that is as it was. */
-  async #unchanged(inode: number): Promise<InodeChange> {
-    let version = 0;
-    await this.#run(async tx => {
-      version = (await tx.inodes.get(inode))?.version ?? 0;
-      return false;
-    });
-    return { version, isDirectory: false, names: [], record: undefined };
-  }
-
-  /** Runs a request until nothing that it reads is another session's alone. */
-  async #execute<Request extends TSchema, Reply extends TSchema>(
-    operation: Operation<Request, Reply>,
-    request: Static<Request> & object,
-    once: Once | undefined,
-    session: number | undefined,
-    peer: Peer | undefined,
-  ): Promise<Static<Reply>> {
-    const { exclusive } = this.#state;
-    const run = this.#begin(session, peer, conflictOf(operation.command.number));
-    if (once) exclusive.noteChange(once.session);
-    try {
-      if (!once) {
-        const told = await this.#untilFree(run, async (tx, context) =>
-          operation.execute(tx, request, context),
-        );
-        const isGiven = session !== undefined && exclusive.isActive(session) && run.reading.seen.length > 0;
-        return isGiven ? { ...(told as object), ...this.#give(session, run.reading.seen, run.claim) } : told;
-      }
-      const outcome = await this.#untilFree(
-        run,
-        async (tx, context) => await this.#once.execute(tx, operation, request, once, context),
-      );
-      if ('refusal' in outcome) throw outcome.refusal;
-      const { trace, claim, reading } = run;
-      if (trace.isRepeated || !this.#state.leases.isHolder(once.session)) return outcome.reply;
-      const given = this.#give(once.session, [...trace.inodes.keys(), ...reading.made], claim);
-      return { ...(outcome.reply as object), ...changedBy(trace), ...given };
-    } finally {
-      // Also after an error: a long request may have failed when a part of it was committed.
-      const revoked = this.#finish(run);
-      // What is not numbered changes nothing that anybody is promised to see.
-      if (once && revoked) await revoked;
-    }
-  }
-
-  #begin(session: number | undefined, peer: Peer | undefined, atConflict: AtConflict): Run {
-    const { exclusive, leases } = this.#state;
-    const claim = exclusive.claim();
-    const newReading = (): Reading => {
-      const noteShared = leases.reader(session);
-      return new Reading({ exclusive, claim, atConflict, session: session ?? 0, noteShared });
-    };
-    return { session, peer, claim, trace: new ChangeTrace(), newReading, reading: newReading() };
-  }
-
-  /** Runs `work` in a transaction, again and again, until nothing that it reads is another session's alone. */
-  async #untilFree<Result>(
-    run: Run,
-    work: (tx: StoreTransaction, context: OperationContext) => Promise<Result>,
-  ): Promise<Result> {
-    for (;;) {
-      try {
-        return await this.#submit(run, work);
-      } catch (error) {
-        if (!(error instanceof HeldElsewhere)) throw error;
-        for (const inode of error.inodes) run.claim.add(inode);
-        await this.#recalls.recall(error.inodes, run.session ?? 0);
-      }
-    }
-  }
-
-  /** Everybody is told what changed. Resolves when all have answered; undefined when there is nobody to wait for. */
-  #finish({ session, trace, claim }: Run): Promise<unknown> | undefined {
-    const { leases, exclusive } = this.#state;
-    const revoked = leases.revoke(session, trace);
-    for (const inode of trace.removed) exclusive.delete(inode);
-    claim.release();
-    return revoked;
-  }
-
-  /** Gives the session what nobody else uses of these inodes. */
-  #give(session: number, inodes: readonly number[], claim: Claim): Partial<Given> {
-    const { leases, exclusive, room } = this.#state;
-    if (exclusive.isFull) void this.#recalls.trim();
-    if (room.isShort) return {};
-    const given = inodes.filter(inode => leases.tryGive(session, inode, claim));
-    return given.length === 0 ? {} : { given: toRanges(given) };
+    return await this.#turns.take(inode, async () => await this.#requests.takeTurn(request, inode, peer));
   }
 
   /**
    * Every request on this connection says from now on that the session's client lives, and comes from it.
-   * @param send tells the client what to drop of its caches, and asks for what it has to itself
+   * @param calls what the client is asked by it
    */
-  bind(
-    peer: Peer,
-    session: number,
-    isResumed: boolean,
-    send: { readonly revoke: SendRevocation; readonly recall: SendRecall },
-  ): void {
+  bind(peer: Peer, session: number, isResumed: boolean, calls: ClientCalls): void {
     this.#bindings.bind(peer, session);
-    this.#state.leases.connect(session, peer, send.revoke, isResumed);
-    this.#recalls.connect(session, send.recall);
+    this.#state.leases.connect(session, peer, calls, isResumed);
   }
 
   /** Registers a data node, which takes orders by this connection from now on. */
@@ -460,7 +317,7 @@ export class MetadataService {
       clock,
       log,
       state: this.#state,
-      run: async piece => await this.#run(piece, 'stop'),
+      run: async piece => await this.#requests.run(piece, 'stop'),
       check: this.#store.check(),
       orderVerify: async (node, order) => await this.#orders.verify(node, order),
       isDeep,
@@ -532,7 +389,7 @@ export class MetadataService {
   async #forfeit(id: number): Promise<void> {
     const { log } = this.#options;
     try {
-      await this.#run(async (tx, context) => {
+      await this.#requests.run(async (tx, context) => {
         await forfeitHeld(tx, id, context);
         return false;
       });
@@ -546,7 +403,7 @@ export class MetadataService {
 
   /** Ends the session, if it has not ended, with its locks. Rejects when that could not be committed. */
   async #fence(id: number): Promise<void> {
-    await this.#run(async (tx, context) => {
+    await this.#requests.run(async (tx, context) => {
       const session = context.state.sessions.get(id);
       if (session) await endSession(tx, session, context);
       return false;
@@ -559,7 +416,7 @@ export class MetadataService {
     const { log } = this.#options;
     log.warn({ node, chunks: chunks.length }, 'a data node lost chunks that it had taken');
     try {
-      await this.#run(async (tx, context) => {
+      await this.#requests.run(async (tx, context) => {
         for (const chunk of chunks) await forgetReplica(tx, node, chunk, context);
         return false;
       });
@@ -568,53 +425,9 @@ export class MetadataService {
     }
   }
 
-  /** @param atConflict what becomes of work on what a session has to itself */
-  async #run(piece: Piece, atConflict: AtConflict = 'ignore'): Promise<boolean> {
-    const run = this.#begin(undefined, undefined, atConflict);
-    try {
-      return await this.#untilFree(run, piece);
-    } finally {
-      void this.#finish(run);
-    }
-  }
-
-  /** Runs `work` in a transaction that notes what the session reads, and what is changed. */
-  async #submit<Result>(
-    run: Run,
-    work: (tx: StoreTransaction, context: OperationContext) => Promise<Result>,
-  ): Promise<Result> {
-    return await this.#commits.submit(async (tx, control) => {
-      const { trace, peer, session, claim } = run;
-      trace.clear();
-      const reading = (run.reading = run.newReading());
-      const context: OperationContext = {
-        now: this.#options.clock.now(),
-        nowMs: this.#state.steadyMs(),
-        state: this.#state,
-        control: new TracedControl(control, trace, reading),
-        peer,
-        session,
-        trace,
-        claim,
-      };
-      try {
-        return await work(new TracedTransaction(tx, trace, reading), context);
-      } finally {
-        // Whatever it came to: it was about what somebody may have changed.
-        reading.finish();
-      }
-    }, run.peer);
-  }
-
   #noteHeard(peer: Peer): void {
     const session = this.#bindings.of(peer);
     const known = session === undefined ? undefined : this.#state.sessions.get(session);
     if (known) known.heardMs = this.#options.clock.monotonicMs();
   }
-}
-
-function changedBy({ inodes, removed }: ChangeTrace): Changed {
-  const changed: Attributes[] = [];
-  for (const { record } of inodes.values()) if (record) changed.push(attributesOf(record));
-  return { changed, gone: removed };
 }

@@ -9,7 +9,6 @@ import { DfsError } from '../protocol/errors.js';
 import { ctimeAfter } from '../rules/file-time.js';
 import { withoutPrivileges } from '../rules/privileges.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
-import { getattr } from '../protocol/namespace-commands.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import { FileDurability } from './file-durability.js';
 import { FileWriter, type WriteManner } from './file-writer.js';
@@ -327,9 +326,7 @@ export class OpenFile {
   async #refresh(): Promise<void> {
     this.#isStale = false;
     try {
-      const { session } = this.#shared.client;
-      if (session.lease.isAlive) this.note(await session.getattr(this.inode));
-      else this.note((await session.ask(getattr, { inode: this.inode })).attributes);
+      this.note(await this.#shared.client.session.getattr(this.inode));
     } catch (error) {
       this.#isStale = true;
       throw error;

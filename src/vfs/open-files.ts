@@ -180,7 +180,7 @@ export class OpenFiles {
     reportFailure(open);
     const isAtEnd = isAppend ?? (open.flags & constants.O_APPEND) !== 0;
     // What is this client's alone is answered from the buffer.
-    if (!this.#shared.mayBuffer(open.file.inode)) await this.#client.session.acquire(open.file.inode, true);
+    if (!this.#shared.mayBuffer(open.file.inode)) await this.#client.session.acquire(open.file.inode);
     if (isAtEnd) await open.file.append(offset, data, privilegeLoss);
     else await open.file.write(offset, data, privilegeLoss);
     return data.length;

@@ -3,6 +3,7 @@
  * a seed that finds it; the test holds them to it.
  */
 import { MetadataService, type MetadataServiceOptions } from '../../src/metadata/metadata-service.js';
+import type { ClientCalls } from '../../src/metadata/leases/lease-table.js';
 import type { Operation } from '../../src/metadata/operation.js';
 import { session, type renew } from '../../src/metadata/operations/session.js';
 import type { ReplyOf } from '../../src/protocol/command.js';
@@ -206,7 +207,7 @@ class LavishService extends MetadataService {
 /** Goes on with a recall before its holder has committed what it acknowledged. */
 class HastyRecallService extends MetadataService {
   override bind(...[peer, id, isResumed, send]: Parameters<MetadataService['bind']>): void {
-    const recall: typeof send.recall = async request => {
+    const recall: ClientCalls['recall'] = async request => {
       void send.recall(request).catch(() => undefined);
       return { kept: [] };
     };

@@ -1,11 +1,12 @@
 /** Asks the metadata server for inodes that this client wants to itself (held-inodes.ts). */
+import { LRUCache } from 'lru-cache';
 import { Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import type { ReplyOf } from '../../protocol/command.js';
 import { toDfsError } from '../../protocol/errors.js';
-import { inodesOf, type InodeRange } from '../../protocol/inode-ranges.js';
+import { inodesOf } from '../../protocol/inode-ranges.js';
 import { MAX_HELD_AT_ONCE } from '../../protocol/limits.js';
 import { Given, type hold } from '../../protocol/session-commands.js';
 import type { AttributeCache } from '../caches/attribute-cache.js';
@@ -41,39 +42,44 @@ export class Acquisition {
   /** inode → the request for it that is under way */
   readonly #asking = new Map<number, Promise<void>>();
   /** inode → monotonic ms before which it is not asked for */
-  readonly #refused = new Map<number, number>();
+  readonly #refused = new LRUCache<number, number>({ max: MAX_REFUSED });
   /** directory → monotonic ms at which what it holds was asked for */
-  readonly #wanted = new Map<number, number>();
+  readonly #wanted = new LRUCache<number, number>({ max: MAX_WANTED });
 
   constructor(options: AcquisitionOptions) {
     this.#options = options;
   }
 
   /**
-   * Whether this client has the inode to itself, once the server was asked if need be. Never rejects.
-   * @param turn several clients write to it, and each waits for its turn
+   * Whether this client, which is about to write to it, has the inode to itself, once the server was asked if need be. Where
+   * several clients write, it waits for its turn. Never rejects.
    */
-  async acquire(inode: number, turn = false): Promise<boolean> {
+  async acquire(inode: number): Promise<boolean> {
     const { held, lease, clock } = this.#options;
     if (held.has(inode)) return true;
     if (!lease.isAlive) return false;
     const untilMs = this.#refused.get(inode);
     if (untilMs !== undefined && clock.monotonicMs() < untilMs) return false;
-    const asking = this.#asking.get(inode) ?? this.#ask([inode], turn);
+    const asking = this.#asking.get(inode) ?? this.#ask([inode], true);
     this.#asking.set(inode, asking);
     await asking;
     this.#asking.delete(inode);
     if (held.has(inode)) return true;
-    this.#refuse(inode);
+    this.#refused.set(inode, clock.monotonicMs() + REFUSED_MS);
     return false;
+  }
+
+  /** Taken before a request is sent; shown with its reply. */
+  ticket(): number {
+    return this.#options.held.ticket();
   }
 
   /**
    * Takes over what the reply to a request gives. A directory that changes is mostly not the last thing in it to
    * change: what it holds is asked for too.
-   * @param ticket from before the request was sent
    */
   learn(ticket: number, reply: unknown, isChange: boolean): void {
+    if (!this.#options.lease.isWanted) return;
     if (!givenCheck.Check(reply) || !reply.given || reply.given.length === 0) return;
     this.#options.held.give(ticket, reply.given);
     if (isChange) for (const inode of inodesOf(reply.given, MAX_HELD_AT_ONCE)) this.#wantEntries(inode);
@@ -86,7 +92,7 @@ export class Acquisition {
     const nowMs = clock.monotonicMs();
     const wantedMs = this.#wanted.get(directory);
     if (wantedMs !== undefined && nowMs - wantedMs < WANTED_MS) return;
-    noteNewest(this.#wanted, directory, nowMs, MAX_WANTED);
+    this.#wanted.set(directory, nowMs);
     const entries = names.page(directory, new Uint8Array(), MAX_HELD_AT_ONCE)?.names ?? [];
     const wanted = entries
       .map(({ inode }) => inode)
@@ -100,24 +106,9 @@ export class Acquisition {
     const ticket = held.ticket();
     try {
       const { given } = await ask(inodes, turn);
-      held.give(ticket, given as readonly InodeRange[]);
+      held.give(ticket, given);
     } catch (error) {
       log.debug({ inodes: inodes.length, reason: toDfsError(error).message }, 'inodes were not given');
     }
-  }
-
-  #refuse(inode: number): void {
-    noteNewest(this.#refused, inode, this.#options.clock.monotonicMs() + REFUSED_MS, MAX_REFUSED);
-  }
-}
-
-/** Notes a moment, and forgets the one that was noted longest ago where there are more than `most`. */
-function noteNewest(moments: Map<number, number>, inode: number, ms: number, most: number): void {
-  moments.delete(inode);
-  moments.set(inode, ms);
-  if (moments.size <= most) return;
-  for (const oldest of moments.keys()) {
-    moments.delete(oldest);
-    return;
   }
 }

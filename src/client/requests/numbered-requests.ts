@@ -8,8 +8,7 @@ import { DfsError } from '../../protocol/errors.js';
 import type { Changed } from '../../protocol/session-commands.js';
 import type { Once } from '../../protocol/types.js';
 import { changedTold, type MetadataCaches } from '../caches/metadata-caches.js';
-import type { CacheLease } from '../leases/cache-lease.js';
-import type { HeldInodes } from '../leases/held-inodes.js';
+import type { Acquisition } from '../leases/acquisition.js';
 import type { ServerSession } from '../session/server-session.js';
 import type { Requests } from './requests.js';
 import type { ChangedInodes, UnsyncedChanges } from './unsynced-changes.js';
@@ -32,10 +31,8 @@ export interface NumberedRequestsOptions {
   readonly requests: Requests;
   readonly unsynced: UnsyncedChanges;
   readonly caches: MetadataCaches;
-  readonly lease: CacheLease;
-  readonly held: HeldInodes;
-  /** Told of each reply, with a ticket from before its request. */
-  readonly onReply: (ticket: number, reply: unknown, isChange: boolean) => void;
+  /** Told of each reply. */
+  readonly acquisition: Acquisition;
 }
 
 export class NumberedRequests {
@@ -54,7 +51,7 @@ export class NumberedRequests {
     request: Omit<Static<Request>, 'once'>,
     { refusal, isNews, isPatient }: NumberedOptions,
   ): Promise<Static<Reply>> {
-    const { server, requests, unsynced, caches, lease, held, onReply } = this.#options;
+    const { server, requests, unsynced, caches, acquisition } = this.#options;
     this.#sequence += 1;
     const sequence = this.#sequence;
     let executing = refusal ? server.id : 0;
@@ -62,7 +59,7 @@ export class NumberedRequests {
     const isDurable = 'durable' in request && request.durable === true;
     this.#outstanding.add(sequence);
     const ticket = caches.attributes.ticket();
-    const heldTicket = held.ticket();
+    const heldTicket = acquisition.ticket();
     try {
       const reply = await requests.untilAnswered(
         command.name,
@@ -89,7 +86,7 @@ export class NumberedRequests {
       if (isDurable) unsynced.syncedUpTo(answersBefore);
       else unsynced.add(sequence, changedBy(command.changes(request, reply), told));
       if (isNews) caches.learnChanges(ticket, reply, told);
-      if (lease.isWanted) onReply(heldTicket, reply, isNews);
+      acquisition.learn(heldTicket, reply, isNews);
       return reply;
     } catch (error) {
       // A part of it may have been done.

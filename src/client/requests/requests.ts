@@ -16,8 +16,7 @@ import { statfs } from '../../protocol/namespace-commands.js';
 import { batch, hold, renew } from '../../protocol/session-commands.js';
 import { isConnectionError, isSilence } from '../../rpc/client.js';
 import type { RpcConnection } from '../../rpc/connection.js';
-import type { CacheLease } from '../leases/cache-lease.js';
-import type { HeldInodes } from '../leases/held-inodes.js';
+import type { Acquisition } from '../leases/acquisition.js';
 import type { ServerSession } from '../session/server-session.js';
 
 /** A server that took the connection but does not answer for this long is tried again on a new connection. */
@@ -42,10 +41,8 @@ export interface RequestsOptions {
   readonly timeoutMs: number;
   readonly server: ServerSession;
   readonly acknowledged: AcknowledgedChanges;
-  readonly lease: CacheLease;
-  readonly held: HeldInodes;
-  /** Told of each reply, with a ticket from before its request, and whether it is about a change. */
-  readonly onReply: (ticket: number, reply: unknown, isChange: boolean) => void;
+  /** Told of each reply. */
+  readonly acquisition: Acquisition;
 }
 
 export class Requests {
@@ -85,10 +82,10 @@ export class Requests {
     what: string,
     attempt: (connection: RpcConnection, timeoutMs: number) => Promise<Reply>,
   ): Promise<Reply> {
-    const { lease, held, onReply } = this.#options;
-    const ticket = held.ticket();
+    const { acquisition } = this.#options;
+    const ticket = acquisition.ticket();
     const reply = await this.untilAnswered(what, attempt);
-    if (lease.isWanted) onReply(ticket, reply, false);
+    acquisition.learn(ticket, reply, false);
     return reply;
   }
 

@@ -102,8 +102,6 @@ export class MetadataSession {
       attributes: caches.attributes,
       ask: async (inodes, turn) => await this.#hold({ inodes: [...inodes], turn, reserve: 0 }),
     });
-    const onReply = (ticket: number, reply: unknown, isChange: boolean): void =>
-      this.#acquisition.learn(ticket, reply, isChange);
     const unsynced = new UnsyncedChanges(clock);
     this.#unsynced = unsynced;
     this.changes = this.#createLog();
@@ -114,9 +112,7 @@ export class MetadataSession {
       timeoutMs,
       server,
       acknowledged: this.changes,
-      lease: this.lease,
-      held: this.held,
-      onReply,
+      acquisition: this.#acquisition,
     });
     this.#requests = requests;
     this.#numbered = new NumberedRequests({
@@ -124,9 +120,7 @@ export class MetadataSession {
       requests,
       unsynced,
       caches,
-      lease: this.lease,
-      held: this.held,
-      onReply,
+      acquisition: this.#acquisition,
     });
     this.opens = new OpenInodes({
       clock,
@@ -242,9 +236,9 @@ export class MetadataSession {
       await Promise.allSettled(this.#changing);
   }
 
-  /** Whether this client has the inode to itself, once the server was asked if need be. Never rejects. */
-  async acquire(inode: number, turn = false): Promise<boolean> {
-    return await this.#acquisition.acquire(inode, turn);
+  /** See Acquisition.acquire. */
+  async acquire(inode: number): Promise<boolean> {
+    return await this.#acquisition.acquire(inode);
   }
 
   /** Whether every change of this client that was answered is on stable storage already. */

@@ -1,5 +1,5 @@
 /**
- * Which session has which inode to itself (docs: ARCHITECTURE.md, "How inodes are shared"). Such a session changes the inode,
+ * Which session has which inode to itself (docs: ARCHITECTURE.md, "How a client answers at once"). Such a session changes the inode,
  * and answers its programs, before this server knows of it (`batch`; the client's side is client/log/change-log.ts). Everybody
  * else's requests read the inode only after it was recalled.
  *
@@ -16,7 +16,7 @@
  *    anything to drop, and nothing is on its way that the holder has not heard of. A request that waits for an
  *    inode claims it too: what was recalled for it stays free until it has run.
  * 3. The answer to a request tells what was given with it. A recall may overtake that answer; then the client does not take it
- *    (a ticket, as for what it caches: client/leases/cache-lease.ts), and this server believes that it has more than it does.
+ *    (a ticket: client/leases/held-inodes.ts), and this server believes that it has more than it does.
  *    That is harmless: a recall of what it does not have is answered at once.
  * 4. What a session makes under a number that was reserved for it is its own from the reservation on.
  * 5. A holder that is gone (absence.ts) loses everything at once, on record first, and what it had acknowledged and not sent is
@@ -24,6 +24,7 @@
  * 6. After a restart nothing is known: every session that may cache counts as having everything to itself (`presume`) until it has
  *    said what it has, or is gone. Requests of others wait for that.
  */
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
 import { InodeOwners } from './inode-owners.js';
 
@@ -78,14 +79,14 @@ export class ExclusiveLeases {
   readonly #freeNumbers: number[] = [];
   /** inode → claims of it */
   readonly #claims = new Map<number, number>();
-  /** inode → monotonic ms from which on it may be given again; the oldest first */
-  readonly #pauses = new Map<number, number>();
+  /** inode → monotonic ms from which on it may be given again */
+  readonly #pauses = new LRUCache<number, number>({ max: MAX_RECALLED });
   /** session → monotonic ms at which it last changed something */
   readonly #changedMs = new Map<number, number>();
   /** Sessions of an earlier process that may have anything to themselves. */
   readonly #presumed = new Set<number>();
-  /** Sessions that are giving back most of what they have. */
-  readonly #trimmed = new Set<number>();
+  /** session → requests that it give back most of what it has, and that it has not answered */
+  readonly #trimmed = new Map<number, number>();
   /** Sessions that have lost what they had, and do not know it yet. */
   readonly #forfeited = new Set<number>();
 
@@ -145,14 +146,16 @@ export class ExclusiveLeases {
     const holder = this.holderOf(inode);
     if (holder !== undefined) return holder === session;
     if (this.isFull || this.#forfeited.has(session)) return false;
-    const untilMs = isTurn ? undefined : this.#pauses.get(inode);
+    const untilMs = isTurn ? undefined : this.#pauses.peek(inode);
     return untilMs === undefined || this.#clock.monotonicMs() >= untilMs;
   }
 
-  /** The session has the inode to itself from now on. */
-  give(session: number, inode: number): void {
+  /** The session has the inode to itself from now on; false when more sessions have something than there are numbers. */
+  give(session: number, inode: number): boolean {
     const number = this.#numberOf(session);
-    if (number !== undefined) this.#owners.set(inode, number);
+    if (number === undefined) return false;
+    this.#owners.set(inode, number);
+    return true;
   }
 
   /** The session has the inode no longer to itself, if it had. */
@@ -169,13 +172,7 @@ export class ExclusiveLeases {
 
   /** The inode was recalled: nobody has it to himself for a while. */
   pause(inode: number): void {
-    this.#pauses.delete(inode);
     this.#pauses.set(inode, this.#clock.monotonicMs() + this.#pauseMs);
-    if (this.#pauses.size <= MAX_RECALLED) return;
-    for (const oldest of this.#pauses.keys()) {
-      this.#pauses.delete(oldest);
-      break;
-    }
   }
 
   /** The session changes things now. */
@@ -243,9 +240,10 @@ export class ExclusiveLeases {
     this.#forfeited.delete(session);
   }
 
-  /** The session is asked to give back most of what it has, or has answered that: meanwhile it is given nothing. */
-  trimming(session: number, isUnderWay: boolean): void {
-    if (isUnderWay) this.#trimmed.add(session);
+  /** The session is asked once more to give back most of what it has, or has answered once: meanwhile it is given nothing. */
+  trimming(session: number, change: 1 | -1): void {
+    const requests = (this.#trimmed.get(session) ?? 0) + change;
+    if (requests > 0) this.#trimmed.set(session, requests);
     else this.#trimmed.delete(session);
   }
 

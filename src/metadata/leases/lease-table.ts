@@ -27,16 +27,23 @@
  */
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
+import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import { toDfsError } from '../../protocol/errors.js';
 import { LEASE_MS, MAX_LEASED_INODES, SILENT_CLIENT_MS } from '../../protocol/limits.js';
+import type { recall } from '../../protocol/session-commands.js';
 import type { Peer } from '../peer.js';
 import { Absence } from './absence.js';
 import type { ChangeTrace, InodeChange } from './change-trace.js';
 import type { Claim, ExclusiveLeases } from './exclusive-leases.js';
 import { LeaseHolder, RevocationMessage, type Revocation } from './lease-holder.js';
 
-/** Tells a session what to drop; resolves when it has. */
-export type SendRevocation = (revocation: Revocation) => Promise<void>;
+/** What a session is asked by its newest connection. */
+export interface ClientCalls {
+  /** Tells it what to drop; resolves when it has. */
+  readonly revoke: (revocation: Revocation) => Promise<void>;
+  /** Asks for what it has to itself (recalls.ts). */
+  readonly recall: (request: RequestOf<typeof recall>) => Promise<ReplyOf<typeof recall>>;
+}
 
 /** A session that leaves a message unanswered for longer than this has its lease renewed no more. */
 const ANSWER_PATIENCE_MS = 5000;
@@ -50,12 +57,14 @@ const LEASE_BYTES = 100;
 /** and what comes to it where several do: the Set of them. */
 const SHARED_BYTES = 200;
 const DEFAULT_LEASE_BYTES = 192 << 20;
+/** A file that is as it was: no version of it that a client knows is overtaken by this one. */
+const UNCHANGED: InodeChange = { version: 0, isDirectory: false, names: [], record: undefined };
 
 export class LeaseTable {
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** session → how it is told, by its newest connection */
-  readonly #senders = new Map<number, SendRevocation>();
+  /** session → how it is asked */
+  readonly #calls = new Map<number, ClientCalls>();
   readonly #absence: Absence;
   /** session → what it holds */
   readonly #holders = new Map<number, LeaseHolder>();
@@ -121,22 +130,27 @@ export class LeaseTable {
     // One that cannot be told, or was presumed, is not to blame: it will be told when it is connected.
     const isOverdue = oldest !== undefined && nowMs - oldest.queuedMs > ANSWER_PATIENCE_MS;
     if (nowMs >= holder.leaseEndMs) this.#expire(holder);
-    else if ((isOverdue && this.#senders.has(session)) || this.#blamed.has(session)) return 0;
+    else if ((isOverdue && this.#calls.has(session)) || this.#blamed.has(session)) return 0;
     holder.leaseEndMs = this.#leaseEnd();
     return LEASE_MS;
   }
 
   /** The session comes back; what it was told by its last connection counts as not heard. */
   disconnect(session: number): void {
-    this.#senders.delete(session);
+    this.#calls.delete(session);
   }
 
-  /** The session is to be told by `send` from now on. One that was there before drops everything first. */
-  connect(session: number, peer: Peer, send: SendRevocation, isResumed: boolean): void {
-    this.#senders.set(session, send);
+  /** The session is asked by `calls` from now on. One that was there before drops everything first. */
+  connect(session: number, peer: Peer, calls: ClientCalls, isResumed: boolean): void {
+    this.#calls.set(session, calls);
     this.#absence.attend(session, peer);
     const holder = this.#holders.get(session);
     if (holder && isResumed) this.#clear(holder);
+  }
+
+  /** How the session is asked; undefined while it has no connection. */
+  callsOf(session: number): ClientCalls | undefined {
+    return this.#calls.get(session);
   }
 
   /** The session caches nothing (any more). */
@@ -151,7 +165,7 @@ export class LeaseTable {
   end(session: number): void {
     this.release(session);
     this.#blamed.delete(session);
-    this.#senders.delete(session);
+    this.#calls.delete(session);
     this.#absence.end(session);
   }
 
@@ -185,10 +199,7 @@ export class LeaseTable {
         for (const message of holder.messages) waiting.add(message);
       }
     }
-    const others = [...waiting].filter(message => message.holder.session !== by);
-    if (others.length === 0) return undefined;
-    for (const { holder } of others) this.#watch(holder);
-    return Promise.all(others.map(async message => await message.answered));
+    return this.#answers(waiting, by);
   }
 
   /**
@@ -205,7 +216,7 @@ export class LeaseTable {
     if (known !== undefined && known !== own) return false;
     // What others have open is shared, unless they write it in turns: their kernels read it without asking.
     if (!isTurn && this.#isOpenElsewhere(session, inode)) return false;
-    this.#exclusive.give(session, inode);
+    if (!this.#exclusive.give(session, inode)) return false;
     this.#forget(own, inode);
     return true;
   }
@@ -218,12 +229,18 @@ export class LeaseTable {
   }
 
   /** Every other session than `by` drops what it caches of the inode, which has not changed. Resolves when all have. */
-  async dropElsewhere(by: number, inode: number, change: InodeChange): Promise<void> {
+  async dropElsewhere(by: number, inode: number): Promise<void> {
     const waiting = new Set<RevocationMessage>();
-    this.#revokeInode(by, inode, change, waiting);
+    this.#revokeInode(by, inode, UNCHANGED, waiting);
+    await this.#answers(waiting, by);
+  }
+
+  /** Resolves when the sessions but `by` have answered; undefined when there is nobody to wait for. */
+  #answers(waiting: ReadonlySet<RevocationMessage>, by: number | undefined): Promise<unknown> | undefined {
     const others = [...waiting].filter(message => message.holder.session !== by);
+    if (others.length === 0) return undefined;
     for (const { holder } of others) this.#watch(holder);
-    await Promise.all(others.map(async message => await message.answered));
+    return Promise.all(others.map(async message => await message.answered));
   }
 
   /** The session owes the answer to one recall more for too long, or to one less. */
@@ -368,10 +385,10 @@ export class LeaseTable {
   /** Never rejects. */
   async #send(holder: LeaseHolder, message: RevocationMessage): Promise<void> {
     if (holder.draft === message) holder.draft = undefined;
-    const send = this.#senders.get(holder.session);
-    if (message.isAnswered || !send || this.#isClosed) return;
+    const calls = this.#calls.get(holder.session);
+    if (message.isAnswered || !calls || this.#isClosed) return;
     try {
-      await send(message.encode());
+      await calls.revoke(message.encode());
     } catch (error) {
       // It will be told to drop everything when it is back, or its lease runs out; until then changes wait.
       this.#log.info(

@@ -10,13 +10,10 @@ import { inodesOf, MAX_INODE_RANGES, toRanges } from '../../protocol/inode-range
 import { SILENT_CLIENT_MS } from '../../protocol/limits.js';
 import type { recall } from '../../protocol/session-commands.js';
 import type { ExclusiveLeases } from './exclusive-leases.js';
-import type { LeaseTable } from './lease-table.js';
+import type { ClientCalls, LeaseTable } from './lease-table.js';
 
 type RecallRequest = RequestOf<typeof recall>;
 type RecallReply = ReplyOf<typeof recall>;
-
-/** Asks a session by its newest connection. */
-export type SendRecall = (request: RecallRequest) => Promise<RecallReply>;
 
 /** A session that leaves a recall unanswered for longer has its lease renewed no more: it is over before the session is ended. */
 const ANSWER_PATIENCE_MS = 15_000;
@@ -39,7 +36,6 @@ export interface RecallsOptions {
 
 export class Recalls {
   readonly #options: RecallsOptions;
-  readonly #senders = new Map<number, SendRecall>();
   /** inode → its recall that is under way */
   readonly #underWay = new Map<number, Promise<void>>();
   #isTrimming = false;
@@ -47,16 +43,6 @@ export class Recalls {
 
   constructor(options: RecallsOptions) {
     this.#options = options;
-  }
-
-  /** The session is asked by `send` from now on. */
-  connect(session: number, send: SendRecall): void {
-    this.#senders.set(session, send);
-  }
-
-  /** The session comes back by another connection, or has ended. */
-  disconnect(session: number): void {
-    this.#senders.delete(session);
   }
 
   /**
@@ -84,14 +70,7 @@ export class Recalls {
   /** Nobody has anything to himself when it resolves. Never rejects. */
   async recallAll(): Promise<void> {
     const { exclusive } = this.#options;
-    await Promise.all(
-      exclusive.holders().map(async session => {
-        exclusive.trimming(session, true);
-        const answer = await this.#ask(session, { inodes: [], keep: 0 });
-        if (answer) exclusive.keepOnly(session, () => false);
-        exclusive.trimming(session, false);
-      }),
-    );
+    await Promise.all(exclusive.holders().map(async session => await this.#keepOnly(session, 0)));
   }
 
   /** The table is full: whoever has most gives some of it back, and chooses what. Never rejects. */
@@ -100,18 +79,21 @@ export class Recalls {
     const session = exclusive.largest();
     if (this.#isTrimming || session === undefined) return;
     this.#isTrimming = true;
-    exclusive.trimming(session, true);
-    try {
-      const keep = Math.floor(Math.min(MOST_KEPT, exclusive.countOf(session) * KEPT_PART));
-      const answer = await this.#ask(session, { inodes: [], keep });
-      if (!answer) return;
-      const kept = new Set(inodesOf(answer.kept, keep));
-      const given = exclusive.keepOnly(session, inode => kept.has(inode));
-      log.info({ session, kept: kept.size, given }, 'a session had very much to itself');
-    } finally {
-      exclusive.trimming(session, false);
-      this.#isTrimming = false;
-    }
+    const keep = Math.floor(Math.min(MOST_KEPT, exclusive.countOf(session) * KEPT_PART));
+    const given = await this.#keepOnly(session, keep);
+    log.info({ session, keep, given }, 'a session had very much to itself');
+    this.#isTrimming = false;
+  }
+
+  /** The session gives back all but so many inodes of its choice; returns how many that are. Never rejects. */
+  async #keepOnly(session: number, keep: number): Promise<number> {
+    const { exclusive } = this.#options;
+    exclusive.trimming(session, 1);
+    const answer = await this.#ask(session, { inodes: [], keep });
+    const kept = new Set(inodesOf(answer?.kept ?? [], keep));
+    const given = answer ? exclusive.keepOnly(session, inode => kept.has(inode)) : 0;
+    exclusive.trimming(session, -1);
+    return given;
   }
 
   /** Waits until no session of an earlier process but `by` may have anything to itself. Never rejects. */
@@ -161,6 +143,8 @@ export class Recalls {
     const { clock, log, exclusive, leases, forfeit } = this.#options;
     const sinceMs = clock.monotonicMs();
     let isOverdue = false;
+    /** By a connection that failed it is not asked again. */
+    let failed: ClientCalls | undefined;
     const blame = (): void => {
       isOverdue = true;
       leases.blame(session, 1);
@@ -168,13 +152,12 @@ export class Recalls {
     const blaming = clock.setTimer(ANSWER_PATIENCE_MS, blame, true);
     try {
       while (exclusive.mayHold(session) && !this.#isClosed) {
-        const send = this.#senders.get(session);
+        const calls = leases.callsOf(session);
         try {
-          if (send) return await send(request);
+          if (calls && calls !== failed) return await calls.recall(request);
         } catch (error) {
           log.info({ session, reason: toDfsError(error).message }, 'a session did not answer a recall');
-          // A newer connection may have taken its place meanwhile.
-          if (this.#senders.get(session) === send) this.#senders.delete(session);
+          failed = calls;
         }
         if (leases.isGone(session)) await forfeit(session);
         else if (clock.monotonicMs() - sinceMs >= SILENT_CLIENT_MS) await this.#fence(session);

@@ -2,6 +2,7 @@
  * Several sessions that write to one inode have it to themselves in turns, each for some milliseconds: what one writes in its turn is
  * committed together, where written through each write would cost as much. Readers wait for no turn: what they need is recalled.
  */
+import { LRUCache } from 'lru-cache';
 import { sleep, type Clock } from '../../platform/clock.js';
 
 /** How long a session has the inode before it is recalled for another one that writes: some hundred small writes. */
@@ -14,14 +15,13 @@ const MAX_INODES = 4096;
 interface Writers {
   /** Resolves when the turns that were asked for before are over. */
   last: Promise<void>;
-  /** The last one that asked, and the last other one. */
+  /** session → monotonic ms at which it asked last */
   readonly asked: Map<number, number>;
 }
 
 export class WriteTurns {
   readonly #clock: Clock;
-  /** The inodes asked for last come last. */
-  readonly #inodes = new Map<number, Writers>();
+  readonly #inodes = new LRUCache<number, Writers>({ max: MAX_INODES });
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -31,12 +31,10 @@ export class WriteTurns {
   isShared(session: number, inode: number): boolean {
     const nowMs = this.#clock.monotonicMs();
     const writers = this.#inodes.get(inode) ?? { last: Promise.resolve(), asked: new Map<number, number>() };
-    this.#inodes.delete(inode);
     this.#inodes.set(inode, writers);
     for (const [other, askedMs] of writers.asked)
       if (nowMs - askedMs > WRITER_MS) writers.asked.delete(other);
     writers.asked.set(session, nowMs);
-    this.#forgetOldest();
     return writers.asked.size > 1;
   }
 
@@ -52,14 +50,6 @@ export class WriteTurns {
       return await take();
     } finally {
       void sleep(this.#clock, TURN_MS).then(isOver);
-    }
-  }
-
-  #forgetOldest(): void {
-    if (this.#inodes.size <= MAX_INODES) return;
-    for (const oldest of this.#inodes.keys()) {
-      this.#inodes.delete(oldest);
-      break;
     }
   }
 }

@@ -43,8 +43,9 @@ export function reserved(
   count: number,
   { state }: OperationContext,
 ): { readonly inodes?: { readonly first: number; readonly count: number } } {
-  if (count === 0 || state.exclusive.isFull) return {};
+  const { exclusive } = state;
+  if (count === 0 || exclusive.isFull) return {};
   const first = state.inodeNumbers.takeRange(count);
-  for (let inode = first; inode < first + count; inode += 1) state.exclusive.give(session, inode);
+  for (let inode = first; inode < first + count; inode += 1) if (!exclusive.give(session, inode)) return {};
   return { inodes: { first, count } };
 }

@@ -23,8 +23,9 @@ t.test('leases that sessions share keep to their memory, filled a hundred times 
   let cleared = 0;
   for (const session of SESSIONS) {
     table.renew(session);
-    const send = async (): Promise<void> => void (cleared += 1);
-    table.connect(session, { isClosed: false }, send, false);
+    const revoke = async (): Promise<void> => void (cleared += 1);
+    const calls = { revoke, recall: async () => ({ kept: [] }) };
+    table.connect(session, { isClosed: false }, calls, false);
   }
   let mostBytes = 0;
   for (let inode = 1; inode <= INODES; inode += 1) {

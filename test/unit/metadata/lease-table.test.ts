@@ -45,9 +45,12 @@ class Fixture {
     this.table.connect(
       READER,
       this.connection,
-      async revocation => {
-        this.told.push(revocation);
-        await new Promise<void>(resolve => (this.answer = resolve));
+      {
+        revoke: async revocation => {
+          this.told.push(revocation);
+          await new Promise<void>(resolve => (this.answer = resolve));
+        },
+        recall: async () => ({ kept: [] }),
       },
       false,
     );
@@ -184,8 +187,11 @@ t.test('after a restart whoever cached before counts as caching everything, unti
   fixture.table.connect(
     READER,
     { isClosed: false },
-    async revocation => {
-      fixture.told.push(revocation);
+    {
+      revoke: async revocation => {
+        fixture.told.push(revocation);
+      },
+      recall: async () => ({ kept: [] }),
     },
     true,
   );

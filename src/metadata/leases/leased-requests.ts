@@ -1,0 +1,208 @@
+/**
+ * Runs requests, and the server's own work, in transactions, under what sessions cache and what they have to themselves: a
+ * request runs again once what it needs is recalled, everybody is told what it changed, and its reply says what its session
+ * has to itself from then on.
+ */
+import type { Static, TSchema } from '@sinclair/typebox';
+import { sleep } from '../../platform/clock.js';
+import type { ReplyOf, RequestOf } from '../../protocol/command.js';
+import { toRanges } from '../../protocol/inode-ranges.js';
+import type { Changed, Given } from '../../protocol/session-commands.js';
+import type { Attributes, Once } from '../../protocol/types.js';
+import type { Piece } from '../background/background-work.js';
+import { ExactlyOnce } from '../exactly-once.js';
+import type { GroupCommit } from '../group-commit.js';
+import { attributesOf } from '../namespace/inodes.js';
+import type { Operation, OperationContext } from '../operation.js';
+import { hold } from '../operations/hold.js';
+import type { Peer } from '../peer.js';
+import type { ServerState } from '../server-state.js';
+import type { StoreTransaction } from '../store/store.js';
+import { ChangeTrace } from './change-trace.js';
+import { conflictOf } from './command-conflicts.js';
+import type { Claim } from './exclusive-leases.js';
+import { HeldElsewhere, Reading, type AtConflict } from './reading.js';
+import type { Recalls } from './recalls.js';
+import { TracedControl, TracedTransaction } from './traced-transaction.js';
+
+/** How long one that wants its turn to write waits for writes of others that are on their way. */
+const TURN_PATIENCE_MS = 50;
+
+/** A request, or a piece of the server's own work, on its way. */
+interface Run {
+  readonly session: number | undefined;
+  readonly peer: Peer | undefined;
+  readonly claim: Claim;
+  readonly trace: ChangeTrace;
+  readonly newReading: () => Reading;
+  /** What it read the last time it ran. */
+  reading: Reading;
+}
+
+export class LeasedRequests {
+  readonly #state: ServerState;
+  readonly #commits: GroupCommit;
+  readonly #recalls: Recalls;
+  readonly #once = new ExactlyOnce();
+
+  constructor(state: ServerState, commits: GroupCommit, recalls: Recalls) {
+    this.#state = state;
+    this.#commits = commits;
+    this.#recalls = recalls;
+  }
+
+  /** Runs a request until nothing that it reads is another session's alone. */
+  async execute<Request extends TSchema, Reply extends TSchema>(
+    operation: Operation<Request, Reply>,
+    request: Static<Request> & object,
+    once: Once | undefined,
+    session: number | undefined,
+    peer: Peer | undefined,
+  ): Promise<Static<Reply>> {
+    const { exclusive } = this.#state;
+    const run = this.#begin(session, peer, conflictOf(operation.command.number));
+    if (once) exclusive.noteChange(once.session);
+    try {
+      if (!once) {
+        const told = await this.#untilFree(run, async (tx, context) =>
+          operation.execute(tx, request, context),
+        );
+        const isGiven = session !== undefined && exclusive.isActive(session) && run.reading.seen.length > 0;
+        return isGiven ? { ...(told as object), ...this.#give(session, run.reading.seen, run.claim) } : told;
+      }
+      const outcome = await this.#untilFree(
+        run,
+        async (tx, context) => await this.#once.execute(tx, operation, request, once, context),
+      );
+      if ('refusal' in outcome) throw outcome.refusal;
+      const { trace, claim, reading } = run;
+      if (trace.isRepeated || !this.#state.leases.isHolder(once.session)) return outcome.reply;
+      const given = this.#give(once.session, [...trace.inodes.keys(), ...reading.made], claim);
+      return { ...(outcome.reply as object), ...changedBy(trace), ...given };
+    } finally {
+      // Also after an error: a long request may have failed when a part of it was committed.
+      const revoked = this.#finish(run);
+      // What is not numbered changes nothing that anybody is promised to see.
+      if (once && revoked) await revoked;
+    }
+  }
+
+  /** Gives a session an inode to itself that other writers have, or cache. */
+  async takeTurn(
+    request: RequestOf<typeof hold.command>,
+    inode: number,
+    peer: Peer,
+  ): Promise<ReplyOf<typeof hold.command>> {
+    const { session } = request;
+    const { clock } = this.#state;
+    const run = this.#begin(session, peer, 'stop');
+    run.claim.add(inode);
+    const untilMs = clock.monotonicMs() + TURN_PATIENCE_MS;
+    try {
+      for (;;) {
+        await this.#recalls.recall([inode], session);
+        await this.#state.leases.dropElsewhere(session, inode);
+        const reply = await this.#untilFree(
+          run,
+          async (tx, context) => await hold.execute(tx, request, context),
+        );
+        if (reply.given.length > 0 || clock.monotonicMs() > untilMs) return reply;
+        // A write of somebody else is on its way to everybody.
+        await sleep(clock, 1);
+      }
+    } finally {
+      void this.#finish(run);
+    }
+  }
+
+  /**
+   * Runs a piece of the server's own work.
+   * @param atConflict what becomes of work on what a session has to itself
+   */
+  async run(piece: Piece, atConflict: AtConflict = 'ignore'): Promise<boolean> {
+    const run = this.#begin(undefined, undefined, atConflict);
+    try {
+      return await this.#untilFree(run, piece);
+    } finally {
+      void this.#finish(run);
+    }
+  }
+
+  #begin(session: number | undefined, peer: Peer | undefined, atConflict: AtConflict): Run {
+    const { exclusive, leases } = this.#state;
+    const claim = exclusive.claim();
+    const newReading = (): Reading => {
+      const noteShared = leases.reader(session);
+      return new Reading({ exclusive, claim, atConflict, session: session ?? 0, noteShared });
+    };
+    return { session, peer, claim, trace: new ChangeTrace(), newReading, reading: newReading() };
+  }
+
+  /** Runs `work` in a transaction, again and again, until nothing that it reads is another session's alone. */
+  async #untilFree<Result>(
+    run: Run,
+    work: (tx: StoreTransaction, context: OperationContext) => Promise<Result>,
+  ): Promise<Result> {
+    for (;;) {
+      try {
+        return await this.#submit(run, work);
+      } catch (error) {
+        if (!(error instanceof HeldElsewhere)) throw error;
+        for (const inode of error.inodes) run.claim.add(inode);
+        await this.#recalls.recall(error.inodes, run.session ?? 0);
+      }
+    }
+  }
+
+  /** Everybody is told what changed. Resolves when all have answered; undefined when there is nobody to wait for. */
+  #finish({ session, trace, claim }: Run): Promise<unknown> | undefined {
+    const { leases, exclusive } = this.#state;
+    const revoked = leases.revoke(session, trace);
+    for (const inode of trace.removed) exclusive.delete(inode);
+    claim.release();
+    return revoked;
+  }
+
+  /** Gives the session what nobody else uses of these inodes. */
+  #give(session: number, inodes: readonly number[], claim: Claim): Partial<Given> {
+    const { leases, exclusive, room } = this.#state;
+    if (exclusive.isFull) void this.#recalls.trim();
+    if (room.isShort) return {};
+    const given = inodes.filter(inode => leases.tryGive(session, inode, claim));
+    return given.length === 0 ? {} : { given: toRanges(given) };
+  }
+
+  /** Runs `work` in a transaction that notes what the session reads, and what is changed. */
+  async #submit<Result>(
+    run: Run,
+    work: (tx: StoreTransaction, context: OperationContext) => Promise<Result>,
+  ): Promise<Result> {
+    return await this.#commits.submit(async (tx, control) => {
+      const { trace, peer, session, claim } = run;
+      trace.clear();
+      const reading = (run.reading = run.newReading());
+      const context: OperationContext = {
+        now: this.#state.clock.now(),
+        nowMs: this.#state.steadyMs(),
+        state: this.#state,
+        control: new TracedControl(control, trace, reading),
+        peer,
+        session,
+        trace,
+        claim,
+      };
+      try {
+        return await work(new TracedTransaction(tx, trace, reading), context);
+      } finally {
+        // Whatever it came to: it was about what somebody may have changed.
+        reading.finish();
+      }
+    }, run.peer);
+  }
+}
+
+function changedBy({ inodes, removed }: ChangeTrace): Changed {
+  const changed: Attributes[] = [];
+  for (const { record } of inodes.values()) if (record) changed.push(attributesOf(record));
+  return { changed, gone: removed };
+}
