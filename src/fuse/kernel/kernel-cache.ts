@@ -66,7 +66,7 @@ export class KernelCache implements CacheKeeper {
     const { clock, keepsNames } = options;
     this.overlay = new OverlayNames({ clock, keepsNames, leasedMs: LEASED_MS });
     this.#invalidator = new Invalidator({ ...options, known: this.#known, overlay: this.overlay });
-    this.#known.addLookup(ROOT_INODE, S_IFDIR, 0, options.clock.monotonicMs());
+    this.#known.addLookup(ROOT_INODE, S_IFDIR, options.clock.monotonicMs());
   }
 
   /** Asks the file system for a lease. Rejects as any request to it does. */
@@ -122,8 +122,8 @@ export class KernelCache implements CacheKeeper {
 
   /** How long the kernel may believe attributes. Notes which it was told. */
   attributesMs(ticket: number, attributes: Attributes): number {
-    const { inode, mode, version } = attributes;
-    this.#known.tell(inode, mode, version);
+    const { inode, mode } = attributes;
+    this.#known.tell(inode, mode);
     this.#remember(attributes);
     if (this.#isContended(inode)) return 0;
     this.#known.keepTold(inode, this.#options.clock.monotonicMs());
@@ -185,8 +185,8 @@ export class KernelCache implements CacheKeeper {
 
   /** An answer that tells the inode as an entry is about to be written. */
   noteLookup(attributes: Attributes): void {
-    const { inode, version, mode } = attributes;
-    const isNew = this.#known.addLookup(inode, mode, version, this.#options.clock.monotonicMs());
+    const { inode, mode } = attributes;
+    const isNew = this.#known.addLookup(inode, mode, this.#options.clock.monotonicMs());
     this.#remember(attributes);
     if (isNew) this.#pruning?.added();
   }

@@ -1,5 +1,5 @@
 /**
- * The inodes that the kernel knows, which must be remembered until it forgets them: a table in typed arrays, of 28 bytes a place, of
+ * The inodes that the kernel knows, which must be remembered until it forgets them: a table in typed arrays, of 24 bytes a place, of
  * which half to four fifths are taken. (A Map of objects took 500 bytes an inode.)
  *
  * Each inode's place follows from its number; if that is taken, it is in one of the next places (linear probing), and
@@ -8,7 +8,7 @@
 import { assert } from '../../protocol/errors.js';
 
 /** Bytes of all columns together. */
-const PLACE_BYTES = 28;
+const PLACE_BYTES = 24;
 const MIN_PLACES = 1024;
 /** With more of its places taken the table grows, by half. */
 const MAX_LOAD = 4 / 5;
@@ -37,8 +37,6 @@ export class KnownInodes {
   #inodes = new Float64Array(MIN_PLACES);
   /** Answers that told it as an entry, minus what the kernel forgot. */
   #lookups = new Uint32Array(MIN_PLACES);
-  /** The content's version when its attributes were told last; the lower 32 bits. */
-  #versions = new Uint32Array(MIN_PLACES);
   /** st_mode as it was told last, and flags. */
   #modes = new Uint32Array(MIN_PLACES);
   /** When attributes were told last; ms, the lower 32 bits. */
@@ -74,7 +72,7 @@ export class KnownInodes {
   }
 
   /** One more answer tells the inode as an entry. Returns whether it is new. */
-  addLookup(inode: number, mode: number, version: number, nowMs: number): boolean {
+  addLookup(inode: number, mode: number, nowMs: number): boolean {
     const found = this.#find(inode);
     if (found >= 0) {
       const lookups = this.#lookups[found] ?? 0;
@@ -87,7 +85,6 @@ export class KnownInodes {
     this.#size += 1;
     this.#inodes[place] = inode;
     this.#lookups[place] = 1;
-    this.#versions[place] = version;
     // It may be one that was forgotten a moment ago, or not quite yet: the kernel may have pages of it.
     this.#modes[place] = (mode & MODE) | Flag.told | Flag.pages | Flag.recent;
     this.#toldMs[place] = nowMs;
@@ -109,11 +106,10 @@ export class KnownInodes {
     if (place >= 0) this.#removeAt(place);
   }
 
-  /** Attributes are told, in which the content has this version. */
-  tell(inode: number, mode: number, version: number): void {
+  /** Attributes are told. */
+  tell(inode: number, mode: number): void {
     const place = this.#find(inode);
     if (place < 0) return;
-    this.#versions[place] = version;
     this.#setMode(place, mode);
   }
 
@@ -261,18 +257,16 @@ export class KnownInodes {
   #move(from: number, to: number): void {
     this.#inodes[to] = this.#inodes[from] ?? 0;
     this.#lookups[to] = this.#lookups[from] ?? 0;
-    this.#versions[to] = this.#versions[from] ?? 0;
     this.#modes[to] = this.#modes[from] ?? 0;
     this.#toldMs[to] = this.#toldMs[from] ?? 0;
     this.#pagesMs[to] = this.#pagesMs[from] ?? 0;
   }
 
   #resize(places: number): void {
-    const [inodes, lookups, versions] = [this.#inodes, this.#lookups, this.#versions];
+    const [inodes, lookups] = [this.#inodes, this.#lookups];
     const [modes, toldMs, pagesMs] = [this.#modes, this.#toldMs, this.#pagesMs];
     this.#inodes = new Float64Array(places);
     this.#lookups = new Uint32Array(places);
-    this.#versions = new Uint32Array(places);
     this.#modes = new Uint32Array(places);
     this.#toldMs = new Uint32Array(places);
     this.#pagesMs = new Uint32Array(places);
@@ -284,7 +278,6 @@ export class KnownInodes {
       const to = this.#freePlace(inode);
       this.#inodes[to] = inode;
       this.#lookups[to] = lookups[from] ?? 0;
-      this.#versions[to] = versions[from] ?? 0;
       this.#modes[to] = modes[from] ?? 0;
       this.#toldMs[to] = toldMs[from] ?? 0;
       this.#pagesMs[to] = pagesMs[from] ?? 0;

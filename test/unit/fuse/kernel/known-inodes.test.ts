@@ -20,7 +20,7 @@ t.test('what is in the table is what a Map of counts would have, whatever comes 
     const mode = FILE + random(8);
     const isAdding = random(100) < (step % 20_000 < 12_000 ? 70 : 15);
     if (isAdding) {
-      const isNew = known.addLookup(inode, mode, step, step);
+      const isNew = known.addLookup(inode, mode, step);
       if (isNew === counts.has(inode)) t.fail(`inode ${inode} is taken for ${isNew ? 'new' : 'known'}`);
       counts.set(inode, (counts.get(inode) ?? 0) + 1);
     } else {
@@ -40,7 +40,7 @@ t.test('a flag goes only when nothing came after what takes it away began', asyn
   const known = new KnownInodes();
   // The clock may be anywhere, also beyond 32 bits.
   const now = 2 ** 33 + 5.5;
-  known.addLookup(7, FILE, 3, now);
+  known.addLookup(7, FILE, now);
   t.ok(known.isTold(7) && known.mayHavePages(7));
   known.dropTold(7, now);
   t.ok(known.isTold(7), 'it was told in the same millisecond');
@@ -70,9 +70,9 @@ t.test('beyond its memory the kernel is asked to forget what it asked about long
     },
   });
   for (let inode = 2; inode < 300_000; inode += 1) {
-    if (known.addLookup(inode, FILE, 1, inode)) pruning.added();
+    if (known.addLookup(inode, FILE, inode)) pruning.added();
     // One that is looked up again and again.
-    known.addLookup(1, FILE, 1, inode);
+    known.addLookup(1, FILE, inode);
     most = Math.max(most, known.usedBytes);
     if (inode % 100 === 0) await Promise.resolve();
   }
@@ -87,7 +87,7 @@ t.test('a kernel that keeps what it is asked to forget is not asked all the time
   let asked = 0;
   const pruning = new InodePruning({ known, limitBytes: 1 << 17, prune: async () => void (asked += 1) });
   for (let inode = 1; inode < 100_000; inode += 1) {
-    if (known.addLookup(inode, FILE, 1, inode)) pruning.added();
+    if (known.addLookup(inode, FILE, inode)) pruning.added();
     await Promise.resolve();
   }
   t.equal(known.size, 99_999, 'and nothing of it is forgotten here');

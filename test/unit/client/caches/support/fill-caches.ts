@@ -153,7 +153,7 @@ const FILLINGS: Readonly<Record<string, () => Promise<Filled> | Filled>> = {
     const cache = new KnownInodes();
     const room = cache.roomWithin(LIMIT);
     for (let inode = 1; inode < (TIMES * LIMIT) / 30; inode += 1) {
-      cache.addLookup(inode, 0o100644, 1, inode);
+      cache.addLookup(inode, 0o100644, inode);
       if (cache.size < room) continue;
       for (const old of cache.oldest(100)) cache.takeLookups(old, 1);
     }
