@@ -290,7 +290,7 @@ export const setxattr = command('setxattr', 62, {
     value: Type.Uint8Array(),
     /** XattrFlag bits; EINVAL for other ones. */
     flags: U32,
-    /** Whoever sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
+    /** The user who sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
     stripSetgid: Type.Optional(Type.Boolean()),
     ...By,
     once: Once,

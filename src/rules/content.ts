@@ -53,7 +53,7 @@ export function extentChange(extents: readonly Extent[]): ExtentChange {
 
 /**
  * How far an appending commit moves its bytes. POSIX write() with O_APPEND: "the file offset shall be set to the end of the
- * file prior to each write", the end being the one at the moment of the commit, whoever wrote before.
+ * file prior to each write", the end being the one at the moment of the commit, also where another client moved it.
  */
 export function appendShift({ size }: Pick<Attributes, 'size'>, extents: readonly Extent[]): number {
   return size - (extents[0]?.offset ?? size);

@@ -1,6 +1,6 @@
 /**
  * Files whose close(2) was acknowledged before what was written was committed ("closed ahead"). They stay until it is, and
- * whoever renames them, recalls something or ends the mount waits for that, but not without end.
+ * a rename, a recall and the end of the mount wait for that, but not without end.
  */
 import { isDoneWithin } from '../platform/clock.js';
 import { toDfsError } from '../protocol/errors.js';

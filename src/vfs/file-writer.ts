@@ -92,7 +92,7 @@ export class FileWriter {
     return this.#mtime;
   }
 
-  /** Whether `flush` or `settled` may wait without end, for bytes that a program was told are there. */
+  /** Whether `flush` or `settled` may wait without end, for bytes that were acknowledged to a program. */
   get mayWaitForever(): boolean {
     return this.#queue.hasAcknowledged;
   }

@@ -37,7 +37,7 @@ export interface WriterSurroundings {
   readonly onFailed: (inode: number, reason: DfsError) => void;
 }
 
-/** Whoever owns the writer. */
+/** The owner of a writer. */
 export interface WriterOwner {
   /** Replicas that the file should have. */
   readonly goal: () => number;

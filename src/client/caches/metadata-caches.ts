@@ -1,4 +1,4 @@
-/** What the metadata server told of inodes and names, kept under the lease: the three caches, and what changes tell them. */
+/** The caches of attributes, names and extended attributes, which the lease keeps true; replies to changes update them. */
 import { Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { Changed } from '../../protocol/session-commands.js';
@@ -44,7 +44,7 @@ export class MetadataCaches {
     if (attributesCheck.Check(reply)) this.attributes.keep(ticket, reply.attributes);
   }
 
-  /** Changes that a program was told of are not done: nothing of what is kept is true for certain. */
+  /** Acknowledged changes are not done: no entry of the caches is true for certain. */
   loseAll(): void {
     this.attributes.changeUnknown();
     this.names.forgetAll();

@@ -1,7 +1,7 @@
 /**
  * Directories of which this client knows every name, because it made them or has listed them, under its lease
- * (client/leases/cache-lease.ts). A name that is not among them is not there, which nobody need be asked: whoever unpacks a tree
- * looks up each name before he creates it, and whoever walks one looks up every name that there is.
+ * (client/leases/cache-lease.ts). A name that is not among them does not exist, and no request is needed to say so. A program that unpacks
+ * a tree looks up each name before it creates it; one that walks a tree looks up every name.
  */
 import { LRUCache } from 'lru-cache';
 import { MAX_NAME_BYTES } from '../../protocol/limits.js';

@@ -33,7 +33,7 @@ export interface XattrValue {
   readonly value: Uint8Array;
   /** XattrFlag bits. */
   readonly flags: number;
-  /** Whoever sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
+  /** The user who sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
   readonly stripSetgid: boolean;
 }
 

@@ -6,8 +6,8 @@
  *        │                           ▲ ▲                     │
  *        └──openKnown──► not known ──┘ └────opened again─────┘
  *
- * One that is not known is told to the server before a revocation of its attributes is answered, and before this client
- * takes a name of it away.
+ * The client tells the server of one that is not known before it answers a revocation of its attributes, and before it takes
+ * a name of it away.
  */
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';

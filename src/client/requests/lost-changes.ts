@@ -1,6 +1,6 @@
 /**
- * Changes that a program was told of and that are gone: because the server lost its power, or because it refused what this
- * client had acknowledged. `fsync` of the inode or the directory reports each once; `syncfs` reports that there are any.
+ * Changes that were acknowledged to a program and are gone: the server lost its power, or it refused what this client had
+ * acknowledged. `fsync` of the inode or the directory reports each once; `syncfs` reports that there are any.
  */
 import type { DfsError } from '../../protocol/errors.js';
 
@@ -12,7 +12,7 @@ export class LostChanges {
   readonly #inodes = new Map<number, DfsError>();
   /** Names are lost, and nobody knows in which directories. */
   #anywhere: DfsError | undefined;
-  /** For whoever asks about all of them. */
+  /** The newest failure, for `syncfs`. */
   #any: DfsError | undefined;
 
   /** Changes of these inodes, or of names in them, are gone. */

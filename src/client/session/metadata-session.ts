@@ -66,8 +66,8 @@ export class MetadataSession {
   /** Told of inodes of which a program was told that something is done, and it is not. */
   onChangesLost: (inodes: readonly number[], reason: DfsError) => void = () => undefined;
   /**
-   * Asked when inodes are not this client's alone any more (undefined: nearly all of them): resolves when what programs were told of
-   * them is in the log. Never rejects.
+   * The server takes inodes back (undefined: nearly all of them). Resolves when every change of them that a program relies on is in
+   * the log. Never rejects.
    */
   onRecall: (inodes: readonly number[] | undefined) => Promise<void> = async () => undefined;
   /** What the server is told when the session is resumed. */
@@ -149,7 +149,7 @@ export class MetadataSession {
     });
   }
 
-  /** What the server told of inodes. */
+  /** The attributes of inodes, from the server's replies. */
   get attributes(): AttributeCache {
     return this.#caches.attributes;
   }
@@ -254,7 +254,7 @@ export class MetadataSession {
     this.#unsynced.synced(answered);
   }
 
-  /** Changes that a program was told of and that are gone; told once. */
+  /** Changes that were acknowledged to a program and are gone; each is reported once. */
   get lost(): LostChanges {
     return this.#lost;
   }

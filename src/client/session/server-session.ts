@@ -36,7 +36,7 @@ export interface ServerSessionOptions {
   readonly clientName: string;
 }
 
-/** What this client tells the server when a session begins or is resumed, and what the server's answer is told to. */
+/** The client's state that goes to the server when a session begins or is resumed, and the listeners for its answer. */
 export interface SessionState {
   readonly lease: CacheLease;
   readonly serverClock: ServerClock;

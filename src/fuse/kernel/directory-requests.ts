@@ -54,7 +54,7 @@ export class DirectoryRequests {
     return [openOut(handle, this.#cache.listingFlags(this.#cache.ticket(), inode))];
   }
 
-  /** Whoever opened the directory must be allowed to read it; who reads on by the handle is not asked (open(2)). */
+  /** The process that opened the directory must be allowed to read it; one that reads on by the handle is not checked (open(2)). */
   #directoryOf(inode: number, opener: Requester): DirectoryStream {
     let isAllowed = false;
     const readdirPage = async (...page: Parameters<FileSystem['readdirPage']>): Promise<DirectoryPage> => {

@@ -8,7 +8,7 @@
  *   SETATTR and LINK have no such check, so what they return is never to be kept.
  *   But who asked, and whose answer is not taken for that reason, goes on with the mode and the size that the inode has,
  *   from before the invalidation before this one, or with none at all (fuse_change_attributes). So of an inode that
- *   others change, nothing is told to be kept for a while, and nothing needs to be invalidated: who asks, has it. What was
+ *   others change, the kernel may keep nothing for a while, and nothing needs to be invalidated: each process asks. What was
  *   told a moment ago gets the time to be taken up before it is invalidated.
  *   An inode that the kernel does not know yet may be in an answer that was written but not yet taken up. The count of
  *   lookups (answers minus FORGETs) tells: while it is above zero the invalidation is repeated.
@@ -52,7 +52,7 @@ const OVERLAY_PATIENCE_MS = 1000;
 const CONTENT_PATIENCE_MS = 1000;
 /** Readers of pages that are heard of no more for this long have none under way. */
 const QUIET_MS = 1000;
-/** Within this time whoever asked has taken up the answer that was written for him. */
+/** Within this time the process that asked has taken up its answer. */
 const TAKEN_UP_MS = 2;
 /** Pauses before an inode that is on its way to the kernel is invalidated again. */
 const RETRY_PAUSES_MS = [1, 4, 20, 100, 400];
@@ -151,7 +151,7 @@ export class Invalidator {
     await Promise.all([this.#fast.close(), this.#slow.close()]);
   }
 
-  /** Resolves when whoever asked for the attributes has them. */
+  /** Resolves when the processes that asked for the attributes have them. */
   async #takenUp(inodes: readonly number[]): Promise<void> {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();

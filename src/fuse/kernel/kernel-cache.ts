@@ -23,7 +23,7 @@ const CONTENDED_MS = 2000;
 /** Of the memory for what the kernel knows, for attributes as they were told last. */
 const LAST_TOLD_PART = 1 / 8;
 
-/** The pages of more files than this are dropped together, whoever writes to them. */
+/** The pages of more files than this are dropped together, also where a program of this mount writes to one. */
 const MANY_CONTENTS = 64;
 
 export interface KernelCacheOptions {
@@ -258,7 +258,7 @@ export class KernelCache implements CacheKeeper {
       if (!this.#known.has(inode)) continue;
       this.#noteChange(inode);
       attributes.push(inode);
-      // Also when they are still what the file holds: whoever changes it next may have it to himself, and tell nobody.
+      // Also when they are still what the file holds: the next client that changes it may have it to itself, and tell nobody.
       if (isRegularFile(this.#known.modeOf(inode))) contents.push(inode);
     }
     const known = names.filter(({ parent }) => this.#known.has(parent));
@@ -274,8 +274,8 @@ export class KernelCache implements CacheKeeper {
   }
 
   /**
-   * Drops the pages of files, and waits for that but where one is written to: a write under way may wait for whoever waits for this
-   * answer, so that two clients that write to one file would wait for each other. Its pages go as soon as it is answered;
+   * Drops the pages of files, and waits for that. It does not wait for a file that is being written to: such a write may wait for the
+   * client that waits for this answer, and two clients that write to one file would wait for each other. Its pages go as soon as it is answered;
    * read(2) notices before, by the attributes.
    */
   async #dropContents(inodes: readonly number[]): Promise<void> {

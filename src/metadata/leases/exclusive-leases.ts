@@ -130,7 +130,7 @@ export class ExclusiveLeases {
     return [...this.#numbers.keys()].filter(session => this.countOf(session) > 0);
   }
 
-  /** A claim for one request, which whoever makes it releases. */
+  /** A claim for one request. The caller releases it. */
   claim(): Claim {
     return new Claim(this.#claims);
   }

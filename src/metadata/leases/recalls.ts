@@ -73,7 +73,7 @@ export class Recalls {
     await Promise.all(exclusive.holders().map(async session => await this.#keepOnly(session, 0)));
   }
 
-  /** The table is full: whoever has most gives some of it back, and chooses what. Never rejects. */
+  /** The table is full: the session that has most gives some of it back, and chooses what. Never rejects. */
   async trim(): Promise<void> {
     const { exclusive, log } = this.#options;
     const session = exclusive.largest();

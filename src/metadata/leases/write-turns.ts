@@ -7,9 +7,9 @@ import { sleep, type Clock } from '../../platform/clock.js';
 
 /** How long a session has the inode before it is recalled for another one that writes: some hundred small writes. */
 const TURN_MS = 20;
-/** Who has not asked for so long is no writer any more. */
+/** A session that has not asked for so long is no writer any more. */
 const WRITER_MS = 1000;
-/** Inodes of which the writers are remembered. */
+/** Inodes whose writers the table remembers. */
 const MAX_INODES = 4096;
 
 interface Writers {
