@@ -9,6 +9,7 @@
  */
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
+import { SharedRun } from '../platform/shared-run.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import { encodeRecordHead, RECORD_HEADER_BYTES, type LogPosition, type RecordHeader } from './record.js';
@@ -63,9 +64,7 @@ export class SegmentLog {
   #namesMade = 0;
   #namesSynced = 0;
   #syncedEnd: LogPosition = { segment: 0, offset: 0 };
-  /** The sync under way, and the one that waits for it to end; there are never two under way. */
-  #syncRunning: Promise<void> | undefined;
-  #syncNext: Promise<void> | undefined;
+  readonly #sync = new SharedRun(async () => await this.#syncAll());
   #syncTimer: Timer | undefined;
   #failure: DfsError | undefined;
 
@@ -124,9 +123,7 @@ export class SegmentLog {
 
   /** What was appended before this call is on stable storage when it returns; EIO when that cannot be had. */
   async sync(): Promise<void> {
-    // The one that runs may have begun before the last append.
-    this.#syncNext ??= this.#syncAfter(this.#syncRunning);
-    await this.#syncNext;
+    await this.#sync.run();
   }
 
   /** The file of a segment has gone: what was written to it, and not read back since, is lost. */
@@ -257,19 +254,8 @@ export class SegmentLog {
     });
   }
 
-  async #syncAfter(previous: Promise<void> | undefined): Promise<void> {
-    await Promise.allSettled([previous]);
-    this.#syncRunning = this.#syncNext;
-    this.#syncNext = undefined;
-    try {
-      if (this.#failure) throw this.#failure;
-      await this.#syncAll();
-    } finally {
-      if (this.#syncNext === undefined) this.#syncRunning = undefined;
-    }
-  }
-
   async #syncAll(): Promise<void> {
+    if (this.#failure) throw this.#failure;
     const { files } = this.#options;
     const last = this.#current === 0 ? this.#lastNumber : this.#current;
     const end = { segment: last, offset: files.sizeOf(last) };

@@ -16,6 +16,7 @@
 import type { Clock, Timer } from '../platform/clock.js';
 import { FairQueue } from '../platform/fair-queue.js';
 import type { Logger } from '../platform/log.js';
+import { SharedRun } from '../platform/shared-run.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { HeldElsewhere } from './leases/reading.js';
 import type { Peer } from './peer.js';
@@ -77,9 +78,7 @@ export class GroupCommit {
   /** Resolvers of those who wait until the queue is empty. */
   #waitingForIdle: (() => void)[] = [];
   #flushTimer: Timer | undefined;
-  /** The flush under way, and the one that waits for it to end. */
-  #flushRunning: Promise<void> | undefined;
-  #flushNext: Promise<void> | undefined;
+  readonly #sharedFlush = new SharedRun(async () => await this.#flush());
   /** The batch that runs; it never rejects. */
   #batch: Promise<void> | undefined;
   /** Resolves when batches may begin again; undefined when they may. */
@@ -192,25 +191,12 @@ export class GroupCommit {
 
   async #answerAfterFlush(tasks: readonly Task[]): Promise<void> {
     try {
-      // The one under way may have begun before the last commit.
-      this.#flushNext ??= this.#flushAfter(this.#flushRunning);
-      await this.#flushNext;
+      await this.#sharedFlush.run();
       for (const task of tasks) task.settle();
     } catch (error) {
       const reason = toDfsError(error);
       this.#options.log.fatal({ err: reason }, 'the metadata could not be put on stable storage');
       for (const task of tasks) task.fail(reason);
-    }
-  }
-
-  async #flushAfter(previous: Promise<void> | undefined): Promise<void> {
-    await Promise.allSettled([previous]);
-    this.#flushRunning = this.#flushNext;
-    this.#flushNext = undefined;
-    try {
-      await this.#flush();
-    } finally {
-      if (this.#flushNext === undefined) this.#flushRunning = undefined;
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import { isDoneWithin, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
+import { SharedRun } from '../platform/shared-run.js';
 import { syncChunks } from '../protocol/datanode-commands.js';
 import { toDfsError } from '../protocol/errors.js';
 import { MAX_CHUNKS_TO_SYNC } from '../protocol/limits.js';
@@ -22,15 +23,9 @@ export interface ReplicaSyncOptions {
   readonly forget: (node: number, chunks: readonly number[]) => Promise<void>;
 }
 
-/** The call under way to one node, and the one that waits for it to end. */
-interface NodeCalls {
-  running?: Promise<void> | undefined;
-  next?: Promise<void> | undefined;
-}
-
 export class ReplicaSync {
   readonly #options: ReplicaSyncOptions;
-  readonly #calls = new Map<number, NodeCalls>();
+  readonly #calls = new Map<number, SharedRun>();
   /** Nodes that did not answer in time: they are asked, and not waited for until they have answered. */
   readonly #late = new Set<number>();
 
@@ -74,26 +69,21 @@ export class ReplicaSync {
     return connection?.isClosed === false ? connection : undefined;
   }
 
-  /** A call that begins after this one; callers that wait share it. Never rejects. */
+  /** A call that begins after this one. Never rejects. */
   async #syncNode(node: number): Promise<void> {
     let calls = this.#calls.get(node);
-    if (!calls) this.#calls.set(node, (calls = {}));
-    calls.next ??= this.#callAfter(node, calls, calls.running);
-    await calls.next;
+    if (!calls) this.#calls.set(node, (calls = new SharedRun(async () => await this.#tryCall(node))));
+    await calls.run();
   }
 
-  async #callAfter(node: number, calls: NodeCalls, previous: Promise<void> | undefined): Promise<void> {
-    await previous;
-    calls.running = calls.next;
-    calls.next = undefined;
+  /** Never rejects. */
+  async #tryCall(node: number): Promise<void> {
     try {
       await this.#call(node);
       this.#late.delete(node);
     } catch (error) {
       this.#late.add(node);
       this.#options.log.debug({ node, reason: toDfsError(error).message }, 'a data node did not sync');
-    } finally {
-      if (calls.next === undefined) calls.running = undefined;
     }
   }
 

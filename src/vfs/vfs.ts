@@ -15,6 +15,7 @@ import { GOAL_ATTRIBUTE, MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/
 import { accessed, list, statfs } from '../protocol/namespace-commands.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
 import { AccessTimes, type Access } from './access-times.js';
+import { CacheKeepers } from './cache-keepers.js';
 import { Directories } from './directories.js';
 import type {
   AttributeChanges,
@@ -34,8 +35,6 @@ import { walk } from './path-walk.js';
 import { accessMode } from './range-changes.js';
 import type { VfsOptions } from './vfs-options.js';
 
-/** No version that a file has (the first is 1), so that its content counts as changed. */
-const DISPLACED_VERSION = 0;
 /** Told of every file and kept with none. */
 const GOAL = Buffer.from(GOAL_ATTRIBUTE);
 /** Names that an attribute can have (xattr(7)); what is wrong with another one the server says. */
@@ -53,7 +52,7 @@ interface Shared {
   readonly options: VfsOptions;
   readonly files: OpenFiles;
   readonly directories: Directories;
-  readonly keepers: Set<CacheKeeper>;
+  readonly keepers: CacheKeepers;
   /** Undefined when reading moves no access times. */
   readonly accessTimes: AccessTimes | undefined;
   /** What the last file that was created has, and so probably the next one. */
@@ -80,12 +79,12 @@ export class Vfs implements FileSystem {
   /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
   static async open(options: VfsOptions): Promise<Vfs> {
     const client = await Client.open(options);
-    const keepers = new Set<CacheKeeper>();
     const directories = new Directories(client.session);
-    const onDisplaced = (inode: number): void => void dropDisplaced(keepers, inode);
+    const onDisplaced = (inode: number): void => void keepers.displaced(inode);
     const learn = (attributes: Attributes): void => files.get(attributes.inode)?.note(attributes);
     const accessTimes = accessTimesOf(client, options, learn);
     const files: OpenFiles = new OpenFiles(client, options, directories, onDisplaced, accessTimes);
+    const keepers = new CacheKeepers(client, files, accessTimes);
     const usualGoal = options.goal;
     const shared = { client, options, files, directories, keepers, accessTimes, usualGoal, isClosed: false };
     return new Vfs(shared, options.caller);
@@ -102,37 +101,11 @@ export class Vfs implements FileSystem {
   }
 
   async keepCaches(keeper: CacheKeeper): Promise<KeepingLease> {
-    const { session } = this.#client;
-    const { lease } = session;
-    lease.addKeeper(keeper);
-    this.#shared.keepers.add(keeper);
-    const { keepers } = this.#shared;
-    this.#client.budget.count('nodes', () =>
-      [...keepers].reduce((sum, { usedBytes }) => sum + (usedBytes ?? 0), 0),
-    );
-    try {
-      await session.beginCaching();
-    } catch (error) {
-      this.endCaches(keeper);
-      throw error;
-    }
-    return {
-      nodeBytes: this.#client.cacheSizes.nodeBytes,
-      ticket: () => lease.ticket(),
-      mayKeepNames: (ticket, directory) => lease.mayKeep(ticket, directory),
-      // What is written but not committed gets other times and another size by being committed.
-      mayKeepAttributes: (ticket, inode) =>
-        lease.mayKeep(ticket, inode) && this.#files.get(inode)?.isDirty !== true,
-      mayKeepContent: (ticket, inode, openFlags) =>
-        lease.mayKeep(ticket, inode) && (isBlind(openFlags) || !this.#isAccessTimeDue(inode)),
-      mayKeepListing: (ticket, directory) =>
-        lease.mayKeep(ticket, directory) && !this.#isAccessTimeDue(directory),
-    };
+    return await this.#shared.keepers.begin(keeper);
   }
 
   endCaches(keeper: CacheKeeper): void {
-    this.#client.session.lease.removeKeeper(keeper);
-    this.#shared.keepers.delete(keeper);
+    this.#shared.keepers.end(keeper);
   }
 
   async resolve(names: readonly Uint8Array[], from = ROOT_INODE, followLinks = false): Promise<Attributes> {
@@ -406,8 +379,8 @@ export class Vfs implements FileSystem {
     try {
       return await work();
     } catch (error) {
-      // Why the open fails matters more than why the close does.
-      await this.#files.release(handle).catch(() => undefined);
+      // Why the open fails matters more than why the close does, which waits for what was closed ahead.
+      this.#files.release(handle).catch(() => undefined);
       throw error;
     }
   }
@@ -509,13 +482,6 @@ export class Vfs implements FileSystem {
       await this.#client.close();
     }
   }
-
-  #isAccessTimeDue(inode: number): boolean {
-    const { accessTimes } = this.#shared;
-    if (!accessTimes) return false;
-    const known = this.#files.get(inode)?.attributes ?? this.#client.session.attributes.get(inode);
-    return known !== undefined && accessTimes.isDue(this.#files.present(known));
-  }
 }
 
 function accessTimesOf(
@@ -531,22 +497,6 @@ function accessTimesOf(
     return attributes;
   };
   return new AccessTimes({ clock, now: () => session.serverClock.now(), log, send, learn });
-}
-
-/** Whether a file that is opened so is not read, or its access time is not to move. */
-function isBlind(openFlags: number): boolean {
-  return accessMode(openFlags) === constants.O_WRONLY || (openFlags & constants.O_NOATIME) !== 0;
-}
-
-/** Written bytes are not where they were shown: who kept them must not go on showing them. */
-async function dropDisplaced(keepers: ReadonlySet<CacheKeeper>, inode: number): Promise<void> {
-  const lost = {
-    inodes: [{ inode, version: DISPLACED_VERSION }],
-    names: [],
-    directories: [],
-    everything: false,
-  };
-  await Promise.all([...keepers].map(async keeper => await keeper.drop(lost)));
 }
 
 /** A local file system takes any time, and keeps the nearest that it can (utimensat(2), timestamp_truncate() in Linux). */

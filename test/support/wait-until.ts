@@ -17,11 +17,21 @@ export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   { deadlineMs = 60_000, what }: WaitOptions,
 ): Promise<void> {
-  const endMs = performance.now() + deadlineMs;
-  while (!(await condition())) {
-    if (performance.now() > endMs) throw new Error(`waited ${deadlineMs} ms in vain until ${what}`);
-    await new Promise<void>(resolve => {
-      setTimeout(resolve, POLL_MS);
-    });
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), deadlineMs);
+  // A condition that hangs is one that does not hold.
+  const isLate = new Promise<'late'>(resolve => late.signal.addEventListener('abort', () => resolve('late')));
+  try {
+    for (;;) {
+      const held = await Promise.race([condition(), isLate]);
+      if (held === true) return;
+      if (held === 'late' || late.signal.aborted)
+        throw new Error(`waited ${deadlineMs} ms in vain until ${what}`);
+      await new Promise<void>(resolve => {
+        setTimeout(resolve, POLL_MS);
+      });
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -97,19 +97,22 @@ export class FileRequests {
   }
 
   async #write(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const { writeFlags } = fuseWriteIn.body(bytes);
-    checkFlags('write_flags', writeFlags);
-    if ((writeFlags & WRITE_LOCKOWNER) !== 0) return await this.#writeNow(header, bytes);
+    const request = fuseWriteIn.body(bytes);
+    checkFlags('write_flags', request.writeFlags);
+    if ((request.writeFlags & WRITE_LOCKOWNER) !== 0) return await this.#writeNow(header, bytes, request);
     this.#cache.enterWrite(header.inode);
     try {
-      return await this.#writeNow(header, bytes);
+      return await this.#writeNow(header, bytes, request);
     } finally {
       this.#cache.leaveWrite(header.inode);
     }
   }
 
-  async #writeNow(header: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const { fh, offset: given, size, writeFlags, flags } = fuseWriteIn.body(bytes);
+  async #writeNow(
+    header: RequestHeader,
+    bytes: Buffer,
+    { fh, offset: given, size, writeFlags, flags }: ReturnType<typeof fuseWriteIn.body>,
+  ): Promise<Payload> {
     const data = bytes.subarray(fuseWriteIn.end, fuseWriteIn.end + size);
     const offset = sizeOf(given);
     // A page that is written back late has its place; its request has no flags of open(2).

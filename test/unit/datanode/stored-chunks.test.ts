@@ -109,5 +109,6 @@ t.test('a small part keeps nothing in memory of the wide span with which it was 
   const memory = new Set(parts.map(part => part?.bytes.buffer));
   let bytes = 0;
   for (const buffer of memory) bytes += buffer?.byteLength ?? Number.NaN;
-  t.ok(bytes <= 64 << 10, `${bytes} bytes are kept for ${30 * 300}`);
+  // The pages from which Node allocates small buffers, at whose end the first one may begin.
+  t.ok(bytes <= 2 * Buffer.poolSize, `${bytes} bytes are kept for ${30 * 300}`);
 });

@@ -113,6 +113,22 @@ t.test(
   },
 );
 
+t.test(
+  'an open that empties a file fails in time while what an earlier close acknowledged is nowhere',
+  async t => {
+    const { vfs, directory, cutNode, cable } = await alone(t);
+    const inode = await closedAhead(vfs, directory, cutNode);
+    t.equal(await inTime(vfs.open(inode, constants.O_RDWR | constants.O_TRUNC)), 'EIO');
+    cable.mend();
+    await waitUntil(
+      async () => (await refusal(vfs.open(inode, constants.O_RDWR | constants.O_TRUNC))) === 'OK',
+      {
+        what: 'the bytes are stored, and the file is emptied',
+      },
+    );
+  },
+);
+
 t.test('a close under a lock gives up what no data node takes, says so, and lets the lock go', async t => {
   const { server, vfs, directory, cutNode } = await alone(t);
   const handle = await created(vfs, directory, 'file');

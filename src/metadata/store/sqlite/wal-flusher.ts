@@ -4,6 +4,7 @@
  */
 import { dirname } from 'node:path';
 import type { Disk, DiskFile } from '../../../platform/disk.js';
+import { SharedRun } from '../../../platform/shared-run.js';
 import { DfsError, toDfsError } from '../../../protocol/errors.js';
 
 export class WalFlusher {
@@ -13,9 +14,7 @@ export class WalFlusher {
   /** Commits so far, and how many of them are on stable storage. */
   #committed = 0;
   #flushed = 0;
-  /** The fsync under way, and the one that waits for it to end. */
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  readonly #fsync = new SharedRun(async () => await this.#sync());
   #failure: DfsError | undefined;
 
   /** @param path the log's file, which exists */
@@ -56,28 +55,15 @@ export class WalFlusher {
   async flush(): Promise<void> {
     if (this.#failure) throw this.#failure;
     if (!this.isFlushNeeded) return;
-    // The fsync under way may have begun before the last commit was written.
-    this.#next ??= this.#runAfter(this.#running);
-    await this.#next;
+    await this.#fsync.run();
   }
 
   /** Closes the file; waits for an fsync under way. */
   async close(): Promise<void> {
-    await Promise.allSettled([this.#running, this.#next]);
+    await this.#fsync.settled();
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
-  }
-
-  async #runAfter(previous: Promise<void> | undefined): Promise<void> {
-    await Promise.allSettled([previous]);
-    this.#running = this.#next;
-    this.#next = undefined;
-    try {
-      await this.#sync();
-    } finally {
-      if (this.#next === undefined) this.#running = undefined;
-    }
   }
 
   async #sync(): Promise<void> {

@@ -1,0 +1,80 @@
+/** Caches above this one, such as the kernel's: what they may keep, and when they have to drop it. */
+import { constants } from 'node:fs';
+import type { Client } from '../client/client.js';
+import type { CacheKeeper } from '../client/leases/cache-lease.js';
+import type { AccessTimes } from './access-times.js';
+import type { KeepingLease } from './file-system.js';
+import type { OpenFiles } from './open-files.js';
+import { accessMode } from './range-changes.js';
+
+/** No version that a file has (the first is 1), so that its content counts as changed. */
+const DISPLACED_VERSION = 0;
+
+export class CacheKeepers {
+  readonly #client: Client;
+  readonly #files: Pick<OpenFiles, 'get' | 'present'>;
+  readonly #accessTimes: AccessTimes | undefined;
+  readonly #keepers = new Set<CacheKeeper>();
+
+  /** @param accessTimes undefined when reading moves none */
+  constructor(
+    client: Client,
+    files: Pick<OpenFiles, 'get' | 'present'>,
+    accessTimes: AccessTimes | undefined,
+  ) {
+    this.#client = client;
+    this.#files = files;
+    this.#accessTimes = accessTimes;
+  }
+
+  /** As FileSystem.keepCaches. */
+  async begin(keeper: CacheKeeper): Promise<KeepingLease> {
+    const { session, budget, cacheSizes } = this.#client;
+    const { lease } = session;
+    lease.addKeeper(keeper);
+    this.#keepers.add(keeper);
+    budget.count('nodes', () => [...this.#keepers].reduce((sum, { usedBytes }) => sum + (usedBytes ?? 0), 0));
+    try {
+      await session.beginCaching();
+    } catch (error) {
+      this.end(keeper);
+      throw error;
+    }
+    return {
+      nodeBytes: cacheSizes.nodeBytes,
+      ticket: () => lease.ticket(),
+      mayKeepNames: (ticket, directory) => lease.mayKeep(ticket, directory),
+      // What is written but not committed gets other times and another size by being committed.
+      mayKeepAttributes: (ticket, inode) =>
+        lease.mayKeep(ticket, inode) && this.#files.get(inode)?.isDirty !== true,
+      mayKeepContent: (ticket, inode, openFlags) =>
+        lease.mayKeep(ticket, inode) && (isBlind(openFlags) || !this.#isAccessTimeDue(inode)),
+      mayKeepListing: (ticket, directory) =>
+        lease.mayKeep(ticket, directory) && !this.#isAccessTimeDue(directory),
+    };
+  }
+
+  /** As FileSystem.endCaches. */
+  end(keeper: CacheKeeper): void {
+    this.#client.session.lease.removeKeeper(keeper);
+    this.#keepers.delete(keeper);
+  }
+
+  /** Written bytes are not where they were shown: keepers drop what they have of the file. Never rejects. */
+  async displaced(inode: number): Promise<void> {
+    const inodes = [{ inode, version: DISPLACED_VERSION }];
+    const lost = { inodes, names: [], directories: [], everything: false };
+    await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(lost)));
+  }
+
+  #isAccessTimeDue(inode: number): boolean {
+    if (!this.#accessTimes) return false;
+    const known = this.#files.get(inode)?.attributes ?? this.#client.session.attributes.get(inode);
+    return known !== undefined && this.#accessTimes.isDue(this.#files.present(known));
+  }
+}
+
+/** Whether a file that is opened so is not read, or its access time is not to move. */
+function isBlind(openFlags: number): boolean {
+  return accessMode(openFlags) === constants.O_WRONLY || (openFlags & constants.O_NOATIME) !== 0;
+}
