@@ -1,5 +1,5 @@
 /** A client of one DFS: its session, the data nodes it talks to, and what reads and writes chunks. */
-import type { OnMisprediction } from './log/delegated-changes.js';
+import type { OnMisprediction } from './log/foretold-changes.js';
 import type { Clock } from '../platform/clock.js';
 import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';

@@ -1,5 +1,5 @@
 /** How a client of DFS is set up. */
-import type { OnMisprediction } from '../client/log/delegated-changes.js';
+import type { OnMisprediction } from '../client/log/foretold-changes.js';
 import type { ClientLimits } from '../client/client-limits.js';
 import type { Clock } from '../platform/clock.js';
 import type { LocalFiles } from '../platform/local-files.js';

@@ -79,7 +79,7 @@ t.test(
     mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged`);
     t.teardown(async () => void (await shell(`umount -l ${merged}`)));
     await shell(`echo upper >> ${merged}/d/e/file && mkdir ${merged}/d/made && ls -lR ${merged}`);
-    // Alone for longer than a second, the other one gets the delegation, and this one drops all it keeps.
+    // The other one has been alone with its directory for seconds, and decides by itself there.
     await shell(`end=$(( $(date +%s) + 3 )); i=0
     while [ $(date +%s) -lt $end ]; do i=$((i + 1)); echo $i > ${theirs}/busy$i; done`);
     t.equal(await shell(`cat ${merged}/d/e/file && ls ${merged}/d`), 'lower\nupper\ne\nmade');

@@ -23,7 +23,7 @@ import { CacheLease } from '../leases/cache-lease.js';
 import { HeldInodes } from '../leases/held-inodes.js';
 import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog } from '../log/change-log.js';
-import { DelegatedChanges, type OnMisprediction } from '../log/delegated-changes.js';
+import { ForetoldChanges, type OnMisprediction } from '../log/foretold-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
 import { LostChanges } from '../requests/lost-changes.js';
 import { NumberedRequests } from '../requests/numbered-requests.js';
@@ -81,7 +81,7 @@ export class MetadataSession {
   readonly #acquisition: Acquisition;
   /** What it was not told yet. */
   readonly changes: ChangeLog;
-  readonly delegated: DelegatedChanges;
+  readonly foretold: ForetoldChanges;
   /** The inodes that this client has open. */
   readonly opens: OpenInodes;
 
@@ -131,7 +131,7 @@ export class MetadataSession {
       maxOpenInodes: options.limits?.maxOpenInodes,
     });
     this.lease.addKeeper(this.opens);
-    this.delegated = new DelegatedChanges({
+    this.foretold = new ForetoldChanges({
       clock: this.serverClock,
       log,
       onMisprediction: options.onMisprediction,
@@ -366,7 +366,7 @@ export class MetadataSession {
   }
 
   #confirm(changed: readonly Attributes[]): void {
-    const wrong = this.delegated.confirm(changed);
+    const wrong = this.foretold.confirm(changed);
     if (wrong.length === 0) return;
     this.attributes.change(this.attributes.ticket(), wrong, []);
     const inodes = wrong.map(({ inode, version }) => ({ inode, version }));

@@ -83,7 +83,7 @@ class ScriptedServer {
           },
           drained: async () => this.onDrained(),
         },
-        delegated: {
+        foretold: {
           commit: (_request: Commit, _committed: () => void, refused: (reason: DfsError) => void) => {
             this.logged.push(refused);
             return ATTRIBUTES;

@@ -17,7 +17,7 @@ import { Cable, connect, serve, startDataNode } from './support/connected-client
 
 const PATIENCE_MS = 800;
 const CHUNK_BYTES = 64 << 10;
-const DELEGATED = 20_000;
+const ALONE_MS = 20_000;
 
 /** The open files of a client whose one data node has just taken a chunk, and another client that looks. */
 async function openFiles(t: Test) {
@@ -71,7 +71,7 @@ async function openFiles(t: Test) {
       await files.release(handle);
       return client.session.changes.isOpen && client.session.held.has(ROOT_INODE);
     },
-    { deadlineMs: DELEGATED, what: 'the client decides alone' },
+    { deadlineMs: ALONE_MS, what: 'the client decides alone' },
   );
   const other = await connect(t, server);
   const sizeOf = async (handle: FileHandle): Promise<number> => {

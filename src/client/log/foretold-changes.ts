@@ -67,7 +67,7 @@ export interface ClientState {
 /** Told of a bug: the metadata server made something else of a change than this client had foretold. */
 export type OnMisprediction = (foretold: Attributes, actual: Attributes) => void;
 
-export interface DelegatedChangesOptions {
+export interface ForetoldChangesOptions {
   readonly clock: ServerClock;
   readonly log: Logger;
   readonly lease: CacheLease;
@@ -86,9 +86,9 @@ const MAX_EXTENTS_AHEAD = 256;
 /** In the place of the number that the batch has, where a change is checked. */
 const ANY_ONCE = { session: 0, sequence: 0, acknowledged: 0 };
 
-export class DelegatedChanges {
-  readonly #options: DelegatedChangesOptions;
-  constructor(options: DelegatedChangesOptions) {
+export class ForetoldChanges {
+  readonly #options: ForetoldChangesOptions;
+  constructor(options: ForetoldChangesOptions) {
     this.#options = options;
   }
 
