@@ -78,10 +78,11 @@ export class Client {
     this.#local = files && new LocalReplicas({ nodes: this.nodes, files, clock, log });
     const reader = new ChunkReader(this.nodes, log, this.#local);
     const cache = new ChunkCache(reader, this.cacheSizes.dataBytes, this.budget);
-    const { attributes, names, xattrs } = this.session;
+    const { attributes, names, xattrs, targets } = this.session;
     this.budget.count('attributes', () => attributes.usedBytes);
     this.budget.count('names', () => names.usedBytes);
     this.budget.count('xattrs', () => xattrs.usedBytes);
+    this.budget.count('targets', () => targets.usedBytes);
     this.budget.count('data', () => cache.usedBytes);
     this.content = new ContentReader(
       this.session,

@@ -290,7 +290,7 @@ export class FileWriter {
     const { session } = this.#shared.client;
     if (!session.changes.isOpen) return false;
     const { request, extents, chunks } = commitOf(this.#inode, batch);
-    const attributes = session.foretold.commit(request, answered, refused);
+    const attributes = session.foretold.content.commit(request, answered, refused);
     if (!attributes) return false;
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks, false);

@@ -10,6 +10,7 @@ import { get } from '../../src/protocol/content-commands.js';
 import { GRACE_MS, type LiveClient, type Machine } from './cluster.js';
 import { BrokenPromise, UNKNOWN, type Change, type History } from './history.js';
 import { blockRegister, FILE_BLOCKS, BLOCK_BYTES, nameRegister, ObservedFile } from './observed-file.js';
+import { SYMLINK_NAMES, SymbolicLinks } from './symbolic-links.js';
 import type { SeededRandom } from './world/seeded-random.js';
 
 /** Names of files that are renamed, and of their links, which are not: rename(2) of one file's two names does nothing. */
@@ -60,6 +61,7 @@ export class Workload {
   longHoldChance = 0.3;
   /** Clients that believe that they have the lock of the counter. */
   readonly lockHolders = new Set<LiveClient>();
+  readonly #symbolicLinks: SymbolicLinks;
   /** client → appends of its programs that are under way */
   readonly #appending = new Map<string, number>();
   /** Where what clients do is told. */
@@ -75,6 +77,7 @@ export class Workload {
   ) {
     this.history = history;
     this.places = places;
+    this.#symbolicLinks = new SymbolicLinks(history, places.directories);
     this.#note = note;
     this.#mayHaveLostChunks = mayHaveLostChunks;
   }
@@ -153,6 +156,7 @@ export class Workload {
       [3, 'sync directory', async (...each) => await this.#syncDirectory(...each)],
       [4, 'list', async (...each) => await this.#list(...each)],
       [3, 'mkdir', async (...each) => await this.#makeDirectory(...each)],
+      [6, 'symbolic link', async (...each) => await this.#symbolicLinks.act(...each)],
       [3, 'rmdir', async (...each) => await this.#removeDirectory(...each)],
     ];
     let left = random.integer(
@@ -499,7 +503,7 @@ export class Workload {
       found.set(name.toString(), attributes.inode);
       if ((attributes.mode & S_IFMT) !== S_IFDIR) files.set(name.toString(), attributes.inode);
     }
-    for (const name of [...NAMES, ...LINK_NAMES, ...DIRECTORY_NAMES]) {
+    for (const name of [...NAMES, ...LINK_NAMES, ...SYMLINK_NAMES, ...DIRECTORY_NAMES]) {
       const register = nameRegister(directory, name);
       this.history.observe(client.id, 'listing', register, found.get(name) ?? 0, began);
       found.delete(name);

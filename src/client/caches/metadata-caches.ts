@@ -1,4 +1,4 @@
-/** The caches of attributes, names and extended attributes, which the lease keeps true; replies to changes update them. */
+/** The caches of attributes, names, extended attributes and targets of links, which the lease keeps true; replies to changes update them. */
 import { Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { Changed } from '../../protocol/session-commands.js';
@@ -6,6 +6,7 @@ import { Attributes } from '../../protocol/types.js';
 import type { CacheLease } from '../leases/cache-lease.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
 import type { CacheSizes } from './cache-sizes.js';
+import { LinkTargets } from './link-targets.js';
 import { NameCache } from './name-cache.js';
 import { XattrCache } from './xattr-cache.js';
 
@@ -17,6 +18,7 @@ export class MetadataCaches {
   readonly attributes: AttributeCache;
   readonly names: NameCache;
   readonly xattrs: XattrCache;
+  readonly targets: LinkTargets;
 
   constructor(lease: CacheLease, sizes: CacheSizes) {
     this.#lease = lease;
@@ -26,6 +28,8 @@ export class MetadataCaches {
     lease.addKeeper(this.names);
     this.xattrs = new XattrCache(lease, this.attributes, sizes.xattrBytes);
     lease.addKeeper(this.xattrs);
+    this.targets = new LinkTargets(lease, sizes.targetBytes);
+    lease.addKeeper(this.targets);
   }
 
   /**

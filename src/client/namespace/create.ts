@@ -45,7 +45,7 @@ export async function create(
   await learnInheritance(session, parent);
   await session.quiesce(parent);
   const ticket = session.attributes.ticket();
-  const ahead = session.opens.hasRoom && session.foretold.create(parent, name, creation, goal, by);
+  const ahead = session.opens.hasRoom && session.foretold.names.create(parent, name, creation, goal, by);
   if (ahead) {
     session.opens.recordOpenAhead(ahead.inode);
     return { isNew: true, attributes: ahead, ticket: session.attributes.ticket() };

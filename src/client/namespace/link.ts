@@ -18,7 +18,7 @@ export async function link(
   by: By,
 ): Promise<Attributes> {
   await session.quiesce(parent);
-  const ahead = replace ? undefined : session.foretold.link(inode, parent, name, by);
+  const ahead = replace ? undefined : session.foretold.names.link(inode, parent, name, by);
   if (ahead) return ahead;
   const request = { inode, parent, name, ...(replace ? { replace } : {}), ...by };
   const execute = async () => await session.execute(command, request);

@@ -16,7 +16,7 @@ export async function mkdir(
 ): Promise<Attributes> {
   await learnInheritance(session, parent);
   await session.quiesce(parent);
-  const ahead = session.foretold.mkdir(parent, name, creation, by);
+  const ahead = session.foretold.names.mkdir(parent, name, creation, by);
   if (ahead) return ahead;
   const ticket = session.lease.ticket();
   const { attributes } = await changingNames(

@@ -22,7 +22,7 @@ export async function rename(
   by: By,
 ): Promise<void> {
   await session.quiesce(parent);
-  if (flags === 0 && session.foretold.rename(parent, name, newParent, newName, by)) return;
+  if (flags === 0 && session.foretold.names.rename(parent, name, newParent, newName, by)) return;
   const owner = whiteoutOwner ? { whiteoutOwner } : {};
   const request = { parent, name, newParent, newName, flags, ...owner, ...by };
   const execute = async () => await session.execute(command, request);

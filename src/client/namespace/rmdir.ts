@@ -12,7 +12,7 @@ export async function rmdir(
   by: By,
 ): Promise<void> {
   await session.quiesce(parent);
-  if (session.foretold.rmdir(parent, name, by)) return;
+  if (session.foretold.names.rmdir(parent, name, by)) return;
   await changingNames(
     session.names,
     [[parent, name]],

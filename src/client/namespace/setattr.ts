@@ -21,7 +21,7 @@ export async function setattr(
   written: WrittenData,
 ): Promise<Attributes> {
   await session.quiesce(request.inode);
-  const ahead = written.mayDecide() ? session.foretold.setattr(request) : undefined;
+  const ahead = written.mayDecide() ? session.foretold.attributes.setattr(request) : undefined;
   if (ahead) {
     written.decided(ahead);
     return ahead;

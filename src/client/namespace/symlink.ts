@@ -1,4 +1,4 @@
-/** symlink(2), by the server, and readlink(2). */
+/** symlink(2), decided by this client where it may, else by the server; and readlink(2). */
 import { readlink as readCommand, symlink as command } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { MetadataSession } from '../session/metadata-session.js';
@@ -14,6 +14,9 @@ export async function symlink(
   { uid, gid }: Owner,
   by: By,
 ): Promise<Attributes> {
+  await session.quiesce(parent);
+  const ahead = session.foretold.names.symlink(parent, name, target, { uid, gid }, by);
+  if (ahead) return ahead;
   const request = { parent, name, target, uid, gid, ...by };
   const { attributes } = await changingNames(
     session.names,
@@ -26,6 +29,12 @@ export async function symlink(
 
 /** Where a symbolic link leads. EINVAL for anything else. */
 export async function readlink(session: MetadataSession, inode: number): Promise<Buffer> {
+  const { targets, attributes, lease } = session;
+  // Of what is kept of it, the attributes say whether the link is still there.
+  const kept = attributes.get(inode) && targets.get(inode);
+  if (kept) return kept;
+  const ticket = lease.ticket();
   const { target } = await session.ask(readCommand, { inode });
+  targets.keep(ticket, inode, target);
   return Buffer.from(target);
 }

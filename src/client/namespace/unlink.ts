@@ -18,7 +18,7 @@ export async function unlink(
   by: By,
 ): Promise<Unlinked> {
   await session.quiesce(parent);
-  const ahead = session.foretold.unlink(parent, name, by);
+  const ahead = session.foretold.names.unlink(parent, name, by);
   if (ahead) return ahead;
   const execute = async () => await session.execute(command, { parent, name, ...by });
   return await changingNames(

@@ -17,6 +17,7 @@ import type { ClientLimits } from '../client-limits.js';
 import type { CacheSizes } from '../caches/cache-sizes.js';
 import { MetadataCaches } from '../caches/metadata-caches.js';
 import type { NameCache } from '../caches/name-cache.js';
+import type { LinkTargets } from '../caches/link-targets.js';
 import type { XattrCache } from '../caches/xattr-cache.js';
 import { Acquisition } from '../leases/acquisition.js';
 import { CacheLease } from '../leases/cache-lease.js';
@@ -140,6 +141,7 @@ export class MetadataSession {
       attributes: caches.attributes,
       names: caches.names,
       xattrs: caches.xattrs,
+      targets: caches.targets,
       changes: this.changes,
       client: {
         isBusy: () => this.#changing.size > 0,
@@ -160,6 +162,10 @@ export class MetadataSession {
 
   get xattrs(): XattrCache {
     return this.#caches.xattrs;
+  }
+
+  get targets(): LinkTargets {
+    return this.#caches.targets;
   }
 
   get cluster(): string {

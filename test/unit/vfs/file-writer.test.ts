@@ -84,9 +84,11 @@ class ScriptedServer {
           drained: async () => this.onDrained(),
         },
         foretold: {
-          commit: (_request: Commit, _committed: () => void, refused: (reason: DfsError) => void) => {
-            this.logged.push(refused);
-            return ATTRIBUTES;
+          content: {
+            commit: (_request: Commit, _committed: () => void, refused: (reason: DfsError) => void) => {
+              this.logged.push(refused);
+              return ATTRIBUTES;
+            },
           },
         },
         execute: async (_command: unknown, request: Commit) => {

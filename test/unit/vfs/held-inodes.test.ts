@@ -69,6 +69,36 @@ t.test('a second name is given without the server, and everybody sees it', async
   t.same(await other.getattr(attributes.inode), told, 'the server made of it what was told');
 });
 
+t.test('a symbolic link is made and read without the server, and everybody sees it', async t => {
+  const { server, cable, vfs, directory } = await alone(t);
+  const owner = { uid: 7, gid: 8 };
+  const target = Buffer.from('../elsewhere/\u00e4');
+  cable.cut();
+  const { inode } = await vfs.symlink(directory, name('link'), target, owner);
+  t.same(await vfs.readlink(inode), target, 'its target is known here');
+  t.same((await vfs.lookup(directory, name('link'))).inode, inode);
+  const told = await vfs.getattr(inode);
+  t.equal(told.size, target.length);
+  t.equal(told.uid, 7);
+  cable.mend();
+  const other = await connect(t, server);
+  t.same(await other.readlink(inode), target);
+  t.same(await other.getattr(inode), told, 'the server made of it what was told');
+  await other.unlink(directory, name('link'));
+  const { inode: remade } = await other.symlink(directory, name('link'), name('new'), owner);
+  t.equal((await vfs.lookup(directory, name('link'))).inode, remade);
+  t.same(await vfs.readlink(remade), name('new'), 'another link of that name has a target of its own');
+});
+
+t.test('what no symbolic link can be is refused by the server, in order', async t => {
+  const { vfs, directory } = await alone(t);
+  const owner = { uid: 0, gid: 0 };
+  await vfs.mkdir(directory, name('taken'), OWNER);
+  t.equal(await refusal(vfs.symlink(directory, name('taken'), name('x'), owner)), 'EEXIST');
+  t.equal(await refusal(vfs.symlink(directory, name('empty'), name(''), owner)), 'ENOENT');
+  t.same(await names(vfs, directory), ['ahead', 'taken']);
+});
+
 t.test('a lock file made by hard links excludes clients that wait for it', async t => {
   const { server, vfs, directory } = await alone(t);
   const other = await connect(t, server);

@@ -29,4 +29,4 @@ for (const [name, { limitBytes, usedBytes, realBytes }] of Object.entries(result
   );
 }
 
-t.equal(Object.keys(results).length, 11, 'every cache was filled');
+t.equal(Object.keys(results).length, 12, 'every cache was filled');

@@ -8,6 +8,7 @@ import { CacheLease } from '../../../../../src/client/leases/cache-lease.js';
 import { ChunkCache } from '../../../../../src/client/content/chunk-cache.js';
 import type { ChunkReader } from '../../../../../src/client/content/chunk-reader.js';
 import { ExtentMaps } from '../../../../../src/client/content/extent-maps.js';
+import { LinkTargets } from '../../../../../src/client/caches/link-targets.js';
 import { NameCache } from '../../../../../src/client/caches/name-cache.js';
 import { readableChunks, type ReadableChunk } from '../../../../../src/client/content/readable-chunk.js';
 import { XattrCache } from '../../../../../src/client/caches/xattr-cache.js';
@@ -138,6 +139,14 @@ const FILLINGS: Readonly<Record<string, () => Promise<Filled> | Filled>> = {
     for (let inode = 1; inode < (TIMES * LIMIT) / 100; inode += 1) {
       cache.none(attributes.ticket(), inode);
       cache.some(inode);
+    }
+    return { usedBytes: cache.usedBytes, cache };
+  },
+  'targets of links': async () => {
+    const granted = await lease();
+    const cache = new LinkTargets(granted, LIMIT);
+    for (let inode = 1; inode < (TIMES * LIMIT) / 150; inode += 1) {
+      cache.keep(granted.ticket(), inode, Buffer.from(`../lib/target-${inode}.so`));
     }
     return { usedBytes: cache.usedBytes, cache };
   },

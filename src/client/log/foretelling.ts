@@ -1,0 +1,117 @@
+/**
+ * What a client must know to foretell what the metadata server will make of a change, and how the foretold change goes
+ * into the log. The rest, a rule for each kind of change, is in foretold-names.ts, foretold-attributes.ts and
+ * foretold-content.ts.
+ */
+import type { TSchema } from '@sinclair/typebox';
+import type { Timespec } from '../../platform/clock.js';
+import type { Logger } from '../../platform/log.js';
+import type { Command } from '../../protocol/command.js';
+import type { DfsError } from '../../protocol/errors.js';
+import { isDirectory } from '../../protocol/file-mode.js';
+import type { Attributes, Caller } from '../../protocol/types.js';
+import type { AttributeCache } from '../caches/attribute-cache.js';
+import type { LinkTargets } from '../caches/link-targets.js';
+import type { NameCache } from '../caches/name-cache.js';
+import type { XattrCache } from '../caches/xattr-cache.js';
+import type { CacheLease } from '../leases/cache-lease.js';
+import type { HeldInodes } from '../leases/held-inodes.js';
+import type { ServerClock } from '../session/server-clock.js';
+import type { ChangeLog } from './change-log.js';
+
+/** Who asks; left out for root. */
+export interface By {
+  readonly caller?: Caller;
+}
+
+/** What of this client's stands in the way of deciding alone. */
+export interface ClientState {
+  /** Requests that change something are under way: what they make of it is not known yet. */
+  readonly isBusy: () => boolean;
+  readonly isOpen: (inode: number) => boolean;
+  /** A program was told that something is done with these files, and it is not. */
+  readonly lost: (files: readonly number[], reason: DfsError) => void;
+}
+
+export interface ForetellingOptions {
+  readonly clock: ServerClock;
+  readonly log: Logger;
+  readonly lease: CacheLease;
+  readonly held: HeldInodes;
+  readonly attributes: AttributeCache;
+  readonly names: NameCache;
+  readonly xattrs: XattrCache;
+  readonly targets: LinkTargets;
+  readonly changes: ChangeLog;
+  readonly client: ClientState;
+}
+
+/** What the server says of a change; left out where nobody waits for it. */
+export interface Answers {
+  readonly committed?: () => void;
+  /** By default the files that it changes are told of as lost. */
+  readonly refused?: (reason: DfsError) => void;
+}
+
+/** A change in the log takes a bounded part of the room that the server keeps for it. */
+export const MAX_EXTENTS_AHEAD = 256;
+/** In the place of the number that the batch has, where a change is checked. */
+const ANY_ONCE = { session: 0, sequence: 0, acknowledged: 0 };
+
+export class Foretelling {
+  readonly #options: ForetellingOptions;
+
+  constructor(options: ForetellingOptions) {
+    this.#options = options;
+  }
+
+  get isReady(): boolean {
+    return this.#options.changes.isOpen && !this.#options.client.isBusy();
+  }
+
+  /** What is known of an inode that nobody else may use. */
+  own(inode: number): Attributes | undefined {
+    const { held, attributes } = this.#options;
+    return held.has(inode) ? attributes.get(inode) : undefined;
+  }
+
+  now(): Timespec {
+    return this.#options.clock.now();
+  }
+
+  /** What is kept of the inode's attributes is not true any more. */
+  forget({ inode, version }: Attributes): void {
+    const { attributes, lease } = this.#options;
+    attributes.change(attributes.ticket(), [], [inode]);
+    void lease.dropFalse([{ inode, version }]);
+  }
+
+  /**
+   * Puts a change into the log. False when the server would not even take its request, by the same check: then it is for
+   * the server to say so.
+   */
+  append(
+    command: Command<TSchema>,
+    request: object,
+    at: Timespec,
+    changed: readonly Attributes[],
+    {
+      committed = () => undefined,
+      refused = (reason: DfsError) => this.#lost(changed, reason),
+    }: Answers = {},
+  ): boolean {
+    if (!command.request.accepts({ ...request, once: ANY_ONCE })) return false;
+    const { attributes, changes } = this.#options;
+    // Who opens what has no name left asks the server, whether it is still there.
+    const gone = changed.filter(({ nlink }) => nlink === 0).map(({ inode }) => inode);
+    const left = changed.filter(({ nlink }) => nlink > 0);
+    attributes.change(attributes.ticket(), left, gone);
+    changes.append(command, request, { at, inodes: changed.map(({ inode }) => inode), committed, refused });
+    return true;
+  }
+
+  #lost(changed: readonly Attributes[], reason: DfsError): void {
+    const files = changed.filter(({ mode }) => !isDirectory(mode)).map(({ inode }) => inode);
+    if (files.length > 0) this.#options.client.lost(files, reason);
+  }
+}
