@@ -1,7 +1,8 @@
 /** Caches above this one, such as the kernel's: what they may keep, and when they have to drop it. */
 import { constants } from 'node:fs';
+import type { AttributeCache } from '../client/caches/attribute-cache.js';
 import type { Client } from '../client/client.js';
-import type { CacheKeeper } from '../client/leases/cache-lease.js';
+import type { CacheKeeper, CacheLease } from '../client/leases/cache-lease.js';
 import type { AccessTimes } from './access-times.js';
 import type { KeepingLease } from './file-system.js';
 import type { OpenFiles } from './open-files.js';
@@ -10,32 +11,32 @@ import { accessMode } from './range-changes.js';
 /** No version that a file has (the first is 1), so that its content counts as changed. */
 const DISPLACED_VERSION = 0;
 
+export interface CacheKeepersOptions extends Pick<Client, 'budget' | 'cacheSizes'> {
+  readonly lease: CacheLease;
+  readonly attributes: Pick<AttributeCache, 'get'>;
+  /** Resolves when the lease has begun. */
+  readonly beginCaching: () => Promise<void>;
+  readonly files: Pick<OpenFiles, 'get' | 'present'>;
+  /** Undefined when reading moves none. */
+  readonly accessTimes: Pick<AccessTimes, 'isDue'> | undefined;
+}
+
 export class CacheKeepers {
-  readonly #client: Client;
-  readonly #files: Pick<OpenFiles, 'get' | 'present'>;
-  readonly #accessTimes: AccessTimes | undefined;
+  readonly #options: CacheKeepersOptions;
   readonly #keepers = new Set<CacheKeeper>();
 
-  /** @param accessTimes undefined when reading moves none */
-  constructor(
-    client: Client,
-    files: Pick<OpenFiles, 'get' | 'present'>,
-    accessTimes: AccessTimes | undefined,
-  ) {
-    this.#client = client;
-    this.#files = files;
-    this.#accessTimes = accessTimes;
+  constructor(options: CacheKeepersOptions) {
+    this.#options = options;
   }
 
   /** As FileSystem.keepCaches. */
   async begin(keeper: CacheKeeper): Promise<KeepingLease> {
-    const { session, budget, cacheSizes } = this.#client;
-    const { lease } = session;
+    const { lease, budget, cacheSizes, files, beginCaching } = this.#options;
     lease.addKeeper(keeper);
     this.#keepers.add(keeper);
     budget.count('nodes', () => [...this.#keepers].reduce((sum, { usedBytes }) => sum + (usedBytes ?? 0), 0));
     try {
-      await session.beginCaching();
+      await beginCaching();
     } catch (error) {
       this.end(keeper);
       throw error;
@@ -46,7 +47,7 @@ export class CacheKeepers {
       mayKeepNames: (ticket, directory) => lease.mayKeep(ticket, directory),
       // What is written but not committed gets other times and another size by being committed.
       mayKeepAttributes: (ticket, inode) =>
-        lease.mayKeep(ticket, inode) && this.#files.get(inode)?.isDirty !== true,
+        lease.mayKeep(ticket, inode) && files.get(inode)?.isDirty !== true,
       mayKeepContent: (ticket, inode, openFlags) =>
         lease.mayKeep(ticket, inode) && (isBlind(openFlags) || !this.#isAccessTimeDue(inode)),
       mayKeepListing: (ticket, directory) =>
@@ -56,7 +57,7 @@ export class CacheKeepers {
 
   /** As FileSystem.endCaches. */
   end(keeper: CacheKeeper): void {
-    this.#client.session.lease.removeKeeper(keeper);
+    this.#options.lease.removeKeeper(keeper);
     this.#keepers.delete(keeper);
   }
 
@@ -68,9 +69,10 @@ export class CacheKeepers {
   }
 
   #isAccessTimeDue(inode: number): boolean {
-    if (!this.#accessTimes) return false;
-    const known = this.#files.get(inode)?.attributes ?? this.#client.session.attributes.get(inode);
-    return known !== undefined && this.#accessTimes.isDue(this.#files.present(known));
+    const { accessTimes, files, attributes } = this.#options;
+    if (!accessTimes) return false;
+    const known = files.get(inode)?.attributes ?? attributes.get(inode);
+    return known !== undefined && accessTimes.isDue(files.present(known));
   }
 }
 

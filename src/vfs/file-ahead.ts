@@ -5,7 +5,7 @@
  */
 import type { AttributeCache } from '../client/caches/attribute-cache.js';
 import type { NameCache } from '../client/caches/name-cache.js';
-import type { Client } from '../client/client.js';
+import type { ContentReader } from '../client/content/content-reader.js';
 import type { ExtentMaps } from '../client/content/extent-maps.js';
 import { isRegularFile } from '../protocol/file-mode.js';
 import type { Attributes } from '../protocol/types.js';
@@ -72,11 +72,11 @@ export class FileAhead {
  * @param isOpen whether this client has the inode open
  */
 export function prefetcher(
-  client: Client,
+  content: Pick<ContentReader, 'prefetchFiles'>,
+  attributes: Pick<AttributeCache, 'ticket' | 'keep'>,
   maps: ExtentMaps,
   isOpen: (inode: number) => boolean,
 ): FileAheadOptions['fetch'] {
-  const { attributes } = client.session;
   return async files => {
     const ticket = attributes.ticket();
     const onAttributes = (told: Attributes): void => attributes.keep(ticket, told);
@@ -86,6 +86,6 @@ export function prefetcher(
       extents.overtake(version);
       return { inode, extents, offset: 0, length: size, isSequential: true, onAttributes };
     });
-    await client.content.prefetchFiles(ranges);
+    await content.prefetchFiles(ranges);
   };
 }

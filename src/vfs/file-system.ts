@@ -5,6 +5,7 @@
 import { ATTRIBUTES_BYTES, LRU_ENTRY_BYTES } from '../client/caches/cache-budget.js';
 import type { CacheKeeper } from '../client/leases/cache-lease.js';
 import type { ClusterControl } from '../client/cluster-control.js';
+import type { ListedInode } from '../client/namespace/list.js';
 import type { Loans } from '../platform/loans.js';
 import type { Payload } from '../protocol/frame.js';
 import type { Attributes, Caller, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
@@ -47,12 +48,6 @@ export interface DirectoryPage {
   /** The directory's parent, for `..`. */
   readonly parent: number;
   readonly isLast: boolean;
-}
-
-export interface ListedFile {
-  /** Names below the root of the listing. */
-  readonly path: readonly Buffer[];
-  readonly attributes: Attributes;
 }
 
 export interface Statfs {
@@ -256,7 +251,7 @@ export interface FileSystem {
   /** All of a directory's entries in name order, without `.` and `..`. */
   readdir(inode: number): AsyncIterable<DirectoryEntry>;
   /** Every entry that is no directory below `root`, in path order; with `recursive` false only the directory's own entries. */
-  list(root: number, recursive: boolean): AsyncIterable<ListedFile>;
+  list(root: number, recursive: boolean): AsyncIterable<ListedInode>;
   statfs(): Promise<Statfs>;
 
   getxattr(inode: number, name: Uint8Array): Promise<Buffer>;

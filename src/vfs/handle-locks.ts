@@ -7,35 +7,47 @@
  * (locks_remove_posix() in fs/locks.c). So the owners that lock by a handle are noted, and go with it. Those of the first
  * kind have been flushed by then, since a description lives as long as any descriptor table refers to it.
  */
-import type { Client } from '../client/client.js';
+import type { HeldLocks } from '../client/locks/held-locks.js';
+import type { LockClient } from '../client/locks/lock-client.js';
 import type { LockKind } from '../protocol/types.js';
 import type { FileHandle, FileLock } from './file-system.js';
 import type { OpenFile } from './open-file.js';
 
+/** An open file, as far as locks concern it. */
+export type LockedFile = Pick<OpenFile, 'inode' | 'settledInTime' | 'settledWithin'>;
+
+export interface HandleLocksOptions {
+  /** Locks and unlocks for all programs of this client. */
+  readonly locks: Pick<LockClient, 'lock' | 'unlock' | 'test'>;
+  /** The locks that this client has. */
+  readonly heldLocks: Pick<HeldLocks, 'owners'>;
+  /** Learns what others wrote to an inode. */
+  readonly refresh: (inode: number) => Promise<void>;
+  /** How long a last close waits for servers that are away before it gives up what was written. */
+  readonly timeoutMs: number;
+}
+
 export class HandleLocks {
-  readonly #client: Client;
-  readonly #timeoutMs: number;
+  readonly #options: HandleLocksOptions;
   /** inode → owner of POSIX or OFD locks → the handles by which it locked */
   readonly #owners = new Map<number, Map<string, Set<FileHandle>>>();
   /** inode → locks on it that a last close is releasing, which close(2) does not wait for */
   readonly #going = new Map<number, Promise<unknown>>();
 
-  /** @param timeoutMs how long a last close waits for servers that are away before it gives up what was written */
-  constructor(client: Client, timeoutMs: number) {
-    this.#client = client;
-    this.#timeoutMs = timeoutMs;
+  constructor(options: HandleLocksOptions) {
+    this.#options = options;
   }
 
   /** As FileSystem.lock. */
   async lock(
     handle: FileHandle,
-    file: OpenFile,
+    file: LockedFile,
     lock: FileLock,
     wait: boolean,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { inode } = file;
-    const { locks, session } = this.#client;
+    const { locks, refresh } = this.#options;
     // A write lock that becomes a read lock lets others read.
     if (lock.type === 'read') await file.settledInTime();
     await this.#settled(inode);
@@ -43,7 +55,7 @@ export class HandleLocks {
     this.#locked(handle, inode, lock.kind, lock.owner);
     try {
       // What others wrote while they had the lock is to be seen from here on.
-      await session.getattr(inode);
+      await refresh(inode);
     } catch (error) {
       await locks.unlock(inode, lock.kind, lock.owner, lock.start, lock.end);
       throw error;
@@ -51,26 +63,26 @@ export class HandleLocks {
   }
 
   /** As FileSystem.unlock. */
-  async unlock(file: OpenFile, { kind, owner, start, end }: Omit<FileLock, 'type' | 'pid'>): Promise<void> {
+  async unlock(file: LockedFile, { kind, owner, start, end }: Omit<FileLock, 'type' | 'pid'>): Promise<void> {
     await file.settledInTime();
-    await this.#client.locks.unlock(file.inode, kind, owner, start, end);
+    await this.#options.locks.unlock(file.inode, kind, owner, start, end);
   }
 
   /** As FileSystem.testLock. */
-  async test({ inode }: OpenFile, lock: FileLock): Promise<FileLock | undefined> {
+  async test({ inode }: LockedFile, lock: FileLock): Promise<FileLock | undefined> {
     await this.#settled(inode);
-    return await this.#client.locks.test({ inode, ...lock });
+    return await this.#options.locks.test({ inode, ...lock });
   }
 
   /** Whether anybody has locked the inode through this client. */
   isLocked(inode: number): boolean {
-    return this.#client.session.heldLocks.owners(inode).length > 0;
+    return this.#options.heldLocks.owners(inode).length > 0;
   }
 
   /** Unlocks everything that an owner has locked with fcntl(2), as each close(2) of a process does. */
   async flushed(inode: number, owner: string): Promise<void> {
     this.#forget(inode, owner);
-    await this.#client.locks.unlock(inode, 'posix', owner);
+    await this.#options.locks.unlock(inode, 'posix', owner);
   }
 
   /**
@@ -78,7 +90,7 @@ export class HandleLocks {
    * it locked nothing. A lock of the same file that is asked for from now on waits until this is over.
    * @param flockOwner the kernel's, if the handle had a flock
    */
-  released(handle: FileHandle, file: OpenFile, flockOwner: string | undefined): Promise<void> | undefined {
+  released(handle: FileHandle, file: LockedFile, flockOwner: string | undefined): Promise<void> | undefined {
     const { inode } = file;
     const posixOwners = this.#takeOwners(handle, inode);
     if (flockOwner === undefined && posixOwners.length === 0) return undefined;
@@ -106,7 +118,7 @@ export class HandleLocks {
 
   async #release(
     earlier: Promise<unknown> | undefined,
-    file: OpenFile,
+    file: LockedFile,
     posixOwners: readonly string[],
     flockOwner: string | undefined,
   ): Promise<void> {
@@ -114,11 +126,11 @@ export class HandleLocks {
     await earlier;
     try {
       // Under the next owner's lock nothing may land that was written under this one.
-      await file.settledWithin(this.#timeoutMs);
+      await file.settledWithin(this.#options.timeoutMs);
     } finally {
       await Promise.all([
-        ...posixOwners.map(async owner => await this.#client.locks.unlock(inode, 'posix', owner)),
-        ...(flockOwner === undefined ? [] : [this.#client.locks.unlock(inode, 'flock', flockOwner)]),
+        ...posixOwners.map(async owner => await this.#options.locks.unlock(inode, 'posix', owner)),
+        ...(flockOwner === undefined ? [] : [this.#options.locks.unlock(inode, 'flock', flockOwner)]),
       ]);
     }
   }

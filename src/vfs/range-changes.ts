@@ -1,15 +1,21 @@
 /** Changes of a range of an open file that the metadata server makes: fallocate(2) and copy_file_range(2). */
 import { constants } from 'node:fs';
-import type { Client } from '../client/client.js';
+import type { MetadataSession } from '../client/session/metadata-session.js';
 import { clone, fallocate } from '../protocol/content-commands.js';
 import { DfsError } from '../protocol/errors.js';
 import { statfs } from '../protocol/namespace-commands.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
 import { FallocateFlag } from './file-system.js';
+import type { OpenFile } from './open-file.js';
 import type { Handle } from './open-handles.js';
 
 /** While this client has the target to itself, copying so little costs no round trip, and sharing it does. */
 const SMALL_COPY_BYTES = 64 << 10;
+
+/** A handle, as far as these changes concern it. */
+export interface RangeHandle extends Pick<Handle, 'flags'> {
+  readonly file: Pick<OpenFile, 'inode' | 'size' | 'settledInTime' | 'note'>;
+}
 
 /** O_RDONLY, O_WRONLY or O_RDWR of the flags of open(2). */
 export function accessMode(flags: number): number {
@@ -17,19 +23,19 @@ export function accessMode(flags: number): number {
 }
 
 /** EBADF when the handle is open for writing alone. */
-export function requireReadable({ flags }: Handle): void {
+export function requireReadable({ flags }: RangeHandle): void {
   if (accessMode(flags) === constants.O_WRONLY) throw new DfsError('EBADF', 'not open for reading');
 }
 
 /** EBADF when the handle is open for reading alone. */
-export function requireWritable({ flags }: Handle): void {
+export function requireWritable({ flags }: RangeHandle): void {
   if (accessMode(flags) === constants.O_RDONLY) throw new DfsError('EBADF', 'not open for writing');
 }
 
 /** As FileSystem.fallocate. */
 export async function allocateRange(
-  client: Client,
-  handle: Handle,
+  session: Pick<MetadataSession, 'ask' | 'execute'>,
+  handle: RangeHandle,
   mode: number,
   offset: number,
   length: number,
@@ -45,7 +51,7 @@ export async function allocateRange(
   if (!isKnown || (isHole && mode !== (punchHole | keepSize))) {
     throw new DfsError('EOPNOTSUPP', `fallocate(2) with mode ${mode} is not known here`);
   }
-  if (!zero && length > (await client.session.ask(statfs, {})).freeBytes) {
+  if (!zero && length > (await session.ask(statfs, {})).freeBytes) {
     throw new DfsError('ENOSPC', `the data nodes do not have ${length} bytes`);
   }
   // What was written before must not be committed after.
@@ -58,16 +64,16 @@ export async function allocateRange(
     keepSize: (mode & keepSize) !== 0,
     ...(privilegeLoss ? { privilegeLoss } : {}),
   };
-  const { attributes } = await client.session.execute(fallocate, request);
+  const { attributes } = await session.execute(fallocate, request);
   file.note(attributes);
 }
 
 /** As FileSystem.copyRange: the target refers to the source's chunks. */
 export async function copyRange(
-  client: Client,
-  from: Handle,
+  session: Pick<MetadataSession, 'changes' | 'held' | 'execute'>,
+  from: RangeHandle,
   offset: number,
-  to: Handle,
+  to: RangeHandle,
   targetOffset: number,
   length: number,
   privilegeLoss?: PrivilegeLoss,
@@ -76,7 +82,7 @@ export async function copyRange(
   requireWritable(to);
   const left = Math.min(length, from.file.size - offset);
   const isSmall = left > 0 && left <= SMALL_COPY_BYTES;
-  const { changes, held } = client.session;
+  const { changes, held } = session;
   if (isSmall && from.file !== to.file && changes.isOpen && held.has(to.file.inode)) {
     throw new DfsError('EOPNOTSUPP', 'a few bytes are copied sooner than their sharing is asked for');
   }
@@ -90,7 +96,7 @@ export async function copyRange(
     targetOffset,
     ...(privilegeLoss ? { privilegeLoss } : {}),
   };
-  const { attributes, copied } = await client.session.execute(clone, request);
+  const { attributes, copied } = await session.execute(clone, request);
   to.file.note(attributes);
   return copied;
 }

@@ -2,6 +2,7 @@
 export { create, tmpfile, type Created } from './create.js';
 export type { By } from './credentials.js';
 export { link } from './link.js';
+export { list } from './list.js';
 export { mkdir } from './mkdir.js';
 export { mknod } from './mknod.js';
 export { rename } from './rename.js';
@@ -9,4 +10,4 @@ export { rmdir } from './rmdir.js';
 export { setattr } from './setattr.js';
 export { readlink, symlink } from './symlink.js';
 export { unlink } from './unlink.js';
-export { askXattr, listXattrs, removeXattr, setXattr } from './xattrs.js';
+export { askXattr, listXattrs, removeXattr, setXattr, type XattrValue } from './xattrs.js';

@@ -5,6 +5,7 @@
 import { constants } from 'node:fs';
 import { systemClock } from '../../../src/platform/clock.js';
 import { PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFREG, S_ISGID } from '../../../src/protocol/file-mode.js';
+import type { ListedInode } from '../../../src/client/namespace/list.js';
 import type { Payload } from '../../../src/protocol/frame.js';
 import { RenameFlag, XattrFlag } from '../../../src/protocol/namespace-commands.js';
 import type { Attributes, TimeOrNow } from '../../../src/protocol/types.js';
@@ -17,7 +18,6 @@ import type {
   FileLock,
   FileSystem,
   KeepingLease,
-  ListedFile,
   Statfs,
   WriteOptions,
 } from '../../../src/vfs/file-system.js';
@@ -321,7 +321,7 @@ export class MemoryFileSystem implements FileSystem {
     throw refusal('ENOSYS', 'the kernel reads directories by pages');
   }
 
-  list(): AsyncIterable<ListedFile> {
+  list(): AsyncIterable<ListedInode> {
     throw refusal('ENOSYS', 'the kernel lists nothing');
   }
 
