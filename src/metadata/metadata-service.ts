@@ -15,11 +15,11 @@ import { FsckJob } from './fsck/fsck-job.js';
 import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
 import { LockService } from './locks/lock-service.js';
+import { ChangedNames } from './leases/changed-names.js';
 import { ExclusiveLeases } from './leases/exclusive-leases.js';
 import { LeaseTable, type ClientCalls } from './leases/lease-table.js';
 import { Recalls } from './leases/recalls.js';
 import { needsTurn } from './leases/command-conflicts.js';
-import { WriteTurns } from './leases/write-turns.js';
 import { NodeOrders, type NodeConnection } from './node-orders.js';
 import { NodeTable, type NodePatience } from './node-table.js';
 import { OpenTable } from './open-table.js';
@@ -97,7 +97,6 @@ export class MetadataService {
   readonly #roomWatch: RoomWatch;
   readonly #recalls: Recalls;
   readonly #requests: LeasedRequests;
-  readonly #turns: WriteTurns;
   /** How data nodes are told what to do. */
   readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
@@ -158,6 +157,7 @@ export class MetadataService {
       locks: new LockService(clock, sessions),
       leases,
       exclusive,
+      changedNames: new ChangedNames(steadyMs()),
       nodes,
       backup: this.#backup,
       repair: new RepairNotes(),
@@ -171,7 +171,6 @@ export class MetadataService {
       clock,
       random,
     };
-    this.#turns = new WriteTurns(clock);
     this.#recalls = new Recalls({
       clock,
       log,
@@ -276,10 +275,8 @@ export class MetadataService {
     const [inode] = request.inodes;
     if (!turn || inode === undefined) return await this.execute(hold, { session, ...rest }, peer);
     this.requireOwnSession(request, peer);
-    // A single writer waits for nobody's turn, and shares the inode with those who read it.
-    if (!this.#turns.isShared(session, inode)) return await this.execute(hold, { session, ...rest }, peer);
-    if (this.#state.exclusive.isUnsure(session)) await this.#recalls.untilSure(session);
-    return await this.#turns.take(inode, async () => await this.#requests.takeTurn(request, inode, peer));
+    const reply = await this.#requests.takeTurn(request, inode, peer);
+    return reply ?? (await this.execute(hold, { session, ...rest }, peer));
   }
 
   /**

@@ -6,6 +6,7 @@ import type { DamageLog } from './fsck/damage-log.js';
 import type { BackupWork } from './backup/backup-work.js';
 import type { IdAllocator } from './id-allocator.js';
 import type { LockService } from './locks/lock-service.js';
+import type { ChangedNames } from './leases/changed-names.js';
 import type { ExclusiveLeases } from './leases/exclusive-leases.js';
 import type { LeaseTable } from './leases/lease-table.js';
 import type { NodeTable } from './node-table.js';
@@ -29,6 +30,7 @@ export interface ServerState {
   readonly locks: LockService;
   readonly leases: LeaseTable;
   readonly exclusive: ExclusiveLeases;
+  readonly changedNames: ChangedNames;
   readonly nodes: NodeTable;
   readonly repair: RepairNotes;
   readonly unsynced: UnsyncedReplicas;

@@ -14,7 +14,7 @@ import {
 } from './limits.js';
 import { InodeRange, InodeRanges } from './inode-ranges.js';
 import { Nothing, Dentry } from './request-shapes.js';
-import { Attributes, InodeNumber, Lock, Once, SafeInteger, U32, WireTimespec } from './types.js';
+import { Attributes, InodeNumber, Lock, NameBytes, Once, SafeInteger, U32, WireTimespec } from './types.js';
 
 /**
  * How long the client may answer from what it caches, counted from when it sent the request; 0: it may not
@@ -119,6 +119,13 @@ export const revoke = command('revoke', 14, {
     names: Type.Array(Type.Object(Dentry), { maxItems: MAX_REVOKED }),
     /** Directories of which every name is to be dropped. */
     directories: Type.Array(InodeNumber, { maxItems: MAX_REVOKED }),
+    /**
+     * Directories that another session has to itself for a while, in its turn: no name in them may be answered from a cache. What is
+     * kept is true up to the position, and what has changed since comes with the session's own turn (`hold`).
+     */
+    left: Type.Optional(
+      Type.Array(Type.Object({ directory: InodeNumber, at: SafeInteger }), { maxItems: MAX_REVOKED }),
+    ),
     /** All that the session caches. */
     everything: Type.Boolean(),
   }),
@@ -144,6 +151,20 @@ export const recall = command('recall', 18, {
   maxRequestBytes: 1 << 20,
 });
 
+/** An inode that a session has to itself from now on, as it is. */
+export const Holding = Type.Object({
+  attributes: Attributes,
+  hasXattrs: Type.Boolean(),
+  /** Every name in the directory that has changed since a position (`revoke`), and where it did; left out when that is not known. */
+  changed: Type.Optional(
+    Type.Object({
+      since: SafeInteger,
+      names: Type.Array(Type.Object({ at: SafeInteger, name: NameBytes })),
+    }),
+  ),
+});
+export type Holding = Static<typeof Holding>;
+
 /**
  * The session asks to have these inodes to itself, and for numbers for new ones, which it has to itself as soon as they are its own.
  */
@@ -163,6 +184,8 @@ export const hold = command('hold', 15, {
     /** Those that it has to itself. Of others somebody has made use just now, or may still. */
     given: InodeRanges,
     inodes: Type.Optional(InodeRange),
+    /** With its turn: what it was given. */
+    holding: Type.Optional(Holding),
     freeBytes: SafeInteger,
     ...ServerTime,
     ...Ahead,

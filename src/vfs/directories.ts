@@ -84,6 +84,8 @@ export class Directories {
     const { names, attributes: cache, lease } = this.#session;
     if (PARENT.equals(name)) return (await this.#session.ask(lookup, { parent, name, ...by })).attributes;
     this.#ahead.visit(parent);
+    const turn = this.#session.beginLookup(parent);
+    if (turn) await turn;
     let known = names.find(parent, name);
     if (
       known === undefined &&

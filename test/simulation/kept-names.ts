@@ -27,6 +27,7 @@ export class KeptNames implements CacheKeeper {
       this.#directories.get(parent)?.delete(Buffer.from(name).toString());
     }
     for (const inode of revocation.directories) this.#directories.delete(inode);
+    for (const { directory } of revocation.left ?? []) this.#directories.delete(directory);
   }
 
   async dropAll(): Promise<void> {

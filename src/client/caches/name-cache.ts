@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { MAX_NAME_BYTES } from '../../protocol/limits.js';
 import { DIRECTORY_BYTES, LRU_ENTRY_BYTES, nameCost } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from '../leases/cache-lease.js';
+import type { Holding } from '../../protocol/session-commands.js';
 import { firstAfter } from './sorted-search.js';
 
 /** A directory of which every name is known, apart from some. */
@@ -23,6 +24,11 @@ interface KnownDirectory {
   nameBytes: number;
   /** The same as the cache counts it; never less. */
   countedBytes: number;
+  /**
+   * Another client has the directory in its turn: nothing of it is answered from here. The position up to which its names are true
+   * (`Revocation.left`).
+   */
+  leftAt: number | undefined;
 }
 
 /**
@@ -92,13 +98,12 @@ export class NameCache implements CacheKeeper {
 
   /** Whether every name in the directory is known. */
   isKnown(directory: number): boolean {
-    return this.#lease.isAlive && this.#directories.has(directory);
+    return this.#get(directory) !== undefined;
   }
 
   /** The same as of before what this client is just changing. */
   knows(directory: number, name: Uint8Array): number | undefined {
-    if (!this.#lease.isAlive) return undefined;
-    const known = this.#directories.get(directory);
+    const known = this.#get(directory);
     if (!known) return undefined;
     const key = keyOf(name);
     return known.unknown?.has(key) === true ? undefined : (known.names.get(key) ?? 0);
@@ -106,7 +111,7 @@ export class NameCache implements CacheKeeper {
 
   /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
   page(directory: number, after: Uint8Array, limit: number): KnownPage | undefined {
-    const known = this.#lease.isAlive ? this.#directories.get(directory) : undefined;
+    const known = this.#get(directory);
     if (!known || (known.unknown?.size ?? 0) > 0 || known.parent === undefined) return undefined;
     if (this.#inFlight.has(directory)) return undefined;
     // Latin1 strings compare as their bytes do.
@@ -134,6 +139,7 @@ export class NameCache implements CacheKeeper {
       sorted: undefined,
       nameBytes: 0,
       countedBytes: 0,
+      leftAt: undefined,
     });
   }
 
@@ -155,7 +161,8 @@ export class NameCache implements CacheKeeper {
     const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
     const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);
     const counted = { nameBytes, countedBytes: nameBytes };
-    this.#directories.set(directory, { parent, names: known, unknown: undefined, sorted, ...counted });
+    const isNews = { unknown: undefined, leftAt: undefined };
+    this.#directories.set(directory, { parent, names: known, sorted, ...isNews, ...counted });
   }
 
   /** The listing was not finished. May be called twice. */
@@ -191,7 +198,12 @@ export class NameCache implements CacheKeeper {
   told(ticket: number, directory: number, name: Uint8Array, inode: number): void {
     const known = this.#directories.peek(directory);
     const key = keyOf(name);
-    if (known?.unknown?.has(key) !== true || this.#inFlight.get(directory)?.has(key) === true) return;
+    if (
+      known?.leftAt !== undefined ||
+      known?.unknown?.has(key) !== true ||
+      this.#inFlight.get(directory)?.has(key) === true
+    )
+      return;
     if (!this.#lease.mayKeep(ticket, directory)) return;
     if (inode === 0) this.unlinked(directory, name);
     else this.linked(directory, name, inode);
@@ -249,22 +261,54 @@ export class NameCache implements CacheKeeper {
     this.#directories.delete(directory);
   }
 
-  async drop({ inodes, names, directories }: Revocation): Promise<void> {
+  /**
+   * This client has the directory to itself again.
+   * @param changed the names that have changed of late; undefined when that is not known
+   */
+  resume(directory: number, changed: Holding['changed']): void {
+    const known = this.#directories.peek(directory);
+    if (known?.leftAt === undefined) return;
+    const at = known.leftAt;
+    if (!changed || changed.since > at) {
+      this.#directories.delete(directory);
+      return;
+    }
+    known.leftAt = undefined;
+    const names = changed.names.filter(name => name.at > at).map(({ name }) => name);
+    this.#changedElsewhere(directory, known, names);
+  }
+
+  async drop({ inodes, names, directories, left = [] }: Revocation): Promise<void> {
     for (const { inode } of inodes) {
       const known = this.#directories.peek(inode);
       if (known) known.parent = undefined;
     }
     for (const { parent, name } of names) {
       const known = this.#directories.peek(parent);
-      if (!known) continue;
-      (known.unknown ??= new Set()).add(keyOf(name));
-      if (known.unknown.size > MAX_UNKNOWN) this.#directories.delete(parent);
+      if (known) this.#changedElsewhere(parent, known, [name]);
+    }
+    for (const { directory, at } of left) {
+      const known = this.#directories.peek(directory);
+      // Left before, and not listed since: of what changed in between it was not told.
+      if (known) known.leftAt ??= at;
     }
     for (const directory of directories) this.#directories.delete(directory);
   }
 
   async dropAll(): Promise<void> {
     this.#directories.clear();
+  }
+
+  #get(directory: number): KnownDirectory | undefined {
+    const known = this.#lease.isAlive ? this.#directories.get(directory) : undefined;
+    return known?.leftAt === undefined ? known : undefined;
+  }
+
+  #changedElsewhere(directory: number, known: KnownDirectory, names: readonly Uint8Array[]): void {
+    if (names.length === 0) return;
+    const unknown = (known.unknown ??= new Set());
+    for (const name of names) unknown.add(keyOf(name));
+    if (unknown.size > MAX_UNKNOWN) this.#directories.delete(directory);
   }
 
   /** Has the cache count the directory anew, with room for some more names. It counts what is new to it alone. */

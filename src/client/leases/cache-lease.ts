@@ -123,6 +123,7 @@ export class CacheLease {
     for (const { inode } of revocation.inodes) this.#revoked.note(inode, this.#now);
     for (const { parent } of revocation.names) this.#revoked.note(parent, this.#now);
     for (const inode of revocation.directories) this.#revoked.note(inode, this.#now);
+    for (const { directory } of revocation.left ?? []) this.#revoked.note(directory, this.#now);
     await this.#drop(revocation);
   }
 

@@ -43,7 +43,7 @@ export async function create(
   by: By,
 ): Promise<Created> {
   await learnInheritance(session, parent);
-  await session.quiesce(parent);
+  await session.beginChange(parent);
   const ticket = session.attributes.ticket();
   const ahead = session.opens.hasRoom && session.foretold.names.create(parent, name, creation, goal, by);
   if (ahead) {

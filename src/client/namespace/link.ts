@@ -17,7 +17,7 @@ export async function link(
   replace: boolean,
   by: By,
 ): Promise<Attributes> {
-  await session.quiesce(parent);
+  await session.beginChange(parent);
   const ahead = replace ? undefined : session.foretold.names.link(inode, parent, name, by);
   if (ahead) return ahead;
   const request = { inode, parent, name, ...(replace ? { replace } : {}), ...by };

@@ -15,7 +15,7 @@ export async function mkdir(
   by: By,
 ): Promise<Attributes> {
   await learnInheritance(session, parent);
-  await session.quiesce(parent);
+  await session.beginChange(parent);
   const ahead = session.foretold.names.mkdir(parent, name, creation, by);
   if (ahead) return ahead;
   const ticket = session.lease.ticket();

@@ -21,7 +21,8 @@ export async function rename(
   { flags, whiteoutOwner }: RenameOptions,
   by: By,
 ): Promise<void> {
-  await session.quiesce(parent);
+  if (newParent !== parent) await session.beginChange(newParent);
+  await session.beginChange(parent);
   if (flags === 0 && session.foretold.names.rename(parent, name, newParent, newName, by)) return;
   const owner = whiteoutOwner ? { whiteoutOwner } : {};
   const request = { parent, name, newParent, newName, flags, ...owner, ...by };

@@ -11,7 +11,7 @@ export async function rmdir(
   name: Uint8Array,
   by: By,
 ): Promise<void> {
-  await session.quiesce(parent);
+  await session.beginChange(parent);
   if (session.foretold.names.rmdir(parent, name, by)) return;
   await changingNames(
     session.names,

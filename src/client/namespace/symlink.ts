@@ -14,7 +14,7 @@ export async function symlink(
   { uid, gid }: Owner,
   by: By,
 ): Promise<Attributes> {
-  await session.quiesce(parent);
+  await session.beginChange(parent);
   const ahead = session.foretold.names.symlink(parent, name, target, { uid, gid }, by);
   if (ahead) return ahead;
   const request = { parent, name, target, uid, gid, ...by };

@@ -17,7 +17,7 @@ export async function unlink(
   name: Uint8Array,
   by: By,
 ): Promise<Unlinked> {
-  await session.quiesce(parent);
+  await session.beginChange(parent);
   const ahead = session.foretold.names.unlink(parent, name, by);
   if (ahead) return ahead;
   const execute = async () => await session.execute(command, { parent, name, ...by });

@@ -83,10 +83,12 @@ export class NumberedRequests {
       );
       // The log is on stable storage up to this change, with all that was answered before it was sent.
       const told = changedTold(reply);
+      const changes = command.changes(request, reply);
       if (isDurable) unsynced.syncedUpTo(answersBefore);
-      else unsynced.add(sequence, changedBy(command.changes(request, reply), told));
+      else unsynced.add(sequence, changedBy(changes, told));
       if (isNews) caches.learnChanges(ticket, reply, told);
       acquisition.learn(heldTicket, reply, isNews);
+      if (isNews && changes.names) acquisition.noteChanged(changes.names);
       return reply;
     } catch (error) {
       // A part of it may have been done.

@@ -101,6 +101,7 @@ export class MetadataSession {
       held: this.held,
       names: caches.names,
       attributes: caches.attributes,
+      xattrs: caches.xattrs,
       ask: async (inodes, turn) => await this.#hold({ inodes: [...inodes], turn, reserve: 0 }),
     });
     const unsynced = new UnsyncedChanges(clock);
@@ -242,6 +243,22 @@ export class MetadataSession {
       await Promise.allSettled(this.#changing);
   }
 
+  /** Names in the directory are about to be changed: as `quiesce`, after this client's turn has come where others do so, too. */
+  async beginChange(directory: number): Promise<void> {
+    const { turns } = this.#acquisition;
+    if (turns.isContested(directory)) await turns.take(directory, true);
+    await this.quiesce(directory);
+  }
+
+  /**
+   * Names in the directory are asked for, or its attributes: of one that this client is about to change that waits for its turn.
+   * Undefined when there is nothing to wait for.
+   */
+  beginLookup(directory: number): Promise<void> | undefined {
+    const { turns } = this.#acquisition;
+    return turns.isContested(directory) ? turns.take(directory, false) : undefined;
+  }
+
   /** See Acquisition.acquire. */
   async acquire(inode: number): Promise<boolean> {
     return await this.#acquisition.acquire(inode);
@@ -267,6 +284,8 @@ export class MetadataSession {
 
   /** The newest attributes of an inode that this client may keep, or else the metadata server's. ENOENT, … */
   async getattr(inode: number): Promise<Attributes> {
+    const turn = this.beginLookup(inode);
+    if (turn) await turn;
     const kept = this.attributes.get(inode);
     if (kept) return kept;
     const ticket = this.attributes.ticket();

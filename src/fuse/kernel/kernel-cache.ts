@@ -248,11 +248,12 @@ export class KernelCache implements CacheKeeper {
     else this.#writing.delete(inode);
   }
 
-  async drop({ inodes, names, directories }: Revocation): Promise<void> {
+  async drop({ inodes, names, directories, left = [] }: Revocation): Promise<void> {
+    const wholly = [...directories, ...left.map(({ directory }) => directory)];
     const attributes: number[] = [];
     const contents: number[] = [];
     for (const { parent } of names) this.#known.setListed(parent, false);
-    for (const directory of directories) this.#known.setListed(directory, false);
+    for (const directory of wholly) this.#known.setListed(directory, false);
     for (const { inode } of inodes) {
       this.#known.setListed(inode, false);
       if (!this.#known.has(inode)) continue;
@@ -263,7 +264,7 @@ export class KernelCache implements CacheKeeper {
     }
     const known = names.filter(({ parent }) => this.#known.has(parent));
     const isBusy = this.overlay.mayKeep && known.some(({ parent }) => this.#busy.has(parent));
-    const isAllNames = isBusy || directories.some(directory => this.#known.has(directory));
+    const isAllNames = isBusy || wholly.some(directory => this.#known.has(directory));
     if (isAllNames) this.#invalidator.dropAllNames();
     const entries = isAllNames ? [] : known.map(({ parent, name }) => invalidateEntry(parent, name));
     await Promise.all([

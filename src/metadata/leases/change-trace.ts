@@ -10,6 +10,11 @@ export interface InodeChange {
   names: Uint8Array[];
   /** What it is now; undefined when it is no more, or only its names changed. */
   record: InodeRecord | undefined;
+  /**
+   * A session leaves the directory to another one for its turn: what it knows of the names is true up to this position
+   * (changed-names.ts), and it is told of no later change.
+   */
+  leftAt?: number | undefined;
 }
 
 export class ChangeTrace {

@@ -20,6 +20,8 @@ export class RevocationMessage {
   readonly inodes = new Map<number, number>();
   readonly #names: { readonly parent: number; readonly name: Uint8Array }[] = [];
   readonly #directories = new Set<number>();
+  /** directory → the position up to which its names were told */
+  readonly #left = new Map<number, number>();
   #resolve: () => void = () => undefined;
 
   constructor(holder: LeaseHolder, queuedMs: number) {
@@ -38,9 +40,15 @@ export class RevocationMessage {
     this.#directories.add(inode);
   }
 
+  /** No name in the directory, until the session has it again. */
+  leave(inode: number, at: number): void {
+    this.#left.set(inode, at);
+  }
+
   /** Whether it names more than a message may. */
   get isTooLong(): boolean {
-    return Math.max(this.inodes.size, this.#names.length, this.#directories.size) > MAX_REVOKED;
+    const directories = this.#directories.size + this.#left.size;
+    return Math.max(this.inodes.size, this.#names.length, directories) > MAX_REVOKED;
   }
 
   encode(): Revocation {
@@ -49,6 +57,7 @@ export class RevocationMessage {
       inodes: [...this.inodes].map(([inode, version]) => ({ inode, version })),
       names: this.#names,
       directories: [...this.#directories],
+      ...(this.#left.size > 0 ? { left: [...this.#left].map(([directory, at]) => ({ directory, at })) } : {}),
       everything: false,
     };
   }
@@ -92,6 +101,12 @@ export class LeaseHolder {
   put(message: RevocationMessage, inode: number, change: InodeChange): boolean {
     if (!change.isDirectory) {
       message.add(inode, change.version, []);
+      return true;
+    }
+    if (change.leftAt !== undefined) {
+      message.add(inode, change.version, []);
+      message.leave(inode, change.leftAt);
+      this.#unread.delete(inode);
       return true;
     }
     const times = (this.#unread.get(inode) ?? 0) + 1;

@@ -57,8 +57,6 @@ const LEASE_BYTES = 100;
 /** and what comes to it where several do: the Set of them. */
 const SHARED_BYTES = 200;
 const DEFAULT_LEASE_BYTES = 192 << 20;
-/** A file that is as it was: no version of it that a client knows is overtaken by this one. */
-const UNCHANGED: InodeChange = { version: 0, isDirectory: false, names: [], record: undefined };
 
 export class LeaseTable {
   readonly #clock: Clock;
@@ -228,10 +226,15 @@ export class LeaseTable {
     if (holder) this.#note(holder, inode);
   }
 
-  /** Every other session than `by` drops what it caches of the inode, which has not changed. Resolves when all have. */
-  async dropElsewhere(by: number, inode: number): Promise<void> {
+  /**
+   * Every other session than `by` drops what it caches of the inode, which has not changed. Resolves when all have.
+   * @param leftAt of a directory: see InodeChange
+   */
+  async dropElsewhere(by: number, inode: number, leftAt: number | undefined): Promise<void> {
     const waiting = new Set<RevocationMessage>();
-    this.#revokeInode(by, inode, UNCHANGED, waiting);
+    // No version of it that a client knows is overtaken by this one.
+    const unchanged = { version: 0, isDirectory: leftAt !== undefined, names: [], record: undefined, leftAt };
+    this.#revokeInode(by, inode, unchanged, waiting);
     await this.#answers(waiting, by);
   }
 

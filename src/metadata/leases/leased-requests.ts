@@ -6,6 +6,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import { sleep } from '../../platform/clock.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
+import { isDirectory } from '../../protocol/file-mode.js';
 import { toRanges } from '../../protocol/inode-ranges.js';
 import type { Changed, Given } from '../../protocol/session-commands.js';
 import type { Attributes, Once } from '../../protocol/types.js';
@@ -24,6 +25,7 @@ import type { Claim } from './exclusive-leases.js';
 import { HeldElsewhere, Reading, type AtConflict } from './reading.js';
 import type { Recalls } from './recalls.js';
 import { TracedControl, TracedTransaction } from './traced-transaction.js';
+import { WriteTurns } from './write-turns.js';
 
 /** How long one that wants its turn to write waits for writes of others that are on their way. */
 const TURN_PATIENCE_MS = 50;
@@ -44,11 +46,13 @@ export class LeasedRequests {
   readonly #commits: GroupCommit;
   readonly #recalls: Recalls;
   readonly #once = new ExactlyOnce();
+  readonly #turns: WriteTurns;
 
   constructor(state: ServerState, commits: GroupCommit, recalls: Recalls) {
     this.#state = state;
     this.#commits = commits;
     this.#recalls = recalls;
+    this.#turns = new WriteTurns(state.clock);
   }
 
   /** Runs a request until nothing that it reads is another session's alone. */
@@ -87,28 +91,61 @@ export class LeasedRequests {
     }
   }
 
-  /** Gives a session an inode to itself that other writers have, or cache. */
+  /**
+   * Gives a session that is about to write the inode to itself, when its turn has come if others write, too. Undefined when there are no
+   * turns: it gets what nobody else uses.
+   */
   async takeTurn(
     request: RequestOf<typeof hold.command>,
     inode: number,
     peer: Peer,
-  ): Promise<ReplyOf<typeof hold.command>> {
+  ): Promise<ReplyOf<typeof hold.command> | undefined> {
+    // A single writer waits for nobody's turn, and shares the inode with those who read it.
+    if (!this.#turns.isShared(request.session, inode)) return undefined;
+    if (this.#state.exclusive.isUnsure(request.session)) await this.#recalls.untilSure(request.session);
+    return await this.#turns.take(inode, async () => await this.#giveTurn(request, inode, peer));
+  }
+
+  /** Tells a session that has a directory in its turn what has changed there since its last one. */
+  #withChanges(
+    session: number,
+    directory: number,
+    reply: ReplyOf<typeof hold.command>,
+  ): ReplyOf<typeof hold.command> {
+    const { changedNames } = this.#state;
+    const since = this.#turns.given(session, directory, changedNames.mark(directory));
+    const names = since === undefined ? undefined : changedNames.since(directory, since);
+    const { holding } = reply;
+    if (!holding || since === undefined || !names) return reply;
+    return { ...reply, holding: { ...holding, changed: { since, names } } };
+  }
+
+  async #giveTurn(
+    request: RequestOf<typeof hold.command>,
+    inode: number,
+    peer: Peer,
+  ): Promise<ReplyOf<typeof hold.command> | undefined> {
     const { session } = request;
-    const { clock } = this.#state;
+    const { clock, changedNames, leases } = this.#state;
     const run = this.#begin(session, peer, 'stop');
     run.claim.add(inode);
     const untilMs = clock.monotonicMs() + TURN_PATIENCE_MS;
     try {
+      await this.#recalls.recall([inode], session);
+      const record = await this.#untilFree(run, async tx => await tx.inodes.get(inode));
+      const isOfNames = record !== undefined && isDirectory(record.mode);
+      if (isOfNames && !this.#turns.begin(session, inode)) return undefined;
       for (;;) {
-        await this.#recalls.recall([inode], session);
-        await this.#state.leases.dropElsewhere(session, inode);
+        await leases.dropElsewhere(session, inode, isOfNames ? changedNames.mark(inode) : undefined);
         const reply = await this.#untilFree(
           run,
           async (tx, context) => await hold.execute(tx, request, context),
         );
-        if (reply.given.length > 0 || clock.monotonicMs() > untilMs) return reply;
+        if (reply.given.length > 0) return isOfNames ? this.#withChanges(session, inode, reply) : reply;
+        if (clock.monotonicMs() > untilMs) return reply;
         // A write of somebody else is on its way to everybody.
         await sleep(clock, 1);
+        await this.#recalls.recall([inode], session);
       }
     } finally {
       void this.#finish(run);
@@ -149,6 +186,7 @@ export class LeasedRequests {
       } catch (error) {
         if (!(error instanceof HeldElsewhere)) throw error;
         for (const inode of error.inodes) run.claim.add(inode);
+        await this.#turns.others(run.session, error.inodes);
         await this.#recalls.recall(error.inodes, run.session ?? 0);
       }
     }
@@ -156,8 +194,13 @@ export class LeasedRequests {
 
   /** Everybody is told what changed. Resolves when all have answered; undefined when there is nobody to wait for. */
   #finish({ session, trace, claim }: Run): Promise<unknown> | undefined {
-    const { leases, exclusive } = this.#state;
+    const { leases, exclusive, changedNames } = this.#state;
     const revoked = leases.revoke(session, trace);
+    for (const [inode, { names }] of trace.inodes) {
+      if (names.length === 0) continue;
+      changedNames.note(inode, names);
+      this.#turns.noteChanges(session, inode, names.length);
+    }
     for (const inode of trace.removed) exclusive.delete(inode);
     claim.release();
     return revoked;

@@ -1,9 +1,12 @@
 /** Gives a session inodes to itself (leases/exclusive-leases.ts), and numbers for new ones. */
 import { toRanges } from '../../protocol/inode-ranges.js';
-import { hold as command } from '../../protocol/session-commands.js';
+import { hold as command, type Holding } from '../../protocol/session-commands.js';
+import { attributesOf } from '../namespace/inodes.js';
 import { operation, type OperationContext } from '../operation.js';
+import type { StoreTransaction } from '../store/store.js';
 
-export const hold = operation(command, async (_tx, { session, inodes, turn = false, reserve }, context) => {
+export const hold = operation(command, async (tx, request, context) => {
+  const { session, inodes, turn = false, reserve } = request;
   const { sessions, leases, room, clock } = context.state;
   sessions.require(session, clock.monotonicMs());
   const freeBytes = freeBytesOf(context);
@@ -15,8 +18,20 @@ export const hold = operation(command, async (_tx, { session, inodes, turn = fal
     now: context.now,
     ahead: aheadOf(context),
     ...reserved(session, reserve, context),
+    ...(turn ? await holding(tx, given) : {}),
   };
 });
+
+/** What the session whose turn it is needs to know, so that it need not ask. */
+async function holding(
+  tx: StoreTransaction,
+  [inode]: readonly number[],
+): Promise<{ readonly holding?: Holding }> {
+  const record = inode === undefined ? undefined : await tx.inodes.get(inode);
+  if (!record) return {};
+  const hasXattrs = (await tx.xattrs.names(record.inode)).length > 0;
+  return { holding: { attributes: attributesOf(record), hasXattrs } };
+}
 
 /** What is free on the fullest node that lives: a chunk that is stored before anybody asks must not find it full. */
 export function freeBytesOf({ state }: OperationContext): number {

@@ -4,6 +4,7 @@ import { WriteTurns } from '../../../src/metadata/leases/write-turns.js';
 import { ManualClock } from './support/manual-clock.js';
 
 const FILE = 10;
+const DIRECTORY = 11;
 const TURN_MS = 20;
 const WRITER_MS = 1000;
 
@@ -62,4 +63,73 @@ t.test('the writers of so many files are remembered, and no more', async t => {
   for (let inode = 1; inode <= 10_000; inode += 1) turns.isShared(1, inode);
   t.ok(turns.isShared(2, 10_000));
   t.notOk(turns.isShared(2, 1), 'forgotten');
+});
+
+/** Two sessions that take turns in a directory, each doing so much in its own. */
+async function takeTurns(clock: ManualClock, turns: WriteTurns, changes: number): Promise<boolean[]> {
+  const begun: boolean[] = [];
+  for (const session of [1, 2]) {
+    if (!turns.isShared(session, DIRECTORY)) continue;
+    await turns.take(DIRECTORY, async () => begun.push(turns.begin(session, DIRECTORY)));
+    turns.noteChanges(session, DIRECTORY, changes);
+    clock.advance(TURN_MS);
+    await turn();
+  }
+  return begun;
+}
+
+t.test('turns in a directory go on while much is changed in them', async t => {
+  const clock = new ManualClock();
+  const turns = new WriteTurns(clock);
+  turns.isShared(2, DIRECTORY);
+  for (let round = 0; round < 5; round += 1) t.same(await takeTurns(clock, turns, 10), [true, true]);
+});
+
+t.test(
+  'where little is changed in its turns, a directory has none for a while, and for longer each time',
+  async t => {
+    const clock = new ManualClock();
+    const turns = new WriteTurns(clock);
+    turns.isShared(2, DIRECTORY);
+    t.same(await takeTurns(clock, turns, 1), [true, true]);
+    t.same(await takeTurns(clock, turns, 1), [false], 'two turns were in vain');
+    t.notOk(turns.isShared(1, DIRECTORY));
+    clock.advance(50);
+    t.ok(turns.isShared(1, DIRECTORY), 'tried again');
+    t.same(await takeTurns(clock, turns, 1), [true, false]);
+    clock.advance(50);
+    t.notOk(turns.isShared(1, DIRECTORY), 'the pause is longer');
+  },
+);
+
+t.test(
+  'who writes to a directory, too, waits for the end of another one’s turn, and who only reads does not',
+  async t => {
+    const clock = new ManualClock();
+    const turns = new WriteTurns(clock);
+    turns.isShared(1, DIRECTORY);
+    turns.isShared(2, DIRECTORY);
+    await turns.take(DIRECTORY, async () => turns.begin(1, DIRECTORY));
+    let isOver = false;
+    const waiting = turns.others(2, [DIRECTORY]).then(() => (isOver = true));
+    await turns.others(1, [DIRECTORY]);
+    await turns.others(3, [DIRECTORY]);
+    await turns.others(undefined, [DIRECTORY]);
+    await turn();
+    t.notOk(isOver, 'one’s own turn, and another’s who does not write, are not waited for');
+    clock.advance(TURN_MS);
+    await waiting;
+    t.ok(isOver);
+  },
+);
+
+t.test('a session’s turn follows on its last one, unless it has not written for long', async t => {
+  const clock = new ManualClock();
+  const turns = new WriteTurns(clock);
+  turns.isShared(1, DIRECTORY);
+  t.equal(turns.given(1, DIRECTORY, 5), undefined);
+  t.equal(turns.given(1, DIRECTORY, 9), 5);
+  clock.advance(WRITER_MS + 1);
+  turns.isShared(2, DIRECTORY);
+  t.equal(turns.given(1, DIRECTORY, 12), undefined);
 });

@@ -204,3 +204,57 @@ t.test('an open file whose creation was lost fails at fsync', async t => {
   t.equal(await refusal(vfs.fsyncDirectory(directory)), 'EIO');
   await vfs.release(handle);
 });
+
+t.test(
+  'two who make files in one directory take turns, and each sees all that the other has made',
+  async t => {
+    const { server, vfs, directory } = await alone(t);
+    const other = await connect(t, server);
+    await other.keepCaches(KEEPER);
+    const clients = [vfs, other];
+    const turns = [0, 0];
+    const make = async (client: Vfs, index: number): Promise<void> => {
+      for (let made = 0; made < 300; made += 1) {
+        const called = name(`${index}-${made}`);
+        t.equal(await refusal(client.lookup(directory, called)), 'ENOENT');
+        const { handle } = await client.create(directory, called, OWNER, true, constants.O_RDWR);
+        if (client.hasToItself(directory)) turns[index] = (turns[index] ?? 0) + 1;
+        await client.release(handle);
+        // What the other one has made by now may not be there yet, but what it makes of it is never wrong.
+        if (made % 50 === 49) {
+          const seen = await names(clients[1 - index] ?? vfs, directory);
+          t.ok(seen.includes(`${index}-${made}`), 'made, and seen');
+        }
+      }
+    };
+    await Promise.all(clients.map(make));
+    t.equal((await names(vfs, directory)).length, 601);
+    t.equal((await names(other, directory)).length, 601);
+    t.ok(
+      turns.every(made => made > 100),
+      `files that each made in its turns: ${turns.join(' and ')}`,
+    );
+  },
+);
+
+t.test('names that others change in their turns are true in one’s own', async t => {
+  const { server, vfs, directory } = await alone(t);
+  const other = await connect(t, server);
+  await other.keepCaches(KEEPER);
+  // Whoever takes the token makes it the other's; both have known the whole directory before.
+  const pass = async (client: Vfs, own: string, theirs: string): Promise<void> => {
+    for (let round = 0; round < 40; round += 1) {
+      while (
+        (await refusal(client.rename(directory, name(own), directory, name(`${own}.taken`), 0))) !== 'OK'
+      );
+      t.equal(await refusal(client.lookup(directory, name(own))), 'ENOENT');
+      for (let made = 0; made < 8; made += 1)
+        await client.mkdir(directory, name(`${own}-${round}-${made}`), OWNER);
+      await client.rename(directory, name(`${own}.taken`), directory, name(theirs), 0);
+    }
+  };
+  const { handle } = await vfs.create(directory, name('a'), OWNER, true, constants.O_RDWR);
+  await vfs.release(handle);
+  await Promise.all([pass(vfs, 'a', 'b'), pass(other, 'b', 'a')]);
+  t.equal((await names(other, directory)).length, 2 + 640);
+});

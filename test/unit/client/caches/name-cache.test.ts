@@ -28,7 +28,16 @@ async function fixture() {
       directories: [],
       everything: false,
     });
-  return { names, revoke };
+  /** Another client has the directory in its turn from now on. */
+  const leave = async (at: number): Promise<void> =>
+    await lease.revoke({
+      inodes: [{ inode: DIRECTORY, version: 0 }],
+      names: [],
+      directories: [],
+      left: [{ directory: DIRECTORY, at }],
+      everything: false,
+    });
+  return { names, revoke, leave };
 }
 
 t.test('of a name that another client changed nothing is known, and of the others everything', async t => {
@@ -72,4 +81,48 @@ t.test('a directory in which others change very many names is forgotten', async 
     await revoke(...Array.from({ length: 1000 }, (_, index) => `${round}-${index}`));
   t.equal(names.find(DIRECTORY, name('b')), undefined);
   t.notOk(names.isKnown(DIRECTORY));
+});
+
+t.test(
+  'of a directory that another client has in its turn nothing is answered until it is here again',
+  async t => {
+    const { names, leave } = await fixture();
+    await leave(100);
+    t.equal(names.find(DIRECTORY, name('a')), undefined);
+    t.notOk(names.isKnown(DIRECTORY));
+    t.equal(names.page(DIRECTORY, NOTHING, 10), undefined);
+    names.told(names.ticket(), DIRECTORY, name('a'), 10);
+    t.equal(names.find(DIRECTORY, name('a')), undefined);
+    const changed = {
+      since: 50,
+      names: [
+        { at: 90, name: name('b') },
+        { at: 101, name: name('c') },
+      ],
+    };
+    names.resume(DIRECTORY, changed);
+    t.equal(names.find(DIRECTORY, name('a')), 10, 'as it was');
+    t.equal(names.find(DIRECTORY, name('b')), 11, 'changed before it was left');
+    t.equal(names.find(DIRECTORY, name('c')), undefined, 'changed since');
+    t.equal(names.find(DIRECTORY, name('d')), 0);
+  },
+);
+
+t.test('a directory that was left is forgotten when it is not known what has changed in it', async t => {
+  for (const changed of [undefined, { since: 101, names: [] }]) {
+    const { names, leave } = await fixture();
+    await leave(100);
+    names.resume(DIRECTORY, changed);
+    t.equal(names.find(DIRECTORY, name('a')), undefined);
+    t.equal(names.find(DIRECTORY, name('z')), undefined);
+  }
+});
+
+t.test('a directory that was left twice is what it was the first time', async t => {
+  const { names, leave } = await fixture();
+  await leave(100);
+  await leave(200);
+  names.resume(DIRECTORY, { since: 50, names: [{ at: 150, name: name('a') }] });
+  t.equal(names.find(DIRECTORY, name('a')), undefined);
+  t.equal(names.find(DIRECTORY, name('b')), 11);
 });

@@ -1,0 +1,56 @@
+/** When a client asks for its turn in a directory (client/leases/directory-turns.ts). */
+import t from 'tap';
+import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
+import { DirectoryTurns } from '../../../../src/client/leases/directory-turns.js';
+import { HeldInodes } from '../../../../src/client/leases/held-inodes.js';
+import { LOG } from '../../metadata/support/harness.js';
+import { ManualClock } from '../../metadata/support/manual-clock.js';
+
+const DIRECTORY = 2;
+
+async function fixture() {
+  const clock = new ManualClock();
+  const lease = new CacheLease(clock, LOG);
+  lease.want();
+  lease.grant(clock.monotonicMs(), 60_000);
+  await lease.begun();
+  const held = new HeldInodes(lease);
+  const asked: number[] = [];
+  const turns = new DirectoryTurns({ clock, held, acquire: async directory => asked.push(directory) });
+  return { clock, held, asked, turns };
+}
+
+t.test('a directory that nobody else changes is never asked for', async t => {
+  const { turns, asked, held } = await fixture();
+  t.notOk(turns.isContested(DIRECTORY));
+  await turns.take(DIRECTORY, true);
+  held.add(DIRECTORY);
+  turns.noteRefused(DIRECTORY);
+  t.notOk(turns.isContested(DIRECTORY), 'it was given by another answer meanwhile');
+  t.same(asked, []);
+});
+
+t.test(
+  'one that was not given is asked for before each change, and before a look that goes with it',
+  async t => {
+    const { turns, asked, clock } = await fixture();
+    turns.noteRefused(DIRECTORY);
+    await turns.take(DIRECTORY, false);
+    await turns.take(DIRECTORY, true);
+    t.same(asked, [DIRECTORY, DIRECTORY]);
+    clock.advance(51);
+    await turns.take(DIRECTORY, false);
+    t.equal(asked.length, 2, 'who only looks waits for no turn');
+    await turns.take(DIRECTORY, true);
+    await turns.take(DIRECTORY, false);
+    t.equal(asked.length, 4);
+  },
+);
+
+t.test('while this client has the directory nothing is asked', async t => {
+  const { turns, asked, held } = await fixture();
+  turns.noteRefused(DIRECTORY);
+  held.add(DIRECTORY);
+  await turns.take(DIRECTORY, true);
+  t.same(asked, []);
+});
