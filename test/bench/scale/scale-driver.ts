@@ -1,5 +1,5 @@
 /**
- * `npm run bench:scale -- [--inodes 10000,1000000] [--only names,directory,fragments,sessions,start] [--quick]`: what
+ * `npm run bench:scale -- [--inodes 10000,1000000] [--only names,directory,fragments,sessions,recalls,start] [--quick]`: what
  * requests cost as a file system grows, and whether that stays what it was.
  */
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
@@ -19,6 +19,7 @@ import { measureNames } from './names-cost.js';
 import type { ScaleContext } from './scale-context.js';
 import { parseScaleGroups, SCALE_GROUPS, type ScaleGroup } from './scale-groups.js';
 import { markdownTables, terminalTables } from './scale-report.js';
+import { measureRecalls } from './recall-cost.js';
 import { FULL_SCALE, QUICK_SCALE, type ScaleSizes } from './scale-sizes.js';
 import { measureSessions } from './session-cost.js';
 import { measureStart } from './start-cost.js';
@@ -34,6 +35,7 @@ const MEASURES: Readonly<Record<ScaleGroup, (context: ScaleContext) => Promise<v
   directory: measureDirectory,
   fragments: async context => await new FragmentCost(context).measure(),
   sessions: measureSessions,
+  recalls: measureRecalls,
   start: measureStart,
 };
 

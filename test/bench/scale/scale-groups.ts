@@ -1,6 +1,6 @@
 /** The groups of measurements, in their order. */
 
-export const SCALE_GROUPS = ['names', 'directory', 'fragments', 'sessions', 'start'] as const;
+export const SCALE_GROUPS = ['names', 'directory', 'fragments', 'sessions', 'recalls', 'start'] as const;
 export type ScaleGroup = (typeof SCALE_GROUPS)[number];
 
 function isScaleGroup(name: string): name is ScaleGroup {
