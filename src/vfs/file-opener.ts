@@ -27,7 +27,7 @@ export interface Opened {
 export interface FileOpenerOptions extends Pick<Client, 'grants'>, Pick<VfsOptions, 'goal' | 'chunkBytes'> {
   readonly session: MetadataSession;
   readonly nodes: Pick<Client['nodes'], 'distrusted'>;
-  readonly files: Pick<OpenFiles, 'add' | 'release' | 'present'>;
+  readonly files: Pick<OpenFiles, 'add' | 'release' | 'present' | 'named'>;
   /** Makes a file empty, without asking whether the caller may: that was asked when the file was opened. */
   readonly empty: (inode: number, privilegeLoss: PrivilegeLoss | undefined) => Promise<void>;
 }
@@ -72,6 +72,7 @@ export class FileOpener {
     const storing = { grants, goal, usualGoal: this.#usualGoal, maxBytes, exclude: nodes.distrusted() };
     const created = await namespace.create(session, parent, name, creation, exclusive, storing, by);
     this.#usualGoal = created.attributes.goal;
+    files.named(name, created.attributes.inode);
     if (created.isNew) return this.#created(created, openFlags);
     const { inode } = created.attributes;
     // Another handle's last close may have been on its way while the server found the file.

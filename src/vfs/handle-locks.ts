@@ -12,6 +12,7 @@ import type { LockClient } from '../client/locks/lock-client.js';
 import type { LockKind } from '../protocol/types.js';
 import type { FileHandle, FileLock } from './file-system.js';
 import type { OpenFile } from './open-file.js';
+import { SqliteIndexes } from './sqlite-index.js';
 
 /** An open file, as far as locks concern it. */
 export type LockedFile = Pick<OpenFile, 'inode' | 'settledInTime' | 'settledWithin'>;
@@ -34,8 +35,16 @@ export class HandleLocks {
   /** inode → locks on it that a last close is releasing, which close(2) does not wait for */
   readonly #going = new Map<number, Promise<unknown>>();
 
+  readonly #indexes: SqliteIndexes;
+
   constructor(options: HandleLocksOptions) {
     this.#options = options;
+    this.#indexes = new SqliteIndexes(options);
+  }
+
+  /** A program was told that the name leads to the inode. */
+  found(name: Uint8Array, inode: number): void {
+    this.#indexes.found(name, inode);
   }
 
   /** As FileSystem.lock. */
@@ -51,7 +60,7 @@ export class HandleLocks {
     // A write lock that becomes a read lock lets others read.
     if (lock.type === 'read') await file.settledInTime();
     await this.#settled(inode);
-    await locks.lock({ inode, ...lock }, wait, signal);
+    await this.#indexes.locking(inode, lock, async () => await locks.lock({ inode, ...lock }, wait, signal));
     this.#locked(handle, inode, lock.kind, lock.owner);
     try {
       // What others wrote while they had the lock is to be seen from here on.
@@ -66,6 +75,7 @@ export class HandleLocks {
   async unlock(file: LockedFile, { kind, owner, start, end }: Omit<FileLock, 'type' | 'pid'>): Promise<void> {
     await file.settledInTime();
     await this.#options.locks.unlock(file.inode, kind, owner, start, end);
+    await this.#indexes.unlocked(file.inode);
   }
 
   /** As FileSystem.testLock. */
@@ -83,6 +93,7 @@ export class HandleLocks {
   async flushed(inode: number, owner: string): Promise<void> {
     this.#forget(inode, owner);
     await this.#options.locks.unlock(inode, 'posix', owner);
+    await this.#indexes.unlocked(inode);
   }
 
   /**
@@ -132,6 +143,7 @@ export class HandleLocks {
         ...posixOwners.map(async owner => await this.#options.locks.unlock(inode, 'posix', owner)),
         ...(flockOwner === undefined ? [] : [this.#options.locks.unlock(inode, 'flock', flockOwner)]),
       ]);
+      await this.#indexes.unlocked(inode);
     }
   }
 

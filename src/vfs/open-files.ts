@@ -85,6 +85,12 @@ export class OpenFiles {
   /** Somebody was told that the name leads to the inode. */
   found(directory: number, name: Uint8Array, attributes: Attributes): void {
     this.#fileAhead?.found(directory, name, attributes);
+    this.named(name, attributes.inode);
+  }
+
+  /** The name leads to the inode, by which programs may open it. */
+  named(name: Uint8Array, inode: number): void {
+    this.#handleLocks.found(name, inode);
   }
 
   /** The inode has no name left: unless it is open, nobody will want its extents. */

@@ -44,13 +44,17 @@ def _():
         tail.wait()
 
 
+#: What SQLite says when it cannot have its locks.
+REFUSALS = {'database is locked', 'locking protocol'}
+
+
 def insert_rows(path, number, count, mode):
     """Rows that were acknowledged; SQLite may refuse any of them."""
     acknowledged, refused = [], []
     deadline = time.monotonic() + 25
     for row in range(count):
         try:
-            connection = sqlite3.connect(path, timeout=5, isolation_level=None)
+            connection = sqlite3.connect(path, timeout=20, isolation_level=None)
             try:
                 connection.execute('PRAGMA journal_mode=' + mode)
                 connection.execute('BEGIN IMMEDIATE')
@@ -107,6 +111,41 @@ def _():
     for acknowledged, refused, _ in results:
         equal(refused, [], 'refused')
         equal(len(acknowledged) > 5, True, 'rows went in')
+
+
+@case('a SQLite database in WAL mode that two mounts write is damaged by neither: the other one is refused', 'sqlite.org/wal.html')
+def _():
+    results = sqlite_on_two_mounts('WAL')
+    for _, refused, _ in results:
+        equal(set(refused) - REFUSALS, set(), 'refused')
+    equal(sum(len(acknowledged) for acknowledged, _, _ in results) > 5, True, 'rows went in')
+
+
+@case('a SQLite database in WAL mode belongs to the mount that is connected, until it has left', 'sqlite.org/wal.html')
+def _():
+    ours = [sqlite3.connect('db', timeout=1, isolation_level=None) for _ in range(2)]
+    equal(ours[0].execute('PRAGMA journal_mode=WAL').fetchone(), ('wal',))
+    ours[0].execute('CREATE TABLE t (n)')
+    ours[0].execute('INSERT INTO t VALUES (1)')
+    equal(ours[1].execute('SELECT n FROM t').fetchall(), [(1,)], 'a second process of the same mount')
+    theirs = sqlite3.connect(there('db'), timeout=0.2, isolation_level=None)
+    try:
+        fail('another mount reads %r' % theirs.execute('SELECT n FROM t').fetchall())
+    except sqlite3.OperationalError as error:
+        equal(str(error) in REFUSALS, True, str(error))
+    ours[0].close()
+    try:
+        fail('another mount reads %r' % theirs.execute('SELECT n FROM t').fetchall())
+    except sqlite3.OperationalError as error:
+        equal(str(error) in REFUSALS, True, str(error))
+    ours[1].close()
+    equal(theirs.execute('SELECT n FROM t').fetchall(), [(1,)])
+    theirs.execute('INSERT INTO t VALUES (2)')
+    theirs.close()
+    again = sqlite3.connect('db', timeout=1)
+    equal(again.execute('SELECT n FROM t').fetchall(), [(1,), (2,)])
+    equal(again.execute('PRAGMA integrity_check').fetchall(), [('ok',)])
+    again.close()
 
 
 @case('SQLite reads on one mount what the other has just committed, by connections that stay open', 'sqlite.org/isolation.html')

@@ -34,6 +34,7 @@ async function opener(t: Test) {
     add: ({ inode }: Attributes, flags: number, _: unknown, isNew = false) =>
       added.push({ inode, flags, isNew }) - 1,
     release: async (handle: number) => void released.push(handle),
+    named: () => undefined,
     present: (attributes: Attributes) => ({ ...attributes, size: attributes.size + 1000 }),
   };
   const how = { empty: async (...call: unknown[]) => void emptied.push(call) };
