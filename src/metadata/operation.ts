@@ -20,6 +20,8 @@ export interface OperationContext {
   readonly nowMs: number;
   readonly state: ServerState;
   readonly control: TaskControl;
+  /** Whether it may go on in another transaction (`control.pause`). */
+  readonly mayPause: boolean;
   readonly peer: Peer | undefined;
   /** The session that asks: the connection's own. */
   readonly session: number | undefined;

@@ -100,6 +100,18 @@ export function preallocated<Inode extends Attributes>(
 }
 
 /**
+ * The bytes of extents beyond `size`, where the record alone tells: nothing reaches beyond a file's size. Undefined where
+ * its extents must be looked at.
+ */
+export function freedByResize(
+  inode: Pick<Attributes, 'size' | 'allocated'>,
+  size: number,
+): number | undefined {
+  if (size >= inode.size || inode.allocated === 0) return 0;
+  return size === 0 ? inode.allocated : undefined;
+}
+
+/**
  * A file of another size. POSIX truncate(): marks the mtime and ctime. The rest of a request with other attributes is
  * withAttributes()'s.
  * @param freed bytes of extents beyond the new size

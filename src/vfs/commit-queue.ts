@@ -11,6 +11,13 @@
  *    takes its old place.
  * 2. Nothing that overlaps a flight which is ahead is committed before the server has answered that flight: if it were
  *    refused and committed again, older bytes would land on newer ones.
+ *
+ * A truncation that this client decides alone waits for none of them (`cut`). It goes into the log behind the commits that are
+ * ahead, and the server cuts off what these have put there. What is not committed yet comes into the log later, and must
+ * not bring bytes back that were cut off; nor must a flight that is ahead, if it is refused and committed again. So each
+ * flight loses what it has at or behind the new end in the moment in which the truncation is logged. Of what is left, before
+ * the new end, it makes no difference whether the truncation comes before or after it. While the server is being asked for
+ * a commit, which may be executed already or not yet, nothing can be cut: then the truncation waits and asks as well.
  */
 import type { WrittenChunk } from '../client/content/readable-chunk.js';
 import { isDoneWithin, type Clock, type Timespec } from '../platform/clock.js';
@@ -135,6 +142,15 @@ export class CommitQueue {
     for (const flight of this.#ahead) flight.mtime = mtime;
   }
 
+  /** The file ends at `size`, by a change that was logged just now. Only while the server is not being asked. */
+  cut(size: number): void {
+    assert(!this.#isAsking, 'what the server is asked for is not cut');
+    for (const flight of this.#ahead) flight.cut(size);
+    for (const flight of this.#flights) flight.cut(size);
+    // One that has failed is told of, and leaves by itself.
+    this.#drop(this.#flights.filter(({ isEmpty, state }) => isEmpty && state.is !== 'failed'));
+  }
+
   /** A program was told that everything added before is written; or somebody waits for it, and is told if it fails. */
   setAcknowledged(isAcknowledged: boolean): void {
     for (const flight of this.#flights) flight.isAcknowledged = isAcknowledged;
@@ -174,12 +190,16 @@ export class CommitQueue {
     try {
       await this.#peer.quiesce();
       if (isOvertaken() || this.#commitAhead(batch)) return;
-      if (this.#ahead.size > 0) await this.#peer.drained(true);
-      if (isOvertaken()) return;
+      if (this.#ahead.size > 0) {
+        await this.#peer.drained(true);
+        // What it overlapped may have been all that kept it from going ahead.
+        if (isOvertaken() || this.#commitAhead(batch)) return;
+      }
       await this.#ask(batch);
     } catch (error) {
       const reason = toDfsError(error);
-      if (reason.code !== 'ESTALE' || !this.#storeAnew(batch)) this.#fail(batch, reason);
+      const left = batch.filter(({ state }) => state.is !== 'cut');
+      if (reason.code !== 'ESTALE' || !this.#storeAnew(left)) this.#fail(left, reason);
     }
   }
 
@@ -251,6 +271,12 @@ export class CommitQueue {
   #refused(batch: readonly Flight[], reason: DfsError): void {
     for (const flight of batch) this.#ahead.delete(flight);
     this.#peer.uncommitted();
+    const left = batch.filter(({ isEmpty }) => !isEmpty);
+    this.#drop(batch.filter(({ isEmpty }) => isEmpty));
+    if (left.length > 0) this.#tryAgain(left, reason);
+  }
+
+  #tryAgain(batch: readonly Flight[], reason: DfsError): void {
     const isTried = reason.code === 'ESTALE' ? this.#storeAnew(batch) : !hasCode(reason, ...FINAL);
     if (!isTried) {
       this.#fail(batch, reason);
@@ -284,6 +310,13 @@ export class CommitQueue {
     for (const flight of batch) flight.fail(reason);
     // One that is written through reports its failure itself.
     if (!batch.every(({ isThrough }) => isThrough)) this.#peer.failed(reason);
+    this.#land(batch);
+    for (const flight of batch) this.#peer.free(flight);
+  }
+
+  /** Nothing of these is left to be committed. */
+  #drop(batch: readonly Flight[]): void {
+    for (const flight of batch) flight.drop();
     this.#land(batch);
     for (const flight of batch) this.#peer.free(flight);
   }

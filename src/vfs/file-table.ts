@@ -97,6 +97,17 @@ export class FileTable {
     this.extents.letGo(file.inode);
   }
 
+  /**
+   * A file, open or not, has another size, by a change that was logged just now.
+   * @param before its size until then
+   */
+  truncated(attributes: Attributes, before: number): void {
+    const { inode, size, version } = attributes;
+    const file = this.#files.get(inode);
+    if (file) file.truncated(attributes, before);
+    else this.extents.known(inode)?.resize(version, Math.min(size, before));
+  }
+
   /** The inode has no name left: unless it is open, nobody will want its extents. */
   forget(inode: number): void {
     const file = this.#files.get(inode);

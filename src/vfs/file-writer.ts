@@ -112,6 +112,24 @@ export class FileWriter {
     this.#queue.setTime(mtime);
   }
 
+  /**
+   * Whether the file may be truncated without committing what was written before: `cut` can take all of it away that lies
+   * behind the new end. Where bytes are appended, only their commit tells what that is.
+   */
+  get mayCut(): boolean {
+    if (this.#queue.isAsking || this.privilegeLoss !== undefined) return false;
+    return this.#buffer.bytes === 0
+      ? !this.#queue.flights.some(({ isAppending }) => isAppending)
+      : !this.#isAppending;
+  }
+
+  /** The file ends at `size`, by a change that was logged just now and that has `mtime`. */
+  cut(size: number, mtime: Timespec): void {
+    this.#shared.budget.release(this.#buffer.cut(size));
+    this.#queue.cut(size);
+    this.setTime(mtime);
+  }
+
   /** How what is not committed yet will take setuid, setgid and capabilities away, if it does. */
   get privilegeLoss(): PrivilegeLoss | undefined {
     const { flights } = this.#queue;
@@ -290,7 +308,10 @@ export class FileWriter {
     const { session } = this.#shared.client;
     if (!session.changes.isOpen) return false;
     const { request, extents, chunks } = commitOf(this.#inode, batch);
-    const attributes = session.foretold.content.commit(request, answered, refused);
+    const attributes = session.foretold.content.commit(request, this.#owner.extents, {
+      committed: answered,
+      refused,
+    });
     if (!attributes) return false;
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks, false);

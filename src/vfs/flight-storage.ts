@@ -1,7 +1,7 @@
 /** Stores the bytes of one file's flights on data nodes, and gives their memory back afterwards. */
 import type { WrittenChunk } from '../client/content/readable-chunk.js';
 import { sleep } from '../platform/clock.js';
-import { toDfsError, type DfsError } from '../protocol/errors.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
 import { salvageOffset } from './commit-request.js';
 import type { Flight } from './flight.js';
 import type { WriterOwner, WriterSurroundings } from './writer-surroundings.js';
@@ -10,6 +10,8 @@ import type { WriterOwner, WriterSurroundings } from './writer-surroundings.js';
 export const SMALL_CHUNK_BYTES = 64 << 10;
 /** Pause before what a program was told is written is stored again, when no node took it. */
 const STORE_AGAIN_MS = 500;
+/** Why no data node is sent what is to be in no file; nobody is told. */
+const CUT_AWAY = new DfsError('EINTR', 'the file was truncated before these bytes were stored');
 
 export class FlightStorage {
   readonly #inode: number;
@@ -43,13 +45,15 @@ export class FlightStorage {
     // The next write must not change bytes that a connection still has to send.
     const isReusable = !this.#sending.has(flight) && !this.#unanswered.has(flight);
     if (isReusable) for (const slice of flight.slices) this.#shared.pool.give(slice.blocks);
-    this.#shared.budget.release(flight.bytes);
+    this.#shared.budget.release(flight.heldBytes);
   }
 
   async #storeNow(flight: Flight): Promise<WrittenChunk> {
     const { client, clock } = this.#shared;
-    const refusal = (): DfsError | undefined =>
-      flight.state.is === 'failed' ? flight.state.reason : undefined;
+    const refusal = (): DfsError | undefined => {
+      if (flight.state.is === 'cut') return CUT_AWAY;
+      return flight.state.is === 'failed' ? flight.state.reason : undefined;
+    };
     const chunk = {
       payload: flight.slices.flatMap(slice => slice.payload()),
       inode: this.#inode,

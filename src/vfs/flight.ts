@@ -8,15 +8,16 @@
  *                   │         │ │ └── refused late ── ahead ──────────────────────► ┘
  *                   │         │ └──────────────────►  ahead ──► committed
  *                   └─────────┴──► failed ◄── asked, ahead
+ *                   └─────────┴──► cut ◄── ahead, refused late
  *
  * `asked`: the metadata server is being asked for the commit. `ahead`: the commit is acknowledged and in the log of changes
- * (client/change-log.ts), and the server has not answered.
+ * (client/log/change-log.ts), and the server has not answered. `cut`: the file was truncated before its first byte.
  */
 import type { WrittenChunk } from '../client/content/readable-chunk.js';
 import type { Timespec } from '../platform/clock.js';
 import { assert, type DfsError } from '../protocol/errors.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
-import type { Slice } from './write-buffer.js';
+import { cutSlices, type Slice } from './write-buffer.js';
 
 export type FlightState =
   | { readonly is: 'storing' }
@@ -25,6 +26,7 @@ export type FlightState =
   | { readonly is: 'asked'; readonly chunk: WrittenChunk; readonly refusal: DfsError | undefined }
   | { readonly is: 'ahead'; readonly chunk: WrittenChunk }
   | { readonly is: 'committed' }
+  | { readonly is: 'cut' }
   | { readonly is: 'failed'; readonly reason: DfsError };
 
 /** What a flight is made of. */
@@ -53,8 +55,8 @@ class Moment {
 export class Flight {
   /** Its place among the flights of its file. */
   readonly number: number;
-  readonly slices: readonly Slice[];
-  readonly bytes: number;
+  /** Memory that it takes of the budget for written data, until it is freed. */
+  readonly heldBytes: number;
   readonly isDurable: boolean;
   readonly lastWrite: Timespec;
   readonly privilegeLoss: PrivilegeLoss | undefined;
@@ -64,6 +66,8 @@ export class Flight {
   isAcknowledged = false;
   /** Why no data node has taken it yet, if that is known. */
   trouble: DfsError | undefined;
+  #slices: readonly Slice[];
+  #bytes: number;
   #state: FlightState = { is: 'storing' };
   #isAppending: boolean;
   /** Only the server itself may commit it. */
@@ -74,8 +78,9 @@ export class Flight {
 
   constructor(number: number, written: WrittenSlices) {
     this.number = number;
-    this.slices = written.slices;
-    this.bytes = written.slices.reduce((sum, slice) => sum + slice.length, 0);
+    this.#slices = written.slices;
+    this.#bytes = bytesOf(written.slices);
+    this.heldBytes = this.#bytes;
     this.isDurable = written.isDurable;
     this.mtime = written.mtime;
     this.lastWrite = written.lastWrite;
@@ -87,6 +92,20 @@ export class Flight {
 
   get state(): FlightState {
     return this.#state;
+  }
+
+  /** What is to be in the file, sorted. */
+  get slices(): readonly Slice[] {
+    return this.#slices;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether nothing of it is to be in the file any more. */
+  get isEmpty(): boolean {
+    return this.#slices.length === 0;
   }
 
   get offset(): number {
@@ -133,7 +152,7 @@ export class Flight {
 
   /** Data nodes hold the bytes. Without effect when it was given up meanwhile. */
   store(chunk: WrittenChunk): void {
-    if (this.#state.is === 'failed') return;
+    if (this.#state.is === 'failed' || this.#state.is === 'cut') return;
     this.#move(['storing'], { is: 'stored', chunk });
     this.#decided.come();
   }
@@ -171,8 +190,22 @@ export class Flight {
 
   /** It will be in no file. */
   fail(reason: DfsError): void {
-    if (this.#state.is === 'failed') return;
+    if (this.#state.is === 'failed' || this.#state.is === 'cut') return;
     this.#move(['storing', 'stored', 'asked', 'ahead'], { is: 'failed', reason });
+    this.#decided.come();
+  }
+
+  /** The file ends at `size`: what lies behind that is not committed any more, nor once more if it was refused. */
+  cut(size: number): void {
+    assert(this.#state.is !== 'asked', 'what the server is asked for is not changed');
+    this.#slices = cutSlices(this.#slices, size);
+    this.#bytes = bytesOf(this.#slices);
+  }
+
+  /** Nothing of it is left. */
+  drop(): void {
+    assert(this.isEmpty, 'only what is cut away wholly is dropped');
+    this.#move(['storing', 'stored', 'ahead'], { is: 'cut' });
     this.#decided.come();
   }
 
@@ -184,7 +217,7 @@ export class Flight {
 
   /** It has left the queue. */
   land(): void {
-    assert(['ahead', 'committed', 'failed'].includes(this.#state.is), `${this.#state.is} is no end`);
+    assert(['ahead', 'committed', 'cut', 'failed'].includes(this.#state.is), `${this.#state.is} is no end`);
     this.#landed.come();
   }
 
@@ -204,4 +237,8 @@ export class Flight {
     assert(from.includes(this.#state.is), `a flight that is ${this.#state.is} does not become ${to.is}`);
     this.#state = to;
   }
+}
+
+function bytesOf(slices: readonly Slice[]): number {
+  return slices.reduce((sum, { length }) => sum + length, 0);
 }

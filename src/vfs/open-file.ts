@@ -52,6 +52,7 @@ export class OpenFile {
     // Nobody need be asked where nothing is.
     if (isNew) extents.insertPage(attributes.version, 0, Number.POSITIVE_INFINITY, [], []);
     this.#writer = new FileWriter(attributes.inode, shared, {
+      extents,
       goal: () => this.#attributes.goal,
       committed: (committed, committedExtents, chunks, isMoved) => {
         this.#committed(committed, committedExtents, chunks);
@@ -303,6 +304,23 @@ export class OpenFile {
   /** What was written before, and is not committed yet, makes this the modification time when it is. */
   setTime(mtime: Timespec): void {
     this.#writer.setTime(mtime);
+  }
+
+  /** Whether `truncated` can do what it says. */
+  get mayCut(): boolean {
+    return this.#writer.mayCut;
+  }
+
+  /**
+   * The file has these attributes, and another size, by a change that was logged just now.
+   * @param before the size of what was committed until then
+   */
+  truncated(attributes: Attributes, before: number): void {
+    const { size, mtime, version } = attributes;
+    this.#writer.cut(size, mtime);
+    this.#extents.resize(version, Math.min(size, before));
+    this.#durability.noteCommitted(version);
+    this.note(attributes);
   }
 
   /** What is written but not committed fails with `reason`. */

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import type { AttributeTicket } from '../client/caches/attribute-cache.js';
 import type { Client } from '../client/client.js';
+import type { ExtentMap } from '../client/content/extent-map.js';
 import type { LockClient } from '../client/locks/lock-client.js';
 import type { MetadataSession } from '../client/session/metadata-session.js';
 import type { Loans } from '../platform/loans.js';
@@ -74,6 +75,19 @@ export class OpenFiles {
   /** The file, while any handle has it open. */
   get(inode: number): OpenFile | undefined {
     return this.#table.get(inode);
+  }
+
+  /** What is known of a file's extents, open or not. */
+  extentsOf(inode: number): ExtentMap | undefined {
+    return this.#table.extents.known(inode);
+  }
+
+  /**
+   * The file has another size, by a change that was logged just now.
+   * @param before its size until then
+   */
+  truncated(attributes: Attributes, before: number): void {
+    this.#table.truncated(attributes, before);
   }
 
   /** What was written through this client, and nobody else knows yet, shown in the attributes. */

@@ -153,22 +153,22 @@ export class Vfs implements FileSystem {
     }
     const file = this.#files.get(inode);
     const { size, mode, mtime } = changes;
-    // What was written before must not be committed after: it would bring back the old size.
     // A write of before takes privileges away, but not those that are given after it.
-    if (file && (size !== undefined || (mode !== undefined && file.privilegeLoss)))
-      await file.settledInTime();
+    if (file?.privilegeLoss && mode !== undefined) await file.settledInTime();
     if (changes.atime !== undefined) this.#shared.accessTimes?.forget(inode);
     const attributes = await namespace.setattr(
       this.#session,
       { inode, ...withPossibleTimes(changes), ...this.#by },
       {
-        mayDecide: () => !file?.isDirty || mtime === undefined || file.maySetTime,
-        decided: ahead => {
-          if (mtime !== undefined) file?.setTime(ahead.mtime);
+        mayDecide: () => !file || (size === undefined ? mtime === undefined || file.maySetTime : file.mayCut),
+        extents: () => this.#files.extentsOf(inode),
+        decided: (ahead, before) => {
+          if (size !== undefined) this.#files.truncated(ahead, before?.size ?? 0);
+          else if (mtime !== undefined) file?.setTime(ahead.mtime);
         },
-        // Nor must it bring back the old time.
+        // What was written before must not bring back the old size, or the old time.
         commit: async () => {
-          if (mtime !== undefined) await file?.settledInTime();
+          if (size !== undefined || mtime !== undefined) await file?.settledInTime();
         },
       },
     );

@@ -2,6 +2,7 @@
  * Written bytes of one file that no chunk holds yet: sorted slices that do not overlap. What is written again is
  * changed in place; what follows a slice makes it longer, up to a whole chunk.
  */
+import { assert } from '../protocol/errors.js';
 import { POOL_BLOCK_BYTES, type BlockPool } from './block-pool.js';
 
 const MIN_BLOCK_BYTES = 4096;
@@ -66,6 +67,21 @@ export class Slice {
       block.set(data.subarray(from, from + taken), skip);
       from += taken;
       skip = 0;
+    }
+  }
+
+  /** Keeps the first `length` bytes; the memory of the rest is not used again, since it may be on its way to a data node. */
+  shorten(length: number): void {
+    assert(length > 0 && length <= this.length, 'a slice is shortened to a part of itself');
+    this.length = length;
+    let left = length;
+    for (const [index, block] of this.blocks.entries()) {
+      if (left <= block.length) {
+        this.blocks.length = index + 1;
+        this.#tailUsed = left;
+        return;
+      }
+      left -= block.length;
     }
   }
 
@@ -158,6 +174,14 @@ export class WriteBuffer {
     return { grewBytes, isSliceFull };
   }
 
+  /** Drops what lies at or behind `size`; returns how many bytes that were. */
+  cut(size: number): number {
+    const before = this.#bytes;
+    this.#slices = cutSlices(this.#slices, size);
+    this.#bytes = this.#slices.reduce((sum, { length }) => sum + length, 0);
+    return before - this.#bytes;
+  }
+
   /** Takes the full slices out, each a chunk of its own. */
   takeFull(): Slice[][] {
     const full = this.#slices.filter(slice => slice.length === this.#maxSliceBytes);
@@ -188,6 +212,14 @@ export class WriteBuffer {
     this.#bytes = 0;
     return chunks;
   }
+}
+
+/** What of sorted slices lies before `size`. */
+export function cutSlices(slices: readonly Slice[], size: number): Slice[] {
+  const left = slices.filter(({ offset }) => offset < size);
+  const last = left.at(-1);
+  if (last && last.end > size) last.shorten(size - last.offset);
+  return left;
 }
 
 /** The index of the first slice that starts after `offset`, in a sorted list. */

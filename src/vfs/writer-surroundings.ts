@@ -1,6 +1,7 @@
 /** What the writers of all files share, and what each needs of the file that owns it. */
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Client } from '../client/client.js';
+import type { ExtentMap } from '../client/content/extent-map.js';
 import type { ReadableChunk } from '../client/content/readable-chunk.js';
 import type { Clock } from '../platform/clock.js';
 import type { DfsError } from '../protocol/errors.js';
@@ -39,6 +40,8 @@ export interface WriterSurroundings {
 
 /** The owner of a writer. */
 export interface WriterOwner {
+  /** What is known of the file's extents. */
+  readonly extents: ExtentMap;
   /** Replicas that the file should have. */
   readonly goal: () => number;
   /**

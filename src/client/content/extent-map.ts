@@ -17,6 +17,13 @@ export interface ExtentPiece {
   readonly chunkOffset: number;
 }
 
+/** What lies in a range of the file. */
+export interface Covered {
+  readonly bytes: number;
+  /** How many extents those are in. */
+  readonly extents: number;
+}
+
 /** Bounds what is known of all files together (extent-maps.ts). */
 export interface ExtentRoom {
   /** A map holds so many bytes of memory more, or fewer. */
@@ -121,6 +128,34 @@ export class ExtentMap {
     this.#askForRoom(extents.length, version);
     for (const chunk of chunks) this.#locations.set(chunk.chunk, chunk);
     this.#lay(extents);
+  }
+
+  /** As `commit`, for a change of the file's size: nothing is at or behind `from`. */
+  resize(version: number, from: number): void {
+    if (version !== this.#version + 1) {
+      if (version > this.#version) this.#reset(version);
+      return;
+    }
+    this.#version = version;
+    this.#askForRoom(0, version);
+    this.#replace(from, Number.POSITIVE_INFINITY, [], []);
+  }
+
+  /** What extents cover of [start, end); undefined where not all of it is known. */
+  covered(start: number, end: number): Covered | undefined {
+    const known = this.#known[firstAfter(this.#known, start, interval => interval.start) - 1];
+    if (!known || known.end < end) return undefined;
+    let [bytes, extents] = [0, 0];
+    const first = Math.max(0, firstAfter(this.#extents, start, extent => extent.offset) - 1);
+    for (let index = first; index < this.#extents.length; index += 1) {
+      const extent = this.#extents[index];
+      if (!extent || extent.offset >= end) break;
+      const overlap = Math.min(extent.offset + extent.length, end) - Math.max(extent.offset, start);
+      if (overlap <= 0) continue;
+      bytes += overlap;
+      extents += 1;
+    }
+    return { bytes, extents };
   }
 
   /** The pieces of [offset, end), or the first offset in it of which nothing is known. */

@@ -14,6 +14,7 @@ import type { AttributeCache } from '../caches/attribute-cache.js';
 import type { LinkTargets } from '../caches/link-targets.js';
 import type { NameCache } from '../caches/name-cache.js';
 import type { XattrCache } from '../caches/xattr-cache.js';
+import type { ExtentMap } from '../content/extent-map.js';
 import type { CacheLease } from '../leases/cache-lease.js';
 import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerClock } from '../session/server-clock.js';
@@ -52,6 +53,9 @@ export interface Answers {
   /** By default the files that it changes are told of as lost. */
   readonly refused?: (reason: DfsError) => void;
 }
+
+/** What of a file's extents a change needs. */
+export type KnownExtents = Pick<ExtentMap, 'version' | 'covered'>;
 
 /** A change in the log takes a bounded part of the room that the server keeps for it. */
 export const MAX_EXTENTS_AHEAD = 256;

@@ -2,9 +2,9 @@
 import type { RequestOf } from '../../protocol/command.js';
 import { blocks } from '../../protocol/content-commands.js';
 import type { DfsError } from '../../protocol/errors.js';
-import type { Attributes } from '../../protocol/types.js';
+import type { Attributes, Extent } from '../../protocol/types.js';
 import { committed as withCommit, extentChange } from '../../rules/content.js';
-import { MAX_EXTENTS_AHEAD, type Foretelling } from './foretelling.js';
+import { MAX_EXTENTS_AHEAD, type Answers, type Foretelling, type KnownExtents } from './foretelling.js';
 
 type Blocks = Omit<RequestOf<typeof blocks>, 'once'>;
 
@@ -16,22 +16,25 @@ export class ForetoldContent {
   }
 
   /**
-   * Commits what was written behind the end of a file. `committed` and `refused` tell what the server says.
-   * Returns the file's attributes.
+   * Commits what was written. Returns the file's attributes.
+   * @param map what is known of the file's extents
    */
   commit(
     request: Blocks,
-    committed: () => void,
-    refused: (reason: DfsError) => void,
+    map: KnownExtents,
+    { committed, refused }: Required<Answers>,
   ): Attributes | undefined {
     const { inode, extents, durable, privilegeLoss, replaces } = request;
     const known = this.#foretelling.isReady ? this.#foretelling.own(inode) : undefined;
     const [first] = extents;
     if (!known || !first || durable || privilegeLoss || replaces) return undefined;
     if (extents.length > MAX_EXTENTS_AHEAD) return undefined;
-    if (request.append === true ? first.offset !== known.size : first.offset < known.size) return undefined;
+    if (request.append === true && first.offset !== known.size) return undefined;
+    const freed = freedBy(extents, known, map);
+    if (freed === undefined) return undefined;
     const at = this.#foretelling.now();
-    const changed = withCommit(known, request, extentChange(extents), at);
+    const { allocated, end } = extentChange(extents);
+    const changed = withCommit(known, request, { allocated: allocated - freed, end }, at);
     // Nobody else can append meanwhile, so the bytes have their place.
     const { append: _, ...placed } = request;
     const answers = {
@@ -43,4 +46,22 @@ export class ForetoldContent {
     };
     return this.#foretelling.append(blocks, placed, at, [changed], answers) ? changed : undefined;
   }
+}
+
+/** The bytes that extents take the place of; undefined when that is not known, or it takes the server long. */
+function freedBy(
+  extents: readonly Extent[],
+  { size, version }: Attributes,
+  map: KnownExtents,
+): number | undefined {
+  let [bytes, covered] = [0, 0];
+  for (const { offset, length } of extents) {
+    // Nothing reaches beyond a file's size.
+    if (offset >= size) break;
+    const found = map.version === version ? map.covered(offset, Math.min(offset + length, size)) : undefined;
+    if (!found) return undefined;
+    bytes += found.bytes;
+    covered += found.extents;
+  }
+  return covered > MAX_EXTENTS_AHEAD ? undefined : bytes;
 }

@@ -2,14 +2,17 @@
 import type { RequestOf } from '../../protocol/command.js';
 import { setattr as command } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
+import type { ExtentMap } from '../content/extent-map.js';
 import type { MetadataSession } from '../session/metadata-session.js';
 
 /** How a change of attributes goes together with what is written to the file and not committed. */
 export interface WrittenData {
   /** Whether this client may decide: what is written does not bring back what is changed. Asked at the last moment. */
   readonly mayDecide: () => boolean;
-  /** This client has decided: the file has these attributes from now on. */
-  readonly decided: (attributes: Attributes) => void;
+  /** What is known of the file's extents. */
+  readonly extents: () => ExtentMap | undefined;
+  /** This client has decided: the file, which had the attributes `before`, has these from now on. */
+  readonly decided: (attributes: Attributes, before: Attributes | undefined) => void;
   /** Commits what the server must have before. */
   readonly commit: () => Promise<void>;
 }
@@ -21,9 +24,12 @@ export async function setattr(
   written: WrittenData,
 ): Promise<Attributes> {
   await session.quiesce(request.inode);
-  const ahead = written.mayDecide() ? session.foretold.attributes.setattr(request) : undefined;
+  const before = session.attributes.get(request.inode);
+  const ahead = written.mayDecide()
+    ? session.foretold.attributes.setattr(request, written.extents())
+    : undefined;
   if (ahead) {
-    written.decided(ahead);
+    written.decided(ahead, before);
     return ahead;
   }
   await written.commit();

@@ -229,6 +229,7 @@ export class LeasedRequests {
         nowMs: this.#state.steadyMs(),
         state: this.#state,
         control: new TracedControl(control, trace, reading),
+        mayPause: true,
         peer,
         session,
         trace,

@@ -48,11 +48,9 @@ export const batch = operation(command, async (tx, { changes, reserve, once }, c
     try {
       const execute = OPERATIONS.get(change.command);
       if (!execute) throw new DfsError('EPROTO', `command ${change.command} cannot stand in a batch`);
-      // The one change of attributes that may take several transactions (setattr.ts).
-      if ('size' in change.request && change.command === setattr.command.number) {
-        throw new DfsError('EPROTO', 'a file is not truncated in a batch');
-      }
-      await execute(tx, change, once, { ...context, now: shownTime(change.at, context.now) });
+      const now = shownTime(change.at, context.now);
+      // The batch is remembered as one request, so it is done as a whole or not at all.
+      await execute(tx, change, once, { ...context, mayPause: false, now });
     } catch (error) {
       if (!(error instanceof DfsError) || error instanceof HeldElsewhere) throw error;
       if (tx.changes !== changesBefore) throw error;

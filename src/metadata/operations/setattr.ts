@@ -2,7 +2,7 @@
 import { ACCESS_ACL } from '../../protocol/attribute-names.js';
 import { setattr as command } from '../../protocol/namespace-commands.js';
 import { setattrPermissionRefusal, setattrRefusal, withAttributes } from '../../rules/attributes.js';
-import { resized } from '../../rules/content.js';
+import { freedByResize, resized } from '../../rules/content.js';
 import { aclWithMode, decodeAcl, encodeAcl } from '../../rules/posix-acl.js';
 import { privilegesLost } from '../../rules/privileges.js';
 import { refuse } from '../../rules/refusal.js';
@@ -16,6 +16,8 @@ import type { InodeRecord, StoreTransaction } from '../store/store.js';
 
 /** Extents cut off in one transaction. A file of a million is truncated in a few hundred, with others in between. */
 const CUT_EXTENTS = 2048;
+/** In a batch, which is one transaction: a client that truncates ahead knows that they are few. */
+const ALL_EXTENTS = 2 ** 31 - 1;
 
 export const setattr = operation(command, async (begun, request, context) => {
   let tx = begun;
@@ -48,9 +50,10 @@ async function resize(
   context: OperationContext,
 ): Promise<InodeRecord> {
   // POSIX truncate(): the bytes between the old end and a new one read as zeros, which is what a hole does.
-  if (size >= inode.size || inode.allocated === 0) return resized(inode, size, 0, context.now);
+  if (freedByResize(inode, size) === 0) return resized(inode, size, 0, context.now);
   const references = new ChunkReferences();
-  const { freed, end } = await cutTail(tx, inode.inode, size, CUT_EXTENTS, references);
+  const most = context.mayPause ? CUT_EXTENTS : ALL_EXTENTS;
+  const { freed, end } = await cutTail(tx, inode.inode, size, most, references);
   await references.apply(tx, context.nowMs + context.state.graceMs);
   return resized(inode, end, freed, context.now);
 }

@@ -8,7 +8,7 @@ import {
   withAttributes,
   type SetattrRequest,
 } from '../../../src/rules/attributes.js';
-import { resized } from '../../../src/rules/content.js';
+import { freedByResize, resized } from '../../../src/rules/content.js';
 import {
   linked,
   linkRefusal,
@@ -172,8 +172,16 @@ export class ForetoldRecords {
     refuse(setattrRefusal(inode, request));
     refuse(setattrPermissionRefusal(inode, request, undefined));
     const { size } = request;
-    const sized = size === undefined ? inode : resized(inode, size, this.#cut(inode.inode, size), now);
+    const sized = size === undefined ? inode : resized(inode, size, this.#freed(inode, size), now);
     return { records: [withAttributes(sized, request, now)], entries: [] };
+  }
+
+  /** By the extents; where the record alone tells, by that too. */
+  #freed(inode: Attributes, size: number): number {
+    const cut = this.#cut(inode.inode, size);
+    const told = freedByResize(inode, size);
+    if (told !== undefined && told !== cut) throw new Error(`${told} of ${cut} bytes are freed`);
+    return cut;
   }
 
   /** Bytes beyond `size` that extents cover, which are gone then. */

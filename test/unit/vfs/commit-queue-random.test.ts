@@ -1,6 +1,6 @@
 /**
  * The queue's invariants under whatever order of events a seed makes: writes, chunks stored or not, commits answered or
- * refused, early or late, flights given up. What must not be seen, ScriptedCommits sees.
+ * refused, early or late, flights given up, the file truncated. What must not be seen, ScriptedCommits sees.
  */
 import t from 'tap';
 import { DfsError } from '../../../src/protocol/errors.js';
@@ -17,6 +17,9 @@ const REASONS = (['ESTALE', 'ENOSPC', 'EIO', 'ENOENT'] as const).map(code => new
 class RandomRun {
   readonly server = new ScriptedCommits();
   readonly flights: Flight[] = [];
+  /** What a program did, in its order: a flight that was written, or the size to which the file was truncated. */
+  readonly #done: ({ readonly flight: Flight; readonly runs: Runs } | number)[] = [];
+  cuts = 0;
   readonly #random: SeededRandom;
   /** Set at the end, when everything is to come to rest. */
   #isOver = false;
@@ -37,7 +40,8 @@ class RandomRun {
     if (drawn < 35) this.#write();
     else if (drawn < 65 && stores.length > 0) this.#store();
     else if (drawn < 78 && log.length > 0) server.answerLog(this.#refusal());
-    else if (drawn < 94) this.#answer(asked);
+    else if (drawn < 90) this.#answer(asked);
+    else if (drawn < 94) this.#cut();
     else if (drawn < 96) asked?.sendAgain();
     else if (drawn < 98) server.queue.giveUp(new DfsError('EIO', 'given up'));
     else server.queue.setTime({ sec: drawn, nsec: 0 });
@@ -65,10 +69,18 @@ class RandomRun {
   #checkEnd(): void {
     const { freed, content, violations } = this.server;
     const expected: number[] = [];
-    for (const { number, state, slices } of this.flights) {
-      if (state.is !== 'committed' && state.is !== 'failed') violations.push(`${number} ends as ${state.is}`);
-      if (state.is !== 'committed') continue;
-      for (const { offset, end } of slices) for (let at = offset; at < end; at += 1) expected[at] = number;
+    for (const done of this.#done) {
+      if (typeof done === 'number') {
+        expected.splice(done);
+        continue;
+      }
+      const { number, state } = done.flight;
+      if (!['committed', 'cut', 'failed'].includes(state.is))
+        violations.push(`${number} ends as ${state.is}`);
+      if (state.is === 'failed') continue;
+      for (const [offset, length] of done.runs) {
+        for (let at = offset; at < offset + length; at += 1) expected[at] = number;
+      }
     }
     if (freed.length !== this.flights.length)
       violations.push(`${freed.length} of ${this.flights.length} freed`);
@@ -86,7 +98,18 @@ class RandomRun {
           [gap, 1 + this.#below(3)],
         ]
       : [[offset, length]];
-    this.flights.push(this.server.add(runs, { isThrough: this.#chance(0.1) }));
+    const flight = this.server.add(runs, { isThrough: this.#chance(0.1) });
+    this.flights.push(flight);
+    this.#done.push({ flight, runs });
+  }
+
+  #cut(): void {
+    // Then the truncation is asked for, too.
+    if (this.server.queue.isAsking) return;
+    const size = this.#chance(0.3) ? 0 : this.#below(FILE_BYTES);
+    this.server.cut(size);
+    this.#done.push(size);
+    this.cuts += 1;
   }
 
   #store(): void {
@@ -118,14 +141,17 @@ class RandomRun {
 
 t.test('commits leave in the order written, and nothing older lands on what is newer', async t => {
   let ahead = 0;
+  let cuts = 0;
   for (let seed = 1; seed <= SEEDS; seed += 1) {
     const run = new RandomRun(seed);
     for (let step = 0; step < STEPS; step += 1) await run.step();
     await run.finish();
+    cuts += run.cuts;
     ahead += run.server.left.filter(left => left.endsWith('ahead')).length;
     if (run.server.violations.length === 0) continue;
     t.same(run.server.violations.slice(0, 5), [], `seed ${seed}`);
     return;
   }
   t.ok(ahead > SEEDS, `${SEEDS} seeds, ${ahead} commits ahead of the server`);
+  t.ok(cuts > SEEDS, `${cuts} truncations among them`);
 });

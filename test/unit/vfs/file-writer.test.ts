@@ -2,6 +2,8 @@
 import pLimit from 'p-limit';
 import t from 'tap';
 import type { Client } from '../../../src/client/client.js';
+import { ExtentMap } from '../../../src/client/content/extent-map.js';
+import type { Answers } from '../../../src/client/log/foretelling.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import type { RequestOf } from '../../../src/protocol/command.js';
 import type { blocks } from '../../../src/protocol/content-commands.js';
@@ -55,6 +57,7 @@ class ScriptedServer {
       onFailed: () => undefined,
     };
     this.writer = new FileWriter(INODE, shared, {
+      extents: new ExtentMap(),
       goal: () => 1,
       committed: () => undefined,
       failed: error => this.failures.push(error),
@@ -85,7 +88,7 @@ class ScriptedServer {
         },
         foretold: {
           content: {
-            commit: (_request: Commit, _committed: () => void, refused: (reason: DfsError) => void) => {
+            commit: (_request: Commit, _extents: ExtentMap, { refused }: Required<Answers>) => {
               this.logged.push(refused);
               return ATTRIBUTES;
             },

@@ -27,7 +27,9 @@ async function scene(t: Test, isAlone: boolean) {
   if (isAlone) {
     const isAsked = async (): Promise<boolean> => {
       const request = { inode: ROOT_INODE, mode: 0o777 };
-      const written = { mayDecide: () => true, decided: () => undefined, commit: async () => undefined };
+      const extents = (): undefined => undefined;
+      const commit = async (): Promise<void> => undefined;
+      const written = { mayDecide: () => true, extents, decided: () => undefined, commit };
       await namespace.setattr(session, request, written);
       return session.changes.isOpen && session.held.has(directory);
     };
@@ -90,6 +92,7 @@ for (const isAlone of [false, true]) {
     let commits = 0;
     const written = {
       mayDecide: () => true,
+      extents: () => undefined,
       decided: () => void (decided += 1),
       commit: async () => void (commits += 1),
     };

@@ -80,11 +80,19 @@ export class ScriptedCommits implements CommitPeer {
   answerLog(reason?: DfsError): void {
     const entry = this.log.shift();
     if (!entry) throw new Error('nothing is in the log');
-    if (reason) entry.refuse(reason);
+    if (reason && entry.batch.length > 0) entry.refuse(reason);
     else entry.succeed();
     const resolved = this.#drains.filter(({ last }) => last === entry);
     this.#drains = this.#drains.filter(({ last }) => last !== entry);
     for (const { resolve } of resolved) resolve();
+  }
+
+  /** The file is truncated, by a change that goes into the log; the server does what the log says, in its order. */
+  cut(size: number): void {
+    this.queue.cut(size);
+    const succeed = (): void => void this.content.splice(size);
+    const never = (): void => undefined;
+    this.log.push({ batch: [], succeed, refuse: never, sendAgain: never });
   }
 
   async store(flight: Flight): Promise<WrittenChunk> {
@@ -117,10 +125,11 @@ export class ScriptedCommits implements CommitPeer {
     if (!this.mayGoAhead(batch)) return false;
     this.#checkLeaving(batch);
     this.left.push(`${numbersOf(batch)} ahead`);
+    const apply = this.#request(batch);
     this.log.push({
       batch,
       succeed: () => {
-        this.#apply(batch);
+        apply();
         answered();
       },
       refuse: refused,
@@ -137,13 +146,16 @@ export class ScriptedCommits implements CommitPeer {
   async commit(batch: readonly Flight[], refusal: () => DfsError | undefined): Promise<void> {
     this.#checkLeaving(batch);
     this.left.push(numbersOf(batch));
+    const apply = this.#request(batch);
+    // A request goes out when the server has all that is in the log.
+    await this.drained();
     await new Promise<void>((resolve, reject) => {
       const over = (): void => (this.asked = undefined);
       this.asked = {
         batch,
         succeed: () => {
           over();
-          this.#apply(batch);
+          apply();
           resolve();
         },
         refuse: reason => {
@@ -180,7 +192,7 @@ export class ScriptedCommits implements CommitPeer {
     if (batch.some(({ number }, index) => number < (batch[index - 1]?.number ?? 0)))
       this.violations.push(`${numbersOf(batch)} leave together`);
     for (const { number, state } of this.#flights) {
-      const isPassed = state.is !== 'committed' && state.is !== 'failed' && state.is !== 'ahead';
+      const isPassed = !['committed', 'failed', 'cut', 'ahead'].includes(state.is);
       if (number < first && isPassed)
         this.violations.push(`${numbersOf(batch)} leaves before ${number}, which is ${state.is}`);
     }
@@ -191,16 +203,22 @@ export class ScriptedCommits implements CommitPeer {
             this.violations.push(`${flight.number} leaves while ${other.number} below it is not answered`);
   }
 
-  #apply(batch: readonly Flight[]): void {
-    for (const flight of batch) {
-      for (const { offset, end } of flight.slices) {
+  /** What the server does with a request: of each flight, what was to be committed when the request was made. */
+  #request(batch: readonly Flight[]): () => void {
+    const runs = batch.flatMap(({ number, slices }) =>
+      slices.map(({ offset, end }) => ({ number, offset, end })),
+    );
+    if (batch.some(({ isEmpty }) => isEmpty))
+      this.violations.push(`${numbersOf(batch)} has nothing to commit`);
+    return () => {
+      for (const { number, offset, end } of runs) {
         for (let at = offset; at < end; at += 1) {
-          if ((this.content[at] ?? 0) > flight.number)
-            this.violations.push(`${flight.number} lands on ${this.content[at]} at ${at}`);
-          this.content[at] = flight.number;
+          if ((this.content[at] ?? 0) > number)
+            this.violations.push(`${number} lands on ${this.content[at]} at ${at}`);
+          this.content[at] = number;
         }
       }
-    }
+    };
   }
 }
 
