@@ -9,6 +9,9 @@
 supported_major=22
 wanted_major=24
 
+# The scripts that read this file set it.
+: "${self:?}"
+
 # Sets `node`, or says in one sentence what is wrong and exits with 1.
 choose_node() {
   if [ -n "${DFS_NODE:-}" ]; then
@@ -25,7 +28,8 @@ choose_node() {
 
 take_named_node() {
   # It may be bin/node itself, by one of its names; then it must not look at DFS_NODE again.
-  node=$(DFS_NODE='' "$DFS_NODE" -p 'process.version + process.execPath' 2>/dev/null) || node=''
+  named=$DFS_NODE
+  node=$(DFS_NODE='' "$named" -p 'process.version + process.execPath' 2>/dev/null) || node=''
   case $node in
     v[0-9]*/*) ;;
     *) refuse_node "DFS_NODE is '$DFS_NODE', which does not run as Node; name Node $supported_major or newer, or unset it" ;;

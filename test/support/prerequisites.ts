@@ -57,6 +57,11 @@ const PREREQUISITES: readonly Prerequisite[] = [
     isThere: () => hasProgram('ip'),
   },
   {
+    what: 'shellcheck, which looks for mistakes in shell scripts',
+    debianPackage: 'shellcheck',
+    isThere: () => hasProgram('shellcheck'),
+  },
+  {
     what: 'libfaketime, by which clocks jump',
     debianPackage: 'faketime',
     isThere: () => faketimeLibrary() !== undefined,

@@ -12,17 +12,17 @@ import { escapeMountPoint, type MountEntry } from '../mount-table.js';
 /**
  * A line means that it is not needed any more. The end of the pipe without one means that the daemon is dead: it
  * detaches what is topmost at the path if that is still the daemon's mount, by its id and device
- * (proc_pid_mountinfo(5)). The values come in the environment, so that no path is read as shell, and so that nobody who
- * looks for the daemon by its command line finds this process.
+ * (proc_pid_mountinfo(5)). The arguments are the command that does. The values come in the environment, so that no path is
+ * read as shell, and so that nobody who looks for the daemon by its command line finds this process.
  */
-const SCRIPT = `
+export const GUARD_SCRIPT = `
 trap '' HUP INT TERM
-read -r word && exit
+read -r _word && exit
 top=
-while read -r id parent device root point rest; do
+while read -r id _parent device _root point _rest; do
   [ "$point" != "$GUARDED_POINT" ] || top="$id $device"
 done </proc/self/mountinfo
-[ "$top" != "$GUARDED_ID" ] || exec $GUARD_COMMAND "$GUARDED_PATH"
+[ "$top" != "$GUARDED_ID" ] || exec "$@" "$GUARDED_PATH"
 `;
 
 export class MountGuard {
@@ -37,7 +37,8 @@ export class MountGuard {
    * no reason not to mount.
    */
   static start(mounted: MountEntry, log: Logger): MountGuard {
-    const child = spawn('sh', ['-c', SCRIPT, 'dfs-guard'], {
+    const command = process.getuid?.() === 0 ? ['umount', '-l', '--'] : ['fusermount3', '-uz', '--'];
+    const child = spawn('sh', ['-c', GUARD_SCRIPT, 'dfs-guard', ...command], {
       cwd: '/',
       // A Ctrl-C, or a kill of the daemon's process group, is not for the guard.
       detached: true,
@@ -47,7 +48,6 @@ export class MountGuard {
         GUARDED_PATH: mounted.mountPoint,
         GUARDED_POINT: escapeMountPoint(mounted.mountPoint),
         GUARDED_ID: `${mounted.id} 0:${mounted.deviceMinor}`,
-        GUARD_COMMAND: process.getuid?.() === 0 ? 'umount -l --' : 'fusermount3 -uz --',
       },
     });
     const warn = (error: unknown): void => {

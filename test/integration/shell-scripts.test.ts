@@ -1,0 +1,63 @@
+/** shellcheck(1) finds nothing in the shell scripts of this clone, nor in the one that a mount runs. */
+import { readdir, readFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import t from 'tap';
+import { GUARD_SCRIPT } from '../../src/fuse/kernel/mount-guard.js';
+import { inClone } from '../support/programs.js';
+
+/** Where scripts are, besides those beside package.json. */
+const DIRECTORIES = ['.ci', 'bin', 'src', 'test'];
+const SHEBANG = /^#!.*\b(?:ba|da)?sh\b/;
+/** A program in JavaScript that a shell starts: it reads two lines, and the second one ends with `exec`. */
+const POLYGLOT = /^#![^\n]*\n':' [^\n]*; exec [^\n]*\n/;
+
+interface Script {
+  readonly path: string;
+  /** What a shell reads of it. */
+  readonly text: string;
+}
+
+async function scripts(): Promise<Script[]> {
+  const beside = await readdir(inClone('.'), { withFileTypes: true });
+  const below = await Promise.all(
+    DIRECTORIES.map(
+      async directory => await readdir(inClone(directory), { withFileTypes: true, recursive: true }),
+    ),
+  );
+  const files = [...beside, ...below.flat()].filter(entry => entry.isFile());
+  const read = files.map(async ({ parentPath, name }) => {
+    const path = join(parentPath, name);
+    const content = await readFile(path, 'utf8');
+    return { path, text: POLYGLOT.exec(content)?.[0] ?? content };
+  });
+  return (await Promise.all(read)).filter(({ path, text }) => SHEBANG.test(text) || path.endsWith('.sh'));
+}
+
+/** What shellcheck(1) says of a script. */
+function complaints(text: string, ...options: readonly string[]): string {
+  const parameters = ['--external-sources', `--source-path=${inClone('bin')}`, ...options, '-'];
+  const { stdout, stderr, error } = spawnSync('shellcheck', parameters, { input: text, encoding: 'utf8' });
+  if (error) throw error;
+  return stdout + stderr;
+}
+
+t.test('every script', async t => {
+  const all = await scripts();
+  const names = new Set(all.map(({ path }) => path.slice(inClone('').length)));
+  for (const expected of ['mount.sh', '.ci/run', 'bin/dfs', 'bin/node', 'bin/node-choice.sh'])
+    t.ok(names.has(expected), `${expected} is among them`);
+  for (const { path, text } of all) t.equal(complaints(text), '', path);
+});
+
+t.test('what unmounts after a daemon that was killed', async t => {
+  t.equal(complaints(GUARD_SCRIPT, '--shell=sh'), '');
+});
+
+t.test('a mistake is found, also in a file that a script reads', async t => {
+  t.match(complaints('#!/bin/sh\nrm $1\n'), /SC2086/);
+  t.match(
+    complaints('#!/bin/sh\n. "${0%/*}/node-choice.sh"\nchoose_node\necho "$node" $nodes\n'),
+    /SC2154.*nodes/,
+  );
+});
