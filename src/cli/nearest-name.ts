@@ -18,9 +18,9 @@ export function nearestName(text: string, names: readonly string[]): string | un
 /** Levenshtein's: letters to be added, left out or changed. */
 function distanceBetween(a: string, b: string): number {
   let above = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (const [row, letter] of [...a].entries()) {
+  for (const [row, letter] of Array.from(a).entries()) {
     const current = [row + 1];
-    for (const [column, other] of [...b].entries()) {
+    for (const [column, other] of Array.from(b).entries()) {
       const changed = (above[column] ?? 0) + (letter === other ? 0 : 1);
       current.push(Math.min(changed, (above[column + 1] ?? 0) + 1, (current[column] ?? 0) + 1));
     }

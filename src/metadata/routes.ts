@@ -134,7 +134,7 @@ export function metadataRoutes(service: MetadataService): Routes {
     routes.on(command, async (request, { connection }) => {
       service.requireOwnSession(request as object, connection);
       // As above.
-      return (await handle(request as Static<Request>, connection)) as ReplyOf<Command<Request, Reply>>;
+      return (await handle(request, connection)) as ReplyOf<Command<Request, Reply>>;
     });
   };
   lockRoute(lock, async (request, peer) => await locks.lock(request, peer));

@@ -97,7 +97,7 @@ export interface Command<Request extends TSchema = TSchema, Reply extends TSchem
 }
 
 /** What a caller passes for `C`. */
-export type RequestOf<C> = C extends Command<infer Request, TSchema> ? Static<Request> : never;
+export type RequestOf<C> = C extends Command<infer Request> ? Static<Request> : never;
 /** What a caller of `C` gets back. */
 export type ReplyOf<C> = C extends Command<TSchema, infer Reply> ? Static<Reply> : never;
 

@@ -175,7 +175,7 @@ export class RpcConnection implements PeerConnection {
     if (header.length > maxRequestBytes || payloadBytes(options.payload ?? NO_PAYLOAD) > maxPayloadBytes) {
       throw new DfsError('E2BIG', `a request '${name}' of ${header.length} bytes is longer than it may be`);
     }
-    const frame = await this.#exchange(command as unknown as Command, header, options);
+    const frame = await this.#exchange(command, header, options);
     return { reply: command.reply.decode(frame.header), payload: frame.payload };
   }
 

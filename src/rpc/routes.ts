@@ -92,7 +92,7 @@ export class Routes {
     // `request` was checked against the command's own shape before it gets here, so the cast says what is known.
     const handle = async (request: unknown, context: CallContext): Promise<unknown> =>
       await handler(request as RequestOf<Command<Request, Reply>>, context);
-    this.#routes.set(command.number, { command: command as unknown as Command, handle });
+    this.#routes.set(command.number, { command, handle });
     return this;
   }
 

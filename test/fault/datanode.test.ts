@@ -7,6 +7,7 @@ import { computeChecksums } from '../../src/protocol/checksum.js';
 import { read, write } from '../../src/protocol/datanode-commands.js';
 import type { NodeAddress } from '../../src/protocol/types.js';
 import type { RpcClient } from '../../src/rpc/client.js';
+import { ascending } from '../support/ascending.js';
 import { clientOf, startRegistry, type Registry } from '../unit/datanode/registry.js';
 import { temporaryDirectory } from '../unit/datanode/store-fixture.js';
 import { bytesOf } from './datanode-chunks.js';
@@ -103,7 +104,11 @@ t.test('kill -9 of both nodes of a chain in the middle of writes', async t => {
       }
     }
     t.same(lost, [], `round ${round}: ${acknowledged.size} chunks were acknowledged`);
-    t.same(restarted.map(({ address }) => address.node).sort(), [1, 2], 'the nodes are the same as before');
+    t.same(
+      restarted.map(({ address }) => address.node).sort(ascending),
+      [1, 2],
+      'the nodes are the same as before',
+    );
     for (const { child } of restarted) {
       child.kill('SIGTERM');
       t.equal(await exit(child), 0, 'SIGTERM ends a node in order');

@@ -245,7 +245,7 @@ t.test(
           /a name in the middle of \S+:\/x\/below\/new is no directory/,
         ),
         failed(`copy ${here('x')} ${there('loop')}`, /too many symbolic links on the way to \S+:\/loop/),
-        failed(`copy ${here('x')} ${there(`${'n'.repeat(256)}`)}`, /a name in \S+:\/n+ is too long/),
+        failed(`copy ${here('x')} ${there('n'.repeat(256))}`, /a name in \S+:\/n+ is too long/),
         failed(`copy ${there('x')} ${here('n'.repeat(256))}`, /the name \S+n is too long/),
         failed(`copy ${here('directory')} ${there('new')}`, /is a directory; -r copies it/),
         failed(`copy -r ${here('directory')} ${there('x')} --force`, /exists already/),

@@ -161,7 +161,7 @@ class UnfencedService extends MetadataService {
     if (!isReturning || typeof reply !== 'object' || reply === null) return reply;
     const isNew = 'session' in request && request.session === 0;
     const told: object = { ...reply, ...(isNew ? {} : { resumed: true, locksKept: true, heldKept: true }) };
-    return told as Static<Reply>;
+    return told;
   }
 }
 
@@ -177,7 +177,7 @@ class LastingLeaseService extends MetadataService {
     const reply = await super.execute(operation, request, peer);
     if (typeof reply !== 'object' || reply === null || !('leaseMs' in reply)) return reply;
     const told: object = { ...reply, leaseMs: LASTING_LEASE_MS };
-    return told as Static<Reply>;
+    return told;
   }
 
   override async renew(
@@ -200,7 +200,7 @@ class LavishService extends MetadataService {
     // As `Changed` has it.
     const told = reply.changed as readonly { readonly inode: number }[];
     const lavish: object = { ...reply, given: toRanges(told.map(({ inode }) => inode)) };
-    return lavish as Static<Reply>;
+    return lavish;
   }
 }
 

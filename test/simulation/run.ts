@@ -239,7 +239,8 @@ class Run {
       if (nlink !== count) throw new BrokenPromise(`inode ${inode} has ${count} names and says ${nlink}`);
       if (isSymlink(mode)) {
         const target = await fresh.vfs.readlink(inode);
-        if (target.length !== size) throw new BrokenPromise(`link ${inode} to ${target} has ${size} bytes`);
+        if (target.length !== size)
+          throw new BrokenPromise(`link ${inode} to ${target.toString()} has ${size} bytes`);
         continue;
       }
       const file = await ObservedFile.open(fresh, history, inode, false);

@@ -3,7 +3,6 @@
  * into the log. The rest, a rule for each kind of change, is in foretold-names.ts, foretold-attributes.ts and
  * foretold-content.ts.
  */
-import type { TSchema } from '@sinclair/typebox';
 import type { Timespec } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import type { Command } from '../../protocol/command.js';
@@ -95,7 +94,7 @@ export class Foretelling {
    * the server to say so.
    */
   append(
-    command: Command<TSchema>,
+    command: Command,
     request: object,
     at: Timespec,
     changed: readonly Attributes[],

@@ -77,8 +77,8 @@ export class MemoryRun {
 
   async #list(phase: 'find' | 'ls -lR'): Promise<void> {
     if (this.#isOver(1)) return;
-    const command = phase === 'find' ? ['find'] : ['ls', '-lR'];
-    const [program = '', ...parameters] = [...command, this.#subject.mountPoint];
+    const [program, ...flags] = phase === 'find' ? ['find'] : ['ls', '-lR'];
+    const parameters = [...flags, this.#subject.mountPoint];
     const child = spawn(program, parameters, { stdio: 'ignore' });
     const watch = setInterval(() => void this.#look(phase, 0), LOOK_MS);
     try {

@@ -33,7 +33,7 @@ t.test('a chunk is read, and its place told, with the metadata server’s grant 
   await node.start();
   const connection = await clientOf(t, node.endpoint).connect(0);
   const ask = async <C extends Command>(command: C, request: RequestOf<C>): Promise<ReplyOf<C>> => {
-    const { reply } = await connection.call(command as Command, request, options);
+    const { reply } = await connection.call(command, request, options);
     return reply as ReplyOf<C>;
   };
   const chunks = [randomChunk(1, LENGTH), randomChunk(2, LENGTH)];

@@ -100,8 +100,7 @@ t.test('long paths end a page early rather than outgrow a frame', async t => {
   const harness = await startHarness(t);
   const client = await harness.client();
   let parent = ROOT_INODE;
-  for (let depth = 0; depth < 16; depth += 1)
-    parent = (await client.mkdir(`${'d'.repeat(250)}`, parent)).inode;
+  for (let depth = 0; depth < 16; depth += 1) parent = (await client.mkdir('d'.repeat(250), parent)).inode;
   await Promise.all(
     Array.from({ length: 600 }, async (_, index) => await client.file(`f${1000 + index}`, parent)),
   );

@@ -10,6 +10,7 @@ import {
   type PlacementRequest,
 } from '../../../src/metadata/placement.js';
 import { toDfsError } from '../../../src/protocol/errors.js';
+import { ascending } from '../../support/ascending.js';
 import { refusal } from './support/harness.js';
 
 const GIB = 2 ** 30;
@@ -46,7 +47,7 @@ t.test('a chunk goes to as many different nodes as its goal says, or as there ar
     t.equal(new Set(chosen).size, 3);
     t.same(placeChunk(chunk, nodes, 3), chosen, 'the same every time');
   }
-  t.same(placeChunk(1, nodes, 9).toSorted(), [1, 2, 3, 4]);
+  t.same(placeChunk(1, nodes, 9).toSorted(ascending), [1, 2, 3, 4]);
   t.same(placeChunk(1, [node(7)], 2), [7]);
 });
 
@@ -88,12 +89,16 @@ t.test('full nodes get nothing, and unwanted ones only as far as there are too f
   const without = (...exclude: number[]): EligibleNodes =>
     eligibleNodes(nodes, { ...request, exclude: new Set(exclude) });
   for (let chunk = 1; chunk < 100; chunk += 1) {
-    t.same(place(chunk, without(), 9).toSorted(), [1, 2, 3], 'the full one is left out');
-    t.same(place(chunk, without(1), 2).toSorted(), [2, 3]);
+    t.same(place(chunk, without(), 9).toSorted(ascending), [1, 2, 3], 'the full one is left out');
+    t.same(place(chunk, without(1), 2).toSorted(ascending), [2, 3]);
     const [first, ...rest] = place(chunk, without(1, 3), 2);
     t.equal(first, 2, 'the unwanted ones come last');
     t.equal(rest.length, 1);
-    t.same(place(chunk, without(1, 2, 3), 3).toSorted(), [1, 2, 3], 'unwanted ones are better than none');
+    t.same(
+      place(chunk, without(1, 2, 3), 3).toSorted(ascending),
+      [1, 2, 3],
+      'unwanted ones are better than none',
+    );
   }
   t.equal(await refusal((async () => eligibleNodes([], request))()), 'EAGAIN');
   t.equal(await refusal((async () => eligibleNodes([node(3, 1000)], request))()), 'ENOSPC');

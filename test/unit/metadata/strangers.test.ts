@@ -35,7 +35,7 @@ class Program {
 
   async ask<C extends Command>(command: C, request: RequestOf<C>): Promise<ReplyOf<C>> {
     const connection = await this.#rpc.connect(systemClock.monotonicMs() + 30_000);
-    const answer = await connection.call(command as Command, request, { timeoutMs: 30_000 });
+    const answer = await connection.call(command, request, { timeoutMs: 30_000 });
     return answer.reply as ReplyOf<C>;
   }
 

@@ -9,7 +9,7 @@ function takeAll(queue: FairQueue<string>, costs: ReadonlyMap<string, number> = 
   const taken: string[] = [];
   for (let item = queue.take(); item !== undefined; item = queue.take()) {
     taken.push(item);
-    const owner = [a, b, c].find(({ name }) => item?.startsWith(name) === true) ?? a;
+    const owner = [a, b, c].find(({ name }) => item?.startsWith(name)) ?? a;
     queue.charge(owner, costs.get(item) ?? 1);
   }
   return taken.join(' ');

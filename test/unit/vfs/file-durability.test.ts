@@ -7,6 +7,7 @@ import { DfsError } from '../../../src/protocol/errors.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { FileDurability } from '../../../src/vfs/file-durability.js';
 import { UnsyncedChunks } from '../../../src/vfs/unsynced-chunks.js';
+import { ascending } from '../../support/ascending.js';
 import { rest } from './support/scripted-commits.js';
 
 const VERSION = 3;
@@ -131,7 +132,7 @@ t.test('of a file that others wrote every live node is asked', async t => {
   const { durability, syncs, wasSynced } = unsyncedFile({ trackedVersion: -1 });
   const syncing = durability.sync();
   await rest();
-  t.same(syncs.map(({ node }) => node).sort(), [1, 1, 2, 2, 3]);
+  t.same(syncs.map(({ node }) => node).sort(ascending), [1, 1, 2, 2, 3]);
   for (const sync of syncs) sync.succeed();
   t.ok(await wasSynced(syncing));
   await durability.sync();

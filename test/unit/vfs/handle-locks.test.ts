@@ -113,7 +113,9 @@ t.test('the next lock, question and last close wait for a last close that is und
   await locks.lock(1, file, POSIX, false, undefined);
   await locks.lock(2, file, { ...POSIX, owner: 'b2' }, false, undefined);
   let store = (): void => undefined;
-  how.settledWithin = async () => void (await new Promise<void>(resolve => (store = resolve)));
+  how.settledWithin = async () => {
+    await new Promise<void>(resolve => (store = resolve));
+  };
   trace.length = 0;
   const first = locks.released(1, file, undefined);
   const second = locks.released(2, file, undefined);

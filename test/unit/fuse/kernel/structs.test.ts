@@ -33,7 +33,7 @@ function walk(
 ): void {
   for (const [name, kind] of Object.entries(description)) {
     if (typeof kind === 'string') visit(view, name, kind);
-    else if (typeof kind === 'object') walk(view[name] as Fields, kind.fields as Description, visit);
+    else if (typeof kind === 'object') walk(view[name] as Fields, kind.fields, visit);
   }
 }
 
@@ -47,13 +47,13 @@ for (const [exported, struct] of Object.entries(structs)) {
     const description = struct.fields as unknown as Description;
     const written = Buffer.alloc(struct.bytes);
     let index = 0;
-    walk(struct.view(written, 0) as unknown as Fields, description, (view, name, kind) => {
+    walk(struct.view(written, 0), description, (view, name, kind) => {
       index += 1;
       view[name] = valueOf(index, kind);
     });
     t.equal(written.toString('hex'), bytes.toString('hex'), 'written');
     index = 0;
-    walk(struct.view(bytes, 0) as unknown as Fields, description, (view, name, kind) => {
+    walk(struct.view(bytes, 0), description, (view, name, kind) => {
       index += 1;
       t.equal(view[name], valueOf(index, kind), name);
     });
@@ -70,7 +70,8 @@ t.test('every structure that the header has is compared', async t => {
 });
 
 t.test('fuse_notify_prune_out, which came with 7.45, and the node ids after it', async t => {
-  const expected = `${'30000000'}${'09000000'}${'0000000000000000'}${'02000000'}${'000000000000000000000000'}`;
+  const header = ['30000000', '09000000', '0000000000000000', '02000000', '000000000000000000000000'];
+  const expected = header.join('');
   t.equal(pruneInodes([5, 2 ** 40]).toString('hex'), `${expected}05000000000000000000000000010000`);
 });
 

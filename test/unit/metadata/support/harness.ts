@@ -71,7 +71,7 @@ export class TestClient {
     once: Once = this.next(),
   ): Promise<Static<Reply>> {
     const numbered: object = { ...request, once };
-    return await this.#harness.service.execute(operation, numbered as Static<Request> & object);
+    return await this.#harness.service.execute(operation, numbered);
   }
 
   /** The number of the next request. */
