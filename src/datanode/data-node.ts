@@ -1,4 +1,4 @@
-/** The data node: answers `write`, `read`, `sync` and `info`, and puts the parts together. */
+/** The data node: its parts, from the lock of its directory to the scrubber, and the order in which they start and end. */
 import { join } from 'node:path';
 import type { Clock } from '../platform/clock.js';
 import type { Disk } from '../platform/disk.js';
@@ -6,34 +6,14 @@ import { LockHeldError, type ExclusiveLock } from '../platform/exclusive-lock.js
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
-import { backupList, backupRead, backupWrite, chunksAfter } from '../protocol/backup-commands.js';
-import { matchesChecksums } from '../protocol/checksum.js';
-import {
-  assemble,
-  info,
-  locality,
-  locate,
-  read,
-  readparts,
-  replicate,
-  syncChunks,
-  verify,
-  write,
-  type NodeInfo,
-} from '../protocol/datanode-commands.js';
-import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import { backupList, backupRead, backupWrite } from '../protocol/backup-commands.js';
+import { info, verify, type NodeInfo } from '../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
-import { payloadBytes, type Payload } from '../protocol/frame.js';
-import { ReadGrantKey } from '../protocol/read-grants.js';
-import type { Grant, NodeAddress } from '../protocol/types.js';
 import { Routes, withPayload } from '../rpc/routes.js';
 import { RpcServer } from '../rpc/server.js';
-import { assembleChunk } from './assembly.js';
 import { BackupStore } from './backup-store.js';
+import { ChunkRequests } from './chunk-requests.js';
 import { ChunkStore } from './chunk-store.js';
-import { listChunks } from './chunk-list.js';
-import { checkGrant, readRefusals, type PartToRead } from './grant-check.js';
 import { Locality } from './locality.js';
 import { MetadataLink, type Registration } from './metadata-link.js';
 import {
@@ -46,7 +26,7 @@ import {
 import { ServerTime } from './server-time.js';
 import { Verification } from './verification.js';
 import { Scrubber } from './scrubber.js';
-import { Pipeline, type WriteRequest, type WriteResult } from './pipeline.js';
+import { Pipeline } from './pipeline.js';
 import type { Keyring } from '../rpc/keyring.js';
 
 export interface DataNodeOptions {
@@ -88,16 +68,13 @@ export class DataNode {
   #store: ChunkStore | undefined;
   #backups: BackupStore | undefined;
   #pipeline: Pipeline | undefined;
+  #requests: ChunkRequests | undefined;
   #server: RpcServer | undefined;
   #link: MetadataLink | undefined;
   #scrubber: Scrubber | undefined;
   #verification: Verification | undefined;
   #advertised = '';
-  /** What grants are signed with; undefined before the first registration. */
-  #grantKeys: { readonly write: Uint8Array; readonly read: ReadGrantKey } | undefined;
   readonly #serverTime: ServerTime;
-  /** Requests that are being answered. */
-  readonly #answering = new Set<Promise<unknown>>();
   #starting: Promise<void> | undefined;
   #isClosing = false;
   #end: (reason: DfsError) => void = () => undefined;
@@ -143,6 +120,7 @@ export class DataNode {
    */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#requests?.refuse();
     // Ends the waiting for a metadata server that is away.
     await this.#link?.close();
     await Promise.allSettled([this.#starting]);
@@ -151,8 +129,9 @@ export class DataNode {
 
   async #stop(): Promise<void> {
     this.#isClosing = true;
+    this.#requests?.refuse();
     await this.#link?.close();
-    await Promise.allSettled(this.#answering);
+    await this.#requests?.answered();
     // The answers are sent in the turns right after; closing the server cuts the connections.
     await new Promise<void>(resolve => {
       setImmediate(resolve);
@@ -190,7 +169,16 @@ export class DataNode {
     this.#backups = backups;
     await backups.open();
     this.#refuseIfClosing();
-    this.#pipeline = new Pipeline({ network, clock, random, log, keys });
+    const pipeline = new Pipeline({ network, clock, random, log, keys });
+    this.#pipeline = pipeline;
+    const requests = new ChunkRequests({
+      store,
+      pipeline,
+      locality: this.#locality,
+      serverTime: this.#serverTime,
+      node: () => this.nodeNumber,
+    });
+    this.#requests = requests;
     const link = new MetadataLink({
       network,
       clock,
@@ -206,28 +194,26 @@ export class DataNode {
         await this.#checkDirectory(store);
         return { ...(await store.space()), chunks: store.chunkCount };
       },
-      onRegistered: async registration => await this.#takeRegistration(registration),
+      onRegistered: async registration => {
+        requests.takeGrantKey(registration.grantKey);
+        await this.#takeRegistration(registration);
+      },
       drop: async chunks => await store.drop(chunks),
       chunkIds: () => store.chunkIds(),
       has: chunk => store.has(chunk),
       troubles: store.troubles,
       quarantine: async chunk => await store.quarantine(chunk),
       // What only the metadata server may ask: it is at the other end of this connection.
-      routes: new Routes(backupReading(backups))
-        .on(syncChunks, async ({ chunks }) => await this.#sync(chunks))
-        .on(replicate, async ({ grant, to }) => {
-          await this.#answer(this.#replicate(grant, to));
-          return {};
-        })
-        .on(assemble, async order => await this.#answer(this.#assemble(order)))
+      routes: requests
+        .addOrders(new Routes(backupReading(backups)))
         .on(
           verify,
           async order =>
             this.#verification?.order(order) ?? { isRunning: false, doneBytes: 0, totalBytes: 0 },
         )
         .on(backupWrite, async ({ file, offset, crc }, { payload }) => {
-          this.#openStore();
-          await this.#answer(backups.write(file, offset, crc, payload));
+          requests.openStore();
+          await requests.answer(backups.write(file, offset, crc, payload));
           return {};
         }),
     });
@@ -241,7 +227,9 @@ export class DataNode {
     const localHost = await link.connect();
     this.#refuseIfClosing();
     const listenHost = host ?? localHost;
-    const routes = this.#routes();
+    const routes = requests
+      .addRequests(new Routes(backupReading(backups)))
+      .on(info, async () => await requests.answer(this.#info(requests.openStore())));
     const server = new RpcServer({
       network,
       clock,
@@ -309,10 +297,9 @@ export class DataNode {
     }
   }
 
-  async #takeRegistration({ node, cluster, grantKey }: Registration): Promise<void> {
+  async #takeRegistration({ node, cluster }: Registration): Promise<void> {
     const { disk, directory, log } = this.#options;
     const identity = this.#identity;
-    this.#grantKeys = { write: grantKey, read: new ReadGrantKey(grantKey) };
     if (!identity || (identity.node === node && identity.cluster === cluster)) return;
     if (identity.node !== 0)
       log.warn({ before: identity.node, now: node }, 'the metadata server gave this node another number');
@@ -320,134 +307,7 @@ export class DataNode {
     await saveIdentity(disk, directory, this.#identity);
   }
 
-  #routes(): Routes {
-    const backups = this.#backups;
-    return new Routes(backups && backupReading(backups))
-      .on(write, async (request, { payload }) => await this.#answer(this.#write(request, payload)))
-      .on(read, async (request, { reserve }) => {
-        const { chunk, offset, length } = request;
-        this.#requireReadable(request);
-        await reserve(length);
-        const part = await this.#answer(this.#openStore().read(chunk, offset, length));
-        return withPayload({ checksums: part.checksums }, [part.bytes]);
-      })
-      .on(readparts, async ({ parts }, { reserve }) => {
-        const bytes = parts.reduce((sum, { length }) => sum + length, 0);
-        if (bytes > MAX_CHUNK_BYTES) throw new DfsError('EINVAL', 'more than a chunk was asked for at once');
-        const refusals = this.#readRefusals(parts);
-        const places = [...parts.keys()].filter(index => refusals[index] === undefined);
-        await reserve(bytes);
-        const allowed = places.length === parts.length ? parts : parts.filter((_, index) => !refusals[index]);
-        const found = await this.#answer(this.#openStore().readParts(allowed));
-        const checksums = found.flatMap((part, index) =>
-          part ? [{ index: places[index] ?? index, checksums: part.checksums }] : [],
-        );
-        return withPayload(
-          { read: checksums },
-          found.flatMap(part => (part ? [part.bytes] : [])),
-        );
-      })
-      .on(syncChunks, async ({ chunks }) => await this.#sync(chunks))
-      .on(chunksAfter, async request => await this.#answer(listChunks(this.#openStore(), request)))
-      .on(locality, async () => await this.#answer(this.#locality.tell()))
-      .on(locate, async part => {
-        this.#requireReadable(part);
-        return await this.#answer(this.#openStore().locate(part.chunk));
-      })
-      .on(info, async () => await this.#answer(this.#info()));
-  }
-
-  /** Notes that something is being answered, so that `close` waits for it. */
-  async #answer<Result>(work: Promise<Result>): Promise<Result> {
-    this.#answering.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#answering.delete(work);
-    }
-  }
-
-  #openStore(): ChunkStore {
-    if (!this.#store || this.#isClosing) throw new DfsError('EAGAIN', 'this data node is being shut down');
-    return this.#store;
-  }
-
-  /** EACCES without a grant for the chunk; EAGAIN before it is known by which key grants are signed. */
-  #requireReadable(part: PartToRead): void {
-    const [refusal] = this.#readRefusals([part]);
-    if (refusal) throw refusal;
-  }
-
-  #readRefusals(parts: readonly PartToRead[]): (DfsError | undefined)[] {
-    const { read: key, serverMs } = this.#requireGrantKeys();
-    return readRefusals(parts, { key, serverMs });
-  }
-
-  /** By what grants are checked. EAGAIN before the first registration. */
-  #requireGrantKeys(): {
-    readonly write: Uint8Array;
-    readonly read: ReadGrantKey;
-    readonly serverMs: number;
-  } {
-    const serverMs = this.#serverTime.nowMs;
-    if (this.#grantKeys && serverMs !== undefined) return { ...this.#grantKeys, serverMs };
-    throw new DfsError('EAGAIN', 'this data node has not registered yet; try again in a moment');
-  }
-
-  async #sync(chunks: readonly number[]): Promise<ReplyOf<typeof syncChunks>> {
-    const store = this.#openStore();
-    await this.#answer(store.sync());
-    return { absent: chunks.filter(chunk => !store.has(chunk)) };
-  }
-
-  async #write(request: WriteRequest, payload: Payload): Promise<WriteResult> {
-    const store = this.#openStore();
-    const { grant, checksums, forward, durable, inode, fileOffset } = request;
-    if (!this.#pipeline) throw new DfsError('EAGAIN', 'this data node has not started yet');
-    const { write: key, serverMs } = this.#requireGrantKeys();
-    const node = this.nodeNumber;
-    const length = payloadBytes(payload);
-    checkGrant(grant, length, forward, { key, node, serverMs });
-    if (!matchesChecksums(payload, checksums)) {
-      throw new DfsError(
-        'EBADMSG',
-        `chunk ${grant.chunk} does not match its checksums; it was damaged on the way, send it again`,
-      );
-    }
-    const forwarded = this.#pipeline.forward(request, payload);
-    try {
-      await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload });
-      if (durable) await store.sync();
-    } catch (error) {
-      const { stored, failed } = await forwarded;
-      if (stored.length === 0) throw error;
-      const { message, code } = toDfsError(error);
-      return { stored, failed: [{ node, reason: message, code }, ...failed] };
-    }
-    const { stored, failed } = await forwarded;
-    return { stored: [node, ...stored], failed };
-  }
-
-  /** Puts a chunk together, here and along the order's chain. */
-  async #assemble(order: RequestOf<typeof assemble>): Promise<ReplyOf<typeof assemble>> {
-    const store = this.#openStore();
-    if (!this.#pipeline) throw new DfsError('EAGAIN', 'this data node has not started yet');
-    return await assembleChunk(order, { store, pipeline: this.#pipeline, node: this.nodeNumber });
-  }
-
-  /** Copies a chunk of this node to another one, as its writer would have done. */
-  async #replicate(grant: Grant, to: NodeAddress): Promise<void> {
-    const store = this.#openStore();
-    if (!this.#pipeline) throw new DfsError('EAGAIN', 'this data node has not started yet');
-    const { payload, table, inode, fileOffset } = await store.readWhole(grant.chunk);
-    const request = { grant, checksums: table, inode, fileOffset, forward: [to], durable: true };
-    const { failed } = await this.#pipeline.forward(request, payload);
-    const [failure] = failed;
-    if (failure) throw new DfsError('EIO', `data node ${failure.node} did not take it: ${failure.reason}`);
-  }
-
-  async #info(): Promise<NodeInfo> {
-    const store = this.#openStore();
+  async #info(store: ChunkStore): Promise<NodeInfo> {
     return {
       id: this.#identity?.id ?? '',
       node: this.nodeNumber,

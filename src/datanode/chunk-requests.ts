@@ -1,0 +1,197 @@
+/** Answers what is asked of a data node's chunks: by clients, and by the metadata server over the node's own connection. */
+import { chunksAfter } from '../protocol/backup-commands.js';
+import { matchesChecksums } from '../protocol/checksum.js';
+import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import {
+  assemble,
+  locality,
+  locate,
+  read,
+  readparts,
+  replicate,
+  syncChunks,
+  write,
+} from '../protocol/datanode-commands.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
+import { payloadBytes, type Payload } from '../protocol/frame.js';
+import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
+import { ReadGrantKey } from '../protocol/read-grants.js';
+import type { Grant, NodeAddress } from '../protocol/types.js';
+import { withPayload, type Routes } from '../rpc/routes.js';
+import { assembleChunk } from './assembly.js';
+import { listChunks } from './chunk-list.js';
+import type { ChunkStore } from './chunk-store.js';
+import { checkGrant, readRefusals, type PartToRead } from './grant-check.js';
+import type { Locality } from './locality.js';
+import type { Pipeline, WriteRequest, WriteResult } from './pipeline.js';
+import type { ServerTime } from './server-time.js';
+
+export interface ChunkRequestsOptions {
+  readonly store: ChunkStore;
+  readonly pipeline: Pipeline;
+  readonly locality: Pick<Locality, 'tell'>;
+  readonly serverTime: Pick<ServerTime, 'nowMs'>;
+  /** The number that the metadata server gave this node. */
+  readonly node: () => number;
+}
+
+export class ChunkRequests {
+  readonly #options: ChunkRequestsOptions;
+  /** What grants are signed with; undefined before the first registration. */
+  #grantKeys: { readonly write: Uint8Array; readonly read: ReadGrantKey } | undefined;
+  /** Requests that are being answered. */
+  readonly #answering = new Set<Promise<unknown>>();
+  #isClosing = false;
+
+  constructor(options: ChunkRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Grants are signed with this key from now on. */
+  takeGrantKey(key: Uint8Array): void {
+    this.#grantKeys = { write: key, read: new ReadGrantKey(key) };
+  }
+
+  /** Adds what anybody may ask who has a grant where one is needed. */
+  addRequests(routes: Routes): Routes {
+    return routes
+      .on(write, async (request, { payload }) => await this.answer(this.#write(request, payload)))
+      .on(read, async (request, { reserve }) => {
+        const { chunk, offset, length } = request;
+        this.#requireReadable(request);
+        await reserve(length);
+        const part = await this.answer(this.openStore().read(chunk, offset, length));
+        return withPayload({ checksums: part.checksums }, [part.bytes]);
+      })
+      .on(readparts, async ({ parts }, { reserve }) => {
+        const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+        if (bytes > MAX_CHUNK_BYTES) throw new DfsError('EINVAL', 'more than a chunk was asked for at once');
+        const refusals = this.#readRefusals(parts);
+        const places = [...parts.keys()].filter(index => refusals[index] === undefined);
+        await reserve(bytes);
+        const allowed = places.length === parts.length ? parts : parts.filter((_, index) => !refusals[index]);
+        const found = await this.answer(this.openStore().readParts(allowed));
+        const checksums = found.flatMap((part, index) =>
+          part ? [{ index: places[index] ?? index, checksums: part.checksums }] : [],
+        );
+        return withPayload(
+          { read: checksums },
+          found.flatMap(part => (part ? [part.bytes] : [])),
+        );
+      })
+      .on(syncChunks, async ({ chunks }) => await this.#sync(chunks))
+      .on(chunksAfter, async request => await this.answer(listChunks(this.openStore(), request)))
+      .on(locality, async () => await this.answer(this.#options.locality.tell()))
+      .on(locate, async part => {
+        this.#requireReadable(part);
+        return await this.answer(this.openStore().locate(part.chunk));
+      });
+  }
+
+  /** Adds what only the metadata server may order. */
+  addOrders(routes: Routes): Routes {
+    return routes
+      .on(syncChunks, async ({ chunks }) => await this.#sync(chunks))
+      .on(replicate, async ({ grant, to }) => {
+        await this.answer(this.#replicate(grant, to));
+        return {};
+      })
+      .on(assemble, async order => await this.answer(this.#assemble(order)));
+  }
+
+  /** Notes that something is being answered, so that `answered` waits for it. */
+  async answer<Result>(work: Promise<Result>): Promise<Result> {
+    this.#answering.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#answering.delete(work);
+    }
+  }
+
+  /** The store, while requests are answered. */
+  openStore(): ChunkStore {
+    if (this.#isClosing) throw new DfsError('EAGAIN', 'this data node is being shut down');
+    return this.#options.store;
+  }
+
+  /** Requests that come from now on are refused. */
+  refuse(): void {
+    this.#isClosing = true;
+  }
+
+  /** Resolves when everything that is being answered is. */
+  async answered(): Promise<void> {
+    await Promise.allSettled(this.#answering);
+  }
+
+  /** EACCES without a grant for the chunk; EAGAIN before it is known by which key grants are signed. */
+  #requireReadable(part: PartToRead): void {
+    const [refusal] = this.#readRefusals([part]);
+    if (refusal) throw refusal;
+  }
+
+  #readRefusals(parts: readonly PartToRead[]): (DfsError | undefined)[] {
+    const { read: key, serverMs } = this.#requireGrantKeys();
+    return readRefusals(parts, { key, serverMs });
+  }
+
+  /** By what grants are checked. EAGAIN before the first registration. */
+  #requireGrantKeys(): {
+    readonly write: Uint8Array;
+    readonly read: ReadGrantKey;
+    readonly serverMs: number;
+  } {
+    const serverMs = this.#options.serverTime.nowMs;
+    if (this.#grantKeys && serverMs !== undefined) return { ...this.#grantKeys, serverMs };
+    throw new DfsError('EAGAIN', 'this data node has not registered yet; try again in a moment');
+  }
+
+  async #sync(chunks: readonly number[]): Promise<ReplyOf<typeof syncChunks>> {
+    const store = this.openStore();
+    await this.answer(store.sync());
+    return { absent: chunks.filter(chunk => !store.has(chunk)) };
+  }
+
+  async #write(request: WriteRequest, payload: Payload): Promise<WriteResult> {
+    const store = this.openStore();
+    const { grant, checksums, forward, durable, inode, fileOffset } = request;
+    const { write: key, serverMs } = this.#requireGrantKeys();
+    const node = this.#options.node();
+    const length = payloadBytes(payload);
+    checkGrant(grant, length, forward, { key, node, serverMs });
+    if (!matchesChecksums(payload, checksums)) {
+      throw new DfsError(
+        'EBADMSG',
+        `chunk ${grant.chunk} does not match its checksums; it was damaged on the way, send it again`,
+      );
+    }
+    const forwarded = this.#options.pipeline.forward(request, payload);
+    try {
+      await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload });
+      if (durable) await store.sync();
+    } catch (error) {
+      const { stored, failed } = await forwarded;
+      if (stored.length === 0) throw error;
+      const { message, code } = toDfsError(error);
+      return { stored, failed: [{ node, reason: message, code }, ...failed] };
+    }
+    const { stored, failed } = await forwarded;
+    return { stored: [node, ...stored], failed };
+  }
+
+  /** Puts a chunk together, here and along the order's chain. */
+  async #assemble(order: RequestOf<typeof assemble>): Promise<ReplyOf<typeof assemble>> {
+    const { pipeline, node } = this.#options;
+    return await assembleChunk(order, { store: this.openStore(), pipeline, node: node() });
+  }
+
+  /** Copies a chunk of this node to another one, as its writer would have done. */
+  async #replicate(grant: Grant, to: NodeAddress): Promise<void> {
+    const { payload, table, inode, fileOffset } = await this.openStore().readWhole(grant.chunk);
+    const request = { grant, checksums: table, inode, fileOffset, forward: [to], durable: true };
+    const { failed } = await this.#options.pipeline.forward(request, payload);
+    const [failure] = failed;
+    if (failure) throw new DfsError('EIO', `data node ${failure.node} did not take it: ${failure.reason}`);
+  }
+}
