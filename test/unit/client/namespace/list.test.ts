@@ -1,36 +1,64 @@
+/** The listing of `dfs ls`, beside a server that has two entries for a page. */
 import t from 'tap';
 import { list } from '../../../../src/client/namespace/list.js';
-import { mkdir } from '../../../../src/client/namespace/mkdir.js';
-import { mknod } from '../../../../src/client/namespace/mknod.js';
-import { ROOT_INODE, S_IFREG } from '../../../../src/protocol/file-mode.js';
-import { MAX_DIRECTORY_PAGE } from '../../../../src/protocol/limits.js';
-import { serve } from '../../vfs/support/connected-clients.js';
-import { connectSession } from '../support/connected-session.js';
+import type { MetadataSession } from '../../../../src/client/session/metadata-session.js';
+import { ROOT_INODE } from '../../../../src/protocol/file-mode.js';
+import type { Caller } from '../../../../src/protocol/types.js';
 
-const CREATION = { mode: 0o755, uid: 0, gid: 0 };
-const FILE = { ...CREATION, mode: S_IFREG | 0o644 };
+const PAGE = 2;
 
-t.test('the files below a directory, however many pages it takes', async t => {
-  const session = await connectSession(t, (await serve(t)).endpoint);
-  const { inode: many } = await mkdir(session, ROOT_INODE, Buffer.from('many'), CREATION, {});
-  const make = async (parent: number, name: string) =>
-    await mknod(session, parent, Buffer.from(name), FILE, 0, {});
-  const names = Array.from({ length: MAX_DIRECTORY_PAGE + 3 }, (_, at) => `n${String(at).padStart(6, '0')}`);
-  await Promise.all(names.map(async name => await make(many, name)));
-  await make(ROOT_INODE, 'z');
-  const pages: number[] = [];
-  const ask = session.ask.bind(session);
-  session.ask = (command, request) => {
-    pages.push(1);
-    return ask(command, request);
+interface Asked {
+  readonly root: number;
+  readonly after: readonly Uint8Array[];
+  readonly recursive: boolean;
+  readonly caller?: Caller;
+}
+
+function scripted(paths: readonly string[]) {
+  const requests: Asked[] = [];
+  const ask = async (_: unknown, request: Asked) => {
+    requests.push(request);
+    const after = Buffer.concat(request.after.flatMap(name => [name, Buffer.from('/')])).toString();
+    const rest = paths.filter(path => `${path}/` > after);
+    const entries = rest.slice(0, PAGE).map(path => ({
+      path: path.split('/').map(name => new TextEncoder().encode(name)),
+      attributes: { inode: paths.indexOf(path) },
+    }));
+    return await Promise.resolve({ entries, end: rest.length <= PAGE });
   };
-  const listed = async (isRecursive: boolean): Promise<string[]> => {
-    const paths: string[] = [];
-    for await (const { path } of list(session, ROOT_INODE, isRecursive, {})) paths.push(path.join('/'));
-    return paths;
-  };
-  t.same(await listed(false), ['many', 'z']);
-  t.equal(pages.length, 1);
-  t.same(await listed(true), [...names.map(name => `many/${name}`), 'z']);
-  t.equal(pages.length, 3);
+  // Of the session only this one request is made.
+  return { requests, session: { ask } as unknown as Pick<MetadataSession, 'ask'> };
+}
+
+async function listed(session: Pick<MetadataSession, 'ask'>): Promise<unknown[]> {
+  const all: unknown[] = [];
+  const by = { caller: { uid: 7, gid: 7, groups: [] } };
+  for await (const { path, attributes } of list(session, ROOT_INODE, true, by))
+    all.push([path.join('/'), attributes.inode]);
+  return all;
+}
+
+t.test('page after page, each behind the last name of the one before', async t => {
+  const { session, requests } = scripted(['a/1', 'a/2', 'b', 'c/d/3', 'e']);
+  t.same(await listed(session), [
+    ['a/1', 0],
+    ['a/2', 1],
+    ['b', 2],
+    ['c/d/3', 3],
+    ['e', 4],
+  ]);
+  t.same(
+    requests.map(({ after }) => after.map(name => Buffer.from(name).toString()).join('/')),
+    ['', 'a/2', 'c/d/3'],
+  );
+  t.match(requests[0], { root: ROOT_INODE, recursive: true, caller: { uid: 7 } });
+});
+
+t.test('a directory without anything in it, and one that a page holds exactly', async t => {
+  const nothing = scripted([]);
+  t.same(await listed(nothing.session), []);
+  t.equal(nothing.requests.length, 1);
+  const page = scripted(['a', 'b']);
+  t.equal((await listed(page.session)).length, 2);
+  t.equal(page.requests.length, 1);
 });
