@@ -12,8 +12,10 @@ import { BackgroundWork } from './background/background-work.js';
 import { Defragmenter } from './background/defragmenter.js';
 import { DamageLog } from './fsck/damage-log.js';
 import { FsckJob } from './fsck/fsck-job.js';
+import { GoneClients } from './gone-clients.js';
 import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
+import { loadState } from './load-state.js';
 import { LockService } from './locks/lock-service.js';
 import { ChangedNames } from './leases/changed-names.js';
 import { ExclusiveLeases } from './leases/exclusive-leases.js';
@@ -27,14 +29,7 @@ import type { Operation } from './operation.js';
 import { forgetReplica } from './operations/heartbeat.js';
 import { hold } from './operations/hold.js';
 import { reg } from './operations/reg.js';
-import {
-  endSession,
-  forfeitHeld,
-  forfeitRecord,
-  heldForfeitRecord,
-  renew,
-  session as sessionOperation,
-} from './operations/session.js';
+import { renew, session as sessionOperation } from './operations/session.js';
 import type { Peer } from './peer.js';
 import { ReachProbe, type AskIdentity } from './reach-probe.js';
 import type { ServerState } from './server-state.js';
@@ -45,7 +40,7 @@ import { ReplicaSync } from './replica-sync.js';
 import { RoomWatch } from './room-watch.js';
 import { onceOf, SessionBindings } from './session-bindings.js';
 import { SessionTable } from './session-table.js';
-import type { Store, StoreTransaction } from './store/store.js';
+import type { Store } from './store/store.js';
 import { UnlinkedInodes } from './unlinked-inodes.js';
 import { UnsyncedReplicas } from './unsynced-replicas.js';
 import { LeasedRequests } from './leases/leased-requests.js';
@@ -97,6 +92,7 @@ export class MetadataService {
   readonly #roomWatch: RoomWatch;
   readonly #recalls: Recalls;
   readonly #requests: LeasedRequests;
+  readonly #gone: GoneClients;
   /** How data nodes are told what to do. */
   readonly #orders = new NodeOrders();
   #fsck: FsckJob | undefined;
@@ -131,7 +127,7 @@ export class MetadataService {
       log,
       exclusive,
       (session, inode) => opens.isOpenElsewhere(session, inode),
-      async session => await this.#fence(session),
+      async session => await this.#gone.fence(session),
       options.leaseBytes,
     );
     this.#backup = new BackupWork({
@@ -176,10 +172,15 @@ export class MetadataService {
       log,
       exclusive,
       leases,
-      forfeit: async session => await this.#forfeit(session),
-      fence: async session => await this.#fence(session),
+      forfeit: async session => await this.#gone.forfeit(session),
+      fence: async session => await this.#gone.fence(session),
     });
     this.#requests = new LeasedRequests(this.#state, this.#commits, this.#recalls);
+    this.#gone = new GoneClients({
+      log,
+      state: this.#state,
+      run: async piece => await this.#requests.run(piece),
+    });
     this.#roomWatch = new RoomWatch(clock, log, store.room, this.#recalls);
     this.#repair = new RepairWork({
       clock,
@@ -217,7 +218,7 @@ export class MetadataService {
 
   /** Reads what an earlier process left, reserves numbers, and begins the background work. */
   async start(): Promise<void> {
-    await this.#commits.submit(async tx => await this.#load(tx));
+    await this.#commits.submit(async tx => await loadState(tx, this.#state));
     await this.#inodeNumbers.start();
     await this.#chunkIds.start();
     this.#roomWatch.start();
@@ -355,57 +356,6 @@ export class MetadataService {
     this.#state.leases.close();
     await this.#commits.close();
     await this.#store.close();
-  }
-
-  async #load(tx: StoreTransaction): Promise<void> {
-    const { sessions, leases, exclusive, locks, nodes, clock } = this.#state;
-    for (const record of await tx.nodes.all()) nodes.load(record);
-    for (const { session, secret, client, acknowledged, caches } of await tx.sessions.all()) {
-      const { count, highest } = await tx.replies.summary(session);
-      if ((await tx.counters.get(forfeitRecord(session))) > 0) locks.forfeit(session);
-      sessions.add({
-        id: session,
-        secret,
-        client,
-        acknowledged,
-        forgotten: acknowledged,
-        highest: Math.max(highest, acknowledged),
-        replies: count,
-        // The time that the server was away does not count.
-        heardMs: clock.monotonicMs(),
-        isResumed: false,
-        caches,
-      });
-      if (caches) leases.presume(session);
-      if ((await tx.counters.get(heldForfeitRecord(session))) > 0) exclusive.forfeit(session);
-      else if (caches) exclusive.presume(session);
-    }
-  }
-
-  /** Puts on record that a session that is gone has lost what it had to itself. Never rejects. */
-  async #forfeit(id: number): Promise<void> {
-    const { log } = this.#options;
-    try {
-      await this.#requests.run(async (tx, context) => {
-        await forfeitHeld(tx, id, context);
-        return false;
-      });
-      if (this.#state.exclusive.isForfeited(id))
-        log.warn({ session: id }, 'a client is gone, and what it had acknowledged and not sent yet');
-    } catch (error) {
-      // It is tried again while anybody waits for it.
-      log.error({ session: id, reason: toDfsError(error).message }, 'a client that is gone holds others up');
-    }
-  }
-
-  /** Ends the session, if it has not ended, with its locks. Rejects when that could not be committed. */
-  async #fence(id: number): Promise<void> {
-    await this.#requests.run(async (tx, context) => {
-      const session = context.state.sessions.get(id);
-      if (session) await endSession(tx, session, context);
-      return false;
-    });
-    this.#state.locks.end(id);
   }
 
   /** Never rejects: what could not be recorded the node's next inventory tells. */
