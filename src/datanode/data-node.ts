@@ -1,6 +1,6 @@
 /** The data node: its parts, from the lock of its directory to the scrubber, and the order in which they start and end. */
 import { join } from 'node:path';
-import type { Clock } from '../platform/clock.js';
+import { nextTurn, type Clock } from '../platform/clock.js';
 import type { Disk } from '../platform/disk.js';
 import { LockHeldError, type ExclusiveLock } from '../platform/exclusive-lock.js';
 import type { Logger } from '../platform/log.js';
@@ -133,9 +133,7 @@ export class DataNode {
     await this.#link?.close();
     await this.#requests?.answered();
     // The answers are sent in the turns right after; closing the server cuts the connections.
-    await new Promise<void>(resolve => {
-      setImmediate(resolve);
-    });
+    await nextTurn(this.#options.clock);
     await this.#server?.close();
     await this.#scrubber?.close();
     await this.#verification?.close();

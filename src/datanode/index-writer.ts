@@ -1,6 +1,6 @@
 /** Brings `index.db` up to date with the index in memory, in the background, never ahead of the synced segments. */
 import Database from 'better-sqlite3';
-import type { Clock, Timer } from '../platform/clock.js';
+import { nextTurn, type Clock, type Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { toDfsError } from '../protocol/errors.js';
 import type { IndexDatabase } from './index-database.js';
@@ -62,9 +62,7 @@ export class IndexWriter {
         if (!isDamage(error)) throw error;
         await this.#abandon(error);
       }
-      await new Promise<void>(resolve => {
-        setImmediate(resolve);
-      });
+      await nextTurn(this.#options.clock);
     }
   }
 

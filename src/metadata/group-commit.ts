@@ -13,7 +13,7 @@
  * Clients take turns: the next task is of the one whose tasks took least time so far. Tasks of a client whose connection is
  * closed are dropped unless they have begun; such a client gets no reply, and asks again if it comes back.
  */
-import type { Clock, Timer } from '../platform/clock.js';
+import { nextTurn, type Clock, type Timer } from '../platform/clock.js';
 import { FairQueue } from '../platform/fair-queue.js';
 import type { Logger } from '../platform/log.js';
 import { SharedRun } from '../platform/shared-run.js';
@@ -119,7 +119,7 @@ export class GroupCommit {
     if (this.#isRunning) return;
     this.#isRunning = true;
     // After the sockets that are readable now were read: what arrived together goes into one transaction.
-    setImmediate(() => void this.#runBatches());
+    this.#options.clock.atNextTurn(() => void this.#runBatches());
   }
 
   async #runBatches(): Promise<void> {
@@ -130,7 +130,7 @@ export class GroupCommit {
       this.#batch = this.#runBatch(() => this.#takeTask());
       await this.#batch;
       this.#batch = undefined;
-      if (this.#queue.size > 0) await new Promise<void>(resolve => setImmediate(resolve));
+      if (this.#queue.size > 0) await nextTurn(this.#options.clock);
     }
     this.#isRunning = false;
     for (const resolve of this.#waitingForIdle.splice(0)) resolve();
@@ -215,7 +215,7 @@ export class GroupCommit {
     await replicas.sync(MAX_HELD_SYNC_MS);
     const flushed = this.#store.flush();
     // The fsync has begun when this turn is over.
-    setImmediate(() => {
+    this.#options.clock.atNextTurn(() => {
       this.#hold = undefined;
       release();
     });

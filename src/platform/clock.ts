@@ -25,6 +25,8 @@ export interface Clock {
    * @param background the timer alone does not keep the process alive
    */
   setTimer(delayMs: number, callback: () => void, background?: boolean): Timer;
+  /** Calls `callback` when what is ready now has run: the next turn of the event loop. */
+  atNextTurn(callback: () => void): void;
 }
 
 /** How far (ms) the finely divided clock below may be from the system's before it is set anew. */
@@ -52,6 +54,7 @@ export const systemClock: Clock = {
     if (background) timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
+  atNextTurn: callback => void setImmediate(callback),
 };
 
 /** Whole ms since the epoch, by the wall clock as it was at this call: setting that clock later changes nothing. */
@@ -66,6 +69,11 @@ export async function sleep(clock: Clock, delayMs: number): Promise<void> {
   await new Promise<void>(resolve => {
     clock.setTimer(delayMs, resolve);
   });
+}
+
+/** Resolves in the next turn of the event loop. */
+export async function nextTurn(clock: Clock): Promise<void> {
+  await new Promise<void>(resolve => clock.atNextTurn(resolve));
 }
 
 /** Resolves when `work` does, or after `limitMs`: true if it was `work`. Rejects as `work` does. */

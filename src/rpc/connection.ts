@@ -311,7 +311,7 @@ export class RpcConnection implements PeerConnection {
       if (!next || this.#isWaitingForTurn || !this.#takesReplies) return;
       if (isLargeMessage(next)) {
         this.#isWaitingForTurn = true;
-        largeMessages.whenTurn(() => {
+        largeMessages.whenTurn(this.#options.clock, () => {
           this.#isWaitingForTurn = false;
           this.#beginNext();
           this.#beginWaiting();

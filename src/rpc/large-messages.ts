@@ -2,6 +2,7 @@
  * Large messages are read one in a turn of the event loop. Other messages are served between two of them, so that many
  * large ones delay the others no longer than one does.
  */
+import type { Clock } from '../platform/clock.js';
 import type { Frame } from '../protocol/frame.js';
 
 /** Reading what is shorter takes a millisecond at most. */
@@ -16,17 +17,17 @@ class LargeMessages {
   #isRunning = false;
 
   /** Calls `read` when it is its turn. */
-  whenTurn(read: () => void): void {
+  whenTurn(clock: Clock, read: () => void): void {
     this.#waiting.push(read);
     if (this.#isRunning) return;
     this.#isRunning = true;
-    setImmediate(() => this.#run());
+    clock.atNextTurn(() => this.#run(clock));
   }
 
-  #run(): void {
+  #run(clock: Clock): void {
     this.#waiting.shift()?.();
     this.#isRunning = this.#waiting.length > 0;
-    if (this.#isRunning) setImmediate(() => this.#run());
+    if (this.#isRunning) clock.atNextTurn(() => this.#run(clock));
   }
 }
 

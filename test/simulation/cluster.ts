@@ -270,6 +270,7 @@ function emptyDatabase(): Buffer {
       monotonicMs: () => 0,
       now: () => ({ sec: 1_700_000_000, nsec: 0 }),
       setTimer: () => ({ cancel: () => undefined }),
+      atNextTurn: () => undefined,
     },
     random: new SeededRandom(1),
   });

@@ -364,7 +364,7 @@ export class LeaseTable {
     const draft = new RevocationMessage(holder, this.#clock.monotonicMs());
     holder.draft = draft;
     holder.messages.add(draft);
-    setImmediate(() => void this.#send(holder, draft));
+    this.#clock.atNextTurn(() => void this.#send(holder, draft));
     return draft;
   }
 

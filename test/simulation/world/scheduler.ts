@@ -24,18 +24,6 @@ interface Event {
 /** More turns of the event loop than this without time going on is a loop that never ends. */
 const MAX_TURNS = 100_000;
 
-const nextTurn = setImmediate;
-const pending = { turns: 0 };
-
-/** setImmediate, counted, so that the scheduler knows when nothing is left to run. */
-function countedImmediate(callback: (...values: unknown[]) => void, ...values: unknown[]): NodeJS.Immediate {
-  pending.turns += 1;
-  return nextTurn(() => {
-    pending.turns -= 1;
-    callback(...values);
-  });
-}
-
 export class Scheduler {
   nowMs = 0;
   /** Events so far. */
@@ -44,6 +32,8 @@ export class Scheduler {
   onEvent: ((line: string) => void) | undefined;
   readonly #heap: Event[] = [];
   #order = 0;
+  /** Turns that were asked for and have not come. */
+  #turns = 0;
   #hash = 0x811c9dc5;
 
   /** A hash over everything that happened so far, and when. */
@@ -67,26 +57,29 @@ export class Scheduler {
     return { cancel: () => (event.run = undefined) };
   }
 
+  /** Calls `callback` in a turn of its own, before time goes on. */
+  atNextTurn(callback: () => void): void {
+    this.#turns += 1;
+    setImmediate(() => {
+      this.#turns -= 1;
+      callback();
+    });
+  }
+
   /** Lets things happen until `isDone`, or until `untilMs`; returns whether it is done. */
   async run(isDone: () => boolean, untilMs: number): Promise<boolean> {
-    const original = globalThis.setImmediate;
-    globalThis.setImmediate = countedImmediate as typeof setImmediate;
-    try {
-      await this.#settle();
-      while (!isDone()) {
-        const event = this.#pop();
-        if (!event) return false;
-        if (event.atMs > untilMs) {
-          this.#push(event);
-          this.nowMs = untilMs;
-          return false;
-        }
-        if (this.#happen(event)) await this.#settle();
+    await this.#settle();
+    while (!isDone()) {
+      const event = this.#pop();
+      if (!event) return false;
+      if (event.atMs > untilMs) {
+        this.#push(event);
+        this.nowMs = untilMs;
+        return false;
       }
-      return true;
-    } finally {
-      globalThis.setImmediate = original;
+      if (this.#happen(event)) await this.#settle();
     }
+    return true;
   }
 
   #happen(event: Event): boolean {
@@ -111,11 +104,11 @@ export class Scheduler {
     let turns = 0;
     do {
       await new Promise<void>(resolve => {
-        nextTurn(resolve);
+        setImmediate(resolve);
       });
       turns += 1;
       if (turns > MAX_TURNS) throw new Error('the cluster runs without time going on');
-    } while (pending.turns > 0);
+    } while (this.#turns > 0);
   }
 
   #push(event: Event): void {

@@ -41,4 +41,8 @@ export class SimulatedClock implements Clock {
       callback,
     );
   }
+
+  atNextTurn(callback: () => void): void {
+    this.#scheduler.atNextTurn(callback);
+  }
 }

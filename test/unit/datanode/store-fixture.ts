@@ -143,6 +143,7 @@ function systemError(code: string, message: string): Error {
 export class HeldTimers implements Clock {
   readonly monotonicMs = systemClock.monotonicMs;
   readonly now = systemClock.now;
+  readonly atNextTurn = systemClock.atNextTurn;
   #waiting: (() => void)[] = [];
   readonly #minDelayMs: number;
 

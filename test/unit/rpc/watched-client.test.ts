@@ -25,6 +25,7 @@ const fastClock: Clock = {
   now: systemClock.now,
   monotonicMs: () => systemClock.monotonicMs() * FAST,
   setTimer: (delayMs, callback, background) => systemClock.setTimer(delayMs / FAST, callback, background),
+  atNextTurn: systemClock.atNextTurn,
 };
 
 interface Setup {

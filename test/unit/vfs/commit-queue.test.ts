@@ -14,6 +14,7 @@ class HandClock implements Clock {
   #nowMs = 0;
   readonly #timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
   now = systemClock.now;
+  atNextTurn = systemClock.atNextTurn;
   monotonicMs = (): number => this.#nowMs;
 
   setTimer(delayMs: number, callback: () => void) {

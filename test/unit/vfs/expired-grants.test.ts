@@ -24,6 +24,7 @@ const MEMORY = { dirtyBytes: 1 << 20, cacheBytes: 1 << 20, readAheadBytes: 0, ch
 class PassingTime implements Clock {
   #passedMs = 0;
   setTimer = systemClock.setTimer.bind(systemClock);
+  atNextTurn = systemClock.atNextTurn;
 
   pass(ms: number): void {
     this.#passedMs += ms;

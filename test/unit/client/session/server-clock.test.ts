@@ -55,6 +55,7 @@ t.test('being held up between two looks at the own clocks is not taken for a clo
     },
     monotonicMs: () => clock.monotonicMs(),
     setTimer: clock.setTimer.bind(clock),
+    atNextTurn: clock.atNextTurn.bind(clock),
   };
   const known = new ServerClock(halting);
   heldUpMs = 70;

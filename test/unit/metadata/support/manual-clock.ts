@@ -1,5 +1,5 @@
 /** A clock that moves only when a test says so. */
-import type { Clock, Timer, Timespec } from '../../../../src/platform/clock.js';
+import { systemClock, type Clock, type Timer, type Timespec } from '../../../../src/platform/clock.js';
 
 interface Pending {
   readonly atMs: number;
@@ -27,6 +27,10 @@ export class ManualClock implements Clock {
     const pending = { atMs: this.#elapsedMs + delayMs, callback };
     this.#pending.add(pending);
     return { cancel: () => this.#pending.delete(pending) };
+  }
+
+  atNextTurn(callback: () => void): void {
+    systemClock.atNextTurn(callback);
   }
 
   /** Milliseconds since the epoch. */
