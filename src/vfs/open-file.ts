@@ -28,6 +28,8 @@ export class OpenFile {
   readonly #durability: FileDurability;
   #failures = 0;
   #lastFailure: DfsError | undefined;
+  /** How often the metadata server lost changes of the file that it had answered. */
+  #losses = 0;
   /** Handles that have it open. */
   handles = 0;
   /** Its last name was removed through this client. */
@@ -144,6 +146,7 @@ export class OpenFile {
     this.mayBeStale();
     if (!lost) return;
     this.#failures += 1;
+    this.#losses += 1;
     this.#lastFailure = lost;
     this.#shared.onDisplaced(this.inode);
   }
@@ -204,7 +207,9 @@ export class OpenFile {
 
   /** As FileSystem.write. */
   async write(offset: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
+    const losses = this.#losses;
     await this.#writer.write(offset, data, this.#manner(privilegeLoss));
+    this.#requireNoLossSince(losses);
   }
 
   /**
@@ -215,8 +220,15 @@ export class OpenFile {
     // In turns with others that append, so that its place is known.
     if (this.#isStale && this.#shared.mayBuffer(this.inode)) await this.#refresh();
     const size = (): number => this.#attributes.size;
+    const losses = this.#losses;
     const offset = await this.#writer.append(data, size, this.#manner(privilegeLoss));
+    this.#requireNoLossSince(losses);
     if (offset !== expected) this.#shared.onDisplaced(this.inode);
+  }
+
+  /** Of a write in several chunks, the first may have been committed, and lost, before the last one is. */
+  #requireNoLossSince(losses: number): void {
+    if (this.#losses !== losses && this.#lastFailure) throw this.#lastFailure;
   }
 
   /** How a write is acknowledged: from the buffer, or by the server. */

@@ -62,11 +62,15 @@ export interface LiveClient {
   readonly clock: Clock;
 }
 
-/** What is logged when something that a client acknowledged is not done. */
-const LOSSES = [
+/** What a client logs when something that it acknowledged is not done. */
+const REPORTED_LOSSES = [
   'changes that a program was told are done are not',
   'what was written is not stored',
+];
+/** What the metadata server logs when it goes on without a client. */
+const CLIENTS_GIVEN_UP = [
   'the lease of a session that does not answer ran out',
+  'a session that does not answer a recall is ended',
   'a client is gone, and what it had acknowledged',
 ];
 
@@ -103,7 +107,8 @@ export class Cluster {
     this.#exclusivePauseMs = this.random.pick([1, 20, 200, 1000]);
     const write = (line: string): void => {
       onLog?.(line);
-      if (LOSSES.some(message => line.includes(message))) this.onAcknowledgedLost();
+      if (CLIENTS_GIVEN_UP.some(message => line.includes(message))) this.onClientGivenUp();
+      if (REPORTED_LOSSES.some(message => line.includes(message))) this.onReportedLoss(clientOf(line));
     };
     this.#log = pino({ level: onLog ? 'info' : 'warn', timestamp: false, base: null }, { write });
     const machine = (name: string, host: string): Machine =>
@@ -124,7 +129,9 @@ export class Cluster {
   }
 
   /** Told when a client that was away lost what it had to itself, and what it had not sent. */
-  onAcknowledgedLost: () => void = () => undefined;
+  onClientGivenUp: () => void = () => undefined;
+  /** Told when a client says that something which it had acknowledged is not done. */
+  onReportedLoss: (client: string) => void = () => undefined;
   /** How often a client foretold something else than what the server did. */
   mispredictions = 0;
 
@@ -170,7 +177,7 @@ export class Cluster {
           network: this.network.interfaceOf(machine.host, life),
           clock,
           random,
-          log: this.#log,
+          log: this.#log.child({ client: life.name }),
           ...AS_CLIENT,
         };
         const vfs = await Vfs.open({
@@ -257,6 +264,13 @@ export class Cluster {
     });
     await node.start();
   }
+}
+
+/** Which client logged a line. */
+function clientOf(line: string): string {
+  const { client } = JSON.parse(line) as { client?: unknown };
+  if (typeof client !== 'string') throw new Error(`no client says: ${line}`);
+  return client;
 }
 
 let emptyImage: Buffer | undefined;

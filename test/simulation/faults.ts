@@ -6,8 +6,12 @@ import type { SeededRandom } from './world/seeded-random.js';
 
 /** docs/decisions/04: after a power loss at most a second of what was acknowledged is gone. */
 const UNSYNCED_METADATA_MS = 1000;
-/** The same of what a client that is killed had acknowledged before it told the server. */
-export const UNSENT_MS = 1000;
+/** The same of what a client that is killed had acknowledged before it told the server, which takes all it is sent at once. */
+const UNSENT_MS = 1000;
+/** And when servers or the client itself were away meanwhile. */
+const UNSENT_DELAYED_MS = 15_000;
+/** These keep no client from sending what it has acknowledged. */
+const WITHOUT_DELAY: ReadonlySet<FaultKind> = new Set(['kill client', 'flip bit', 'clock jumps']);
 const HOLDER_POLL_MS = 100;
 const HOUR_MS = 3_600_000;
 /** The server gives the locks of a client away that it has not heard of for five seconds. */
@@ -60,6 +64,12 @@ export class Faults {
     this.#options = options;
   }
 
+  /** How old what a client has acknowledged is at most, while no server has it. */
+  get unsentMs(): number {
+    const isDelayed = this.#options.kinds.some(kind => !WITHOUT_DELAY.has(kind));
+    return isDelayed ? UNSENT_DELAYED_MS : UNSENT_MS;
+  }
+
   /** Lets things go wrong until `heal`. */
   async run(): Promise<void> {
     const { clock, random, kinds, pauseMs } = this.#options;
@@ -69,6 +79,15 @@ export class Faults {
       if (this.#isOver) return;
       this.#happen(random.pick(kinds));
     }
+  }
+
+  /** kill -9 of a client's process, if it still runs, in a run whose clients are killed. */
+  crash(client: string): void {
+    const { cluster, random, kinds, note } = this.#options;
+    const machine = cluster.clients.find(({ life }) => life?.name === client);
+    if (this.#isOver || !machine || !kinds.includes('kill client') || random.isChance(0.5)) return;
+    note(`FAULT crash of ${client}`);
+    this.#kill(machine, false);
   }
 
   /** Everything works again, and everybody runs. */
@@ -175,7 +194,7 @@ export class Faults {
   #kill(machine: Machine, isPowerLoss: boolean): void {
     const { cluster, history, random, clock, restartClient } = this.#options;
     if (!machine.life || machine.life.isDead) return;
-    if (cluster.clients.includes(machine)) history.loseAhead(UNSENT_MS, machine.life.name);
+    if (cluster.clients.includes(machine)) history.loseAhead(this.unsentMs, machine.life.name);
     cluster.kill(machine, isPowerLoss);
     if (isPowerLoss && machine === cluster.metadata) history.losePower(UNSYNCED_METADATA_MS);
     if (isPowerLoss && cluster.nodes.includes(machine)) this.nodePowerLossesMs.push(cluster.scheduler.nowMs);

@@ -34,13 +34,20 @@ export class Change {
   inEffectMs = NEVER;
   /** Whether it survives the loss of power of everything. */
   isDurable = false;
-  /** Acknowledged, and then perhaps lost with the metadata server's power. */
-  mayBeLost = false;
+  /**
+   * Acknowledged, and then perhaps undone: by the crash of its client, which undoes the last changes and no others, or as the
+   * servers or the client itself reported a loss.
+   */
+  doubt: 'none' | 'crash' | 'loss' = 'none';
   /** register → value */
   readonly effects = new Map<string, Value>();
   /** Whether it made a name that must not have been there. */
   isExclusive = false;
   isAcknowledged = false;
+  /** A crash of its client undoes it only with everything that the client began after this. */
+  orderedAt: Moment = NEVER;
+  /** Another client has seen something that the client did after it. */
+  isFollowed = false;
   /** Another client than the one who made it has seen it. */
   isSeen = false;
 
@@ -91,11 +98,20 @@ export class History {
     return change;
   }
 
-  /** Everybody sees it from now on. */
-  acknowledge(change: Change): void {
+  /**
+   * Everybody sees it from now on.
+   * @param isOrdered it also takes its place among what the client does; written bytes do when they are fsynced, or with a rename
+   */
+  acknowledge(change: Change, isOrdered = true): void {
     change.isAcknowledged = true;
     this.#takesEffect(change, this.now());
+    if (isOrdered) this.order(change);
     this.#note(`${change.inEffectBy}: ${change.client} did ${change.what}`);
+  }
+
+  /** What the client begins from now on comes after it. */
+  order(change: Change): void {
+    change.orderedAt = Math.min(change.orderedAt, this.now());
   }
 
   /** It was refused: nothing was done. */
@@ -117,6 +133,11 @@ export class History {
     return [...this.#registers.keys()].filter(register => register.startsWith(prefix));
   }
 
+  /** The client that began the first change of a register. */
+  clientOf(register: string): string {
+    return this.#registers.get(register)?.[0]?.client ?? '';
+  }
+
   /** Values that the register may have had, 0 apart. */
   valuesOf(register: string): Value[] {
     return (this.#registers.get(register) ?? []).map(change => change.effects.get(register) ?? 0);
@@ -124,23 +145,15 @@ export class History {
 
   /**
    * Somebody was told a register's value between `began` and now.
-   * @param client who: what it did itself it may see before others do
-   * @param own changes that this observer has to see although nobody else may: change → by when it saw them
+   * @param client who was told
    */
-  observe(
-    client: string,
-    how: string,
-    register: string,
-    value: Value,
-    began: Moment,
-    own?: ReadonlyMap<Change, Moment>,
-  ): void {
+  observe(client: string, how: string, register: string, value: Value, began: Moment): void {
     const ended = this.now();
     const what = `${client}, ${how},`;
     this.#note(`${began}-${ended}: ${what} was told ${value} for ${register}`);
-    const candidates = this.#candidates(register, candidate => candidate === value, began, ended, own);
+    const candidates = this.#candidates(register, candidate => candidate === value, began, ended);
     const [first] = candidates;
-    if (!first) throw new BrokenPromise(this.#explain(what, register, value, began, own));
+    if (!first) throw new BrokenPromise(this.#explain(what, register, value, began));
     if (candidates.length > 1) return;
     if (first.effects.get(register) === UNKNOWN) first.effects.set(register, value);
     if (first.client !== client) this.#seen(first, ended);
@@ -159,7 +172,7 @@ export class History {
   checkOneWinner(register: string, winner: Change): void {
     const changes = this.#registers.get(register) ?? [];
     for (const other of changes) {
-      if (other === winner || !other.isExclusive || !other.isAcknowledged || other.mayBeLost) continue;
+      if (other === winner || !other.isExclusive || !other.isAcknowledged || other.doubt !== 'none') continue;
       const from = Math.min(other.began, winner.began);
       const until = Math.max(other.inEffectBy, winner.inEffectBy);
       const isFreed = changes.some(
@@ -187,27 +200,34 @@ export class History {
   losePower(withinMs: number): void {
     const nowMs = this.#nowMs();
     for (const change of this.#changes) {
-      if (change.isDurable || change.inEffectBy === NEVER || change.inEffectMs < nowMs - withinMs) continue;
-      change.inEffectBy = NEVER;
-      change.inEffectMs = NEVER;
-      change.mayBeLost = true;
+      if (change.inEffectMs >= nowMs - withinMs) this.#mayBeUndone(change, 'loss');
+    }
+  }
+
+  /** A program was told that the change, which was acknowledged before, may have come to nothing. */
+  reportLoss(change: Change): void {
+    if (!change.isSeen) this.#mayBeUndone(change, 'loss');
+  }
+
+  /** A client reported that something which it had acknowledged is not done; nobody has seen it. */
+  reportLosses(withinMs: number, client: string): void {
+    const nowMs = this.#nowMs();
+    for (const change of this.#changes) {
+      if (change.client === client && change.inEffectMs >= nowMs - withinMs) this.reportLoss(change);
     }
   }
 
   /**
-   * A client is gone with what it had acknowledged and not sent yet (docs/decisions/04): neither fsynced, nor seen by
-   * anybody else, nor older than that.
+   * A client is gone with what it had acknowledged and not sent yet (docs/decisions/04): neither fsynced, nor older than
+   * that, nor done before anything that somebody else has seen.
    * @param client undefined: it is not known which
    */
   loseAhead(withinMs: number, client?: string): void {
     const nowMs = this.#nowMs();
     for (const change of this.#changes) {
       if (client !== undefined && change.client !== client) continue;
-      if (change.isDurable || change.isSeen || change.inEffectBy === NEVER) continue;
-      if (change.inEffectMs < nowMs - withinMs) continue;
-      change.inEffectBy = NEVER;
-      change.inEffectMs = NEVER;
-      change.mayBeLost = true;
+      if (change.isSeen || change.isFollowed || change.inEffectMs < nowMs - withinMs) continue;
+      this.#mayBeUndone(change, 'crash');
     }
   }
 
@@ -229,10 +249,28 @@ export class History {
     else this.#registers.set(register, [change]);
   }
 
-  /** What the server lost with its power, another client may go on showing from its cache for as long as its lease lasts. */
+  /**
+   * Another client has seen it, so nothing that its client did before it is undone by a crash. But what the server lost with its
+   * power, another client may go on showing from its cache for as long as its lease lasts.
+   */
   #seen(change: Change, moment: Moment): void {
+    if (change.doubt !== 'loss') this.#takesEffect(change, moment);
+    if (change.isSeen) return;
     change.isSeen = true;
-    if (!change.mayBeLost) this.#takesEffect(change, moment);
+    if (change.doubt === 'loss') return;
+    for (const earlier of this.#changes) {
+      const isBefore = earlier.client === change.client && earlier.orderedAt < change.began;
+      if (!isBefore || earlier.isFollowed) continue;
+      earlier.isFollowed = true;
+      if (earlier.doubt !== 'loss') this.#takesEffect(earlier, moment);
+    }
+  }
+
+  #mayBeUndone(change: Change, doubt: 'crash' | 'loss'): void {
+    if (change.isDurable || (change.inEffectBy === NEVER && change.doubt === 'none')) return;
+    change.inEffectBy = NEVER;
+    change.inEffectMs = NEVER;
+    if (change.doubt !== 'loss') change.doubt = doubt;
   }
 
   #takesEffect(change: Change, moment: Moment): void {
@@ -242,45 +280,27 @@ export class History {
   }
 
   /** Changes that an observation can tell of. */
-  #candidates(
-    register: string,
-    isValue: (value: Value) => boolean,
-    began: Moment,
-    ended: Moment,
-    own?: ReadonlyMap<Change, Moment>,
-  ): Change[] {
+  #candidates(register: string, isValue: (value: Value) => boolean, began: Moment, ended: Moment): Change[] {
     const changes = this.#registers.get(register) ?? [];
     // The latest beginning of a change that was in effect when the observation began: whatever was in effect before
-    // that beginning is replaced. What only the observer's own client sees is replaced by what it did after, but not by
-    // what others did, for it may come after theirs.
+    // that beginning is replaced.
     let replacedBefore = -1;
-    let replacedByOwn = -1;
-    const ownMoment = (change: Change): Moment => own?.get(change) ?? NEVER;
     for (const change of changes) {
       if (change.inEffectBy < began) replacedBefore = Math.max(replacedBefore, change.began);
-      if (ownMoment(change) < began) replacedByOwn = Math.max(replacedByOwn, change.began);
     }
     const result: Change[] = [];
     for (const change of [this.#initial, ...changes]) {
       if (change.began > ended || change.inEffectBy < replacedBefore) continue;
-      if (Math.min(change.inEffectBy, ownMoment(change)) < replacedByOwn) continue;
       const value = change === this.#initial ? 0 : (change.effects.get(register) ?? 0);
       if (isValue(value) || (value === UNKNOWN && !isValue(0))) result.push(change);
     }
     return result;
   }
 
-  #explain(
-    what: string,
-    register: string,
-    value: Value,
-    began: Moment,
-    own?: ReadonlyMap<Change, Moment>,
-  ): string {
+  #explain(what: string, register: string, value: Value, began: Moment): string {
     const lines = (this.#registers.get(register) ?? []).slice(-12).map(change => {
-      const { effects, inEffectBy, client, isDurable, mayBeLost } = change;
-      const seen = own?.has(change) === true ? `, own by ${own.get(change)}` : '';
-      return `    ${effects.get(register)} by ${change.what} (${client}), began ${change.began}, in effect by ${inEffectBy}${seen}${isDurable ? ', durable' : ''}${mayBeLost ? ', perhaps lost' : ''}`;
+      const { effects, inEffectBy, client, isDurable, doubt } = change;
+      return `    ${effects.get(register)} by ${change.what} (${client}), began ${change.began}, in effect by ${inEffectBy}${isDurable ? ', durable' : ''}${doubt === 'none' ? '' : `, perhaps undone by a ${doubt}`}`;
     });
     const told = value === UNKNOWN ? 'something' : String(value);
     return `${what} was told ${told} for ${register} between ${began} and ${this.#moment}:\n${lines.join('\n')}`;

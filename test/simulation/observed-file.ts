@@ -1,5 +1,6 @@
 /** An open file of a simulated client, and what the promises say about it: blocks of one tag each. */
 import { constants } from 'node:fs';
+import { hasCode } from '../../src/protocol/errors.js';
 import type { FileHandle } from '../../src/vfs/file-system.js';
 import type { LiveClient } from './cluster.js';
 import { BrokenPromise, type Change, type History, type Value } from './history.js';
@@ -32,10 +33,10 @@ export class ObservedFile {
   readonly #history: History;
   readonly #handle: FileHandle;
   readonly inode: number;
-  /** Written through this handle and not flushed: change → when `write` returned. */
-  #unflushed = new Map<Change, number>();
-  /** What was read back meanwhile, which counts when a flush says that nothing went wrong. */
-  #read: { register: string; value: Value; began: number; own: Map<Change, number> }[] = [];
+  /** Written through this handle since the last flush, which reports what became of it. */
+  #unflushed: Change[] = [];
+  /** Everything that was written through this handle. */
+  readonly #written: Change[] = [];
 
   constructor(client: LiveClient, history: History, handle: FileHandle) {
     this.#client = client;
@@ -54,7 +55,7 @@ export class ObservedFile {
     return new ObservedFile(client, history, await client.vfs.open(inode, flags));
   }
 
-  /** Writes one tag over some blocks. */
+  /** Writes one tag over some blocks. Every client sees them as soon as `write` returns. */
   async write(block: number, count: number, tag: Value): Promise<void> {
     const bytes = Buffer.alloc(count * BLOCK_BYTES);
     const changes: Change[] = [];
@@ -66,8 +67,9 @@ export class ObservedFile {
       changes.push(this.#history.begin(`write ${value}`, this.#client.id, [[register, value]]));
     }
     await this.#client.vfs.write(this.#handle, block * BLOCK_BYTES, bytes);
-    const now = this.#history.now();
-    for (const change of changes) this.#unflushed.set(change, now);
+    for (const change of changes) this.#history.acknowledge(change, false);
+    this.#unflushed.push(...changes);
+    this.#written.push(...changes);
   }
 
   /** Reads blocks, and checks that they are what they may be. */
@@ -81,35 +83,64 @@ export class ObservedFile {
         `inode ${inode} has a part of a block: ${bytes.length} bytes from block ${block}`,
       );
     }
-    const { id } = this.#client;
     for (let at = 0; at < count; at += 1) {
       const register = blockRegister(inode, block + at);
       const part = bytes.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES);
       const value = part.length === 0 ? 0 : tagOf(part, register);
-      const own = new Map(this.#unflushed);
-      if (own.size === 0) this.#history.observe(id, 'reading', register, value, began);
-      else this.#read.push({ register, value, began, own });
+      this.#history.observe(this.#client.id, 'reading', register, value, began);
     }
   }
 
-  /** close(2), or fsync(2): what was written is there for everybody when it says so. */
+  /** stat(2): nothing that was written lies behind the end. */
+  async stat(): Promise<void> {
+    const began = this.#history.now();
+    const { size } = await this.#client.vfs.getattr(this.inode);
+    if (size % BLOCK_BYTES !== 0) throw new BrokenPromise(`inode ${this.inode} ends in a block, at ${size}`);
+    this.#observeEmpty('in stat', size / BLOCK_BYTES, FILE_BLOCKS, began);
+  }
+
+  /** SEEK_DATA: nothing that was written lies before the first byte of data. */
+  async seekData(): Promise<void> {
+    const began = this.#history.now();
+    let end = FILE_BLOCKS;
+    try {
+      end = Math.floor((await this.#client.vfs.seek(this.#handle, 0, 'data')) / BLOCK_BYTES);
+    } catch (error) {
+      if (!hasCode(error, 'ENXIO')) throw error;
+    }
+    this.#observeEmpty('seeking data', 0, end, began);
+  }
+
+  #observeEmpty(how: string, from: number, end: number, began: number): void {
+    for (let block = from; block < end; block += 1) {
+      this.#history.observe(this.#client.id, how, blockRegister(this.inode, block), 0, began);
+    }
+  }
+
+  /** The file is renamed: whoever sees what this client does from now on sees what was written before. */
+  renamed(): void {
+    for (const change of this.#written) this.#history.order(change);
+  }
+
+  /** close(2), or fsync(2): either reports it when something that was written is lost. */
   async flush(isDurable: boolean): Promise<void> {
     const written = this.#unflushed;
-    const read = this.#read;
-    this.#unflushed = new Map();
-    this.#read = [];
+    this.#unflushed = [];
     const began = this.#history.now();
-    const { vfs, id } = this.#client;
-    if (isDurable) await vfs.fsync(this.#handle);
-    else await vfs.flush(this.#handle);
-    for (const { register, value, began: readBegan, own } of read) {
-      this.#history.observe(id, 'reading back', register, value, readBegan, own);
-    }
-    for (const change of written.keys()) {
-      this.#history.acknowledge(change);
-      if (isDurable) change.isDurable = true;
+    const { vfs } = this.#client;
+    try {
+      if (isDurable) await vfs.fsync(this.#handle);
+      else await vfs.flush(this.#handle);
+    } catch (error) {
+      for (const change of written) this.#history.reportLoss(change);
+      throw error;
     }
     if (!isDurable) return;
+    for (const change of written) {
+      // With its place in the order, which it keeps.
+      this.#history.acknowledge(change);
+      change.isDurable = true;
+    }
     const prefix = `block:${this.inode}:`;
     this.#history.makeDurable(began, ({ effects }) => {
       for (const [register, value] of effects) {

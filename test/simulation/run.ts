@@ -4,7 +4,7 @@ import { isSymlink, ROOT_INODE } from '../../src/protocol/file-mode.js';
 import { SILENT_CLIENT_MS } from '../../src/protocol/limits.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { Cluster, type LiveClient, type Machine } from './cluster.js';
-import { FAULT_KINDS, Faults, UNSENT_MS, type FaultKind } from './faults.js';
+import { FAULT_KINDS, Faults, type FaultKind } from './faults.js';
 import { BrokenPromise, History } from './history.js';
 import { checkInvariants } from './invariants.js';
 import { blockRegister, FILE_BLOCKS, ObservedFile } from './observed-file.js';
@@ -50,11 +50,14 @@ export interface RunResult {
 /** Runs a cluster; never rejects. */
 export async function simulate(options: RunOptions): Promise<RunResult> {
   const run = new Run(options);
+  const broken = options.bug?.breakClients?.();
   let failure: string | undefined;
   try {
     await run.execute();
   } catch (error) {
     failure = error instanceof BrokenPromise ? error.message : describe(error);
+  } finally {
+    broken?.[Symbol.dispose]();
   }
   return run.result(failure);
 }
@@ -98,7 +101,8 @@ class Run {
       bug,
       onLog: onTrace && (line => onTrace(`${this.#scheduler.nowMs.toFixed(3)} LOG ${line.trim()}`)),
     });
-    this.#cluster.onAcknowledgedLost = () => this.#history.loseAhead(AWAY_MS);
+    this.#cluster.onClientGivenUp = () => this.#history.loseAhead(AWAY_MS);
+    this.#cluster.onReportedLoss = client => this.#history.reportLosses(AWAY_MS, client);
     const chance = random.pick([0, 0.15, 0.3, 1]);
     // Flipped bits forgive what is lost, and lock holders are cut off in long runs, so they are for few.
     const rare = new Map<FaultKind, number>([
@@ -143,6 +147,8 @@ class Run {
     // A client that uses something alone for a while gets it to itself.
     const turnMs = random.isChance(0.6) ? random.between(200, 3000) : 0;
     if (turnMs > 0) workload.isTurnOf = machine => this.#turn(turnMs) === machine;
+    if (this.#kinds.some(kind => kind === 'cut client' || kind === 'cut lock holder'))
+      workload.watchWeight = 10;
     if (this.#kinds.includes('cut lock holder')) workload.longHoldChance = 0.8;
     const faults: Faults = new Faults({
       cluster,
@@ -155,6 +161,7 @@ class Run {
       lockHolders: workload.lockHolders,
       restartClient: machine => void this.#runClient(machine, random.fork()),
     });
+    workload.mayCrash = name => faults.crash(name);
     for (const live of first) this.#runPrograms(live, random.fork());
     const isLong = this.#kinds.includes('cut lock holder') || random.isChance(LONG_CHANCE);
     const lastsMs = isLong ? random.between(...LONG_MS) : random.between(SHORTEST_MS, LONGEST_MS);
@@ -222,7 +229,7 @@ class Run {
     const { nodePowerLossesMs, flippedBits } = faults;
     const [machine] = this.#cluster.clients;
     if (!machine) throw new Error('there is no client');
-    if (machine.life) history.loseAhead(UNSENT_MS, machine.life.name);
+    if (machine.life) history.loseAhead(faults.unsentMs, machine.life.name);
     this.#cluster.kill(machine, false);
     const fresh = await this.#cluster.startClient(machine);
     await this.#answered(async () => await fresh.vfs.getattr(ROOT_INODE));
@@ -257,10 +264,16 @@ class Run {
       }
       await file.close();
     }
-    try {
-      await workload.readJournal(fresh);
-    } catch (error) {
-      if (!hasCode(error, 'EIO') || (flippedBits === 0 && nodePowerLossesMs.length === 0)) throw error;
+    const check = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        if (!hasCode(error, 'EIO') || (flippedBits === 0 && nodePowerLossesMs.length === 0)) throw error;
+      }
+    };
+    await check(async () => await workload.readJournal(fresh));
+    for (const name of await workload.markers(fresh)) {
+      await check(async () => await workload.checkMarked(fresh, name));
     }
   }
 
