@@ -195,6 +195,7 @@ export class MetadataService {
       log,
       state: this.#state,
       run: async piece => await this.#requests.run(piece, 'stop'),
+      look: async piece => await this.#requests.run(piece),
       orderAssembly: async (node, order) => await this.#orders.assemble(node, order),
       quietMs: options.defragmentAfterMs ?? DEFAULT_DEFRAGMENT_AFTER_MS,
     });

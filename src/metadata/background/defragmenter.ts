@@ -8,7 +8,7 @@
  * Until the commit the file has its old extents, after it the new one, and both say the same bytes; so this may be
  * killed at any moment. A chunk that was assembled in vain goes when its grant expires.
  */
-import type { Clock, Timer } from '../../platform/clock.js';
+import type { Clock, Timer, Timespec } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { toDfsError } from '../../protocol/errors.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
@@ -38,7 +38,10 @@ export interface DefragmenterOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly state: ServerState;
+  /** Runs a piece of the work, for which what clients have to themselves is recalled. */
   readonly run: RunPiece;
+  /** Runs one that takes nothing from anybody, and so reads what may be some milliseconds old. */
+  readonly look: RunPiece;
   readonly orderAssembly: OrderAssembly;
   /** A file that was changed more lately than this probably will be again. */
   readonly quietMs: number;
@@ -107,11 +110,17 @@ export class Defragmenter {
 
   /** One window. Never rejects. Resolves with the time until the next. */
   async #runRound(): Promise<number> {
-    const { run, log } = this.#options;
+    const { run, look, log } = this.#options;
     try {
+      let quiet: readonly number[] = [];
+      await look(async (tx, context) => {
+        quiet = await this.#quietFiles(tx, context);
+        return false;
+      });
+      if (quiet.length === 0) return this.#roundMs;
       let window: Window | undefined;
       await run(async (tx, context) => {
-        window = await this.#nextWindow(tx, context);
+        window = await this.#nextWindow(tx, quiet, context);
         return false;
       });
       if (!window) return this.#roundMs;
@@ -126,17 +135,33 @@ export class Defragmenter {
     }
   }
 
-  /** The next window worth rewriting; undefined when there is none at the moment. */
-  async #nextWindow(tx: StoreTransaction, context: OperationContext): Promise<Window | undefined> {
-    const files = await tx.fragmented.after(
-      Math.max(0, this.#inode - (this.#offset > 0 ? 1 : 0)),
-      FILES_AT_ONCE,
-    );
-    if (files.length === 0) {
-      this.#inode = 0;
-      this.#offset = 0;
-      return undefined;
+  /** The next files that nobody has changed for a while. Those that somebody works on are not even asked for. */
+  async #quietFiles(tx: StoreTransaction, context: OperationContext): Promise<number[]> {
+    const before = Math.max(0, this.#inode - (this.#offset > 0 ? 1 : 0));
+    const files = await tx.fragmented.after(before, FILES_AT_ONCE);
+    const quiet: number[] = [];
+    for (const inode of files) {
+      const record = await tx.inodes.get(inode);
+      if (!record || !isRegularFile(record.mode)) await tx.fragmented.delete(inode);
+      else if (this.#isQuiet(record.ctime, context)) quiet.push(inode);
     }
+    if (quiet.length === 0) {
+      this.#inode = files.at(-1) ?? 0;
+      this.#offset = 0;
+    }
+    return quiet;
+  }
+
+  #isQuiet(ctime: Timespec, context: OperationContext): boolean {
+    return toMs(context.now) - ctime.sec * 1000 >= this.#options.quietMs;
+  }
+
+  /** The next window worth rewriting in these files; undefined when there is none at the moment. */
+  async #nextWindow(
+    tx: StoreTransaction,
+    files: readonly number[],
+    context: OperationContext,
+  ): Promise<Window | undefined> {
     for (const inode of files) {
       if (inode !== this.#inode) this.#offset = 0;
       if (this.#offset === 0) this.#left = 0;
@@ -154,11 +179,7 @@ export class Defragmenter {
     context: OperationContext,
   ): Promise<Window | undefined> {
     const inode = await tx.inodes.get(number);
-    if (!inode || !isRegularFile(inode.mode)) {
-      await tx.fragmented.delete(number);
-      return undefined;
-    }
-    if (toMs(context.now) - inode.ctime.sec * 1000 < this.#options.quietMs) return undefined;
+    if (!inode || !this.#isQuiet(inode.ctime, context)) return undefined;
     for (;;) {
       const extents = await extentsFrom(tx, number, this.#offset, EXTENTS_AT_ONCE);
       const pieces = firstWindow(extents);
