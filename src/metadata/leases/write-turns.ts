@@ -11,6 +11,8 @@ import { sleep, type Clock } from '../../platform/clock.js';
 
 /** How long a session has the inode before it is recalled for another one that writes: some hundred small writes. */
 const TURN_MS = 20;
+/** The same of a directory, where a change takes longer, and so does giving it back: the files that were closed are stored before. */
+const DIRECTORY_TURN_MS = 40;
 /** A session that has not asked for so long is no writer any more. */
 const WRITER_MS = 1000;
 /** Inodes whose writers the table remembers. */
@@ -85,7 +87,7 @@ export class WriteTurns {
       await before;
       return await take();
     } finally {
-      void sleep(this.#clock, TURN_MS).then(isOver);
+      void sleep(this.#clock, writers.turn ? DIRECTORY_TURN_MS : TURN_MS).then(isOver);
     }
   }
 
@@ -95,7 +97,7 @@ export class WriteTurns {
     if (!writers) return true;
     judge(writers, this.#clock.monotonicMs());
     if (this.#clock.monotonicMs() < writers.pausedUntilMs) return false;
-    const turn = { session, over: sleep(this.#clock, TURN_MS), changes: 0 };
+    const turn = { session, over: sleep(this.#clock, DIRECTORY_TURN_MS), changes: 0 };
     writers.turn = turn;
     return true;
   }

@@ -6,6 +6,7 @@ import { ManualClock } from './support/manual-clock.js';
 const FILE = 10;
 const DIRECTORY = 11;
 const TURN_MS = 20;
+const DIRECTORY_TURN_MS = 40;
 const WRITER_MS = 1000;
 
 const turn = async (): Promise<void> => {
@@ -72,7 +73,7 @@ async function takeTurns(clock: ManualClock, turns: WriteTurns, changes: number)
     if (!turns.isShared(session, DIRECTORY)) continue;
     await turns.take(DIRECTORY, async () => begun.push(turns.begin(session, DIRECTORY)));
     turns.noteChanges(session, DIRECTORY, changes);
-    clock.advance(TURN_MS);
+    clock.advance(DIRECTORY_TURN_MS);
     await turn();
   }
   return begun;
@@ -117,7 +118,7 @@ t.test(
     await turns.others(undefined, [DIRECTORY]);
     await turn();
     t.notOk(isOver, 'one’s own turn, and another’s who does not write, are not waited for');
-    clock.advance(TURN_MS);
+    clock.advance(DIRECTORY_TURN_MS);
     await waiting;
     t.ok(isOver);
   },
