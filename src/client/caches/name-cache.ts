@@ -2,6 +2,9 @@
  * Directories of which this client knows every name, because it made them or has listed them, under its lease
  * (client/leases/cache-lease.ts). A name that is not among them does not exist, and no request is needed to say so. A program that unpacks
  * a tree looks up each name before it creates it; one that walks a tree looks up every name.
+ *
+ * Of others, which may be too large for that, it knows single names: those of which it was told that they are not there, and
+ * what it made of them.
  */
 import { LRUCache } from 'lru-cache';
 import { MAX_NAME_BYTES } from '../../protocol/limits.js';
@@ -10,13 +13,15 @@ import type { CacheKeeper, CacheLease, Revocation } from '../leases/cache-lease.
 import type { Holding } from '../../protocol/session-commands.js';
 import { firstAfter } from './sorted-search.js';
 
-/** A directory of which every name is known, apart from some. */
+/** A directory of which every name is known, apart from some; or single names are. */
 interface KnownDirectory {
+  /** False: of a name that is not in `names` nothing is known. */
+  readonly isWhole: boolean;
   /** Where `..` leads; undefined when the directory was changed by others, and may have been moved. */
   parent: number | undefined;
   /** Names that others have changed since the directory was listed (as in `names`). */
   unknown: Set<string> | undefined;
-  /** name (its bytes as latin1) → inode */
+  /** name (its bytes as latin1) → inode; 0, where single names are known, for one that is not there */
   readonly names: Map<string, number>;
   /** The names in the order of their bytes; undefined when they have changed since they were sorted. */
   sorted: readonly string[] | undefined;
@@ -98,7 +103,7 @@ export class NameCache implements CacheKeeper {
 
   /** Whether every name in the directory is known. */
   isKnown(directory: number): boolean {
-    return this.#get(directory) !== undefined;
+    return this.#get(directory)?.isWhole === true;
   }
 
   /** The same as of before what this client is just changing. */
@@ -106,13 +111,15 @@ export class NameCache implements CacheKeeper {
     const known = this.#get(directory);
     if (!known) return undefined;
     const key = keyOf(name);
-    return known.unknown?.has(key) === true ? undefined : (known.names.get(key) ?? 0);
+    if (known.unknown?.has(key) === true) return undefined;
+    return known.names.get(key) ?? (known.isWhole ? 0 : undefined);
   }
 
   /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
   page(directory: number, after: Uint8Array, limit: number): KnownPage | undefined {
     const known = this.#get(directory);
-    if (!known || (known.unknown?.size ?? 0) > 0 || known.parent === undefined) return undefined;
+    if (known?.isWhole !== true || (known.unknown?.size ?? 0) > 0 || known.parent === undefined)
+      return undefined;
     if (this.#inFlight.has(directory)) return undefined;
     // Latin1 strings compare as their bytes do.
     known.sorted ??= [...known.names.keys()].sort();
@@ -133,6 +140,7 @@ export class NameCache implements CacheKeeper {
     if (!this.#lease.mayKeep(ticket, directory)) return;
     const names = new Map<string, number>();
     this.#directories.set(directory, {
+      isWhole: true,
       parent,
       names,
       unknown: undefined,
@@ -161,7 +169,7 @@ export class NameCache implements CacheKeeper {
     const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
     const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);
     const counted = { nameBytes, countedBytes: nameBytes };
-    const isNews = { unknown: undefined, leftAt: undefined };
+    const isNews = { isWhole: true, unknown: undefined, leftAt: undefined };
     this.#directories.set(directory, { parent, names: known, sorted, ...isNews, ...counted });
   }
 
@@ -194,17 +202,19 @@ export class NameCache implements CacheKeeper {
     if (names.size === 0) this.#inFlight.delete(directory);
   }
 
-  /** The server told where a name leads that others had changed; 0: nowhere. @param ticket as for `created` */
+  /** The server told where a name leads of which that was not known; 0: nowhere. @param ticket as for `created` */
   told(ticket: number, directory: number, name: Uint8Array, inode: number): void {
     const known = this.#directories.peek(directory);
     const key = keyOf(name);
-    if (
-      known?.leftAt !== undefined ||
-      known?.unknown?.has(key) !== true ||
-      this.#inFlight.get(directory)?.has(key) === true
-    )
-      return;
+    if (known?.leftAt !== undefined || this.#inFlight.get(directory)?.has(key) === true) return;
     if (!this.#lease.mayKeep(ticket, directory)) return;
+    if (known?.isWhole !== true) {
+      // What is not there is often made next; what is there the kernel keeps.
+      if (known || inode === 0)
+        this.#noteSingle(directory, known ?? this.#beginSingle(directory), name, inode);
+      return;
+    }
+    if (known.unknown?.has(key) !== true) return;
     if (inode === 0) this.unlinked(directory, name);
     else this.linked(directory, name, inode);
   }
@@ -220,13 +230,8 @@ export class NameCache implements CacheKeeper {
       (known.unknown ??= new Set()).add(keyOf(name));
       return;
     }
-    known.unknown?.delete(keyOf(name));
-    const { size } = known.names;
-    known.names.set(keyOf(name), inode);
     known.sorted = undefined;
-    if (known.names.size === size) return;
-    known.nameBytes += nameCost(name.length);
-    if (known.nameBytes > known.countedBytes) this.#recount(directory, known);
+    this.#noteSingle(directory, known, name, inode);
   }
 
   /** This client removed the name. @param ticket as for `linked` */
@@ -234,6 +239,10 @@ export class NameCache implements CacheKeeper {
     const known = this.#changing(directory);
     if (known && this.#isOvertaken(directory, ticket)) {
       (known.unknown ??= new Set()).add(keyOf(name));
+      return;
+    }
+    if (known?.isWhole === false) {
+      this.#noteSingle(directory, known, name, 0);
       return;
     }
     known?.unknown?.delete(keyOf(name));
@@ -297,6 +306,30 @@ export class NameCache implements CacheKeeper {
 
   async dropAll(): Promise<void> {
     this.#directories.clear();
+  }
+
+  #beginSingle(directory: number): KnownDirectory {
+    const known: KnownDirectory = {
+      isWhole: false,
+      parent: undefined,
+      names: new Map(),
+      unknown: undefined,
+      sorted: undefined,
+      nameBytes: 0,
+      countedBytes: 0,
+      leftAt: undefined,
+    };
+    this.#directories.set(directory, known);
+    return known;
+  }
+
+  #noteSingle(directory: number, known: KnownDirectory, name: Uint8Array, inode: number): void {
+    known.unknown?.delete(keyOf(name));
+    const { size } = known.names;
+    known.names.set(keyOf(name), inode);
+    if (known.names.size === size) return;
+    known.nameBytes += nameCost(name.length);
+    if (known.nameBytes > known.countedBytes) this.#recount(directory, known);
   }
 
   #get(directory: number): KnownDirectory | undefined {

@@ -126,3 +126,30 @@ t.test('a directory that was left twice is what it was the first time', async t 
   t.equal(names.find(DIRECTORY, name('a')), undefined);
   t.equal(names.find(DIRECTORY, name('b')), 11);
 });
+
+t.test(
+  'of a directory that is not known single names are: that they are not there, and what was made of them',
+  async t => {
+    const { names, revoke, leave } = await fixture();
+    names.forget(DIRECTORY);
+    names.told(names.ticket(), DIRECTORY, name('a'), 10);
+    t.equal(names.find(DIRECTORY, name('a')), undefined, 'what is there the kernel keeps');
+    names.told(names.ticket(), DIRECTORY, name('new'), 0);
+    names.told(names.ticket(), DIRECTORY, name('later'), 0);
+    t.equal(names.find(DIRECTORY, name('new')), 0);
+    t.equal(names.find(DIRECTORY, name('b')), undefined, 'nothing is known of the others');
+    t.notOk(names.isKnown(DIRECTORY));
+    t.equal(names.page(DIRECTORY, NOTHING, 10), undefined);
+    names.linked(DIRECTORY, name('new'), 20);
+    t.equal(names.find(DIRECTORY, name('new')), 20);
+    names.unlinked(DIRECTORY, name('new'));
+    t.equal(names.find(DIRECTORY, name('new')), 0);
+    await revoke('new');
+    t.equal(names.find(DIRECTORY, name('new')), undefined, 'another client changed it');
+    await leave(100);
+    t.equal(names.find(DIRECTORY, name('later')), undefined);
+    names.resume(DIRECTORY, { since: 50, names: [] });
+    t.equal(names.find(DIRECTORY, name('later')), 0);
+    t.equal(names.find(DIRECTORY, name('new')), undefined);
+  },
+);
