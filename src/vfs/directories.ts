@@ -100,7 +100,7 @@ export class Directories {
     const kept = known === undefined ? undefined : cache.get(known);
     if (kept) return kept;
     const ticket = cache.ticket();
-    const asked = names.ticket();
+    const asked = names.lookupTicket();
     let attributes: Attributes;
     try {
       ({ attributes } = await this.#session.ask(lookup, { parent, name, ...by }));

@@ -11,30 +11,9 @@ import { MAX_NAME_BYTES } from '../../protocol/limits.js';
 import { DIRECTORY_BYTES, LRU_ENTRY_BYTES, nameCost } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from '../leases/cache-lease.js';
 import type { Holding } from '../../protocol/session-commands.js';
+import { RecentChanges } from '../leases/recent-changes.js';
+import { emptyDirectory, type KnownDirectory } from './known-directory.js';
 import { firstAfter } from './sorted-search.js';
-
-/** A directory of which every name is known, apart from some; or single names are. */
-interface KnownDirectory {
-  /** False: of a name that is not in `names` nothing is known. */
-  readonly isWhole: boolean;
-  /** Where `..` leads; undefined when the directory was changed by others, and may have been moved. */
-  parent: number | undefined;
-  /** Names that others have changed since the directory was listed (as in `names`). */
-  unknown: Set<string> | undefined;
-  /** name (its bytes as latin1) → inode; 0, where single names are known, for one that is not there */
-  readonly names: Map<string, number>;
-  /** The names in the order of their bytes; undefined when they have changed since they were sorted. */
-  sorted: readonly string[] | undefined;
-  /** What the names cost. */
-  nameBytes: number;
-  /** The same as the cache counts it; never less. */
-  countedBytes: number;
-  /**
-   * Another client has the directory in its turn: nothing of it is answered from here. The position up to which its names are true
-   * (`Revocation.left`).
-   */
-  leftAt: number | undefined;
-}
 
 /**
  * Names that this client makes are counted in steps of this part of what the directory's names cost, but at least so much: to
@@ -42,8 +21,16 @@ interface KnownDirectory {
  */
 const STEP_PART = 16;
 const MIN_STEP_BYTES = 256;
+/** Directories of which it is known exactly when this client last changed a name in them: some 50 KiB. */
+const CHANGED_DIRECTORIES = 512;
 /** With more names than this that others have changed, a directory is not worth keeping. */
 const MAX_UNKNOWN = 4096;
+
+/** From before a lookup: what others, and this client, have changed since is not told by its answer. */
+export interface LookupTicket {
+  readonly lease: number;
+  readonly own: number;
+}
 
 /** A directory that is being listed: what this client changes meanwhile may be in the pages, or not. */
 export interface Listing {
@@ -71,6 +58,10 @@ export class NameCache implements CacheKeeper {
   readonly #directories: LRUCache<number, KnownDirectory>;
   /** directory → names that this client is changing → by how many requests */
   readonly #inFlight = new Map<number, Map<string, number>>();
+  /** Grows with each change of this client. */
+  #ownNow = 0;
+  /** When this client last changed a name in a directory. */
+  readonly #ownChanges = new RecentChanges(CHANGED_DIRECTORIES);
   /** directory → its listings that are under way */
   readonly #listings = new Map<number, Set<Listing>>();
 
@@ -91,6 +82,11 @@ export class NameCache implements CacheKeeper {
   /** Taken before the server is asked to change a name; shown when its answer is there. */
   ticket(): number {
     return this.#lease.ticket();
+  }
+
+  /** Taken before the server is asked where a name leads; shown when its answer is there. */
+  lookupTicket(): LookupTicket {
+    return { lease: this.#lease.ticket(), own: this.#ownNow };
   }
 
   /** The inode that the name leads to; 0 when there is none; undefined when that is not known here. */
@@ -138,17 +134,7 @@ export class NameCache implements CacheKeeper {
    */
   created(ticket: number, directory: number, parent: number): void {
     if (!this.#lease.mayKeep(ticket, directory)) return;
-    const names = new Map<string, number>();
-    this.#directories.set(directory, {
-      isWhole: true,
-      parent,
-      names,
-      unknown: undefined,
-      sorted: undefined,
-      nameBytes: 0,
-      countedBytes: 0,
-      leftAt: undefined,
-    });
+    this.#directories.set(directory, emptyDirectory(true, parent));
   }
 
   /** A listing from the first name on begins; it ends with `listed` or `giveUp`. */
@@ -189,10 +175,12 @@ export class NameCache implements CacheKeeper {
     if (!names) this.#inFlight.set(directory, (names = new Map()));
     const key = keyOf(name);
     names.set(key, (names.get(key) ?? 0) + 1);
+    this.#noteOwnChange(directory);
   }
 
   /** It was answered, and what came of it told here. */
   changed(directory: number, name: Uint8Array): void {
+    this.#noteOwnChange(directory);
     const names = this.#inFlight.get(directory);
     if (!names) return;
     const key = keyOf(name);
@@ -202,13 +190,15 @@ export class NameCache implements CacheKeeper {
     if (names.size === 0) this.#inFlight.delete(directory);
   }
 
-  /** The server told where a name leads of which that was not known; 0: nowhere. @param ticket as for `created` */
-  told(ticket: number, directory: number, name: Uint8Array, inode: number): void {
+  /** The server told where a name leads of which that was not known; 0: nowhere. */
+  told({ lease, own }: LookupTicket, directory: number, name: Uint8Array, inode: number): void {
     const known = this.#directories.peek(directory);
     const key = keyOf(name);
     if (known?.leftAt !== undefined || this.#inFlight.get(directory)?.has(key) === true) return;
-    if (!this.#lease.mayKeep(ticket, directory)) return;
+    if (!this.#lease.mayKeep(lease, directory)) return;
     if (known?.isWhole !== true) {
+      // The answer may be from before a change of this client, which is known better.
+      if (own < this.#ownChanges.latest(directory)) return;
       // What is not there is often made next; what is there the kernel keeps.
       if (known || inode === 0)
         this.#noteSingle(directory, known ?? this.#beginSingle(directory), name, inode);
@@ -309,16 +299,7 @@ export class NameCache implements CacheKeeper {
   }
 
   #beginSingle(directory: number): KnownDirectory {
-    const known: KnownDirectory = {
-      isWhole: false,
-      parent: undefined,
-      names: new Map(),
-      unknown: undefined,
-      sorted: undefined,
-      nameBytes: 0,
-      countedBytes: 0,
-      leftAt: undefined,
-    };
+    const known = emptyDirectory(false);
     this.#directories.set(directory, known);
     return known;
   }
@@ -352,11 +333,17 @@ export class NameCache implements CacheKeeper {
     this.#directories.set(directory, known);
   }
 
+  #noteOwnChange(directory: number): void {
+    this.#ownNow += 1;
+    this.#ownChanges.note(directory, this.#ownNow);
+  }
+
   #isOvertaken(directory: number, ticket: number | undefined): boolean {
     return ticket !== undefined && !this.#lease.mayKeep(ticket, directory);
   }
 
   #changing(directory: number): KnownDirectory | undefined {
+    this.#noteOwnChange(directory);
     for (const listing of this.#listings.get(directory) ?? []) listing.isSpoiled = true;
     return this.#directories.get(directory);
   }

@@ -3,7 +3,7 @@
  * changed. Two generations, so that the memory is bounded and nothing is forgotten at once.
  */
 
-/** Inodes of a generation: two of them take some 2 MiB. */
+/** Inodes of a generation, by default: two of them take some 2 MiB. */
 const GENERATION = 16_384;
 
 export class RecentChanges {
@@ -14,10 +14,16 @@ export class RecentChanges {
   #olderUntil = 0;
   /** What is in neither was changed no later than this. */
   #forgottenUntil = 0;
+  readonly #generation: number;
+
+  /** @param generation how many inodes are remembered exactly, at the least */
+  constructor(generation = GENERATION) {
+    this.#generation = generation;
+  }
 
   /** @param now grows with each call */
   note(inode: number, now: number): void {
-    if (this.#newer.size >= GENERATION && !this.#newer.has(inode)) {
+    if (this.#newer.size >= this.#generation && !this.#newer.has(inode)) {
       this.#forgottenUntil = this.#olderUntil;
       this.#olderUntil = now;
       this.#older = this.#newer;

@@ -2,7 +2,7 @@
  * Changes that were acknowledged to a program and are gone: the server lost its power, or it refused what this client had
  * acknowledged. `fsync` of the inode or the directory reports each once; `syncfs` reports that there are any.
  */
-import type { DfsError } from '../../protocol/errors.js';
+import { DfsError } from '../../protocol/errors.js';
 
 /** Inodes of which a loss is remembered; beyond it every directory may have lost names. */
 const MAX_INODES = 4096;
@@ -43,4 +43,12 @@ export class LostChanges {
     this.#anywhere = undefined;
     if (lost) throw lost;
   }
+}
+
+/** The failure of changes that were answered, and that the server has lost with its power. */
+export function lostWithPower(what: string): DfsError {
+  return new DfsError(
+    'EIO',
+    `the metadata server lost its power before changes of ${what} were on its disk; look what is there, and do them again`,
+  );
 }

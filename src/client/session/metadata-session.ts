@@ -6,7 +6,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Endpoint } from '../../platform/network.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
-import { DfsError } from '../../protocol/errors.js';
+import type { DfsError } from '../../protocol/errors.js';
 import { getattr } from '../../protocol/namespace-commands.js';
 import { batch, hold, recall, renew, revoke, sync } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
@@ -26,7 +26,8 @@ import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog } from '../log/change-log.js';
 import { ForetoldChanges, type OnMisprediction } from '../log/foretold-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
-import { LostChanges } from '../requests/lost-changes.js';
+import { ChangesUnderWay } from '../requests/changes-under-way.js';
+import { LostChanges, lostWithPower } from '../requests/lost-changes.js';
 import { NumberedRequests } from '../requests/numbered-requests.js';
 import { Requests } from '../requests/requests.js';
 import { UnsyncedChanges } from '../requests/unsynced-changes.js';
@@ -52,7 +53,7 @@ export class MetadataSession {
   readonly #lost = new LostChanges();
   readonly #caches: MetadataCaches;
   /** Requests under way that change something, apart from batches. */
-  readonly #changing = new Set<Promise<unknown>>();
+  readonly #changing = new ChangesUnderWay();
   /** What was acknowledged is not waited for without end any more. */
   #isEnding = false;
   /** Told of the inodes on which locks were lost, because the client was away for too long. */
@@ -145,7 +146,7 @@ export class MetadataSession {
       targets: caches.targets,
       changes: this.changes,
       client: {
-        isBusy: () => this.#changing.size > 0,
+        isBusy: () => !this.#changing.isEmpty,
         isOpen: inode => this.opens.has(inode),
         lost: (inodes, reason) => this.onChangesLost(inodes, reason),
       },
@@ -225,13 +226,8 @@ export class MetadataSession {
     isPatient?: () => boolean,
   ): Promise<Static<Reply>> {
     this.changes.noteRequest();
-    const changing = this.#numbered.execute(command, request, { refusal, isPatient, isNews: true });
-    this.#changing.add(changing);
-    try {
-      return await changing;
-    } finally {
-      this.#changing.delete(changing);
-    }
+    const options = { refusal, isPatient, isNews: true };
+    return await this.#changing.during(this.#numbered.execute(command, request, options));
   }
 
   /**
@@ -239,8 +235,8 @@ export class MetadataSession {
    * knowing how things are; else several programs that ask the server would keep each other asking.
    */
   async quiesce(inode: number): Promise<void> {
-    if (this.#changing.size > 0 && this.changes.isOpen && this.held.has(inode))
-      await Promise.allSettled(this.#changing);
+    const mayDecide = this.changes.isOpen && this.held.has(inode);
+    if (mayDecide && !this.#changing.isEmpty) await this.#changing.settled();
   }
 
   /** Names in the directory are about to be changed: as `quiesce`, after this client's turn has come where others do so, too. */
@@ -397,11 +393,4 @@ export class MetadataSession {
     const inodes = wrong.map(({ inode, version }) => ({ inode, version }));
     void this.lease.dropFalse(inodes);
   }
-}
-
-function lostWithPower(what: string): DfsError {
-  return new DfsError(
-    'EIO',
-    `the metadata server lost its power before changes of ${what} were on its disk; look what is there, and do them again`,
-  );
 }

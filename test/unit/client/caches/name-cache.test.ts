@@ -53,13 +53,13 @@ t.test('of a name that another client changed nothing is known, and of the other
 t.test('what the server says of such a name is known again, unless it was changed once more', async t => {
   const { names, revoke } = await fixture();
   await revoke('a', 'c');
-  const before = names.ticket();
+  const before = names.lookupTicket();
   names.told(before, DIRECTORY, name('a'), 0);
   t.equal(names.find(DIRECTORY, name('a')), 0);
   await revoke('d');
   names.told(before, DIRECTORY, name('c'), 12);
   t.equal(names.find(DIRECTORY, name('c')), undefined, 'the answer may be from before');
-  names.told(names.ticket(), DIRECTORY, name('c'), 12);
+  names.told(names.lookupTicket(), DIRECTORY, name('c'), 12);
   t.equal(names.find(DIRECTORY, name('c')), 12);
 });
 
@@ -91,7 +91,7 @@ t.test(
     t.equal(names.find(DIRECTORY, name('a')), undefined);
     t.notOk(names.isKnown(DIRECTORY));
     t.equal(names.page(DIRECTORY, NOTHING, 10), undefined);
-    names.told(names.ticket(), DIRECTORY, name('a'), 10);
+    names.told(names.lookupTicket(), DIRECTORY, name('a'), 10);
     t.equal(names.find(DIRECTORY, name('a')), undefined);
     const changed = {
       since: 50,
@@ -132,10 +132,10 @@ t.test(
   async t => {
     const { names, revoke, leave } = await fixture();
     names.forget(DIRECTORY);
-    names.told(names.ticket(), DIRECTORY, name('a'), 10);
+    names.told(names.lookupTicket(), DIRECTORY, name('a'), 10);
     t.equal(names.find(DIRECTORY, name('a')), undefined, 'what is there the kernel keeps');
-    names.told(names.ticket(), DIRECTORY, name('new'), 0);
-    names.told(names.ticket(), DIRECTORY, name('later'), 0);
+    names.told(names.lookupTicket(), DIRECTORY, name('new'), 0);
+    names.told(names.lookupTicket(), DIRECTORY, name('later'), 0);
     t.equal(names.find(DIRECTORY, name('new')), 0);
     t.equal(names.find(DIRECTORY, name('b')), undefined, 'nothing is known of the others');
     t.notOk(names.isKnown(DIRECTORY));
@@ -153,3 +153,20 @@ t.test(
     t.equal(names.find(DIRECTORY, name('new')), undefined);
   },
 );
+
+t.test('an answer from before an own change does not say that what was made is not there', async t => {
+  const { names } = await fixture();
+  names.forget(DIRECTORY);
+  const asked = names.lookupTicket();
+  names.changing(DIRECTORY, name('made'));
+  names.linked(DIRECTORY, name('made'), 20, names.ticket());
+  names.changed(DIRECTORY, name('made'));
+  names.told(asked, DIRECTORY, name('made'), 0);
+  t.equal(names.find(DIRECTORY, name('made')), undefined, 'of a directory of which nothing was known');
+  const first = names.lookupTicket();
+  const second = names.lookupTicket();
+  names.told(first, DIRECTORY, name('ahead'), 0);
+  names.linked(DIRECTORY, name('ahead'), 21);
+  names.told(second, DIRECTORY, name('ahead'), 0);
+  t.equal(names.find(DIRECTORY, name('ahead')), 21, 'of one of which single names were');
+});
