@@ -232,7 +232,7 @@ function replaced<Owner extends object, Name extends keyof Owner>(
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an fsync is skipped',
-    seed: 8,
+    seed: 76,
     isFoundAs: /fsynced|reading|counted/,
     breakDisk: disk => {
       disk.faults.lyingSyncChance = 0.3;
@@ -240,13 +240,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a change is acknowledged before it is committed',
-    seed: 11,
+    seed: 50,
     isFoundAs: /was told/,
     breakStore: (store, clock) => new LateStore(store, clock),
   },
   {
     name: 'a client that was given up is not fenced',
-    seed: 48,
+    seed: 67,
     isFoundAs: /counted/,
     makeService: (store, options) => new UnfencedService(store, options),
   },
@@ -264,7 +264,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'an inode is given to two sessions',
-    seed: 37,
+    seed: 28,
     isFoundAs: /was told|counted|foretold|names and says/,
     makeService: (store, options) => new LavishService(store, options),
   },
@@ -287,7 +287,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'chunks are collected without grace',
-    seed: 5,
+    seed: 20,
     isFoundAs: /was cut off|is lost/,
     breakStore: store => new HastyStore(store),
   },
