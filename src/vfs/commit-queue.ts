@@ -147,7 +147,7 @@ export class CommitQueue {
     assert(!this.#isAsking, 'what the server is asked for is not cut');
     for (const flight of this.#ahead) flight.cut(size);
     for (const flight of this.#flights) flight.cut(size);
-    // One that has failed is told of, and leaves by itself.
+    // A flight that has failed reports its failure, and leaves the queue by itself.
     this.#drop(this.#flights.filter(({ isEmpty, state }) => isEmpty && state.is !== 'failed'));
   }
 

@@ -32,7 +32,7 @@ export class FileTable {
   #dirtyTimer: Timer | undefined;
   #isClosed = false;
 
-  /** @param onDisplaced told of an inode when written bytes are not where they were shown */
+  /** @param onDisplaced called with the inode when written bytes do not lie where a program was shown them */
   constructor(client: Client, options: VfsOptions, onDisplaced: (inode: number) => void) {
     const { session, cacheSizes, budget } = client;
     const { lease, held } = session;
@@ -75,7 +75,7 @@ export class FileTable {
   }
 
   /**
-   * The file for one more handle; what nobody was told of its failures, that handle reports.
+   * The file for one more handle; the handle reports the file's failures that no handle has reported yet.
    * @param ticket taken before the request that told the attributes
    * @param isNew the file was made just now, and so has no content
    */

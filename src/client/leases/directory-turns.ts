@@ -1,7 +1,7 @@
 /**
  * When this client takes its turn in a directory in which others change names, too (the server's side is
- * metadata/leases/write-turns.ts): in its turn it changes names ahead of the server, dozens of them in the time that one takes
- * when each has to be told to the others first.
+ * metadata/leases/write-turns.ts): in its turn it changes names ahead of the server. It makes dozens of changes in the time of one that
+ * the server has to tell the others before it answers.
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';

@@ -11,8 +11,8 @@ export interface InodeChange {
   /** What it is now; undefined when it is no more, or only its names changed. */
   record: InodeRecord | undefined;
   /**
-   * A session leaves the directory to another one for its turn: what it knows of the names is true up to this position
-   * (changed-names.ts), and it is told of no later change.
+   * A session leaves the directory to another one for its turn. The names that it knows are true up to this position
+   * (changed-names.ts), and the server tells it of no later change.
    */
   leftAt?: number | undefined;
 }

@@ -8,7 +8,10 @@ import { LRUCache } from 'lru-cache';
 /** Names that are remembered, of all directories and of one: some 100 bytes each. */
 const MAX_NAMES = 65_536;
 export const MAX_NAMES_OF_ONE = 4096;
-/** Positions in a second, at the least: those of this process come after those of the one before. */
+/**
+ * The positions of a process begin at so many for each ms of the time at which it began, so that they come after those of the
+ * process before it.
+ */
 const POSITIONS_IN_MS = 1000;
 
 export interface ChangedName {
