@@ -2,13 +2,13 @@
  * One byte stream between two programs, carrying many requests at once in both directions. Owns the stream: closing
  * the connection destroys it and fails every call still waiting.
  */
-import { Type, type Static, type TSchema } from '@sinclair/typebox';
+import type { Static, TSchema } from '@sinclair/typebox';
 import type { Clock } from '../platform/clock.js';
 import { formatDuration } from '../platform/duration.js';
 import type { Logger } from '../platform/log.js';
 import type { ByteStream } from '../platform/network.js';
-import { MessageShape, type Command } from '../protocol/command.js';
-import { DfsError, isErrnoName, toDfsError } from '../protocol/errors.js';
+import type { Command } from '../protocol/command.js';
+import { DfsError, toDfsError } from '../protocol/errors.js';
 import {
   frameBytes,
   FrameKind,
@@ -24,6 +24,7 @@ import type { ClosingLog } from './closing-log.js';
 import { claimOfFrame, Incoming } from './incoming.js';
 import { isLargeMessage, largeMessages } from './large-messages.js';
 import { Outgoing } from './outgoing.js';
+import { ErrorMessage, PendingCalls } from './pending-calls.js';
 import {
   isAnswer,
   type Answer,
@@ -35,11 +36,6 @@ import {
 import { StallWatch } from './stall-watch.js';
 import type { WireMemory } from './wire-memory.js';
 
-const ErrorMessage = new MessageShape(
-  'error reply',
-  Type.Object({ code: Type.String(), message: Type.String() }),
-);
-
 /** Requests of one connection that are being answered, or wait to be, before it is read no further. */
 const MAX_REQUESTS_AT_ONCE = 512;
 /** The same while we wait for answers of the other side, which come by the same stream as its requests. */
@@ -50,11 +46,6 @@ const UNCOUNTED_REPLY_BYTES = 1024;
 const MAX_BYTES_AT_ONCE = 64 << 20;
 /** What a peer may send that has nothing to ask: answers that nobody waits for. */
 const UNASKED: FrameLimits = { headerBytes: DEFAULT_REQUEST_BYTES, payloadBytes: 0 };
-
-interface PendingCall {
-  readonly resolve: (frame: Frame) => void;
-  readonly reject: (error: DfsError) => void;
-}
 
 export interface ConnectionOptions {
   readonly clock: Clock;
@@ -77,11 +68,8 @@ export class RpcConnection implements PeerConnection {
   readonly #incoming: Incoming;
   readonly #outgoing: Outgoing;
   readonly #watch: StallWatch;
-  /** request id → who waits for its answer */
-  readonly #pending = new Map<number, PendingCall>();
+  readonly #pending = new PendingCalls();
   readonly #closeListeners: ((reason: DfsError) => void)[] = [];
-  #nextRequestId = 1;
-  #hasAsked = false;
   #closeReason: DfsError | undefined;
   /** Requests that were received and wait to be begun, in order. */
   #waiting: Frame[] = [];
@@ -186,9 +174,7 @@ export class RpcConnection implements PeerConnection {
     this.#watch.stop();
     this.#stopListening?.();
     this.#bytes.stream.destroy();
-    const calls = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const call of calls) call.reject(reason);
+    this.#pending.fail(reason);
     this.#outgoing.wake();
     this.#incoming.close();
     this.#options.memory?.leave(this);
@@ -212,7 +198,7 @@ export class RpcConnection implements PeerConnection {
       let isOver = false;
       const timer = this.#options.clock.setTimer(timeoutMs, () => {
         isOver = true;
-        if (requestId !== undefined) this.#pending.delete(requestId);
+        if (requestId !== undefined) this.#pending.giveUp(requestId);
         const text = `${this.remote} did not answer '${command.name}' within ${formatDuration(timeoutMs)}`;
         reject(new DfsError('ETIMEDOUT', text));
       });
@@ -230,8 +216,7 @@ export class RpcConnection implements PeerConnection {
           this.#outgoing.whenDrained(trySend);
           return;
         }
-        requestId = this.#takeRequestId();
-        this.#pending.set(requestId, {
+        requestId = this.#pending.add({
           resolve(frame) {
             timer.cancel();
             resolve(frame);
@@ -249,21 +234,13 @@ export class RpcConnection implements PeerConnection {
     });
   }
 
-  #takeRequestId(): number {
-    this.#hasAsked = true;
-    do {
-      this.#nextRequestId = this.#nextRequestId >= 0xffff_ffff ? 1 : this.#nextRequestId + 1;
-    } while (this.#pending.has(this.#nextRequestId));
-    return this.#nextRequestId;
-  }
-
   #send(...frame: Parameters<Outgoing['send']>): void {
     this.#outgoing.send(...frame);
     if (this.#outgoing.isBlocked) this.#watch.start();
   }
 
   #limitsOf(kind: FrameKind, commandNumber: number): FrameLimits {
-    if (kind !== FrameKind.request) return this.#hasAsked ? MOST : UNASKED;
+    if (kind !== FrameKind.request) return this.#pending.hasAsked ? MOST : UNASKED;
     const command = this.#options.routes.find(commandNumber)?.command;
     return command
       ? { headerBytes: command.maxRequestBytes, payloadBytes: command.maxPayloadBytes }
@@ -297,11 +274,7 @@ export class RpcConnection implements PeerConnection {
       return;
     }
     this.#options.memory?.releaseClaim(claimOfFrame(frame));
-    const call = this.#pending.get(frame.requestId);
-    if (!call) return; // its caller gave up waiting
-    this.#pending.delete(frame.requestId);
-    if (frame.kind === FrameKind.reply) call.resolve(frame);
-    else call.reject(decodeError(frame));
+    this.#pending.answer(frame);
   }
 
   /** In the order in which they came, as long as the other end takes its replies. */
@@ -417,14 +390,5 @@ export class RpcConnection implements PeerConnection {
     this.#outgoing.wake();
     this.#beginWaiting();
     this.#applyBackpressure();
-  }
-}
-
-function decodeError(frame: Frame): DfsError {
-  try {
-    const { code, message } = ErrorMessage.decode(frame.header);
-    return new DfsError(isErrnoName(code) ? code : 'EIO', message, { isAnswer: true });
-  } catch (error) {
-    return toDfsError(error);
   }
 }
