@@ -1,4 +1,5 @@
 /** Answers what is asked of a data node's chunks: by clients, and by the metadata server over the node's own connection. */
+import { UnderWay } from '../platform/under-way.js';
 import { chunksAfter } from '../protocol/backup-commands.js';
 import { matchesChecksums } from '../protocol/checksum.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
@@ -40,7 +41,7 @@ export class ChunkRequests {
   /** What grants are signed with; undefined before the first registration. */
   #grantKeys: { readonly write: Uint8Array; readonly read: ReadGrantKey } | undefined;
   /** Requests that are being answered. */
-  readonly #answering = new Set<Promise<unknown>>();
+  readonly #answering = new UnderWay();
   #isClosing = false;
 
   constructor(options: ChunkRequestsOptions) {
@@ -101,12 +102,7 @@ export class ChunkRequests {
 
   /** Notes that something is being answered, so that `answered` waits for it. */
   async answer<Result>(work: Promise<Result>): Promise<Result> {
-    this.#answering.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#answering.delete(work);
-    }
+    return await this.#answering.during(work);
   }
 
   /** The store, while requests are answered. */
@@ -122,7 +118,7 @@ export class ChunkRequests {
 
   /** Resolves when everything that is being answered is. */
   async answered(): Promise<void> {
-    await Promise.allSettled(this.#answering);
+    await this.#answering.settled();
   }
 
   /** EACCES without a grant for the chunk; EAGAIN before it is known by which key grants are signed. */

@@ -6,6 +6,7 @@ import type { ExtentMap } from '../client/content/extent-map.js';
 import type { LockClient } from '../client/locks/lock-client.js';
 import type { MetadataSession } from '../client/session/metadata-session.js';
 import type { Loans } from '../platform/loans.js';
+import { UnderWay } from '../platform/under-way.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
@@ -32,13 +33,13 @@ export class OpenFiles {
   readonly #fileAhead: FileAhead | undefined;
   readonly #closing: ClosingFiles;
   /** Files that are being given back. */
-  readonly #releasing = new Set<Promise<void>>();
+  readonly #releasing = new UnderWay();
   readonly #handleLocks: HandleLocks;
   /** Undefined when reading moves none. */
   readonly #accessTimes: AccessTimes | undefined;
   #isClosed = false;
 
-  /** @param onDisplaced told of an inode when written bytes are not where they were shown */
+  /** @param onDisplaced called with the inode when written bytes do not lie where a program was shown them */
   constructor(
     client: Client,
     options: VfsOptions,
@@ -208,13 +209,7 @@ export class OpenFiles {
 
   async release(handle: FileHandle, flockOwner?: string): Promise<void> {
     const open = this.#handles.take(handle);
-    const releasing = this.#release(handle, open, flockOwner);
-    this.#releasing.add(releasing);
-    try {
-      await releasing;
-    } finally {
-      this.#releasing.delete(releasing);
-    }
+    await this.#releasing.during(this.#release(handle, open, flockOwner));
   }
 
   async lock(handle: FileHandle, lock: FileLock, wait: boolean, signal?: AbortSignal): Promise<void> {
@@ -253,7 +248,7 @@ export class OpenFiles {
         reportFailure(open);
       }),
     );
-    await Promise.allSettled(this.#releasing);
+    await this.#releasing.settled();
     await this.#closing.settled();
     const failure = released.find(result => result.status === 'rejected');
     if (failure) throw toDfsError(failure.reason);

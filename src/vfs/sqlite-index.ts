@@ -10,6 +10,7 @@
 import { LRUCache } from 'lru-cache';
 import type { LockClient } from '../client/locks/lock-client.js';
 import type { HeldLocks } from '../client/locks/held-locks.js';
+import { Counts } from '../platform/counts.js';
 import { MAX_FILE_BYTES } from '../protocol/limits.js';
 import type { FileLock } from './file-system.js';
 
@@ -34,7 +35,7 @@ export class SqliteIndexes {
   readonly #options: SqliteIndexesOptions;
   readonly #inodes = new LRUCache<number, true>({ max: MAX_INDEXES });
   /** inode → processes that are just connecting */
-  readonly #connecting = new Map<number, number>();
+  readonly #connecting = new Counts<number>();
 
   constructor(options: SqliteIndexesOptions) {
     this.#options = options;
@@ -53,15 +54,13 @@ export class SqliteIndexes {
       await take();
       return;
     }
-    this.#connecting.set(inode, (this.#connecting.get(inode) ?? 0) + 1);
+    this.#connecting.add(inode);
     try {
       const whole = { start: 0, end: MAX_FILE_BYTES, pid: 0 };
       await this.#options.locks.lock({ inode, kind: 'flock', owner: MOUNT, type: 'write', ...whole }, false);
       await take();
     } finally {
-      const left = (this.#connecting.get(inode) ?? 1) - 1;
-      if (left > 0) this.#connecting.set(inode, left);
-      else this.#connecting.delete(inode);
+      this.#connecting.take(inode);
       await this.unlocked(inode);
     }
   }

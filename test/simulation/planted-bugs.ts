@@ -3,7 +3,7 @@
  * a seed that finds it; the test holds them to it.
  */
 import { MetadataService, type MetadataServiceOptions } from '../../src/metadata/metadata-service.js';
-import type { ClientCalls } from '../../src/metadata/leases/lease-table.js';
+import type { ClientCalls } from '../../src/metadata/leases/revocations.js';
 import type { Operation } from '../../src/metadata/operation.js';
 import { session, type renew } from '../../src/metadata/operations/session.js';
 import type { ReplyOf } from '../../src/protocol/command.js';

@@ -1,4 +1,5 @@
 /** Waiting for a condition instead of for a time. */
+import { isDoneWithin, sleep, systemClock } from '../../src/platform/clock.js';
 
 const POLL_MS = 25;
 
@@ -17,21 +18,13 @@ export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   { deadlineMs = 60_000, what }: WaitOptions,
 ): Promise<void> {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), deadlineMs);
-  // A condition that hangs is one that does not hold.
-  const isLate = new Promise<'late'>(resolve => late.signal.addEventListener('abort', () => resolve('late')));
-  try {
-    for (;;) {
-      const held = await Promise.race([condition(), isLate]);
-      if (held === true) return;
-      if (held === 'late' || late.signal.aborted)
-        throw new Error(`waited ${deadlineMs} ms in vain until ${what}`);
-      await new Promise<void>(resolve => {
-        setTimeout(resolve, POLL_MS);
-      });
-    }
-  } finally {
-    clearTimeout(timer);
+  const endMs = performance.now() + deadlineMs;
+  for (;;) {
+    // A condition that hangs is one that does not hold.
+    const held = Promise.resolve(condition());
+    const isKnown = await isDoneWithin(systemClock, Math.max(0, endMs - performance.now()), held);
+    if (isKnown && (await held)) return;
+    if (performance.now() > endMs) throw new Error(`waited ${deadlineMs} ms in vain until ${what}`);
+    await sleep(systemClock, POLL_MS);
   }
 }

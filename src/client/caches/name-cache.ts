@@ -26,7 +26,7 @@ const CHANGED_DIRECTORIES = 512;
 /** With more names than this that others have changed, a directory is not worth keeping. */
 const MAX_UNKNOWN = 4096;
 
-/** From before a lookup: what others, and this client, have changed since is not told by its answer. */
+/** Taken before a lookup. Its answer does not show what this client or another one has changed since. */
 export interface LookupTicket {
   readonly lease: number;
   readonly own: number;
@@ -155,8 +155,7 @@ export class NameCache implements CacheKeeper {
     const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
     const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);
     const counted = { nameBytes, countedBytes: nameBytes };
-    const isNews = { isWhole: true, unknown: undefined, leftAt: undefined };
-    this.#directories.set(directory, { parent, names: known, sorted, ...isNews, ...counted });
+    this.#directories.set(directory, { ...emptyDirectory(true, parent), names: known, sorted, ...counted });
   }
 
   /** The listing was not finished. May be called twice. */

@@ -5,6 +5,7 @@
  * What was not used for long is forgotten here and left with the server, which costs no message: should somebody else want it, the
  * recall is answered at once.
  */
+import { Counts } from '../../platform/counts.js';
 import { inodesOf, MAX_INODE_RANGES, toRanges, type InodeRange } from '../../protocol/inode-ranges.js';
 import type { CacheLease } from './cache-lease.js';
 import { RecentChanges } from './recent-changes.js';
@@ -18,7 +19,7 @@ export class HeldInodes {
   #newer = new Set<number>();
   #older = new Set<number>();
   /** inode → recalls of it that are not answered: a server that is started anew meanwhile has to know that it waits for them */
-  readonly #returning = new Map<number, number>();
+  readonly #returning = new Counts<number>();
   /** Grows with every recall. */
   #now = 0;
   /** When inodes were recalled. */
@@ -77,18 +78,14 @@ export class HeldInodes {
       this.#recalled.note(inode, this.#now);
       this.#newer.delete(inode);
       this.#older.delete(inode);
-      this.#returning.set(inode, (this.#returning.get(inode) ?? 0) + 1);
+      this.#returning.add(inode);
     }
     return inodes;
   }
 
   /** What was acknowledged of these, which were recalled, is committed. */
   returned(inodes: readonly number[]): void {
-    for (const inode of inodes) {
-      const left = (this.#returning.get(inode) ?? 1) - 1;
-      if (left > 0) this.#returning.set(inode, left);
-      else this.#returning.delete(inode);
-    }
+    for (const inode of inodes) this.#returning.take(inode);
   }
 
   /** All but so many inodes go back, as in `recall`; those used last are kept. */
@@ -99,7 +96,7 @@ export class HeldInodes {
     this.#older = new Set();
     const kept = this.#shortened();
     const recalled = [...all].filter(inode => !this.#newer.has(inode));
-    for (const inode of recalled) this.#returning.set(inode, (this.#returning.get(inode) ?? 0) + 1);
+    for (const inode of recalled) this.#returning.add(inode);
     return { kept, recalled };
   }
 

@@ -7,6 +7,7 @@
  * killed loses what it acknowledged in its last second at the most, and always the newest of it.
  */
 import { sleep, type Clock, type Timer } from '../../platform/clock.js';
+import { Counts } from '../../platform/counts.js';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
@@ -94,7 +95,7 @@ export class ChangeLog {
   /** Resolvers of those who wait until everything that was logged before is answered. */
   #drains: Drain[] = [];
   /** inode → changes of it that are not answered */
-  readonly #pending = new Map<number, number>();
+  readonly #pending = new Counts<number>();
   #numbers: { next: number; end: number; readonly ticket: number } = NO_NUMBERS;
   #freeBytes = 0;
   /** How many changes the server has room for, whatever happens. */
@@ -170,7 +171,7 @@ export class ChangeLog {
     const { at, ...rest } = change;
     const sinceMs = this.#clock.monotonicMs();
     this.#waiting.push({ ...rest, change: { command: command.number, request, at }, sinceMs });
-    for (const inode of change.inodes) this.#pending.set(inode, (this.#pending.get(inode) ?? 0) + 1);
+    for (const inode of change.inodes) this.#pending.add(inode);
     if (this.#isSending) return;
     if (this.#waiting.length >= MANY) this.#sendNow();
     else this.#sendLater();
@@ -327,11 +328,7 @@ export class ChangeLog {
   }
 
   #forget(sent: readonly LoggedChange[]): void {
-    for (const inode of sent.flatMap(({ inodes }) => inodes)) {
-      const left = (this.#pending.get(inode) ?? 1) - 1;
-      if (left > 0) this.#pending.set(inode, left);
-      else this.#pending.delete(inode);
-    }
+    for (const { inodes } of sent) for (const inode of inodes) this.#pending.take(inode);
   }
 
   #resolveDrains(sent: readonly LoggedChange[]): void {

@@ -8,7 +8,7 @@ import type { Logger } from '../../platform/log.js';
 import type { Command } from '../../protocol/command.js';
 import type { DfsError } from '../../protocol/errors.js';
 import { isDirectory } from '../../protocol/file-mode.js';
-import type { Attributes, Caller } from '../../protocol/types.js';
+import type { Attributes } from '../../protocol/types.js';
 import type { AttributeCache } from '../caches/attribute-cache.js';
 import type { LinkTargets } from '../caches/link-targets.js';
 import type { NameCache } from '../caches/name-cache.js';
@@ -18,11 +18,6 @@ import type { CacheLease } from '../leases/cache-lease.js';
 import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerClock } from '../session/server-clock.js';
 import type { ChangeLog } from './change-log.js';
-
-/** Who asks; left out for root. */
-export interface By {
-  readonly caller?: Caller;
-}
 
 /** What of this client's stands in the way of deciding alone. */
 export interface ClientState {
@@ -49,7 +44,7 @@ export interface ForetellingOptions {
 /** What the server says of a change; left out where nobody waits for it. */
 export interface Answers {
   readonly committed?: () => void;
-  /** By default the files that it changes are told of as lost. */
+  /** By default the client notes the files that it changes as lost. */
   readonly refused?: (reason: DfsError) => void;
 }
 

@@ -50,6 +50,7 @@ export class ForetoldAttributes {
     const changed = withAttributes(sized, request, at);
     return this.#foretelling.append(setattr, request, at, [changed]) ? changed : undefined;
   }
+
   /** The file with another size; undefined when it is not known what that frees, or it takes the server long. */
   #resized(
     known: Attributes,

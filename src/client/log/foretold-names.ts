@@ -15,15 +15,8 @@ import { entryNameRefusal, newNameRefusal, symlinkTargetRefusal } from '../../ru
 import { createdSymlink, newInode } from '../../rules/new-inode.js';
 import { Access, accessRefusal, isAclConsulted, stickyRefusal } from '../../rules/permissions.js';
 import { renamed, renameMeaning, renameRoomRefusal, replaceRefusal } from '../../rules/rename.js';
-import type { By, Foretelling, ForetellingOptions } from './foretelling.js';
-
-/** What a new inode gets from whoever creates it. */
-export interface NewInode {
-  readonly mode: number;
-  readonly umask?: number | undefined;
-  readonly uid: number;
-  readonly gid: number;
-}
+import type { By, Creation, Owner } from '../namespace/credentials.js';
+import type { Foretelling, ForetellingOptions } from './foretelling.js';
 
 export class ForetoldNames {
   readonly #foretelling: Foretelling;
@@ -35,7 +28,7 @@ export class ForetoldNames {
   }
 
   /** An empty regular file; undefined when the server is to decide. */
-  create(parent: number, name: Uint8Array, created: NewInode, goal: number, by: By): Attributes | undefined {
+  create(parent: number, name: Uint8Array, created: Creation, goal: number, by: By): Attributes | undefined {
     const directory = this.#whereInherited(parent, name, by);
     const number = directory && this.#options.changes.takeNumber();
     if (number === undefined || !directory) return undefined;
@@ -60,7 +53,7 @@ export class ForetoldNames {
   }
 
   /** A directory; undefined when the server is to decide. */
-  mkdir(parent: number, name: Uint8Array, created: NewInode, by: By): Attributes | undefined {
+  mkdir(parent: number, name: Uint8Array, created: Creation, by: By): Attributes | undefined {
     const directory = this.#whereInherited(parent, name, by);
     if (!directory || subdirectoryRefusal(directory)) return undefined;
     const number = this.#options.changes.takeNumber();
@@ -82,7 +75,7 @@ export class ForetoldNames {
     parent: number,
     name: Uint8Array,
     target: Uint8Array,
-    owner: { readonly uid: number; readonly gid: number },
+    owner: Owner,
     by: By,
   ): Attributes | undefined {
     // It has no ACL, so what the directory has does not matter.

@@ -5,6 +5,7 @@
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Endpoint } from '../../platform/network.js';
+import { UnderWay } from '../../platform/under-way.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { DfsError } from '../../protocol/errors.js';
 import { getattr } from '../../protocol/namespace-commands.js';
@@ -26,7 +27,6 @@ import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog } from '../log/change-log.js';
 import { ForetoldChanges, type OnMisprediction } from '../log/foretold-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
-import { ChangesUnderWay } from '../requests/changes-under-way.js';
 import { LostChanges, lostWithPower } from '../requests/lost-changes.js';
 import { NumberedRequests } from '../requests/numbered-requests.js';
 import { Requests } from '../requests/requests.js';
@@ -53,7 +53,7 @@ export class MetadataSession {
   readonly #lost = new LostChanges();
   readonly #caches: MetadataCaches;
   /** Requests under way that change something, apart from batches. */
-  readonly #changing = new ChangesUnderWay();
+  readonly #changing = new UnderWay();
   /** What was acknowledged is not waited for without end any more. */
   #isEnding = false;
   /** Told of the inodes on which locks were lost, because the client was away for too long. */

@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:fs';
 import type { Clock } from '../../platform/clock.js';
+import { Counts } from '../../platform/counts.js';
 import type { Logger } from '../../platform/log.js';
 import { isRegularFile, ROOT_INODE, S_IFDIR, S_ISGID, S_ISUID, S_IXGRP } from '../../protocol/file-mode.js';
 import type { Attributes } from '../../protocol/types.js';
@@ -51,9 +52,9 @@ export class KernelCache implements CacheKeeper {
   /** inode → monotonic ms at which somebody else changed it last; the latest come last, and only these count */
   readonly #changedMs = new Map<number, number>();
   /** directory → own requests under way that may hold its lock */
-  readonly #busy = new Map<number, number>();
+  readonly #busy = new Counts<number>();
   /** file → own writes under way whose pages the kernel has locked until they are answered */
-  readonly #writing = new Map<number, number>();
+  readonly #writing = new Counts<number>();
   /** Told of each file of which such a write begins. */
   readonly #onWrite = new Set<(inode: number) => void>();
   #lease: KeepingLease | undefined;
@@ -224,28 +225,24 @@ export class KernelCache implements CacheKeeper {
 
   /** A request that may hold the directory's lock begins. */
   enter(directory: number): void {
-    this.#busy.set(directory, (this.#busy.get(directory) ?? 0) + 1);
+    this.#busy.add(directory);
   }
 
   /** It was answered. */
   leave(directory: number): void {
-    const requests = this.#busy.get(directory) ?? 0;
-    if (requests > 1) this.#busy.set(directory, requests - 1);
-    else this.#busy.delete(directory);
+    this.#busy.take(directory);
   }
 
   /** A write that leaves pages begins: they are locked until it is answered. */
   enterWrite(inode: number): void {
     this.notePages(inode);
-    this.#writing.set(inode, (this.#writing.get(inode) ?? 0) + 1);
+    this.#writing.add(inode);
     for (const told of this.#onWrite) told(inode);
   }
 
   /** It was answered. */
   leaveWrite(inode: number): void {
-    const writes = this.#writing.get(inode) ?? 0;
-    if (writes > 1) this.#writing.set(inode, writes - 1);
-    else this.#writing.delete(inode);
+    this.#writing.take(inode);
   }
 
   async drop({ inodes, names, directories, left = [] }: Revocation): Promise<void> {

@@ -26,6 +26,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
+import { Counts } from '../../platform/counts.js';
 import { InodeOwners } from './inode-owners.js';
 
 /** What the table may cost. 10⁶ inodes that were made one after the other take 3 MB. */
@@ -40,10 +41,10 @@ const MAX_OWNERS = 65_535;
 
 /** What one request reads and changes while it is under way: nobody else is given that meanwhile. */
 export class Claim {
-  readonly #counts: Map<number, number>;
+  readonly #counts: Counts<number>;
   readonly #inodes = new Set<number>();
 
-  constructor(counts: Map<number, number>) {
+  constructor(counts: Counts<number>) {
     this.#counts = counts;
   }
 
@@ -54,16 +55,12 @@ export class Claim {
   add(inode: number): void {
     if (this.#inodes.has(inode)) return;
     this.#inodes.add(inode);
-    this.#counts.set(inode, (this.#counts.get(inode) ?? 0) + 1);
+    this.#counts.add(inode);
   }
 
   /** May be called twice. */
   release(): void {
-    for (const inode of this.#inodes) {
-      const left = (this.#counts.get(inode) ?? 1) - 1;
-      if (left > 0) this.#counts.set(inode, left);
-      else this.#counts.delete(inode);
-    }
+    for (const inode of this.#inodes) this.#counts.take(inode);
     this.#inodes.clear();
   }
 }
@@ -78,7 +75,7 @@ export class ExclusiveLeases {
   readonly #sessions: (number | undefined)[] = [undefined];
   readonly #freeNumbers: number[] = [];
   /** inode → claims of it */
-  readonly #claims = new Map<number, number>();
+  readonly #claims = new Counts<number>();
   /** inode → monotonic ms from which on it may be given again */
   readonly #pauses = new LRUCache<number, number>({ max: MAX_RECALLED });
   /** session → monotonic ms at which it last changed something */
@@ -86,7 +83,7 @@ export class ExclusiveLeases {
   /** Sessions of an earlier process that may have anything to themselves. */
   readonly #presumed = new Set<number>();
   /** session → requests that it give back most of what it has, and that it has not answered */
-  readonly #trimmed = new Map<number, number>();
+  readonly #trimmed = new Counts<number>();
   /** Sessions that have lost what they had, and do not know it yet. */
   readonly #forfeited = new Set<number>();
 
@@ -140,7 +137,7 @@ export class ExclusiveLeases {
    * @param isTurn those who want it take turns (write-turns.ts)
    */
   mayGive(session: number, inode: number, claim: Claim, isTurn = false): boolean {
-    const others = (this.#claims.get(inode) ?? 0) - (claim.has(inode) ? 1 : 0);
+    const others = this.#claims.get(inode) - (claim.has(inode) ? 1 : 0);
     // Not even to the session that has it, and is asked for it at this moment: it would take that for a new one.
     if (others > 0 || this.#trimmed.has(session)) return false;
     const holder = this.holderOf(inode);
@@ -242,9 +239,8 @@ export class ExclusiveLeases {
 
   /** The session is asked once more to give back most of what it has, or has answered once: meanwhile it is given nothing. */
   trimming(session: number, change: 1 | -1): void {
-    const requests = (this.#trimmed.get(session) ?? 0) + change;
-    if (requests > 0) this.#trimmed.set(session, requests);
-    else this.#trimmed.delete(session);
+    if (change > 0) this.#trimmed.add(session);
+    else this.#trimmed.take(session);
   }
 
   /** The session gives back all but what `isKept` says; returns how many inodes that are. */

@@ -8,7 +8,7 @@
  *    it runs (traced-transaction.ts). So when a change runs, whoever has read what it changes stands here.
  * 2. The change's session waits, after the commit and before its reply, until each of them has answered a `revoke`. What
  *    is noted between the change and that moment only makes for one message too many.
- * 3. Who is told to drop an inode is taken off the list at once, and the message stays in `#unanswered` until it is
+ * 3. Who is told to drop an inode is taken off the list at once, and the message stays unanswered (revocations.ts) until it is
  *    answered: the next change of the same inode, by anybody, waits for it as well.
  * 4. A reply that was computed before the change may reach its client after the `revoke`: replies wait for the disk, for
  *    other revocations, or are repeated from memory. The client therefore keeps nothing of a reply whose request was
@@ -26,24 +26,16 @@
  * A change is visible to those who ask the server as soon as it is committed, which is before it is acknowledged.
  */
 import type { Clock, Timer } from '../../platform/clock.js';
+import { Counts } from '../../platform/counts.js';
 import type { Logger } from '../../platform/log.js';
-import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import { toDfsError } from '../../protocol/errors.js';
 import { LEASE_MS, MAX_LEASED_INODES, SILENT_CLIENT_MS } from '../../protocol/limits.js';
-import type { recall } from '../../protocol/session-commands.js';
 import type { Peer } from '../peer.js';
 import { Absence } from './absence.js';
 import type { ChangeTrace, InodeChange } from './change-trace.js';
 import type { Claim, ExclusiveLeases } from './exclusive-leases.js';
-import { LeaseHolder, RevocationMessage, type Revocation } from './lease-holder.js';
-
-/** What a session is asked by its newest connection. */
-export interface ClientCalls {
-  /** Tells it what to drop; resolves when it has. */
-  readonly revoke: (revocation: Revocation) => Promise<void>;
-  /** Asks for what it has to itself (recalls.ts). */
-  readonly recall: (request: RequestOf<typeof recall>) => Promise<ReplyOf<typeof recall>>;
-}
+import { LeaseHolder, type RevocationMessage } from './lease-holder.js';
+import { Revocations, type ClientCalls } from './revocations.js';
 
 /** A session that leaves a message unanswered for longer than this has its lease renewed no more. */
 const ANSWER_PATIENCE_MS = 5000;
@@ -61,17 +53,12 @@ const DEFAULT_LEASE_BYTES = 192 << 20;
 export class LeaseTable {
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** session → how it is asked */
-  readonly #calls = new Map<number, ClientCalls>();
+  readonly #revocations: Revocations;
   readonly #absence: Absence;
   /** session → what it holds */
   readonly #holders = new Map<number, LeaseHolder>();
   /** inode → who may cache it; mostly one */
   readonly #byInode = new Map<number, LeaseHolder | Set<LeaseHolder>>();
-  /** inode → messages about it that are not answered yet */
-  readonly #unanswered = new Map<number, Set<RevocationMessage>>();
-  /** Sessions with a message that says to drop everything, not answered yet. */
-  readonly #clearing = new Set<LeaseHolder>();
   /** session → the timer that looks whether its lease has run out */
   readonly #timers = new Map<number, Timer>();
   readonly #exclusive: ExclusiveLeases;
@@ -79,7 +66,7 @@ export class LeaseTable {
   readonly #fence: (session: number) => Promise<void>;
   readonly #memoryBytes: number;
   /** session → recalls to which it owes an answer for too long: its lease is renewed no more */
-  readonly #blamed = new Map<number, number>();
+  readonly #blamed = new Counts<number>();
   /** What all leases together cost. */
   #usedBytes = 0;
   #isClosed = false;
@@ -105,6 +92,7 @@ export class LeaseTable {
     this.#clock = clock;
     this.#absence = new Absence(clock);
     this.#log = log;
+    this.#revocations = new Revocations(clock, log);
     this.#fence = fence;
   }
 
@@ -128,19 +116,19 @@ export class LeaseTable {
     // One that cannot be told, or was presumed, is not to blame: it will be told when it is connected.
     const isOverdue = oldest !== undefined && nowMs - oldest.queuedMs > ANSWER_PATIENCE_MS;
     if (nowMs >= holder.leaseEndMs) this.#expire(holder);
-    else if ((isOverdue && this.#calls.has(session)) || this.#blamed.has(session)) return 0;
+    else if ((isOverdue && this.callsOf(session)) || this.#blamed.has(session)) return 0;
     holder.leaseEndMs = this.#leaseEnd();
     return LEASE_MS;
   }
 
   /** The session comes back; what it was told by its last connection counts as not heard. */
   disconnect(session: number): void {
-    this.#calls.delete(session);
+    this.#revocations.disconnect(session);
   }
 
   /** The session is asked by `calls` from now on. One that was there before drops everything first. */
   connect(session: number, peer: Peer, calls: ClientCalls, isResumed: boolean): void {
-    this.#calls.set(session, calls);
+    this.#revocations.connect(session, calls);
     this.#absence.attend(session, peer);
     const holder = this.#holders.get(session);
     if (holder && isResumed) this.#clear(holder);
@@ -148,7 +136,7 @@ export class LeaseTable {
 
   /** How the session is asked; undefined while it has no connection. */
   callsOf(session: number): ClientCalls | undefined {
-    return this.#calls.get(session);
+    return this.#revocations.callsOf(session);
   }
 
   /** The session caches nothing (any more). */
@@ -163,13 +151,13 @@ export class LeaseTable {
   end(session: number): void {
     this.release(session);
     this.#blamed.delete(session);
-    this.#calls.delete(session);
+    this.#revocations.disconnect(session);
     this.#absence.end(session);
   }
 
   /** Whether somebody who may cache the inode was told of a change to it, or to drop everything, and has not answered. */
   isAwaited(inode: number): boolean {
-    return this.#clearing.size > 0 || this.#unanswered.has(inode);
+    return this.#revocations.clearing.size > 0 || this.#revocations.isAbout(inode);
   }
 
   /** Whether the session may cache. */
@@ -192,11 +180,9 @@ export class LeaseTable {
     if (this.#isClosed || (trace.inodes.size === 0 && !trace.isRepeated)) return undefined;
     const waiting = new Set<RevocationMessage>();
     for (const [inode, change] of trace.inodes) this.#revokeInode(by, inode, change, waiting);
-    if (this.#clearing.size > 0 || trace.isRepeated) {
-      for (const holder of trace.isRepeated ? this.#holders.values() : this.#clearing) {
-        for (const message of holder.messages) waiting.add(message);
-      }
-    }
+    const { clearing } = this.#revocations;
+    for (const holder of trace.isRepeated ? this.#holders.values() : clearing)
+      for (const message of holder.messages) waiting.add(message);
     return this.#answers(waiting, by);
   }
 
@@ -208,8 +194,9 @@ export class LeaseTable {
   tryGive(session: number, inode: number, claim: Claim, isTurn = false): boolean {
     const own = this.#holders.get(session);
     if (!own || this.#isClosed || this.#clock.monotonicMs() >= own.leaseEndMs) return false;
-    if (!this.#exclusive.mayGive(session, inode, claim, isTurn) || this.#unanswered.has(inode)) return false;
-    for (const clearing of this.#clearing) if (clearing !== own) return false;
+    if (!this.#exclusive.mayGive(session, inode, claim, isTurn)) return false;
+    if (this.#revocations.isAbout(inode)) return false;
+    for (const clearing of this.#revocations.clearing) if (clearing !== own) return false;
     const known = this.#byInode.get(inode);
     if (known !== undefined && known !== own) return false;
     // What others have open is shared, unless they write it in turns: their kernels read it without asking.
@@ -248,9 +235,8 @@ export class LeaseTable {
 
   /** The session owes the answer to one recall more for too long, or to one less. */
   blame(session: number, change: 1 | -1): void {
-    const count = (this.#blamed.get(session) ?? 0) + change;
-    if (count > 0) this.#blamed.set(session, count);
-    else this.#blamed.delete(session);
+    if (change > 0) this.#blamed.add(session);
+    else this.#blamed.take(session);
   }
 
   /** Whether the session's client has been without a connection for so long that nothing is left of its lease. */
@@ -273,6 +259,7 @@ export class LeaseTable {
   /** Lets go of everybody who waits. May be called twice. */
   close(): void {
     this.#isClosed = true;
+    this.#revocations.close();
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
     for (const holder of this.#holders.values()) this.#expire(holder);
@@ -342,41 +329,26 @@ export class LeaseTable {
     const owner = this.#exclusive.holderOf(inode);
     const holder = owner === undefined || owner === by ? undefined : this.#holders.get(owner);
     if (holder) waiting.add(this.#tell(holder, inode, change));
-    if (this.#unanswered.size === 0) return;
-    for (const message of this.#unanswered.get(inode) ?? []) waiting.add(message);
+    for (const message of this.#revocations.about(inode)) waiting.add(message);
   }
 
   /** Puts the change into the holder's next message. */
   #tell(holder: LeaseHolder, inode: number, change: InodeChange): RevocationMessage {
-    const message = this.#draft(holder);
+    const message = this.#revocations.draft(holder);
     if (message.isEverything) return message;
     if (holder.put(message, inode, change)) this.#forget(holder, inode);
-    let about = this.#unanswered.get(inode);
-    if (!about) this.#unanswered.set(inode, (about = new Set()));
-    about.add(message);
+    this.#revocations.note(message, inode);
     if (message.isTooLong) this.#makeEverything(holder, message);
     return message;
   }
 
-  /** The holder's message that is being written; the changes of requests that were committed together share it. */
-  #draft(holder: LeaseHolder): RevocationMessage {
-    if (holder.draft) return holder.draft;
-    const draft = new RevocationMessage(holder, this.#clock.monotonicMs());
-    holder.draft = draft;
-    holder.messages.add(draft);
-    this.#clock.atNextTurn(() => void this.#send(holder, draft));
-    return draft;
-  }
-
   /** The holder is to drop everything. */
   #clear(holder: LeaseHolder): void {
-    this.#makeEverything(holder, this.#draft(holder));
+    this.#makeEverything(holder, this.#revocations.draft(holder));
   }
 
   #makeEverything(holder: LeaseHolder, message: RevocationMessage): void {
-    message.isEverything = true;
-    holder.everything = message;
-    this.#clearing.add(holder);
+    this.#revocations.makeEverything(holder, message);
     this.#forgetAll(holder);
   }
 
@@ -385,54 +357,10 @@ export class LeaseTable {
     holder.forgetReads();
   }
 
-  /** Never rejects. */
-  async #send(holder: LeaseHolder, message: RevocationMessage): Promise<void> {
-    if (holder.draft === message) holder.draft = undefined;
-    const calls = this.#calls.get(holder.session);
-    if (message.isAnswered || !calls || this.#isClosed) return;
-    try {
-      await calls.revoke(message.encode());
-    } catch (error) {
-      // It will be told to drop everything when it is back, or its lease runs out; until then changes wait.
-      this.#log.info(
-        { session: holder.session, reason: toDfsError(error).message },
-        'a session did not say that it dropped what was revoked',
-      );
-      return;
-    }
-    this.#answered(holder, message);
-  }
-
-  #answered(holder: LeaseHolder, message: RevocationMessage): void {
-    // Who has dropped everything has also dropped what earlier messages named.
-    if (message.isEverything) {
-      for (const earlier of holder.messages) {
-        if (earlier === message) break;
-        this.#settle(holder, earlier);
-      }
-    }
-    this.#settle(holder, message);
-  }
-
-  #settle(holder: LeaseHolder, message: RevocationMessage): void {
-    holder.messages.delete(message);
-    if (holder.draft === message) holder.draft = undefined;
-    if (holder.everything === message) {
-      holder.everything = undefined;
-      this.#clearing.delete(holder);
-    }
-    for (const inode of message.inodes.keys()) {
-      const about = this.#unanswered.get(inode);
-      about?.delete(message);
-      if (about?.size === 0) this.#unanswered.delete(inode);
-    }
-    message.settle();
-  }
-
   /** The session has no lease any more: whatever it had, it answers from it no longer. */
   #expire(holder: LeaseHolder): void {
     this.#forgetAll(holder);
-    for (const message of holder.messages) this.#settle(holder, message);
+    this.#revocations.settleAll(holder);
     this.#timers.get(holder.session)?.cancel();
     this.#timers.delete(holder.session);
   }

@@ -10,7 +10,8 @@ import { inodesOf, MAX_INODE_RANGES, toRanges } from '../../protocol/inode-range
 import { SILENT_CLIENT_MS } from '../../protocol/limits.js';
 import type { recall } from '../../protocol/session-commands.js';
 import type { ExclusiveLeases } from './exclusive-leases.js';
-import type { ClientCalls, LeaseTable } from './lease-table.js';
+import type { LeaseTable } from './lease-table.js';
+import type { ClientCalls } from './revocations.js';
 
 type RecallRequest = RequestOf<typeof recall>;
 type RecallReply = ReplyOf<typeof recall>;

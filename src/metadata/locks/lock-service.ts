@@ -10,6 +10,7 @@
  * is given the locks, so that a client that does come back learns of it, also if this server has been restarted since.
  */
 import { sleep, type Clock, type Timer } from '../../platform/clock.js';
+import { Counts } from '../../platform/counts.js';
 import { DfsError } from '../../protocol/errors.js';
 import { LOCK_POLL_MS, LOST_CONNECTION_MS } from '../../protocol/limits.js';
 import type { cancellock, lock, testlock, unlock } from '../../protocol/lock-commands.js';
@@ -45,7 +46,7 @@ export class LockService {
   /** Sessions whose locks were let go while their clients were away, and that have not accepted it yet. */
   readonly #forfeited = new Set<number>();
   /** session → its requests that are kept */
-  readonly #polls = new Map<number, number>();
+  readonly #polls = new Counts<number>();
   #timer: Timer | undefined;
   #isClosed = false;
 
@@ -267,9 +268,8 @@ export class LockService {
     waiter.askedMs = this.#clock.monotonicMs();
     waiter.poll?.resolve({ granted: false, pauseMs: 0 });
     waiter.poll = undefined;
-    const polls = this.#polls.get(session) ?? 0;
-    if (polls >= MAX_POLLS) return { granted: false, pauseMs: ASK_AGAIN_MS };
-    this.#polls.set(session, polls + 1);
+    if (this.#polls.get(session) >= MAX_POLLS) return { granted: false, pauseMs: ASK_AGAIN_MS };
+    this.#polls.add(session);
     let timer: Timer | undefined;
     try {
       return await new Promise<LockAnswer>((resolve, reject) => {
@@ -283,9 +283,7 @@ export class LockService {
       });
     } finally {
       timer?.cancel();
-      const left = (this.#polls.get(session) ?? 1) - 1;
-      if (left > 0) this.#polls.set(session, left);
-      else this.#polls.delete(session);
+      this.#polls.take(session);
     }
   }
 

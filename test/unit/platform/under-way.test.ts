@@ -1,11 +1,11 @@
-/** Changes that the server has not answered (client/requests/changes-under-way.ts). */
+/** What is under way until it is done (platform/under-way.ts). */
 import t from 'tap';
-import { ChangesUnderWay } from '../../../../src/client/requests/changes-under-way.js';
-import { DfsError } from '../../../../src/protocol/errors.js';
-import { refusal } from '../../metadata/support/harness.js';
+import { UnderWay } from '../../../src/platform/under-way.js';
+import { DfsError } from '../../../src/protocol/errors.js';
+import { refusal } from '../metadata/support/harness.js';
 
-t.test('a change is under way until it is answered, well or ill', async t => {
-  const changes = new ChangesUnderWay();
+t.test('a work is under way until it is done, well or ill', async t => {
+  const changes = new UnderWay();
   t.ok(changes.isEmpty);
   let answer: (text: string) => void = () => undefined;
   let refuse: (reason: Error) => void = () => undefined;
