@@ -18,7 +18,7 @@ import { commitOf, greaterLoss, movedBy } from './commit-request.js';
 import type { Flight } from './flight.js';
 import { FlightStorage, SMALL_CHUNK_BYTES } from './flight-storage.js';
 import { UnsyncedChunks } from './unsynced-chunks.js';
-import { WriteBuffer, type Slice } from './write-buffer.js';
+import { bytesOf, WriteBuffer, type Slice } from './write-buffer.js';
 import type { WriterOwner, WriterSurroundings } from './writer-surroundings.js';
 
 /** How bytes are written. */
@@ -288,7 +288,7 @@ export class FileWriter {
     { isDurable = false, isPatient = false, isThrough = false } = {},
   ): Flight[] {
     const launched = chunks.map(slices => {
-      const bytes = slices.reduce((sum, slice) => sum + slice.length, 0);
+      const bytes = bytesOf(slices);
       const written = {
         slices,
         isDurable,

@@ -17,7 +17,7 @@ import type { WrittenChunk } from '../client/content/readable-chunk.js';
 import type { Timespec } from '../platform/clock.js';
 import { assert, type DfsError } from '../protocol/errors.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
-import { cutSlices, type Slice } from './write-buffer.js';
+import { bytesOf, cutSlices, type Slice } from './write-buffer.js';
 
 export type FlightState =
   | { readonly is: 'storing' }
@@ -237,8 +237,4 @@ export class Flight {
     assert(from.includes(this.#state.is), `a flight that is ${this.#state.is} does not become ${to.is}`);
     this.#state = to;
   }
-}
-
-function bytesOf(slices: readonly Slice[]): number {
-  return slices.reduce((sum, { length }) => sum + length, 0);
 }

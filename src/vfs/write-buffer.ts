@@ -178,7 +178,7 @@ export class WriteBuffer {
   cut(size: number): number {
     const before = this.#bytes;
     this.#slices = cutSlices(this.#slices, size);
-    this.#bytes = this.#slices.reduce((sum, { length }) => sum + length, 0);
+    this.#bytes = bytesOf(this.#slices);
     return before - this.#bytes;
   }
 
@@ -212,6 +212,11 @@ export class WriteBuffer {
     this.#bytes = 0;
     return chunks;
   }
+}
+
+/** How many bytes the slices have together. */
+export function bytesOf(slices: readonly Slice[]): number {
+  return slices.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** What of sorted slices lies before `size`. */

@@ -63,10 +63,15 @@ async function created(vfs: Vfs, directory: number, called: string): Promise<Fil
 }
 
 /** The inode of a file whose bytes a close acknowledged, and that no data node has. */
-async function closedAhead(vfs: Vfs, directory: number, cutNode: () => void): Promise<number> {
+async function closedAhead(
+  vfs: Vfs,
+  directory: number,
+  cutNode: () => void,
+  isAppend = false,
+): Promise<number> {
   const handle = await created(vfs, directory, 'file');
   await vfs.fsyncDirectory(directory);
-  await vfs.write(handle, 0, name('acknowledged'));
+  await vfs.write(handle, 0, name('acknowledged'), { isAppend });
   cutNode();
   await vfs.flush(handle);
   // The kernel waits for no RELEASE, and this one lasts until the bytes are stored or given up.
@@ -92,7 +97,6 @@ t.test(
       'copy_file_range from it': async () => await vfs.copyRange(second, 0, other, 0, 1 << 20),
       'copy_file_range to it': async () => await vfs.copyRange(other, 0, second, 0, 1 << 20),
       lseek: async () => await vfs.seek(second, 0, 'hole'),
-      truncate: async () => await vfs.setattr(vfs.inodeOf(second), { size: 1 }),
       'a read lock': async () => await vfs.lock(second, { ...POSIX, type: 'read' }, false),
       unlock: async () => await vfs.unlock(second, POSIX),
     };
@@ -114,10 +118,41 @@ t.test(
 );
 
 t.test(
-  'an open that empties a file fails in time while what an earlier close acknowledged is nowhere',
+  'what an earlier close acknowledged is cut while data nodes are away, and what is left is stored later',
+  async t => {
+    const { server, vfs, directory, cutNode, cable } = await alone(t);
+    const shortened = await closedAhead(vfs, directory, cutNode);
+    t.equal(await inTime(vfs.setattr(shortened, { size: 3 })), 'OK', 'truncate');
+    t.equal((await vfs.getattr(shortened)).size, 3);
+    cable.mend();
+    const again = await vfs.open(shortened, constants.O_RDWR);
+    await vfs.fsync(again);
+    const other = await connect(t, server);
+    const theirs = await other.open(shortened, constants.O_RDONLY);
+    t.equal(Buffer.concat(await other.read(theirs, 0, 100)).toString(), 'ack');
+    t.equal(await inTime(vfs.setattr(shortened, { size: 0 })), 'OK');
+    t.equal((await other.getattr(shortened)).size, 0);
+    await vfs.release(again);
+    await other.release(theirs);
+  },
+);
+
+t.test('an open empties a file whose bytes an earlier close acknowledged and no data node has', async t => {
+  const { server, vfs, directory, cutNode, cable } = await alone(t);
+  const inode = await closedAhead(vfs, directory, cutNode);
+  const handle = await vfs.open(inode, constants.O_RDWR | constants.O_TRUNC);
+  t.equal(await inTime(vfs.fsync(handle)), 'OK', 'nothing is left that a data node has to take');
+  t.equal((await (await connect(t, server)).getattr(inode)).size, 0);
+  cable.mend();
+  await vfs.release(handle);
+});
+
+t.test(
+  'an open that has to empty a file at the server fails in time while what an earlier close acknowledged is nowhere',
   async t => {
     const { vfs, directory, cutNode, cable } = await alone(t);
-    const inode = await closedAhead(vfs, directory, cutNode);
+    // Where what is appended ends up, only the server knows: it is not cut before it is there.
+    const inode = await closedAhead(vfs, directory, cutNode, true);
     t.equal(await inTime(vfs.open(inode, constants.O_RDWR | constants.O_TRUNC)), 'EIO');
     cable.mend();
     await waitUntil(
@@ -184,12 +219,14 @@ t.test('an open that fails after the server has opened the file leaves no handle
   const made = await created(vfs, ROOT_INODE, 'file');
   const inode = vfs.inodeOf(made);
   await vfs.release(made);
+  const other = await connect(t, server);
+  await other.getattr(inode);
   await vfs.getattr(inode);
-  // The attributes are kept, so that the open asks nobody; emptying the file does.
+  // The attributes are kept, so that the open asks nobody; emptying a file that others use does.
   cable.cut();
   t.equal(await inTime(vfs.open(inode, constants.O_RDWR | constants.O_TRUNC)), 'EIO');
   cable.mend();
-  await isGoneWithItsName(await connect(t, server), inode);
+  await isGoneWithItsName(other, inode);
 });
 
 /** Whether nobody has the file open by the server's knowledge. */
