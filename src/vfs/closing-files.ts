@@ -60,9 +60,15 @@ export class ClosingFiles {
     return isYoung && this.#closing.size < MAX_CLOSING_FILES && heldLocks.owners(file.inode).length === 0;
   }
 
-  /** Acknowledges a close: what was written is committed in the background, however long that takes. */
+  /**
+   * Acknowledges a close: what was written is committed in the background, however long that takes, and its place among this
+   * client's changes is here.
+   */
   closeAhead(file: OpenFile): void {
-    file.acknowledge();
+    const { client, gathering } = this.#options;
+    const { changes } = client.session;
+    const place = changes.reserve(() => gathering.setOut());
+    void file.acknowledge(place).then(() => changes.leave(place));
     const earlier = this.#closing.get(file);
     const settle = async (): Promise<void> => await file.settled(false);
     const settled = earlier ? earlier.over.then(settle) : settle();

@@ -23,6 +23,7 @@ import type { WrittenChunk } from '../client/content/readable-chunk.js';
 import { isDoneWithin, type Clock, type Timespec } from '../platform/clock.js';
 import { assert, DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { MAX_EXTENTS } from '../protocol/limits.js';
+import type { LogPlace } from '../client/log/waiting-changes.js';
 import { Flight, type WrittenSlices } from './flight.js';
 import type { Slice } from './write-buffer.js';
 
@@ -36,14 +37,17 @@ export interface CommitPeer {
   /** Every grant is void. */
   forgetGrants(): void;
   /** Waits for the requests under way that keep this client from knowing how the file is. */
-  quiesce(): Promise<void>;
+  quiesce(place: LogPlace | undefined): Promise<void>;
   /**
    * Commits a batch before the server is told, if this client may; returns whether it did. Exactly one of `answered` and
    * `refused` is called later.
    */
   commitAhead(batch: readonly Flight[], answered: () => void, refused: (reason: DfsError) => void): boolean;
-  /** Resolves when the server has answered everything that was committed ahead. */
-  drained(isUrgent: boolean): Promise<void>;
+  /**
+   * Resolves when the server has answered everything that was committed ahead.
+   * @param place waits for nothing behind this place of the log
+   */
+  drained(isUrgent: boolean, place?: LogPlace): Promise<void>;
   /**
    * Asks the server to commit a batch.
    * @param refusal why the request must not be sent (again), if it must not
@@ -151,9 +155,20 @@ export class CommitQueue {
     this.#drop(this.#flights.filter(({ isEmpty, state }) => isEmpty && state.is !== 'failed'));
   }
 
-  /** A program was told that everything added before is written; or somebody waits for it, and is told if it fails. */
-  setAcknowledged(isAcknowledged: boolean): void {
-    for (const flight of this.#flights) flight.isAcknowledged = isAcknowledged;
+  /**
+   * A program was told that everything added before is written.
+   * @param place where in the log of changes its commits belong, unless an earlier acknowledgement has said so
+   */
+  acknowledge(place: LogPlace): void {
+    for (const flight of this.#flights) {
+      flight.isAcknowledged = true;
+      flight.place ??= place;
+    }
+  }
+
+  /** Somebody waits for what was added before, and is told if it fails. */
+  unacknowledge(): void {
+    for (const flight of this.#flights) flight.isAcknowledged = false;
   }
 
   /** What is not committed fails with `reason`; what the server is asked for, unless it answers without being asked again. */
@@ -188,10 +203,10 @@ export class CommitQueue {
     // Something was given up, or put back before it, while the commit waited for others.
     const isOvertaken = (): boolean => this.#flights[0] !== head || !batch.every(({ isReady }) => isReady);
     try {
-      await this.#peer.quiesce();
+      await this.#peer.quiesce(head.place);
       if (isOvertaken() || this.#commitAhead(batch)) return;
       if (this.#ahead.size > 0) {
-        await this.#peer.drained(true);
+        await this.#peer.drained(true, head.place);
         // What it overlapped may have been all that kept it from going ahead.
         if (isOvertaken() || this.#commitAhead(batch)) return;
       }
@@ -212,6 +227,8 @@ export class CommitQueue {
       if (flight.isAppending !== this.#flights[0]?.isAppending) break;
       // Else a failure of one would be reported by the other.
       if (flight.isThrough !== this.#flights[0]?.isThrough) break;
+      // What was closed later is not seen before the names that were made in between.
+      if (flight.place !== this.#flights[0]?.place) break;
       const together = [...slices, ...flight.slices].sort((a, b) => a.offset - b.offset);
       if (together.some((slice, index) => (together[index + 1]?.offset ?? slice.end) < slice.end)) break;
       slices = together;

@@ -14,6 +14,7 @@ import { DfsError } from '../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../protocol/limits.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
 import { CommitQueue } from './commit-queue.js';
+import type { LogPlace } from '../client/log/waiting-changes.js';
 import { commitOf, greaterLoss, movedBy } from './commit-request.js';
 import type { Flight } from './flight.js';
 import { FlightStorage, SMALL_CHUNK_BYTES } from './flight-storage.js';
@@ -61,9 +62,9 @@ export class FileWriter {
     this.#queue = new CommitQueue({
       store: async (flight, isPatient) => await storage.store(flight, isPatient),
       forgetGrants: () => shared.client.grants.clear(),
-      quiesce: async () => await shared.client.session.quiesce(inode),
+      quiesce: async place => await shared.client.session.quiesce(inode, place),
       commitAhead: (...commit) => this.#commitAhead(...commit),
-      drained: async isUrgent => await shared.client.session.changes.drained(isUrgent),
+      drained: async (...until) => await shared.client.session.changes.drained(...until),
       commit: async (...commit) => await this.#commit(...commit),
       uncommitted: () => owner.uncommitted(),
       failed: reason => owner.failed(reason),
@@ -196,15 +197,20 @@ export class FileWriter {
     await this.#queue.landed();
   }
 
-  /** A program was told that everything written before this call is done. */
-  acknowledge(): void {
+  /**
+   * A program was told that everything written before this call is done.
+   * @param place where in the log of changes its commits belong
+   * @returns when they are there, or have failed; never rejects
+   */
+  async acknowledge(place: LogPlace): Promise<void> {
     this.#seal(false, true);
-    this.#queue.setAcknowledged(true);
+    this.#queue.acknowledge(place);
+    await this.#queue.landed();
   }
 
   /** Somebody will be told if it fails. */
   unacknowledge(): void {
-    this.#queue.setAcknowledged(false);
+    this.#queue.unacknowledge();
   }
 
   /**
@@ -306,12 +312,10 @@ export class FileWriter {
 
   #commitAhead(batch: readonly Flight[], answered: () => void, refused: (reason: DfsError) => void): boolean {
     const { session } = this.#shared.client;
-    if (!session.changes.isOpen) return false;
     const { request, extents, chunks } = commitOf(this.#inode, batch);
-    const attributes = session.foretold.content.commit(request, this.#owner.extents, {
-      committed: answered,
-      refused,
-    });
+    const answers = { committed: answered, refused };
+    const { extents: known } = this.#owner;
+    const attributes = session.foretold.content.commit(request, known, answers, batch[0]?.place);
     if (!attributes) return false;
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks, false);
@@ -320,11 +324,14 @@ export class FileWriter {
 
   async #commit(batch: readonly Flight[], refusal: () => DfsError | undefined): Promise<void> {
     const { request, extents, chunks } = commitOf(this.#inode, batch);
-    const { attributes, moved = 0 } = await this.#shared.client.session.execute(
+    const { session } = this.#shared.client;
+    const place = batch[0]?.place;
+    const { attributes, moved = 0 } = await session.execute(
       blocks,
       request,
       refusal,
       () => batch.some(flight => flight.isAcknowledged),
+      place && session.changes.askedAt(place, this.#inode),
     );
     if (moved !== 0) this.#move(moved);
     for (const flight of batch) this.#noteUnsynced(flight);

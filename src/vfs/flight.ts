@@ -14,6 +14,7 @@
  * (client/log/change-log.ts), and the server has not answered. `cut`: the file was truncated before its first byte.
  */
 import type { WrittenChunk } from '../client/content/readable-chunk.js';
+import type { LogPlace } from '../client/log/waiting-changes.js';
 import type { Timespec } from '../platform/clock.js';
 import { assert, type DfsError } from '../protocol/errors.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
@@ -64,6 +65,8 @@ export class Flight {
   mtime: Timespec;
   /** A program was told that it is written: it is not given up because servers are away. */
   isAcknowledged = false;
+  /** Where in the log of changes its commit belongs; undefined: where the log ends when it is committed. */
+  place: LogPlace | undefined;
   /** Why no data node has taken it yet, if that is known. */
   trouble: DfsError | undefined;
   #slices: readonly Slice[];

@@ -1,6 +1,7 @@
 /** One regular file that this client has open, through however many handles. */
 import type { ReadRange } from '../client/content/content-reader.js';
 import type { ExtentMap } from '../client/content/extent-map.js';
+import type { LogPlace } from '../client/log/waiting-changes.js';
 import type { ReadableChunk } from '../client/content/readable-chunk.js';
 import { isDoneWithin, type Timespec } from '../platform/clock.js';
 import { formatDuration } from '../platform/duration.js';
@@ -265,9 +266,13 @@ export class OpenFile {
     await this.#writer.flush(false, isUrgent);
   }
 
-  /** A program was told that what was written is there: it is not given up because servers are away. */
-  acknowledge(): void {
-    this.#writer.acknowledge();
+  /**
+   * A program was told that what was written is there: it is not given up because servers are away.
+   * @param place where in the log of changes its commits belong
+   * @returns when they are there, or have failed; never rejects
+   */
+  async acknowledge(place: LogPlace): Promise<void> {
+    await this.#writer.acknowledge(place);
   }
 
   /** Whoever waits for it will be told if it fails. */

@@ -85,7 +85,7 @@ export class Faults {
   crash(client: string): void {
     const { cluster, random, kinds, note } = this.#options;
     const machine = cluster.clients.find(({ life }) => life?.name === client);
-    if (this.#isOver || !machine || !kinds.includes('kill client') || random.isChance(0.5)) return;
+    if (this.#isOver || !machine || !random.isChance(kinds.includes('kill client') ? 0.5 : 0.1)) return;
     note(`FAULT crash of ${client}`);
     this.#kill(machine, false);
   }

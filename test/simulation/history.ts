@@ -46,6 +46,8 @@ export class Change {
   isAcknowledged = false;
   /** A crash of its client undoes it only with everything that the client began after this. */
   orderedAt: Moment = NEVER;
+  /** When `close` gave it that place, in simulated ms. */
+  closedMs = NEVER;
   /** Another client has seen something that the client did after it. */
   isFollowed = false;
   /** Another client than the one who made it has seen it. */
@@ -100,7 +102,7 @@ export class History {
 
   /**
    * Everybody sees it from now on.
-   * @param isOrdered it also takes its place among what the client does; written bytes do when they are fsynced, or with a rename
+   * @param isOrdered it also takes its place among what the client does; written bytes do when their file is closed
    */
   acknowledge(change: Change, isOrdered = true): void {
     change.isAcknowledged = true;
@@ -112,6 +114,22 @@ export class History {
   /** What the client begins from now on comes after it. */
   order(change: Change): void {
     change.orderedAt = Math.min(change.orderedAt, this.now());
+    change.closedMs = NEVER;
+  }
+
+  /** As `order`, for bytes of a file that was closed; but see `forgiveOrder`. */
+  orderClosed(change: Change): void {
+    if (change.orderedAt !== NEVER) return;
+    this.order(change);
+    change.closedMs = this.#nowMs();
+  }
+
+  /** A client has let names overtake what was closed within that time, because data nodes did not take it. */
+  forgiveOrder(withinMs: number): void {
+    for (const change of this.#changes) {
+      const isForgiven = change.closedMs !== NEVER && change.closedMs >= this.#nowMs() - withinMs;
+      if (isForgiven) change.orderedAt = NEVER;
+    }
   }
 
   /** It was refused: nothing was done. */

@@ -35,8 +35,6 @@ export class ObservedFile {
   readonly inode: number;
   /** Written through this handle since the last flush, which reports what became of it. */
   #unflushed: Change[] = [];
-  /** Everything that was written through this handle. */
-  readonly #written: Change[] = [];
 
   constructor(client: LiveClient, history: History, handle: FileHandle) {
     this.#client = client;
@@ -69,7 +67,6 @@ export class ObservedFile {
     await this.#client.vfs.write(this.#handle, block * BLOCK_BYTES, bytes);
     for (const change of changes) this.#history.acknowledge(change, false);
     this.#unflushed.push(...changes);
-    this.#written.push(...changes);
   }
 
   /** Reads blocks, and checks that they are what they may be. */
@@ -117,11 +114,6 @@ export class ObservedFile {
     }
   }
 
-  /** The file is renamed: whoever sees what this client does from now on sees what was written before. */
-  renamed(): void {
-    for (const change of this.#written) this.#history.order(change);
-  }
-
   /** close(2), or fsync(2): either reports it when something that was written is lost. */
   async flush(isDurable: boolean): Promise<void> {
     const written = this.#unflushed;
@@ -135,6 +127,7 @@ export class ObservedFile {
       for (const change of written) this.#history.reportLoss(change);
       throw error;
     }
+    for (const change of written) this.#history.orderClosed(change);
     if (!isDurable) return;
     for (const change of written) {
       // With its place in the order, which it keeps.

@@ -12,7 +12,9 @@ import { toRanges } from '../../src/protocol/inode-ranges.js';
 import type { OwnedTransaction, Store } from '../../src/metadata/store/store.js';
 import type { Clock, Timer } from '../../src/platform/clock.js';
 import type { Static, TSchema } from '@sinclair/typebox';
+import { ChangeLog } from '../../src/client/log/change-log.js';
 import { FileWriter } from '../../src/vfs/file-writer.js';
+import { replaced } from './replaced.js';
 import type { SeededRandom } from './world/seeded-random.js';
 import type { SimulatedDisk } from './world/simulated-disk.js';
 
@@ -218,17 +220,6 @@ class HastyRecallService extends MetadataService {
   }
 }
 
-/** A method of a class is another one until `dispose`. */
-function replaced<Owner extends object, Name extends keyof Owner>(
-  owner: Owner,
-  name: Name,
-  replacement: Owner[Name],
-): Disposable {
-  const original = owner[name];
-  owner[name] = replacement;
-  return { [Symbol.dispose]: () => (owner[name] = original) };
-}
-
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an fsync is skipped',
@@ -282,6 +273,19 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       const { write } = FileWriter.prototype;
       return replaced(FileWriter.prototype, 'write', async function (this: FileWriter, offset, data, manner) {
         await write.call(this, offset, data, { ...manner, isThrough: () => false });
+      });
+    },
+  },
+  {
+    name: 'names overtake the bytes of a file that was closed before them',
+    seed: 2,
+    isFoundAs: /reading, was told/,
+    breakClients: () => {
+      const { reserve } = ChangeLog.prototype;
+      return replaced(ChangeLog.prototype, 'reserve', function (this: ChangeLog, hurry) {
+        const place = reserve.call(this, hurry);
+        this.leave(place);
+        return place;
       });
     },
   },

@@ -1,6 +1,7 @@
 /** One run of a whole cluster from a seed. */
 import { sleep } from '../../src/platform/clock.js';
 import { isSymlink, ROOT_INODE } from '../../src/protocol/file-mode.js';
+import { WaitingChanges } from '../../src/client/log/waiting-changes.js';
 import { SILENT_CLIENT_MS } from '../../src/protocol/limits.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { Cluster, type LiveClient, type Machine } from './cluster.js';
@@ -11,6 +12,7 @@ import { blockRegister, FILE_BLOCKS, ObservedFile } from './observed-file.js';
 import type { PlantedBug } from './planted-bugs.js';
 import { Workload } from './workload.js';
 import { Scheduler, type Life } from './world/scheduler.js';
+import { replaced } from './replaced.js';
 import { SeededRandom } from './world/seeded-random.js';
 import { SimulatedClock } from './world/simulated-clock.js';
 
@@ -24,6 +26,8 @@ const SETTLE_MS = 1500;
 const HEAL_LIMIT_MS = 120_000;
 /** A client that was away for its lease, and its margin, had acknowledged what is lost before that. */
 const AWAY_MS = 30_000;
+/** A client's names wait so long for the bytes of files that were closed before, and a little more. */
+const CLOSED_MS = 2000;
 /** Data that nobody synced is on stable storage after this, also on a slow disk. */
 const UNSYNCED_DATA_MS = 5000;
 
@@ -51,12 +55,14 @@ export interface RunResult {
 export async function simulate(options: RunOptions): Promise<RunResult> {
   const run = new Run(options);
   const broken = options.bug?.breakClients?.();
+  const watched = run.watchOrder();
   let failure: string | undefined;
   try {
     await run.execute();
   } catch (error) {
     failure = error instanceof BrokenPromise ? error.message : describe(error);
   } finally {
+    watched[Symbol.dispose]();
     broken?.[Symbol.dispose]();
   }
   return run.result(failure);
@@ -275,6 +281,17 @@ class Run {
     for (const name of await workload.markers(fresh)) {
       await check(async () => await workload.checkMarked(fresh, name));
     }
+  }
+
+  /** Notes, until `dispose`, when clients do not wait for data nodes that are away. */
+  watchOrder(): Disposable {
+    const { passOver } = WaitingChanges.prototype;
+    const forgive = (): void => this.#history.forgiveOrder(CLOSED_MS);
+    return replaced(WaitingChanges.prototype, 'passOver', function (this: WaitingChanges, untilMs) {
+      const passed = passOver.call(this, untilMs);
+      if (passed > 0) forgive();
+      return passed;
+    });
   }
 
   /** Whose turn it is, when each has so much time. */

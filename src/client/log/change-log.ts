@@ -2,7 +2,8 @@
  * Changes that this client has acknowledged to its programs before it has told the metadata server (docs/decisions/04: what a return
  * value promises), which it may of inodes that it has to itself (client/leases/held-inodes.ts).
  *
- * Changes go out in batches, in their order, one batch at a time. What is not sent yet is milliseconds old: while the
+ * Changes go out in batches, in their order, one batch at a time; what follows a close waits until data nodes have the bytes
+ * (waiting-changes.ts), unless they are away. What is not sent yet is milliseconds old: while the
  * server is slow to answer, or away, nothing more is taken (`isOpen`), and requests wait for the server. So a client that is
  * killed loses what it acknowledged in its last second at the most, and always the newest of it.
  */
@@ -11,32 +12,23 @@ import { Counts } from '../../platform/counts.js';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
-import { MAX_BATCH, MAX_RESERVED_INODES } from '../../protocol/limits.js';
+import { MAX_BATCH } from '../../protocol/limits.js';
 import type { batch, Changed, hold } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { CacheLease } from '../leases/cache-lease.js';
 import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerClock } from '../session/server-clock.js';
+import { ReservedNumbers, type NumbersTicket } from './reserved-numbers.js';
+import { WaitingChanges, type LoggedChange, type LogPlace, type WaitingChange } from './waiting-changes.js';
 
 type BatchRequest = Omit<RequestOf<typeof batch>, 'once'>;
 type BatchReply = ReplyOf<typeof batch> & Partial<Changed>;
 type HoldReply = ReplyOf<typeof hold>;
 
-/** A change that the server has not answered. */
-export interface LoggedChange {
-  readonly change: BatchRequest['changes'][number];
-  /** Inodes whose attributes it changes. */
-  readonly inodes: readonly number[];
-  /** The server refused it. */
-  readonly refused: (reason: DfsError) => void;
-  /** The server committed it. */
-  readonly committed: () => void;
-  readonly sinceMs: number;
-}
-
 /** Somebody who waits until what was logged before is answered. */
 interface Drain {
-  readonly change: LoggedChange;
+  /** The last that they wait for. */
+  readonly order: number;
   readonly isUrgent: boolean;
   readonly resolve: () => void;
 }
@@ -61,42 +53,39 @@ const MAX_CHANGES = 1024;
 const MAX_AGE_MS = 500;
 /** How long, and how often, what a full disk of the server refused is sent again. */
 const ROOM_PATIENCE_MS = 10_000;
+/** What follows a close waits so long for its bytes: then data nodes are away, and names are not kept back for them. */
+const PLACE_PATIENCE_MS = 1000;
 const ROOM_PAUSE_MS = 250;
 /** How long it asks for no numbers after that failed, nor takes anything after a change was refused. */
 const PAUSE_MS = 1000;
-/** With fewer numbers for new inodes than this, more are asked for. */
-const FEW_NUMBERS = MAX_RESERVED_INODES / 2;
 /** With less room on any data node, a program is to hear of it when it closes what did not fit. */
 const AMPLE_BYTES = 1 << 30;
-
-const NO_NUMBERS = { next: 0, end: 0, ticket: 0 };
 
 export class ChangeLog {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #lease: CacheLease;
-  readonly #held: HeldInodes;
   readonly #serverClock: ServerClock;
   readonly #peer: ChangeLogPeer;
-  /** Grows whenever every number is void: so is an answer from before that. */
-  #voids = 0;
+  readonly #numbers: ReservedNumbers;
   #isAsking = false;
   #askAgainMs = Number.NEGATIVE_INFINITY;
   /** Nothing is taken before. */
   #closedUntilMs = Number.NEGATIVE_INFINITY;
   /** Not sent yet. */
-  #waiting: LoggedChange[] = [];
+  readonly #waiting = new WaitingChanges();
   /** In the batch that is under way. */
-  #sent: readonly LoggedChange[] = [];
+  #sent: readonly WaitingChange[] = [];
   #isSending = false;
   /** Why what is under way must not be sent again. */
   #lost: DfsError | undefined;
   #timer: Timer | undefined;
+  /** Runs while a place is kept. */
+  #patience: Timer | undefined;
   /** Resolvers of those who wait until everything that was logged before is answered. */
   #drains: Drain[] = [];
   /** inode → changes of it that are not answered */
   readonly #pending = new Counts<number>();
-  #numbers: { next: number; end: number; readonly ticket: number } = NO_NUMBERS;
   #freeBytes = 0;
   /** How many changes the server has room for, whatever happens. */
   #ahead = 0;
@@ -113,17 +102,24 @@ export class ChangeLog {
     this.#clock = clock;
     this.#log = log;
     this.#lease = lease;
-    this.#held = held;
+    this.#numbers = new ReservedNumbers(held);
     this.#peer = peer;
   }
 
   /** Whether a change may be acknowledged now. */
   get isOpen(): boolean {
-    if (!this.#lease.isAlive || this.#clock.monotonicMs() < this.#closedUntilMs) return false;
-    const oldest = this.#sent[0] ?? this.#waiting[0];
-    if (!oldest) return this.mayOwe(0);
-    const isYoung = this.#clock.monotonicMs() - oldest.sinceMs < MAX_AGE_MS;
-    return isYoung && this.mayOwe(0);
+    if (!this.#mayTake) return false;
+    const oldest = this.#sent[0]?.logged ?? this.#waiting.firstChange;
+    return !oldest || this.#clock.monotonicMs() - oldest.sinceMs < MAX_AGE_MS;
+  }
+
+  /** Whether a commit may be acknowledged now into a place: also while what is behind that place is no longer young. */
+  isOpenAt(place: LogPlace): boolean {
+    return this.#mayTake && this.#waiting.has(place);
+  }
+
+  get #mayTake(): boolean {
+    return this.#lease.isAlive && this.#clock.monotonicMs() >= this.#closedUntilMs && this.mayOwe(0);
   }
 
   /** Whether one more change may be acknowledged while so many are that are not in the log yet. */
@@ -136,8 +132,14 @@ export class ChangeLog {
     return this.#freeBytes - bytes > AMPLE_BYTES;
   }
 
+  /** Whether nothing is in it that the server has not answered, and no place is kept. */
   get isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#sent.length === 0;
+    return this.#waiting.isEmpty && this.#sent.length === 0;
+  }
+
+  /** Whether there are changes that the server has not answered. */
+  get hasChanges(): boolean {
+    return this.#sent.length > 0 || this.#waiting.firstChange !== undefined;
   }
 
   /** Whether changes of the inode are on their way. */
@@ -147,52 +149,78 @@ export class ChangeLog {
 
   /** A number for a new inode, which is this client's alone, if there is one. */
   takeNumber(): number | undefined {
-    while (this.#numbers.next < this.#numbers.end) {
-      const number = this.#numbers.next;
-      this.#numbers.next += 1;
-      // One that somebody else has asked about is not.
-      if (this.#held.mayGive(this.#numbers.ticket, number)) return number;
-    }
-    return undefined;
+    return this.#numbers.take();
   }
 
   /** The server is asked for a change: the next ones may be made ahead, with new numbers. */
   noteRequest(): void {
-    if (this.#isAsking || !this.#lease.isAlive || this.#wanted() === 0) return;
+    if (this.#isAsking || !this.#lease.isAlive || this.#numbers.wanted === 0) return;
     if (this.#clock.monotonicMs() >= this.#askAgainMs) void this.#ask();
   }
 
-  /** Takes a change that was acknowledged; only while `isOpen`. */
+  /** Takes a change that was acknowledged; only while `isOpen`, or into a place while `isOpenAt`. */
   append<Request extends object>(
     command: Pick<Command, 'number'>,
     request: Request,
     change: Omit<LoggedChange, 'change' | 'sinceMs'> & { readonly at: BatchRequest['changes'][number]['at'] },
+    place?: LogPlace,
   ): void {
     const { at, ...rest } = change;
     const sinceMs = this.#clock.monotonicMs();
-    this.#waiting.push({ ...rest, change: { command: command.number, request, at }, sinceMs });
+    const logged = { ...rest, change: { command: command.number, request, at }, sinceMs };
+    if (place) this.#waiting.insert(place, logged);
+    else this.#waiting.push(logged);
     for (const inode of change.inodes) this.#pending.add(inode);
-    if (this.#isSending) return;
-    if (this.#waiting.length >= MANY) this.#sendNow();
-    else this.#sendLater();
+    this.#sendWhatIsReady();
+  }
+
+  /**
+   * Keeps a place for commits that come later. What is acknowledged from now on is not sent before the place is left, which
+   * whoever reserved it has to do; but not for long: after a second it is left by itself.
+   * @param hurry called when somebody waits for what is behind it
+   */
+  reserve(hurry: () => void): LogPlace {
+    const place = this.#waiting.reserve(this.#clock.monotonicMs(), hurry);
+    this.#watchPlaces();
+    return place;
+  }
+
+  /** Nothing more comes into the place. */
+  leave(place: LogPlace): void {
+    this.#waiting.leave(place);
+    this.#resolveDrains();
+    this.#sendWhatIsReady();
+  }
+
+  /**
+   * The server is about to be asked for what belongs into the place. Returns the place if it can be asked for that alone, and not for
+   * what follows; when it cannot, because a later change of the inode is acknowledged already, the place is left.
+   */
+  askedAt(place: LogPlace, inode: number): LogPlace | undefined {
+    if (this.#waiting.has(place) && !this.#waiting.isChangedBehind(place, inode)) return place;
+    this.leave(place);
+    return undefined;
   }
 
   /**
    * Resolves when everything that was acknowledged before is answered, well or ill.
    * @param isUrgent somebody waits for it: it is sent at once
+   * @param place waits only for what is before it, and in it, while it is kept
    */
-  async drained(isUrgent = true): Promise<void> {
-    const last = this.#waiting.at(-1) ?? this.#sent.at(-1);
-    if (!last) return;
-    const drained = new Promise<void>(resolve => this.#drains.push({ change: last, isUrgent, resolve }));
-    if (isUrgent) this.#sendNow();
+  async drained(isUrgent = true, place?: LogPlace): Promise<void> {
+    const order = place && this.#waiting.has(place) ? place.order - 1 : this.#waiting.lastOrder;
+    if (this.#answeredUpTo > order) return;
+    const drained = new Promise<void>(resolve => this.#drains.push({ order, isUrgent, resolve }));
+    if (isUrgent) {
+      this.#waiting.hurry(order);
+      this.#sendNow();
+    }
     await drained;
   }
 
   /** No number is this client's any more; the next answer brings others. */
   voidNumbers(): void {
-    this.#voids += 1;
-    this.#numbers = NO_NUMBERS;
+    this.#numbers.void();
   }
 
   /** The session is over, or others have used what this client had to itself. */
@@ -203,22 +231,21 @@ export class ChangeLog {
       'the metadata server gave this client up, which was away for too long',
     );
     if (this.#isSending) this.#lost = reason;
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.isEmpty) return;
     // Others may have gone on without them.
-    const lost = this.#waiting.splice(0);
-    this.#fail(lost, reason);
-    this.#resolveDrains(lost);
+    const lost = this.#waiting.takeAll();
+    if (lost.length > 0) this.#fail(lost, reason);
+    this.#resolveDrains();
   }
 
   async #ask(): Promise<void> {
     this.#isAsking = true;
-    const voids = this.#voids;
-    const ticket = this.#held.ticket();
+    const ticket = this.#numbers.ticket();
     const sentMs = this.#clock.monotonicMs();
     try {
-      const reply = await this.#peer.ask(this.#wanted());
+      const reply = await this.#peer.ask(this.#numbers.wanted);
       this.#serverClock.learn(sentMs, reply.now);
-      this.#learn(reply, voids === this.#voids ? ticket : undefined);
+      this.#learn(reply, ticket);
     } catch (error) {
       this.#log.debug({ reason: toDfsError(error).message }, 'no numbers were given');
       this.#askAgainMs = this.#clock.monotonicMs() + PAUSE_MS;
@@ -227,19 +254,13 @@ export class ChangeLog {
     }
   }
 
-  #wanted(): number {
-    return this.#numbers.end - this.#numbers.next < FEW_NUMBERS ? MAX_RESERVED_INODES : 0;
-  }
-
-  /** @param ticket from before the request; undefined when the numbers that it brings are void */
   #learn(
     { inodes, freeBytes, ahead = MAX_CHANGES }: Pick<HoldReply, 'inodes' | 'freeBytes' | 'ahead'>,
-    ticket: number | undefined,
+    ticket: NumbersTicket,
   ): void {
     this.#freeBytes = freeBytes;
     this.#ahead = Math.min(MAX_CHANGES, ahead);
-    if (!inodes || ticket === undefined) return;
-    this.#numbers = { next: inodes.first, end: inodes.first + inodes.count, ticket };
+    this.#numbers.learn(inodes, ticket);
   }
 
   get #isUrgent(): boolean {
@@ -253,24 +274,50 @@ export class ChangeLog {
   #sendNow(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (!this.#isSending && this.#waiting.length > 0) void this.#sendAll();
+    if (!this.#isSending && this.#waiting.ready(1) > 0) void this.#sendAll();
+  }
+
+  #sendWhatIsReady(): void {
+    if (this.#isSending) return;
+    const ready = this.#waiting.ready(MANY);
+    if (ready === MANY || (ready > 0 && this.#isUrgent)) this.#sendNow();
+    else if (ready > 0) this.#sendLater();
+  }
+
+  /** Sees to it that no place is kept for longer than the patience. */
+  #watchPlaces(): void {
+    const { firstPlace } = this.#waiting;
+    if (!firstPlace || this.#patience) return;
+    const leftMs = Math.max(1, firstPlace.sinceMs + PLACE_PATIENCE_MS - this.#clock.monotonicMs());
+    this.#patience = this.#clock.setTimer(leftMs, () => {
+      this.#patience = undefined;
+      const passed = this.#waiting.passOver(this.#clock.monotonicMs() - PLACE_PATIENCE_MS);
+      if (passed > 0) {
+        this.#log.warn(
+          { files: passed },
+          'names made later do not wait for bytes that data nodes do not take',
+        );
+        this.#resolveDrains();
+        this.#sendWhatIsReady();
+      }
+      this.#watchPlaces();
+    });
   }
 
   /** Never rejects. */
   async #sendAll(): Promise<void> {
     this.#isSending = true;
     do {
-      const sent = this.#waiting.splice(0, MAX_BATCH);
-      this.#sent = sent;
+      this.#sent = this.#waiting.take(MAX_BATCH);
+      const sent = this.#sent.map(({ logged }) => logged);
       this.#lost = undefined;
-      const voids = this.#voids;
-      const ticket = this.#held.ticket();
+      const ticket = this.#numbers.ticket();
       const sentMs = this.#clock.monotonicMs();
       try {
-        const request = { changes: sent.map(({ change }) => change), reserve: this.#wanted() };
+        const request = { changes: sent.map(({ change }) => change), reserve: this.#numbers.wanted };
         const reply = await this.#sendUntilRoom(request);
         this.#serverClock.learn(sentMs, reply.now);
-        this.#learn(reply, voids === this.#voids ? ticket : undefined);
+        this.#learn(reply, ticket);
         this.#forget(sent);
         this.#settle(sent, reply);
         this.#peer.confirm(reply.changed ?? []);
@@ -278,10 +325,10 @@ export class ChangeLog {
         this.#fail(sent, toDfsError(error));
       }
       this.#sent = [];
-      this.#resolveDrains(sent);
-    } while (this.#waiting.length >= MANY || (this.#waiting.length > 0 && this.#isUrgent));
+      this.#resolveDrains();
+    } while (this.#waiting.ready(MANY) >= (this.#isUrgent ? 1 : MANY));
     this.#isSending = false;
-    if (this.#waiting.length > 0) this.#sendLater();
+    if (this.#waiting.ready(1) > 0) this.#sendLater();
   }
 
   /** What was acknowledged is not given up because the server's disk is full: somebody may make room. */
@@ -331,12 +378,16 @@ export class ChangeLog {
     for (const { inodes } of sent) for (const inode of inodes) this.#pending.take(inode);
   }
 
-  #resolveDrains(sent: readonly LoggedChange[]): void {
+  /** The order of the first that is not answered. */
+  get #answeredUpTo(): number {
+    return this.#sent[0]?.order ?? this.#waiting.firstOrder;
+  }
+
+  #resolveDrains(): void {
     if (this.#drains.length === 0) return;
-    const answered = new Set(sent);
     const left = [];
     for (const drain of this.#drains) {
-      if (answered.has(drain.change)) drain.resolve();
+      if (drain.order < this.#answeredUpTo) drain.resolve();
       else left.push(drain);
     }
     this.#drains = left;

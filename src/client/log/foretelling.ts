@@ -18,11 +18,14 @@ import type { CacheLease } from '../leases/cache-lease.js';
 import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerClock } from '../session/server-clock.js';
 import type { ChangeLog } from './change-log.js';
+import type { LogPlace } from './waiting-changes.js';
 
 /** What of this client's stands in the way of deciding alone. */
 export interface ClientState {
-  /** Requests that change something are under way: what they make of it is not known yet. */
+  /** Requests that change something are under way, or wait for the log: what they make of it is not known yet. */
   readonly isBusy: () => boolean;
+  /** As `isBusy`, of those that do not wait for the log, and so not for what comes into a place of it. */
+  readonly isBusyBefore: () => boolean;
   readonly isOpen: (inode: number) => boolean;
   /** A program was told that something is done with these files, and it is not. */
   readonly lost: (files: readonly number[], reason: DfsError) => void;
@@ -67,6 +70,13 @@ export class Foretelling {
     return this.#options.changes.isOpen && !this.#options.client.isBusy();
   }
 
+  /** Whether a change may be foretold that comes into a place of the log, if one is given, and else to its end. */
+  isReadyAt(place: LogPlace | undefined): boolean {
+    const { changes, client } = this.#options;
+    if (!place || !changes.isOpenAt(place)) return this.isReady;
+    return !client.isBusyBefore();
+  }
+
   /** What is known of an inode that nobody else may use. */
   own(inode: number): Attributes | undefined {
     const { held, attributes } = this.#options;
@@ -97,6 +107,7 @@ export class Foretelling {
       committed = () => undefined,
       refused = (reason: DfsError) => this.#lost(changed, reason),
     }: Answers = {},
+    place?: LogPlace,
   ): boolean {
     if (!command.request.accepts({ ...request, once: ANY_ONCE })) return false;
     const { attributes, changes } = this.#options;
@@ -104,7 +115,8 @@ export class Foretelling {
     const gone = changed.filter(({ nlink }) => nlink === 0).map(({ inode }) => inode);
     const left = changed.filter(({ nlink }) => nlink > 0);
     attributes.change(attributes.ticket(), left, gone);
-    changes.append(command, request, { at, inodes: changed.map(({ inode }) => inode), committed, refused });
+    const logged = { at, inodes: changed.map(({ inode }) => inode), committed, refused };
+    changes.append(command, request, logged, place && changes.isOpenAt(place) ? place : undefined);
     return true;
   }
 

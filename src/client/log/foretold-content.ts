@@ -5,6 +5,7 @@ import type { DfsError } from '../../protocol/errors.js';
 import type { Attributes, Extent } from '../../protocol/types.js';
 import { committed as withCommit, extentChange } from '../../rules/content.js';
 import { MAX_EXTENTS_AHEAD, type Answers, type Foretelling, type KnownExtents } from './foretelling.js';
+import type { LogPlace } from './waiting-changes.js';
 
 type Blocks = Omit<RequestOf<typeof blocks>, 'once'>;
 
@@ -18,14 +19,16 @@ export class ForetoldContent {
   /**
    * Commits what was written. Returns the file's attributes.
    * @param map what is known of the file's extents
+   * @param place where in the log it belongs; at its end when it is undefined, or not kept any more
    */
   commit(
     request: Blocks,
     map: KnownExtents,
     { committed, refused }: Required<Answers>,
+    place?: LogPlace,
   ): Attributes | undefined {
     const { inode, extents, durable, privilegeLoss, replaces } = request;
-    const known = this.#foretelling.isReady ? this.#foretelling.own(inode) : undefined;
+    const known = this.#foretelling.isReadyAt(place) ? this.#foretelling.own(inode) : undefined;
     const [first] = extents;
     if (!known || !first || durable || privilegeLoss || replaces) return undefined;
     if (extents.length > MAX_EXTENTS_AHEAD) return undefined;
@@ -44,7 +47,7 @@ export class ForetoldContent {
         refused(reason);
       },
     };
-    return this.#foretelling.append(blocks, placed, at, [changed], answers) ? changed : undefined;
+    return this.#foretelling.append(blocks, placed, at, [changed], answers, place) ? changed : undefined;
   }
 }
 

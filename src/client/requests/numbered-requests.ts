@@ -45,7 +45,7 @@ export class NumberedRequests {
     this.#options = options;
   }
 
-  /** Sends a request until it is answered. EIO when the server stayed away, or ended the session meanwhile. */
+  /** Sends a request until it is answered; whoever calls has waited for the log, if it must. EIO when the server stayed away, or ended the session meanwhile. */
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
@@ -79,7 +79,7 @@ export class NumberedRequests {
           const answer = await connection.call(command, numbered, { timeoutMs });
           return answer.reply;
         },
-        isPatient,
+        { isPatient, hasWaited: true },
       );
       // The log is on stable storage up to this change, with all that was answered before it was sent.
       const told = changedTold(reply);

@@ -16,6 +16,7 @@ import { statfs } from '../../protocol/namespace-commands.js';
 import { batch, hold, renew } from '../../protocol/session-commands.js';
 import { isConnectionError, isSilence } from '../../rpc/client.js';
 import type { RpcConnection } from '../../rpc/connection.js';
+import type { LogPlace } from '../log/waiting-changes.js';
 import type { Acquisition } from '../leases/acquisition.js';
 import type { ServerSession } from '../session/server-session.js';
 
@@ -30,9 +31,9 @@ const BESIDE_THE_LOG: ReadonlySet<string> = new Set(
 
 /** What was acknowledged before the server has it. */
 export interface AcknowledgedChanges {
-  readonly isEmpty: boolean;
-  /** Resolves when everything that was acknowledged before is answered. */
-  drained(): Promise<void>;
+  readonly hasChanges: boolean;
+  /** See ChangeLog.drained. */
+  drained(isUrgent?: boolean, place?: LogPlace): Promise<void>;
 }
 
 export interface RequestsOptions {
@@ -43,6 +44,14 @@ export interface RequestsOptions {
   readonly acknowledged: AcknowledgedChanges;
   /** Told of each reply. */
   readonly acquisition: Acquisition;
+}
+
+/** How a request waits. */
+export interface WaitingOptions {
+  /** Asked when the server has stayed away for the session's timeout: whether to go on waiting. */
+  readonly isPatient?: (() => boolean) | undefined;
+  /** The caller has waited for the log of changes. */
+  readonly hasWaited?: boolean;
 }
 
 export class Requests {
@@ -91,16 +100,16 @@ export class Requests {
 
   /**
    * Does `attempt` with a connection, again whenever that breaks or stays silent. EIO when the server stays away.
-   * @param isPatient asked when the server has stayed away for the session's timeout: whether to go on waiting
    */
   async untilAnswered<Reply>(
     what: string,
     attempt: (connection: RpcConnection, timeoutMs: number) => Promise<Reply>,
-    isPatient: () => boolean = () => false,
+    { isPatient = () => false, hasWaited = false }: WaitingOptions = {},
   ): Promise<Reply> {
     const { clock, timeoutMs, server, acknowledged } = this.#options;
     let deadlineMs = clock.monotonicMs() + timeoutMs;
-    if (!acknowledged.isEmpty && !BESIDE_THE_LOG.has(what)) await this.drainedFor(what);
+    const mustWait = !hasWaited && acknowledged.hasChanges && !BESIDE_THE_LOG.has(what);
+    if (mustWait) await this.drainedFor(what);
     for (;;) {
       let connection: RpcConnection | undefined;
       try {
@@ -121,10 +130,13 @@ export class Requests {
     }
   }
 
-  /** Everything that was acknowledged before is committed. EIO when the server stays away. */
-  async drainedFor(what: string): Promise<void> {
+  /**
+   * Everything that was acknowledged before is committed. EIO when the server stays away.
+   * @param place waits for nothing behind this place of the log
+   */
+  async drainedFor(what: string, place?: LogPlace): Promise<void> {
     const { clock, timeoutMs, acknowledged } = this.#options;
-    const isDrained = await isDoneWithin(clock, timeoutMs, acknowledged.drained());
+    const isDrained = await isDoneWithin(clock, timeoutMs, acknowledged.drained(true, place));
     if (!isDrained) throw this.#absent(what, 'it has not answered what was acknowledged before');
   }
 

@@ -5,6 +5,7 @@
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Endpoint } from '../../platform/network.js';
+import { isDoneWithin } from '../../platform/clock.js';
 import { UnderWay } from '../../platform/under-way.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { DfsError } from '../../protocol/errors.js';
@@ -25,6 +26,7 @@ import { CacheLease } from '../leases/cache-lease.js';
 import { HeldInodes } from '../leases/held-inodes.js';
 import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog } from '../log/change-log.js';
+import type { LogPlace } from '../log/waiting-changes.js';
 import { ForetoldChanges, type OnMisprediction } from '../log/foretold-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
 import { LostChanges, lostWithPower } from '../requests/lost-changes.js';
@@ -44,6 +46,9 @@ export interface MetadataSessionOptions extends ServerSessionOptions {
   readonly limits?: ClientLimits | undefined;
 }
 
+/** How long a change waits for requests under way before the server is asked for it as well. */
+const QUIESCE_MS = 200;
+
 export class MetadataSession {
   readonly #options: MetadataSessionOptions;
   readonly #server: ServerSession;
@@ -52,8 +57,10 @@ export class MetadataSession {
   readonly #unsynced: UnsyncedChanges;
   readonly #lost = new LostChanges();
   readonly #caches: MetadataCaches;
-  /** Requests under way that change something, apart from batches. */
+  /** Requests that change something, apart from batches, and are not answered. */
   readonly #changing = new UnderWay();
+  /** Those of them that do not wait for the log any more. */
+  readonly #executing = new UnderWay();
   /** What was acknowledged is not waited for without end any more. */
   #isEnding = false;
   /** Told of the inodes on which locks were lost, because the client was away for too long. */
@@ -147,6 +154,7 @@ export class MetadataSession {
       changes: this.changes,
       client: {
         isBusy: () => !this.#changing.isEmpty,
+        isBusyBefore: () => !this.#executing.isEmpty,
         isOpen: inode => this.opens.has(inode),
         lost: (inodes, reason) => this.onChangesLost(inodes, reason),
       },
@@ -218,25 +226,37 @@ export class MetadataSession {
    * EIO when the server stayed away, or ended the session while the request was under way.
    * @param refusal for what was acknowledged to a program earlier: see NumberedOptions
    * @param isPatient asked when the server has stayed away for the session's timeout: whether to go on waiting
+   * @param place what was acknowledged behind this place of the log is not waited for
    */
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
     refusal?: () => DfsError | undefined,
     isPatient?: () => boolean,
+    place?: LogPlace,
   ): Promise<Static<Reply>> {
     this.changes.noteRequest();
     const options = { refusal, isPatient, isNews: true };
-    return await this.#changing.during(this.#numbered.execute(command, request, options));
+    const inOrder = async (): Promise<Static<Reply>> => {
+      if (!this.changes.isEmpty) await this.#requests.drainedFor(command.name, place);
+      // What comes into a place of the log while it waits is before it.
+      return await this.#executing.during(this.#numbered.execute(command, request, options));
+    };
+    return await this.#changing.during(inOrder());
   }
 
   /**
    * Waits, if this client may change the inode before the server knows, for the requests under way that keep it from
-   * knowing how things are; else several programs that ask the server would keep each other asking.
+   * knowing how things are; else several programs that ask the server would keep each other asking. Not for long: another
+   * client may wait for what is decided next, and be waited for by one of those requests.
+   * @param place where in the log the change belongs: requests that wait for the log wait for that, too
    */
-  async quiesce(inode: number): Promise<void> {
-    const mayDecide = this.changes.isOpen && this.held.has(inode);
-    if (mayDecide && !this.#changing.isEmpty) await this.#changing.settled();
+  async quiesce(inode: number, place?: LogPlace): Promise<void> {
+    const isPlaced = place !== undefined && this.changes.isOpenAt(place);
+    const underWay = isPlaced ? this.#executing : this.#changing;
+    const mayDecide = (isPlaced || this.changes.isOpen) && this.held.has(inode);
+    if (!mayDecide || underWay.isEmpty) return;
+    await isDoneWithin(this.#options.clock, QUIESCE_MS, underWay.settled());
   }
 
   /** Names in the directory are about to be changed: as `quiesce`, after this client's turn has come where others do so, too. */

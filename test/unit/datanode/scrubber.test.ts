@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { Scrubber } from '../../../src/datanode/scrubber.js';
 import { nodeDisk } from '../../../src/platform/disk.js';
 import { createLogger } from '../../../src/platform/log.js';
-import { ManualClock } from '../metadata/support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;

@@ -1,7 +1,7 @@
 /** The metadata server's time as a data node knows it. */
 import t from 'tap';
 import { ServerTime } from '../../../src/datanode/server-time.js';
-import { ManualClock } from '../metadata/support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 t.test('it is known with the first reply, and goes on with the monotonic clock alone', async t => {
   const clock = new ManualClock();

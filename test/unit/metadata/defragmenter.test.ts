@@ -8,7 +8,7 @@ import type { StoreTransaction } from '../../../src/metadata/store/store.js';
 import { nextTurn, systemClock } from '../../../src/platform/clock.js';
 import { S_IFREG } from '../../../src/protocol/file-mode.js';
 import { LOG, startHarness } from './support/harness.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const PIECES = 16;
 const PIECE_BYTES = 4096;

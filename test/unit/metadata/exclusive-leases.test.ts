@@ -2,7 +2,7 @@
 import t from 'tap';
 import { ExclusiveLeases } from '../../../src/metadata/leases/exclusive-leases.js';
 import { InodeOwners } from '../../../src/metadata/leases/inode-owners.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 import { SeededRandom } from '../../simulation/world/seeded-random.js';
 
 const A = 1;

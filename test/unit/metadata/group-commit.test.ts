@@ -11,7 +11,7 @@ import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import { LOG, refusal, temporaryDirectory } from './support/harness.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 /** The real store, whose commits and flushes can be watched and made to fail. */
 class WatchedStore implements Store {

@@ -3,7 +3,7 @@ import t from 'tap';
 import { ExclusiveLeases } from '../../../src/metadata/leases/exclusive-leases.js';
 import { LeaseTable } from '../../../src/metadata/leases/lease-table.js';
 import { LOG } from './support/harness.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const MEMORY = 256 << 10;
 const SESSIONS = [1, 2, 3];

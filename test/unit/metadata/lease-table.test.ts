@@ -6,7 +6,7 @@ import { ExclusiveLeases } from '../../../src/metadata/leases/exclusive-leases.j
 import { LeaseTable } from '../../../src/metadata/leases/lease-table.js';
 import { LEASE_MS, LOST_CONNECTION_MS, SILENT_CLIENT_MS } from '../../../src/protocol/limits.js';
 import { LOG } from './support/harness.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const WRITER = 1;
 const READER = 2;

@@ -12,7 +12,7 @@ import {
   SESSION_TIMEOUT_MS,
 } from '../../../src/protocol/limits.js';
 import type { Lock } from '../../../src/protocol/types.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 import { refusal, startHarness, type Harness, type TestClient } from './support/harness.js';
 
 const INODE = 7;

@@ -5,7 +5,7 @@ import { ReachProbe } from '../../../src/metadata/reach-probe.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import { NODE_LOST_MS } from '../../../src/protocol/limits.js';
 import { LOG } from './support/harness.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const RECORD = { node: 1, id: 'identity-1', host: 'a', port: 1, domain: '', isDraining: false };
 const SPACE = { totalBytes: 1e12, freeBytes: 5e11, chunks: 0 };

@@ -4,7 +4,7 @@ import type { NodeConnection } from '../../../src/metadata/node-orders.js';
 import { ReplicaSync } from '../../../src/metadata/replica-sync.js';
 import { UnsyncedReplicas } from '../../../src/metadata/unsynced-replicas.js';
 import { silent } from '../datanode/store-fixture.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 interface Asked {
   readonly chunks: readonly number[];

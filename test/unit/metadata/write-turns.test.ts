@@ -1,7 +1,7 @@
 /** Sessions that write to one inode take turns (metadata/leases/write-turns.ts). */
 import t from 'tap';
 import { WriteTurns } from '../../../src/metadata/leases/write-turns.js';
-import { ManualClock } from './support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const FILE = 10;
 const DIRECTORY = 11;

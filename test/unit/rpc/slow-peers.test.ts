@@ -15,7 +15,7 @@ import { Routes, withPayload } from '../../../src/rpc/routes.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 import { WireMemory } from '../../../src/rpc/wire-memory.js';
 import { TEST_KEYS } from '../../support/test-keys.js';
-import { ManualClock } from '../metadata/support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const log = pino({ level: 'silent' });
 const Text = Type.Object({ text: Type.String() });

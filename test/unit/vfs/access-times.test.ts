@@ -5,7 +5,7 @@ import { DfsError } from '../../../src/protocol/errors.js';
 import { MAX_ACCESSES } from '../../../src/protocol/limits.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { AccessTimes, type Access } from '../../../src/vfs/access-times.js';
-import { ManualClock } from '../metadata/support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const LONG_MS = 60_000;

@@ -23,8 +23,12 @@ class DirtyFile {
   end: () => void = () => undefined;
   givesUp: DfsError | undefined;
 
-  acknowledge(): void {
+  /** When what was acknowledged is in the log of changes. */
+  land: () => void = () => undefined;
+
+  async acknowledge(): Promise<void> {
     this.isAcknowledged = true;
+    await new Promise<void>(resolve => (this.land = resolve));
   }
 
   async settled(): Promise<void> {
@@ -48,7 +52,7 @@ class DirtyFile {
 }
 
 function closingFiles() {
-  const state = { isOpen: true, isProven: true, hasRoom: true, mayOwe: true, owners: 0 };
+  const state = { isOpen: true, isProven: true, hasRoom: true, mayOwe: true, owners: 0, places: 0 };
   // Closing uses no more of a client than this.
   const client = {
     log: createLogger('test', 'silent'),
@@ -59,6 +63,8 @@ function closingFiles() {
         },
         mayOwe: () => state.mayOwe,
         hasRoomFor: () => state.hasRoom,
+        reserve: () => (state.places += 1),
+        leave: () => (state.places -= 1),
       },
       heldLocks: { owners: () => Array.from({ length: state.owners }) },
     },
@@ -105,6 +111,18 @@ t.test('what was closed ahead is acknowledged, and let go when it is settled', a
   await settled;
   t.notOk(closing.has(file.asFile));
   t.same(over.length, 1);
+});
+
+t.test('what was closed keeps its place among the changes until it is in the log', async t => {
+  const { state, closing } = closingFiles();
+  const file = new DirtyFile();
+  closing.closeAhead(file.asFile);
+  await rest();
+  t.equal(state.places, 1);
+  file.land();
+  await rest();
+  t.equal(state.places, 0);
+  file.end();
 });
 
 t.test('closed twice, it is let go once, after the second', async t => {

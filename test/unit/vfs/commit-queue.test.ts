@@ -1,38 +1,13 @@
 /** The queue of one file's flights against a scripted server: what leaves when, and what becomes of what is refused. */
 import t from 'tap';
-import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { DfsError } from '../../../src/protocol/errors.js';
+import { ManualClock } from '../../support/manual-clock.js';
 import { rest, ScriptedCommits } from './support/scripted-commits.js';
 
 const VOID = new DfsError('ESTALE', 'the grant is void');
 const FULL = new DfsError('ENOSPC', 'no room');
 const GIVEN_UP = new DfsError('EIO', 'given up');
 const PATIENCE_MS = 5000;
-
-/** Time that stands until the test moves it. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  readonly #timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
-  now = systemClock.now;
-  atNextTurn = systemClock.atNextTurn;
-  monotonicMs = (): number => this.#nowMs;
-
-  setTimer(delayMs: number, callback: () => void) {
-    const timer = { atMs: this.#nowMs + delayMs, callback };
-    this.#timers.add(timer);
-    return { cancel: () => void this.#timers.delete(timer) };
-  }
-
-  async pass(ms: number): Promise<void> {
-    this.#nowMs += ms;
-    for (const timer of this.#timers) {
-      if (timer.atMs > this.#nowMs) continue;
-      this.#timers.delete(timer);
-      timer.callback();
-    }
-    await rest();
-  }
-}
 
 async function storeAll(server: ScriptedCommits): Promise<void> {
   for (const store of server.stores.splice(0)) store.succeed();
@@ -228,14 +203,15 @@ t.test('settled: by the word of the server, with what it refused first', async t
 
 t.test('settled within a time, while no data node answers: what is not stored is given up', async t => {
   const server = new ScriptedCommits();
-  const clock = new HandClock();
+  const clock = new ManualClock();
   server.add([[0, 4]]);
   server.add([[4, 4]]);
-  server.queue.setAcknowledged(true);
+  server.queue.acknowledge({ order: 2, sinceMs: 0, hurry: () => undefined });
   server.stores.pop()?.succeed();
   const settled = server.queue.settledWithin(clock, PATIENCE_MS, GIVEN_UP);
   const later = server.add([[8, 4]]);
-  await clock.pass(PATIENCE_MS);
+  clock.advance(PATIENCE_MS);
+  await rest();
   t.same(server.failures, [GIVEN_UP]);
   t.same(server.left, ['2'], 'what is stored is committed');
   server.asked?.succeed();
@@ -245,10 +221,11 @@ t.test('settled within a time, while no data node answers: what is not stored is
 
 t.test('settled within a time, while data nodes are full: ENOSPC', async t => {
   const server = new ScriptedCommits();
-  const clock = new HandClock();
+  const clock = new ManualClock();
   server.add([[0, 4]]).trouble = FULL;
   const settled = server.queue.settledWithin(clock, PATIENCE_MS, GIVEN_UP);
-  await clock.pass(PATIENCE_MS);
+  clock.advance(PATIENCE_MS);
+  await rest();
   await settled;
   t.same(server.failures, [FULL]);
 });
@@ -257,13 +234,15 @@ t.test(
   'settled within a time, while the metadata server does not answer: EIO, and it goes on being tried',
   async t => {
     const server = new ScriptedCommits();
-    const clock = new HandClock();
+    const clock = new ManualClock();
     server.add([[0, 4]]);
     await storeAll(server);
     const settled = server.queue.settledWithin(clock, PATIENCE_MS, GIVEN_UP);
     const refused = t.rejects(settled, { code: 'EIO', message: /the metadata server does not answer/ });
-    await clock.pass(PATIENCE_MS);
-    await clock.pass(PATIENCE_MS);
+    clock.advance(PATIENCE_MS);
+    await rest();
+    clock.advance(PATIENCE_MS);
+    await rest();
     await refused;
     t.same(server.failures, []);
     server.asked?.succeed();

@@ -6,7 +6,7 @@ import { NameCache } from '../../../src/client/caches/name-cache.js';
 import { createLogger } from '../../../src/platform/log.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { FileAhead } from '../../../src/vfs/file-ahead.js';
-import { ManualClock } from '../metadata/support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const DIRECTORY = 2;
 const FIRST = 100;

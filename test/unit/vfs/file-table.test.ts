@@ -5,7 +5,7 @@ import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { FileTable } from '../../../src/vfs/file-table.js';
 import { ReadAhead } from '../../../src/vfs/read-ahead.js';
-import { ManualClock } from '../metadata/support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 import { connectClient } from './support/connected-client.js';
 import { serve } from './support/connected-clients.js';
 

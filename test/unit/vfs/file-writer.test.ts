@@ -80,15 +80,11 @@ class ScriptedServer {
     return {
       session: {
         quiesce: async () => this.onQuiesce(),
-        changes: {
-          get isOpen() {
-            return isOpen();
-          },
-          drained: async () => this.onDrained(),
-        },
+        changes: { drained: async () => this.onDrained() },
         foretold: {
           content: {
             commit: (_request: Commit, _extents: ExtentMap, { refused }: Required<Answers>) => {
+              if (!isOpen()) return undefined;
               this.logged.push(refused);
               return ATTRIBUTES;
             },

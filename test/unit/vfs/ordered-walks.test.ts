@@ -7,7 +7,7 @@ import { createLogger } from '../../../src/platform/log.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { ListingAhead } from '../../../src/vfs/listing-ahead.js';
 import { OrderedWalks } from '../../../src/vfs/ordered-walks.js';
-import { ManualClock } from '../metadata/support/manual-clock.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const LEASE_MS = 10_000;
 const NEAR = 8;

@@ -6,7 +6,7 @@ import { NameCache } from '../../../../src/client/caches/name-cache.js';
 import { createLogger } from '../../../../src/platform/log.js';
 import { XattrCache } from '../../../../src/client/caches/xattr-cache.js';
 import type { Attributes } from '../../../../src/protocol/types.js';
-import { ManualClock } from '../../metadata/support/manual-clock.js';
+import { ManualClock } from '../../../support/manual-clock.js';
 
 const LEASE = 20_000;
 const FILE = 10;

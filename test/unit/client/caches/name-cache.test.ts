@@ -3,7 +3,7 @@ import t from 'tap';
 import { NameCache } from '../../../../src/client/caches/name-cache.js';
 import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
 import { LOG } from '../../metadata/support/harness.js';
-import { ManualClock } from '../../metadata/support/manual-clock.js';
+import { ManualClock } from '../../../support/manual-clock.js';
 
 const DIRECTORY = 2;
 const PARENT = 1;

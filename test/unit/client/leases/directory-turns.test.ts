@@ -4,7 +4,7 @@ import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
 import { DirectoryTurns } from '../../../../src/client/leases/directory-turns.js';
 import { HeldInodes } from '../../../../src/client/leases/held-inodes.js';
 import { LOG } from '../../metadata/support/harness.js';
-import { ManualClock } from '../../metadata/support/manual-clock.js';
+import { ManualClock } from '../../../support/manual-clock.js';
 
 const DIRECTORY = 2;
 

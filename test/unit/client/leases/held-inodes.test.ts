@@ -4,7 +4,7 @@ import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
 import { HeldInodes } from '../../../../src/client/leases/held-inodes.js';
 import { MAX_INODE_RANGES, inodesOf } from '../../../../src/protocol/inode-ranges.js';
 import { LOG } from '../../metadata/support/harness.js';
-import { ManualClock } from '../../metadata/support/manual-clock.js';
+import { ManualClock } from '../../../support/manual-clock.js';
 
 const LEASE_MS = 4000;
 

@@ -4,7 +4,7 @@ import { LostChanges } from '../../../../src/client/requests/lost-changes.js';
 import { UnsyncedChanges } from '../../../../src/client/requests/unsynced-changes.js';
 import { DfsError } from '../../../../src/protocol/errors.js';
 import { MAX_UNSYNCED_CHANGES } from '../../../../src/protocol/limits.js';
-import { ManualClock } from '../../metadata/support/manual-clock.js';
+import { ManualClock } from '../../../support/manual-clock.js';
 
 const LOST = new DfsError('EIO', 'lost');
 const ofInode = (inode: number) => ({ directories: [], inodes: [inode] });

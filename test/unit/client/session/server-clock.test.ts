@@ -2,7 +2,7 @@
 import t from 'tap';
 import { ServerClock } from '../../../../src/client/session/server-clock.js';
 import type { Timespec } from '../../../../src/platform/clock.js';
-import { ManualClock } from '../../metadata/support/manual-clock.js';
+import { ManualClock } from '../../../support/manual-clock.js';
 
 const toMs = ({ sec, nsec }: Timespec): number => sec * 1000 + nsec / 1e6;
 const toTime = (ms: number): Timespec => ({ sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1e6 });

@@ -26,7 +26,7 @@ import type { ReplyOf } from '../../../../src/protocol/command.js';
 import { ROOT_INODE, S_IFREG } from '../../../../src/protocol/file-mode.js';
 import type { StoredChunk } from '../../../../src/protocol/content-commands.js';
 import type { Attributes, Extent, Once } from '../../../../src/protocol/types.js';
-import { ManualClock } from './manual-clock.js';
+import { ManualClock } from '../../../support/manual-clock.js';
 
 export const LOG = createLogger('test', 'silent');
 

@@ -16,7 +16,7 @@ import { KnownInodes } from '../../../../../src/fuse/kernel/known-inodes.js';
 import { createLogger } from '../../../../../src/platform/log.js';
 import { READ_GRANT_BYTES } from '../../../../../src/protocol/read-grants.js';
 import type { Attributes } from '../../../../../src/protocol/types.js';
-import { ManualClock } from '../../../metadata/support/manual-clock.js';
+import { ManualClock } from '../../../../support/manual-clock.js';
 
 const LIMIT = 512 << 10;
 const TIMES = 100;

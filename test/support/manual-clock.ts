@@ -1,5 +1,5 @@
 /** A clock that moves only when a test says so. */
-import { systemClock, type Clock, type Timer, type Timespec } from '../../../../src/platform/clock.js';
+import { systemClock, type Clock, type Timer, type Timespec } from '../../src/platform/clock.js';
 
 interface Pending {
   readonly atMs: number;
