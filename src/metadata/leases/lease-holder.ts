@@ -15,6 +15,8 @@ export class RevocationMessage {
   readonly queuedMs: number;
   readonly answered: Promise<void>;
   isEverything = false;
+  /** Inodes that changed with what it tells. */
+  readonly about = new Set<number>();
   isAnswered = false;
   /** inode → the content's version */
   readonly inodes = new Map<number, number>();

@@ -23,7 +23,9 @@
  * 7. A request that is answered from memory may have been executed just before its connection broke, when nobody had
  *    waited for its revocations yet: it waits for every message that is under way.
  *
- * A change is visible to those who ask the server as soon as it is committed, which is before it is acknowledged.
+ * 8. A change is there for those who ask the server as soon as it is committed, which is before it is acknowledged. Who is told
+ *    of it could tell somebody who still answers from what he cached. So a reply that tells of inodes about which messages
+ *    are under way waits for those, too; and a message is about everything that changed together with what it tells.
  */
 import type { Clock, Timer } from '../../platform/clock.js';
 import { Counts } from '../../platform/counts.js';
@@ -32,6 +34,7 @@ import { toDfsError } from '../../protocol/errors.js';
 import { LEASE_MS, MAX_LEASED_INODES, SILENT_CLIENT_MS } from '../../protocol/limits.js';
 import type { Peer } from '../peer.js';
 import { Absence } from './absence.js';
+import { CachedInodes } from './cached-inodes.js';
 import type { ChangeTrace, InodeChange } from './change-trace.js';
 import type { Claim, ExclusiveLeases } from './exclusive-leases.js';
 import { LeaseHolder, type RevocationMessage } from './lease-holder.js';
@@ -44,10 +47,6 @@ const ANSWER_PATIENCE_MS = 5000;
 const FENCE_RETRY_MS = 100;
 /** How often the connection of a session is looked at that others wait for. */
 const ABSENCE_CHECK_MS = 250;
-/** What it costs to know that a session may cache an inode, measured with one session that caches it, and rounded up, */
-const LEASE_BYTES = 100;
-/** and what comes to it where several do: the Set of them. */
-const SHARED_BYTES = 200;
 const DEFAULT_LEASE_BYTES = 192 << 20;
 
 export class LeaseTable {
@@ -57,8 +56,7 @@ export class LeaseTable {
   readonly #absence: Absence;
   /** session → what it holds */
   readonly #holders = new Map<number, LeaseHolder>();
-  /** inode → who may cache it; mostly one */
-  readonly #byInode = new Map<number, LeaseHolder | Set<LeaseHolder>>();
+  readonly #cached = new CachedInodes();
   /** session → the timer that looks whether its lease has run out */
   readonly #timers = new Map<number, Timer>();
   readonly #exclusive: ExclusiveLeases;
@@ -67,8 +65,6 @@ export class LeaseTable {
   readonly #memoryBytes: number;
   /** session → recalls to which it owes an answer for too long: its lease is renewed no more */
   readonly #blamed = new Counts<number>();
-  /** What all leases together cost. */
-  #usedBytes = 0;
   #isClosed = false;
 
   /**
@@ -183,6 +179,21 @@ export class LeaseTable {
     const { clearing } = this.#revocations;
     for (const holder of trace.isRepeated ? this.#holders.values() : clearing)
       for (const message of holder.messages) waiting.add(message);
+    // Who sees a part of the change, sees all of it, and so does everybody after him.
+    if (trace.inodes.size > 1 || clearing.size > 0)
+      for (const message of waiting)
+        for (const inode of trace.inodes.keys()) this.#revocations.note(message, inode);
+    return this.#answers(waiting, by);
+  }
+
+  /**
+   * Resolves when the sessions but `by` that cached one of these inodes have heard of the changes that were made so far; undefined
+   * when there is nobody to wait for. Whoever is told of a change before that could tell the others, who would not see it.
+   */
+  heard(by: number | undefined, inodes: readonly number[]): Promise<unknown> | undefined {
+    if (!this.#revocations.hasUnanswered) return undefined;
+    const waiting = new Set<RevocationMessage>();
+    for (const inode of inodes) for (const message of this.#revocations.about(inode)) waiting.add(message);
     return this.#answers(waiting, by);
   }
 
@@ -197,12 +208,11 @@ export class LeaseTable {
     if (!this.#exclusive.mayGive(session, inode, claim, isTurn)) return false;
     if (this.#revocations.isAbout(inode)) return false;
     for (const clearing of this.#revocations.clearing) if (clearing !== own) return false;
-    const known = this.#byInode.get(inode);
-    if (known !== undefined && known !== own) return false;
+    if (this.#cached.isElsewhere(own, inode)) return false;
     // What others have open is shared, unless they write it in turns: their kernels read it without asking.
     if (!isTurn && this.#isOpenElsewhere(session, inode)) return false;
     if (!this.#exclusive.give(session, inode)) return false;
-    this.#forget(own, inode);
+    this.#cached.delete(own, inode);
     return true;
   }
 
@@ -253,7 +263,7 @@ export class LeaseTable {
 
   /** What is known of the sessions' caches costs so much memory. */
   get usedBytes(): number {
-    return this.#usedBytes;
+    return this.#cached.usedBytes;
   }
 
   /** Lets go of everybody who waits. May be called twice. */
@@ -275,16 +285,8 @@ export class LeaseTable {
       return;
     }
     if (holder.inodes.size >= MAX_LEASED_INODES) this.#clear(holder);
-    if (this.#usedBytes >= this.#memoryBytes) this.#clearLargest();
-    holder.inodes.add(inode);
-    this.#usedBytes += LEASE_BYTES;
-    const known = this.#byInode.get(inode);
-    if (known === undefined) this.#byInode.set(inode, holder);
-    else if (known instanceof Set) known.add(holder);
-    else {
-      this.#byInode.set(inode, new Set([known, holder]));
-      this.#usedBytes += SHARED_BYTES;
-    }
+    if (this.usedBytes >= this.#memoryBytes) this.#clearLargest();
+    this.#cached.add(holder, inode);
   }
 
   /** Who caches most drops it all. */
@@ -298,33 +300,14 @@ export class LeaseTable {
     this.#clear(largest);
   }
 
-  #forget(holder: LeaseHolder, inode: number): void {
-    if (holder.inodes.delete(inode)) this.#usedBytes -= LEASE_BYTES;
-    const known = this.#byInode.get(inode);
-    if (known === holder) this.#byInode.delete(inode);
-    else if (known instanceof Set) {
-      known.delete(holder);
-      const [last] = known;
-      if (known.size > 1 || !last) return;
-      this.#byInode.set(inode, last);
-      this.#usedBytes -= SHARED_BYTES;
-    }
-  }
-
   #revokeInode(
     by: number | undefined,
     inode: number,
     change: InodeChange,
     waiting: Set<RevocationMessage>,
   ): void {
-    const known = this.#byInode.get(inode);
-    if (known instanceof Set) {
-      // A holder that is told takes itself out, which a Set's iteration bears.
-      for (const holder of known) {
-        if (holder.session !== by) waiting.add(this.#tell(holder, inode, change));
-      }
-    } else if (known && known.session !== by) {
-      waiting.add(this.#tell(known, inode, change));
+    for (const holder of this.#cached.holders(inode)) {
+      if (holder.session !== by) waiting.add(this.#tell(holder, inode, change));
     }
     const owner = this.#exclusive.holderOf(inode);
     const holder = owner === undefined || owner === by ? undefined : this.#holders.get(owner);
@@ -336,7 +319,7 @@ export class LeaseTable {
   #tell(holder: LeaseHolder, inode: number, change: InodeChange): RevocationMessage {
     const message = this.#revocations.draft(holder);
     if (message.isEverything) return message;
-    if (holder.put(message, inode, change)) this.#forget(holder, inode);
+    if (holder.put(message, inode, change)) this.#cached.delete(holder, inode);
     this.#revocations.note(message, inode);
     if (message.isTooLong) this.#makeEverything(holder, message);
     return message;
@@ -349,17 +332,12 @@ export class LeaseTable {
 
   #makeEverything(holder: LeaseHolder, message: RevocationMessage): void {
     this.#revocations.makeEverything(holder, message);
-    this.#forgetAll(holder);
-  }
-
-  #forgetAll(holder: LeaseHolder): void {
-    for (const inode of holder.inodes) this.#forget(holder, inode);
-    holder.forgetReads();
+    this.#cached.deleteAll(holder);
   }
 
   /** The session has no lease any more: whatever it had, it answers from it no longer. */
   #expire(holder: LeaseHolder): void {
-    this.#forgetAll(holder);
+    this.#cached.deleteAll(holder);
     this.#revocations.settleAll(holder);
     this.#timers.get(holder.session)?.cancel();
     this.#timers.delete(holder.session);

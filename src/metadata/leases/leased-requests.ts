@@ -85,9 +85,12 @@ export class LeasedRequests {
       return { ...(outcome.reply as object), ...changedBy(trace), ...given };
     } finally {
       // Also after an error: a long request may have failed when a part of it was committed.
+      const { seen } = run.reading;
       const revoked = this.#finish(run);
       // What is not numbered changes nothing that anybody is promised to see.
       if (once && revoked) await revoked;
+      const heard = seen.length > 0 ? this.#state.leases.heard(session, seen) : undefined;
+      if (heard) await heard;
     }
   }
 

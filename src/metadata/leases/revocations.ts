@@ -58,13 +58,20 @@ export class Revocations {
     return this.#unanswered.get(inode) ?? [];
   }
 
+  /** Whether any message is not answered that is about an inode. */
+  get hasUnanswered(): boolean {
+    return this.#unanswered.size > 0;
+  }
+
   /** Whether there are any. */
   isAbout(inode: number): boolean {
     return this.#unanswered.has(inode);
   }
 
-  /** The message is about the inode. */
+  /** The message is about the inode, or about a change of others that came with one of it. */
   note(message: RevocationMessage, inode: number): void {
+    if (message.isAnswered) return;
+    message.about.add(inode);
     const about = this.#unanswered.get(inode);
     if (about) about.add(message);
     else this.#unanswered.set(inode, new Set([message]));
@@ -133,7 +140,7 @@ export class Revocations {
       holder.everything = undefined;
       this.#clearing.delete(holder);
     }
-    for (const inode of message.inodes.keys()) {
+    for (const inode of message.about) {
       const about = this.#unanswered.get(inode);
       about?.delete(message);
       if (about?.size === 0) this.#unanswered.delete(inode);

@@ -12,6 +12,7 @@ const WRITER = 1;
 const READER = 2;
 const FILE = 10;
 const DIRECTORY = 11;
+const OTHER_DIRECTORY = 12;
 
 /** A lease table, what its sessions were told, and who was fenced. */
 class Fixture {
@@ -95,6 +96,28 @@ t.test('a change waits until who read it has dropped it, and for nobody else', a
   fixture.answer();
   t.ok(await isOver(waiting));
   t.equal(fixture.change(FILE), undefined, 'who dropped it is not told again');
+});
+
+t.test('who is told of a change before everybody has heard of it waits for that', async t => {
+  const fixture = new Fixture();
+  const { table } = fixture;
+  fixture.read(DIRECTORY);
+  t.equal(table.heard(WRITER, [DIRECTORY, FILE]), undefined, 'nothing is under way');
+  const rename = new ChangeTrace();
+  rename.name(DIRECTORY, Buffer.from('old'));
+  rename.name(OTHER_DIRECTORY, Buffer.from('new'));
+  void table.revoke(WRITER, rename);
+  await turn();
+  t.equal(table.heard(WRITER, [FILE]), undefined, 'what has not changed is told at once');
+  t.equal(table.heard(READER, [DIRECTORY]), undefined, 'and whoever is to hear of it');
+  const told = table.heard(WRITER, [DIRECTORY]);
+  const toldOfOther = table.heard(WRITER, [OTHER_DIRECTORY]);
+  t.notOk(await isOver(told));
+  t.notOk(await isOver(toldOfOther), 'the other half of the change, which nobody has cached');
+  fixture.answer();
+  t.ok(await isOver(told));
+  t.ok(await isOver(toldOfOther));
+  t.equal(table.heard(WRITER, [OTHER_DIRECTORY]), undefined);
 });
 
 t.test('a session is not told of what it changed itself', async t => {
