@@ -3,6 +3,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { steadyClock, type Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
+import { GRANT_LIFETIME_MS } from '../protocol/limits.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { FsckStatus, RepairStatus } from '../protocol/cluster-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
@@ -69,6 +70,10 @@ export interface MetadataServiceOptions {
   readonly exclusiveBytes?: number | undefined;
   /** How long an inode that was recalled is given to nobody alone; default: a fifth of a second. */
   readonly exclusivePauseMs?: number | undefined;
+  /** How long a client may use a grant to store a chunk; default: an hour. */
+  readonly grantLifetimeMs?: number | undefined;
+  /** How long a client may believe what it caches without renewing its lease; default and most: LEASE_MS. */
+  readonly leaseMs?: number | undefined;
   /** Asks a data node who it is, where it says that others reach it; default: whatever a node says is believed. */
   readonly askIdentity?: AskIdentity | undefined;
   /** Where a file of a backup is kept until the data nodes have it. */
@@ -130,6 +135,7 @@ export class MetadataService {
       (session, inode) => opens.isOpenElsewhere(session, inode),
       async session => await this.#gone.fence(session),
       options.leaseBytes,
+      options.leaseMs,
     );
     this.#backup = new BackupWork({
       clock,
@@ -162,6 +168,7 @@ export class MetadataService {
       damage: new DamageLog(),
       inodeNumbers: this.#inodeNumbers,
       chunkIds: this.#chunkIds,
+      grantLifetimeMs: options.grantLifetimeMs ?? GRANT_LIFETIME_MS,
       graceMs: options.graceMs ?? DEFAULT_GRACE_MS,
       startedMs: steadyMs(),
       steadyMs,

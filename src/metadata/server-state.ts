@@ -38,6 +38,8 @@ export interface ServerState {
   readonly backup: BackupWork;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;
+  /** How long a client may use a grant to store a chunk. */
+  readonly grantLifetimeMs: number;
   /** A chunk that nobody refers to is kept this long. */
   readonly graceMs: number;
   /** When this process began to serve, in ms since the epoch. */

@@ -35,9 +35,6 @@ export interface WriteManner {
   readonly isThrough?: () => boolean;
 }
 
-/** Replicas not known to be on stable storage, beyond which the owner is asked to see to it. */
-const MAX_UNSYNCED_REPLICAS = 8192;
-
 export class FileWriter {
   readonly #inode: number;
   readonly #shared: WriterSurroundings;
@@ -349,7 +346,7 @@ export class FileWriter {
     if (flight.isDurable) return;
     const { nodes, chunk } = flight.chunk;
     this.#unsynced.add(nodes, chunk, flight.offset, flight.end);
-    if (this.#unsynced.count > MAX_UNSYNCED_REPLICAS) this.#owner.hasMuchUnsynced();
+    if (this.#unsynced.count > this.#shared.maxUnsyncedReplicas) this.#owner.hasMuchUnsynced();
   }
 }
 

@@ -13,6 +13,7 @@ import type { VfsOptions } from './vfs-options.js';
 
 /** Chunks being stored at once: enough to keep every node and both directions of the network busy. */
 const STORES_AT_ONCE = 8;
+const MAX_UNSYNCED_REPLICAS = 8192;
 
 /** What all writers of a client share. */
 export interface WriterSurroundings {
@@ -21,6 +22,8 @@ export interface WriterSurroundings {
   readonly pool: BlockPool;
   readonly clock: Clock;
   readonly chunkBytes: number;
+  /** Replicas of one file not known to be on stable storage, beyond which the owner is asked to see to it. */
+  readonly maxUnsyncedReplicas: number;
   /** How long an operation waits for absent servers before it fails with EIO. */
   readonly timeoutMs: number;
   /**
@@ -67,7 +70,7 @@ export interface WriterOwner {
  */
 export function surroundingsOf(
   client: Client,
-  { clock, chunkBytes, dirtyBytes, timeoutMs }: VfsOptions,
+  { clock, chunkBytes, dirtyBytes, timeoutMs, limits }: VfsOptions,
   files: Pick<WriterSurroundings, 'mayBuffer' | 'onDisplaced' | 'onFailed'> & {
     readonly onPressure: () => void;
   },
@@ -78,6 +81,7 @@ export function surroundingsOf(
     clock,
     chunkBytes,
     timeoutMs,
+    maxUnsyncedReplicas: limits?.maxUnsyncedReplicas ?? MAX_UNSYNCED_REPLICAS,
     budget: new DirtyBudget(dirtyBytes, onPressure),
     pool: new BlockPool(dirtyBytes),
     storeLimit: pLimit(STORES_AT_ONCE),

@@ -15,6 +15,7 @@ import { RpcServer } from '../../src/rpc/server.js';
 import { Vfs } from '../../src/vfs/vfs.js';
 import { KeptNames } from './kept-names.js';
 import type { PlantedBug } from './planted-bugs.js';
+import { chooseLimits, type RunLimits } from './run-limits.js';
 import type { Life, Scheduler } from './world/scheduler.js';
 import { SeededRandom } from './world/seeded-random.js';
 import { SimulatedClock } from './world/simulated-clock.js';
@@ -94,8 +95,7 @@ export class Cluster {
   readonly random: SeededRandom;
   readonly #options: ClusterOptions;
   readonly #log: Logger;
-  /** Short, so that inodes go to and fro as often as they can. */
-  readonly #exclusivePauseMs: number;
+  readonly #limits: RunLimits;
   #lives = 0;
 
   constructor(options: ClusterOptions) {
@@ -104,7 +104,7 @@ export class Cluster {
     this.scheduler = scheduler;
     this.random = random;
     this.network = new SimulatedNetwork(scheduler, random.fork());
-    this.#exclusivePauseMs = this.random.pick([1, 20, 200, 1000]);
+    this.#limits = chooseLimits(this.random);
     const write = (line: string): void => {
       onLog?.(line);
       if (CLIENTS_GIVEN_UP.some(message => line.includes(message))) this.onClientGivenUp();
@@ -168,8 +168,9 @@ export class Cluster {
         const options = {
           metadata: METADATA,
           timeoutMs: CLIENT_TIMEOUT_MS,
-          cacheBytes: 1 << 20,
+          cacheBytes: this.#limits.cacheBytes,
           chunkBytes: 8 << 10,
+          limits: this.#limits.client,
           clientName: life.name,
           onMisprediction: () => {
             this.mispredictions += 1;
@@ -183,7 +184,7 @@ export class Cluster {
         const vfs = await Vfs.open({
           ...options,
           goal: this.#options.goal,
-          dirtyBytes: 1 << 20,
+          dirtyBytes: this.#limits.dirtyBytes,
           readAheadBytes: 0,
         });
         const uncached = await Client.open(options);
@@ -236,7 +237,7 @@ export class Cluster {
     const options = {
       durability: 'group',
       graceMs: GRACE_MS,
-      exclusivePauseMs: this.#exclusivePauseMs,
+      ...this.#limits.server,
       clock,
       random,
       log,

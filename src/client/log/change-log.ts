@@ -67,6 +67,7 @@ export class ChangeLog {
   readonly #lease: CacheLease;
   readonly #serverClock: ServerClock;
   readonly #peer: ChangeLogPeer;
+  readonly #maxBatch: number;
   readonly #numbers: ReservedNumbers;
   #isAsking = false;
   #askAgainMs = Number.NEGATIVE_INFINITY;
@@ -97,7 +98,9 @@ export class ChangeLog {
     held: HeldInodes,
     serverClock: ServerClock,
     peer: ChangeLogPeer,
+    maxBatch = MAX_BATCH,
   ) {
+    this.#maxBatch = maxBatch;
     this.#serverClock = serverClock;
     this.#clock = clock;
     this.#log = log;
@@ -308,7 +311,7 @@ export class ChangeLog {
   async #sendAll(): Promise<void> {
     this.#isSending = true;
     do {
-      this.#sent = this.#waiting.take(MAX_BATCH);
+      this.#sent = this.#waiting.take(this.#maxBatch);
       const sent = this.#sent.map(({ logged }) => logged);
       this.#lost = undefined;
       const ticket = this.#numbers.ticket();

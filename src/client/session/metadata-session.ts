@@ -25,7 +25,7 @@ import { Acquisition } from '../leases/acquisition.js';
 import { CacheLease } from '../leases/cache-lease.js';
 import { HeldInodes } from '../leases/held-inodes.js';
 import { HeldLocks } from '../locks/held-locks.js';
-import { ChangeLog } from '../log/change-log.js';
+import { ChangeLog, type ChangeLogPeer } from '../log/change-log.js';
 import type { LogPlace } from '../log/waiting-changes.js';
 import { ForetoldChanges, type OnMisprediction } from '../log/foretold-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
@@ -328,7 +328,7 @@ export class MetadataSession {
   #createLog(): ChangeLog {
     const { clock, log } = this.#options;
     const isPatient = (): boolean => !this.#isEnding;
-    return new ChangeLog(clock, log, this.lease, this.held, this.serverClock, {
+    const peer: ChangeLogPeer = {
       ask: async reserve => await this.#hold({ inodes: [], reserve }),
       // Under no other session than that in which they were acknowledged.
       send: async (request, refusal) =>
@@ -342,7 +342,9 @@ export class MetadataSession {
         this.#lost.addUnknown(reason);
         this.#caches.loseAll();
       },
-    });
+    };
+    const { maxBatch } = this.#options.limits ?? {};
+    return new ChangeLog(clock, log, this.lease, this.held, this.serverClock, peer, maxBatch);
   }
 
   async #hold(request: Omit<RequestOf<typeof hold>, 'session'>): Promise<ReplyOf<typeof hold>> {

@@ -6,7 +6,6 @@
  *
  * A retired chunk's id is kept until no grant for it can be valid, so that a late commit cannot bring it back.
  */
-import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
 import type { OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 
@@ -33,7 +32,7 @@ export async function collectDoomedChunks(
     await tx.doomed.delete(chunk);
     if (!record || record.references > 0) continue;
     await tx.chunks.delete(chunk);
-    await tx.retired.insert(chunk, nowMs + GRANT_LIFETIME_MS + EXPIRY_MARGIN_MS);
+    await tx.retired.insert(chunk, nowMs + state.grantLifetimeMs + EXPIRY_MARGIN_MS);
     for (const node of record.nodes) await tx.drops.insert(node, chunk, nowMs);
   }
   return due.length === CHUNKS_AT_ONCE;
@@ -42,14 +41,14 @@ export async function collectDoomedChunks(
 /** Chunks that a client may have stored and never committed. Returns whether there may be more. */
 export async function collectExpiredGrants(
   tx: StoreTransaction,
-  { nowMs }: OperationContext,
+  { nowMs, state }: OperationContext,
 ): Promise<boolean> {
   const oldest = await tx.grants.oldest(CHUNKS_AT_ONCE);
   const untilMs = nowMs - EXPIRY_MARGIN_MS;
   const expired = oldest.filter(grant => grant.expiresMs < untilMs);
   for (const { chunk, nodes } of expired) {
     await tx.grants.delete(chunk);
-    await tx.retired.insert(chunk, nowMs + GRANT_LIFETIME_MS + EXPIRY_MARGIN_MS);
+    await tx.retired.insert(chunk, nowMs + state.grantLifetimeMs + EXPIRY_MARGIN_MS);
     for (const node of nodes) await tx.drops.insert(node, chunk, nowMs);
   }
   return expired.length === CHUNKS_AT_ONCE;

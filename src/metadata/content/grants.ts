@@ -1,7 +1,7 @@
 /** Gives out permission to store chunks, remembered until the chunk is committed or the grant expires, and to read them. */
 import { signGrant } from '../../protocol/grant-signature.js';
 import { DfsError } from '../../protocol/errors.js';
-import { GRANT_LIFETIME_MS, READ_GRANT_LIFETIME_MS } from '../../protocol/limits.js';
+import { READ_GRANT_LIFETIME_MS } from '../../protocol/limits.js';
 import type { Grant, NodeAddress } from '../../protocol/types.js';
 import type { DataNode, NodeTable } from '../node-table.js';
 import type { OperationContext } from '../operation.js';
@@ -47,7 +47,7 @@ export async function issueGrants(
   const monotonicMs = state.clock.monotonicMs();
   const live = liveTakers(request.goal, state.nodes, monotonicMs);
   const eligible = eligibleNodes(live, { ...request, exclude: new Set(request.exclude) });
-  const expiresMs = context.nowMs + GRANT_LIFETIME_MS;
+  const expiresMs = context.nowMs + state.grantLifetimeMs;
   const grants: Grant[] = [];
   for (let index = 0; index < request.count; index += 1) {
     const chunk = state.chunkIds.take();

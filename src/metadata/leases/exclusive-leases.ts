@@ -243,8 +243,8 @@ export class ExclusiveLeases {
     else this.#trimmed.take(session);
   }
 
-  /** The session gives back all but what `isKept` says; returns how many inodes that are. */
-  keepOnly(session: number, isKept: (inode: number) => boolean): number {
+  /** The session gives back all but what `isKept` says; returns what it gives back. */
+  keepOnly(session: number, isKept: (inode: number) => boolean): number[] {
     return this.#owners.clear(this.#numbers.get(session) ?? 0, isKept);
   }
 

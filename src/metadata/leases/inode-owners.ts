@@ -58,18 +58,20 @@ export class InodeOwners {
     this.#freePages.push(page);
   }
 
-  /** Takes everything from an owner but what `isKept` says; returns how many inodes that were. */
-  clear(owner: number, isKept: (inode: number) => boolean = () => false): number {
-    const size = this.sizeOf(owner);
-    if (size === 0) return 0;
+  /** Takes everything from an owner but what `isKept` says; returns what it took. */
+  clear(owner: number, isKept: (inode: number) => boolean = () => false): number[] {
+    const taken: number[] = [];
+    if (this.sizeOf(owner) === 0) return taken;
     // A Map bears that an entry is deleted while it is read.
     for (const [number, page] of this.#pages) {
       for (let index = 0; index < PAGE; index += 1) {
         const inode = number * PAGE + index;
-        if (this.#places[page * PAGE + index] === owner && !isKept(inode)) this.set(inode, 0);
+        if (this.#places[page * PAGE + index] !== owner || isKept(inode)) continue;
+        this.set(inode, 0);
+        taken.push(inode);
       }
     }
-    return size - this.sizeOf(owner);
+    return taken;
   }
 
   #add(owner: number, change: number): void {

@@ -63,6 +63,7 @@ export class LeaseTable {
   readonly #isOpenElsewhere: (session: number, inode: number) => boolean;
   readonly #fence: (session: number) => Promise<void>;
   readonly #memoryBytes: number;
+  readonly #leaseMs: number;
   /** session → recalls to which it owes an answer for too long: its lease is renewed no more */
   readonly #blamed = new Counts<number>();
   #isClosed = false;
@@ -73,6 +74,7 @@ export class LeaseTable {
    * @param fence ends a session whose lease ran out while others waited for it, so that what its client still sends is
    *   refused, and calls end() here
    * @param memoryBytes for knowing what clients cache; beyond that, who caches most has to drop it
+   * @param leaseMs how long a lease lasts; LEASE_MS at the most
    */
   constructor(
     clock: Clock,
@@ -81,7 +83,9 @@ export class LeaseTable {
     isOpenElsewhere: (session: number, inode: number) => boolean,
     fence: (session: number) => Promise<void>,
     memoryBytes = DEFAULT_LEASE_BYTES,
+    leaseMs = LEASE_MS,
   ) {
+    this.#leaseMs = leaseMs;
     this.#exclusive = exclusive;
     this.#isOpenElsewhere = isOpenElsewhere;
     this.#memoryBytes = memoryBytes;
@@ -114,7 +118,7 @@ export class LeaseTable {
     if (nowMs >= holder.leaseEndMs) this.#expire(holder);
     else if ((isOverdue && this.callsOf(session)) || this.#blamed.has(session)) return 0;
     holder.leaseEndMs = this.#leaseEnd();
-    return LEASE_MS;
+    return this.#leaseMs;
   }
 
   /** The session comes back; what it was told by its last connection counts as not heard. */

@@ -88,13 +88,15 @@ export class Recalls {
 
   /** The session gives back all but so many inodes of its choice; returns how many that are. Never rejects. */
   async #keepOnly(session: number, keep: number): Promise<number> {
-    const { exclusive } = this.#options;
+    const { exclusive, leases } = this.#options;
     exclusive.trimming(session, 1);
     const answer = await this.#ask(session, { inodes: [], keep });
     const kept = new Set(inodesOf(answer?.kept ?? [], keep));
-    const given = answer ? exclusive.keepOnly(session, inode => kept.has(inode)) : 0;
+    const given = answer ? exclusive.keepOnly(session, inode => kept.has(inode)) : [];
+    // What it gave back it may go on caching.
+    for (const inode of given) leases.share(session, inode);
     exclusive.trimming(session, -1);
-    return given;
+    return given.length;
   }
 
   /** Waits until no session of an earlier process but `by` may have anything to itself. Never rejects. */

@@ -1,6 +1,5 @@
 /** Changes to the recorded replicas of a chunk. */
 import { signGrant } from '../../protocol/grant-signature.js';
-import { GRANT_LIFETIME_MS } from '../../protocol/limits.js';
 import type { Grant } from '../../protocol/types.js';
 import type { DataNode } from '../node-table.js';
 import type { OperationContext } from '../operation.js';
@@ -52,7 +51,7 @@ export async function settleReplicas(
     chunk,
     nodes: [to.record.node],
     maxBytes: record.length,
-    expiresMs: context.nowMs + GRANT_LIFETIME_MS,
+    expiresMs: context.nowMs + context.state.grantLifetimeMs,
   };
   const grant = { ...unsigned, signature: signGrant(state.cluster.grantKey, unsigned) };
   return { chunk, bytes: record.length, from, to, grant };

@@ -50,6 +50,7 @@ class ScriptedServer {
       clock: systemClock,
       chunkBytes: MIB,
       timeoutMs: 1000,
+      maxUnsyncedReplicas: 100,
       mayBuffer: () => true,
       storeLimit: pLimit(2),
       gathering: new StoreGathering(systemClock),

@@ -36,6 +36,7 @@ function storage(store: (chunk: ChunkToStore) => Promise<void>) {
       clock: systemClock,
       chunkBytes: 1 << 20,
       timeoutMs: 1000,
+      maxUnsyncedReplicas: 100,
       storeLimit: pLimit(2),
       gathering: new StoreGathering(systemClock),
       mayBuffer: () => true,
