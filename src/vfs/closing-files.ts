@@ -4,7 +4,8 @@
  */
 import { isDoneWithin } from '../platform/clock.js';
 import { toDfsError } from '../protocol/errors.js';
-import { notStored, type OpenFile } from './open-file.js';
+import { notStored } from './storage-failures.js';
+import type { OpenFile } from './open-file.js';
 import type { WriterSurroundings } from './writer-surroundings.js';
 
 /** What close(2) does not wait for: of one file, of how many files, and for how long. */
@@ -69,18 +70,15 @@ export class ClosingFiles {
     const { changes } = client.session;
     const place = changes.reserve(() => gathering.setOut());
     void file.acknowledge(place).then(() => changes.leave(place));
-    const earlier = this.#closing.get(file);
-    const settle = async (): Promise<void> => await file.settled(false);
-    const settled = earlier ? earlier.over.then(settle) : settle();
-    const closing: Closing = {
-      sinceMs: earlier?.sinceMs ?? this.#options.clock.monotonicMs(),
-      over: settled.finally(() => {
-        if (this.#closing.get(file) !== closing) return;
-        this.#closing.delete(file);
-        this.#onSettled(file);
-      }),
-    };
-    this.#closing.set(file, closing);
+    this.#stay(file);
+  }
+
+  /**
+   * The last handle of a file is gone, and the server has not answered the commit of what was written. It may refuse that:
+   * until then, whoever opens the file finds the bytes here, and a recall waits for them.
+   */
+  linger(file: OpenFile): void {
+    if (!this.#closing.has(file)) this.#stay(file);
   }
 
   /** Everything that was closed ahead is committed, or has failed. */
@@ -116,5 +114,20 @@ export class ClosingFiles {
     const { clock, timeoutMs } = this.#options;
     const flushed = Promise.all(files.map(async file => await file.flush()));
     if (!(await isDoneWithin(clock, timeoutMs, flushed))) throw notStored(timeoutMs);
+  }
+
+  #stay(file: OpenFile): void {
+    const earlier = this.#closing.get(file);
+    const settle = async (): Promise<void> => await file.settled(false);
+    const settled = earlier ? earlier.over.then(settle) : settle();
+    const closing: Closing = {
+      sinceMs: earlier?.sinceMs ?? this.#options.clock.monotonicMs(),
+      over: settled.finally(() => {
+        if (this.#closing.get(file) !== closing) return;
+        this.#closing.delete(file);
+        this.#onSettled(file);
+      }),
+    };
+    this.#closing.set(file, closing);
   }
 }

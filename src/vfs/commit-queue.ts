@@ -27,6 +27,12 @@ import type { LogPlace } from '../client/log/waiting-changes.js';
 import { Flight, type WrittenSlices } from './flight.js';
 import type { Slice } from './write-buffer.js';
 
+/** Flights that are committed together, and where in the log of changes that belongs; undefined: at its end. */
+export interface PlacedCommit {
+  readonly batch: readonly Flight[];
+  readonly place: LogPlace | undefined;
+}
+
 /** How the queue talks to the servers and to the file that owns it. */
 export interface CommitPeer {
   /**
@@ -42,7 +48,7 @@ export interface CommitPeer {
    * Commits a batch before the server is told, if this client may; returns whether it did. Exactly one of `answered` and
    * `refused` is called later.
    */
-  commitAhead(batch: readonly Flight[], answered: () => void, refused: (reason: DfsError) => void): boolean;
+  commitAhead(commit: PlacedCommit, answered: () => void, refused: (reason: DfsError) => void): boolean;
   /**
    * Resolves when the server has answered everything that was committed ahead.
    * @param place waits for nothing behind this place of the log
@@ -52,7 +58,7 @@ export interface CommitPeer {
    * Asks the server to commit a batch.
    * @param refusal why the request must not be sent (again), if it must not
    */
-  commit(batch: readonly Flight[], refusal: () => DfsError | undefined): Promise<void>;
+  commit(commit: PlacedCommit, refusal: () => DfsError | undefined): Promise<void>;
   /** What was committed ahead is not: it is committed again, or fails. */
   uncommitted(): void;
   /** What was written is in no file. Once for the flights that fail together. */
@@ -87,6 +93,11 @@ export class CommitQueue {
   /** Whether a program was told of something that it is written, and the server has not committed it. */
   get hasAcknowledged(): boolean {
     return this.#ahead.size > 0 || this.#flights.some(({ isAcknowledged }) => isAcknowledged);
+  }
+
+  /** Whether the server has not answered something that was committed ahead: it may refuse it. */
+  get isUnanswered(): boolean {
+    return this.#ahead.size > 0;
   }
 
   /** Whether the server is being asked for a commit. */
@@ -200,17 +211,19 @@ export class CommitQueue {
 
   async #commitFrom(head: Flight): Promise<void> {
     const batch = this.#ready();
+    // Of one that was put back the place is left; but it comes before those that wait behind it.
+    const place = this.#flights.find(flight => flight.place)?.place;
     // Something was given up, or put back before it, while the commit waited for others.
     const isOvertaken = (): boolean => this.#flights[0] !== head || !batch.every(({ isReady }) => isReady);
     try {
-      await this.#peer.quiesce(head.place);
-      if (isOvertaken() || this.#commitAhead(batch)) return;
+      await this.#peer.quiesce(place);
+      if (isOvertaken() || this.#commitAhead(batch, place)) return;
       if (this.#ahead.size > 0) {
-        await this.#peer.drained(true, head.place);
+        await this.#peer.drained(true, place);
         // What it overlapped may have been all that kept it from going ahead.
-        if (isOvertaken() || this.#commitAhead(batch)) return;
+        if (isOvertaken() || this.#commitAhead(batch, place)) return;
       }
-      await this.#ask(batch);
+      await this.#ask(batch, place);
     } catch (error) {
       const reason = toDfsError(error);
       const left = batch.filter(({ state }) => state.is !== 'cut');
@@ -242,10 +255,10 @@ export class CommitQueue {
     return [...this.#ahead].some(ahead => batch.some(flight => flight.mayOverlap(ahead)));
   }
 
-  #commitAhead(batch: readonly Flight[]): boolean {
+  #commitAhead(batch: readonly Flight[], place: LogPlace | undefined): boolean {
     if (batch.some(({ mustAsk }) => mustAsk) || this.#overlapsAhead(batch)) return false;
     const isAhead = this.#peer.commitAhead(
-      batch,
+      { batch, place },
       () => this.#answered(batch),
       reason => this.#refused(batch, reason),
     );
@@ -258,13 +271,13 @@ export class CommitQueue {
     return true;
   }
 
-  async #ask(batch: readonly Flight[]): Promise<void> {
+  async #ask(batch: readonly Flight[], place: LogPlace | undefined): Promise<void> {
     assert(batch[0] === this.#flights[0], 'commits leave in the order written');
     assert(!this.#overlapsAhead(batch), 'nothing overlaps a flight that is ahead and not answered');
     for (const flight of batch) flight.ask();
     this.#isAsking = true;
     try {
-      await this.#peer.commit(batch, () => batch.map(refusalOf).find(Boolean));
+      await this.#peer.commit({ batch, place }, () => batch.map(refusalOf).find(Boolean));
     } finally {
       this.#isAsking = false;
     }

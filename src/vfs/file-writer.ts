@@ -8,16 +8,16 @@
  * and its failure is its own.
  */
 import type { Timespec } from '../platform/clock.js';
-import { formatDuration } from '../platform/duration.js';
 import { blocks } from '../protocol/content-commands.js';
 import { DfsError } from '../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../protocol/limits.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
-import { CommitQueue } from './commit-queue.js';
+import { CommitQueue, type PlacedCommit } from './commit-queue.js';
 import type { LogPlace } from '../client/log/waiting-changes.js';
 import { commitOf, greaterLoss, movedBy } from './commit-request.js';
 import type { Flight } from './flight.js';
 import { FlightStorage, SMALL_CHUNK_BYTES } from './flight-storage.js';
+import { notTaken } from './storage-failures.js';
 import { UnsyncedChunks } from './unsynced-chunks.js';
 import { bytesOf, WriteBuffer, type Slice } from './write-buffer.js';
 import type { WriterOwner, WriterSurroundings } from './writer-surroundings.js';
@@ -72,6 +72,11 @@ export class FileWriter {
   /** Whether anything written is not committed yet. */
   get isPending(): boolean {
     return this.#buffer.bytes > 0 || this.#queue.flights.length > 0;
+  }
+
+  /** Whether something that counts as committed here may be refused by the server, and be written anew. */
+  get isUnanswered(): boolean {
+    return this.#queue.isUnanswered;
   }
 
   /** Where the last byte that is not committed yet ends; 0 when there is none. */
@@ -227,8 +232,7 @@ export class FileWriter {
   async settledWithin(patienceMs: number): Promise<void> {
     this.#seal(false);
     if (this.isPending) this.#shared.gathering.setOut();
-    const text = `what was written is not stored after ${formatDuration(patienceMs)}: no data node takes it`;
-    await this.#queue.settledWithin(this.#shared.clock, patienceMs, new DfsError('EIO', text));
+    await this.#queue.settledWithin(this.#shared.clock, patienceMs, notTaken(patienceMs));
   }
 
   /** What is not committed yet fails with `reason`; what is being committed, unless it is answered without being sent again. */
@@ -307,22 +311,25 @@ export class FileWriter {
     return launched;
   }
 
-  #commitAhead(batch: readonly Flight[], answered: () => void, refused: (reason: DfsError) => void): boolean {
+  #commitAhead(
+    { batch, place }: PlacedCommit,
+    answered: () => void,
+    refused: (reason: DfsError) => void,
+  ): boolean {
     const { session } = this.#shared.client;
     const { request, extents, chunks } = commitOf(this.#inode, batch);
     const answers = { committed: answered, refused };
     const { extents: known } = this.#owner;
-    const attributes = session.foretold.content.commit(request, known, answers, batch[0]?.place);
+    const attributes = session.foretold.content.commit(request, known, answers, place);
     if (!attributes) return false;
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks, false);
     return true;
   }
 
-  async #commit(batch: readonly Flight[], refusal: () => DfsError | undefined): Promise<void> {
+  async #commit({ batch, place }: PlacedCommit, refusal: () => DfsError | undefined): Promise<void> {
     const { request, extents, chunks } = commitOf(this.#inode, batch);
     const { session } = this.#shared.client;
-    const place = batch[0]?.place;
     const { attributes, moved = 0 } = await session.execute(
       blocks,
       request,

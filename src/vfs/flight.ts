@@ -231,7 +231,8 @@ export class Flight {
 
   #wasRefusedAhead(): void {
     this.#mustAsk = true;
-    // Its place is known by now.
+    this.place = undefined;
+    // Where the end of the file is is known by now.
     this.#isAppending = false;
     this.#landed = new Moment();
   }

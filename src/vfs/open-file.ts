@@ -4,16 +4,16 @@ import type { ExtentMap } from '../client/content/extent-map.js';
 import type { LogPlace } from '../client/log/waiting-changes.js';
 import type { ReadableChunk } from '../client/content/readable-chunk.js';
 import { isDoneWithin, type Timespec } from '../platform/clock.js';
-import { formatDuration } from '../platform/duration.js';
 import type { Loans } from '../platform/loans.js';
 import { DfsError } from '../protocol/errors.js';
 import { ctimeAfter } from '../rules/file-time.js';
 import { withoutPrivileges } from '../rules/privileges.js';
 import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
+import { notStored } from './storage-failures.js';
 import { FileDurability } from './file-durability.js';
 import { FileWriter, type WriteManner } from './file-writer.js';
-import { assemble, overlay, type PlacedBytes } from './overlay.js';
+import { readUnder } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
 import type { WriterSurroundings } from './writer-surroundings.js';
 
@@ -29,6 +29,8 @@ export class OpenFile {
   readonly #durability: FileDurability;
   #failures = 0;
   #lastFailure: DfsError | undefined;
+  /** How often what was committed here was taken back. */
+  #timesForgotten = 0;
   /** How often the metadata server lost changes of the file that it had answered. */
   #losses = 0;
   /** Handles that have it open. */
@@ -121,6 +123,11 @@ export class OpenFile {
     return this.#writer.isPending;
   }
 
+  /** Whether something that was written and counts as committed may have to be written anew. */
+  get isUnanswered(): boolean {
+    return this.#writer.isUnanswered;
+  }
+
   /** How what is written but not committed will take setuid, setgid and capabilities away, if it does. */
   get privilegeLoss(): PrivilegeLoss | undefined {
     return this.#writer.privilegeLoss;
@@ -144,6 +151,7 @@ export class OpenFile {
     this.#attributes = { ...this.#attributes, version: 0 };
     this.#durability.forget();
     this.#extents.forget();
+    this.#timesForgotten += 1;
     this.mayBeStale();
     if (!lost) return;
     this.#failures += 1;
@@ -185,6 +193,15 @@ export class OpenFile {
       this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined));
       await this.#refreshing;
     }
+    for (;;) {
+      const forgotten = this.#timesForgotten;
+      const bytes = await this.#readOnce(readAhead, offset, length, loans);
+      // What was refused meanwhile was in no layer when the read began, and is in no extent any more.
+      if (forgotten === this.#timesForgotten) return bytes;
+    }
+  }
+
+  async #readOnce(readAhead: ReadAhead, offset: number, length: number, loans?: Loans): Promise<Payload> {
     const { size } = this;
     const wanted = Math.min(length, size - offset);
     if (wanted <= 0) return NO_PAYLOAD;
@@ -192,18 +209,10 @@ export class OpenFile {
     if (advice.aheadLength > 0) {
       void this.#shared.client.content.prefetch(this.#range(advice.aheadOffset, advice.aheadLength, true));
     }
-    if (!this.#writer.isPending) {
-      return await this.#shared.client.content.read(this.#range(offset, wanted, advice.isSequential, loans));
-    }
-    const { covered, gaps } = overlay(this.#writer.layers(), offset, offset + wanted);
-    const parts: PlacedBytes[] = [...covered];
-    await Promise.all(
-      gaps.map(async gap => {
-        const range = this.#range(gap.offset, gap.length, advice.isSequential, loans);
-        parts.push({ offset: gap.offset, payload: await this.#shared.client.content.read(range) });
-      }),
-    );
-    return assemble(parts);
+    const read = async (from: number, bytes: number): Promise<Payload> =>
+      await this.#shared.client.content.read(this.#range(from, bytes, advice.isSequential, loans));
+    if (!this.#writer.isPending) return await read(offset, wanted);
+    return await readUnder(this.#writer.layers(), offset, offset + wanted, read);
   }
 
   /** As FileSystem.write. */
@@ -386,13 +395,4 @@ export class OpenFile {
     this.#durability.noteCommitted(attributes.version);
     this.note(attributes);
   }
-}
-
-/** EIO: servers that are away keep what was acknowledged from being committed. */
-export function notStored(timeoutMs: number): DfsError {
-  const duration = formatDuration(timeoutMs);
-  return new DfsError(
-    'EIO',
-    `what was written before is not stored after ${duration}: servers do not take it`,
-  );
 }

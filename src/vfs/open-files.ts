@@ -301,7 +301,8 @@ export class OpenFiles {
     file.handles -= 1;
     try {
       if (file.handles > 0) return;
-      if (!this.#closing.has(file)) this.#table.leave(file);
+      if (file.isUnanswered) this.#closing.linger(file);
+      else if (!this.#closing.has(file)) this.#table.leave(file);
       // Of a lock that was granted while another thread closed the file, nobody else would hear again.
       await this.#locks.unlockAll(file.inode);
     } finally {

@@ -57,3 +57,21 @@ function coverGap(slices: readonly Slice[], gap: Gap, covered: PlacedBytes[]): G
 export function assemble(parts: readonly PlacedBytes[]): Payload {
   return [...parts].sort((a, b) => a.offset - b.offset).flatMap(part => part.payload);
 }
+
+/**
+ * The bytes from `start` to `end`: those of the layers, and under them what `read` finds.
+ * @param layers newest first, each sorted
+ */
+export async function readUnder(
+  layers: readonly (readonly Slice[])[],
+  start: number,
+  end: number,
+  read: (offset: number, length: number) => Promise<Payload>,
+): Promise<Payload> {
+  const { covered, gaps } = overlay(layers, start, end);
+  const parts: PlacedBytes[] = [...covered];
+  await Promise.all(
+    gaps.map(async ({ offset, length }) => parts.push({ offset, payload: await read(offset, length) })),
+  );
+  return assemble(parts);
+}

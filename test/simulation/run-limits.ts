@@ -31,7 +31,7 @@ export function chooseLimits(random: SeededRandom): RunLimits {
       // Long enough for one attempt to store a chunk, when all is well.
       grantLifetimeMs: small(200, 2000, 20_000),
     },
-    client: { maxOpenInodes: small(4), maxBatch: small(1, 3), maxUnsyncedReplicas: small(1, 5) },
+    client: { maxOpenInodes: small(8), maxBatch: small(1, 3), maxUnsyncedReplicas: small(1, 5) },
     cacheBytes: small(16 << 10, 64 << 10) ?? MIB,
     dirtyBytes: small(64 << 10) ?? MIB,
   };

@@ -2,6 +2,7 @@
 import { sleep } from '../../src/platform/clock.js';
 import { isSymlink, ROOT_INODE } from '../../src/protocol/file-mode.js';
 import { WaitingChanges } from '../../src/client/log/waiting-changes.js';
+import { Flight } from '../../src/vfs/flight.js';
 import { SILENT_CLIENT_MS } from '../../src/protocol/limits.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { Cluster, type LiveClient, type Machine } from './cluster.js';
@@ -283,15 +284,27 @@ class Run {
     }
   }
 
-  /** Notes, until `dispose`, when clients do not wait for data nodes that are away. */
+  /** Notes, until `dispose`, when clients do not wait for data nodes that are away, or have to store anew what the server refused. */
   watchOrder(): Disposable {
-    const { passOver } = WaitingChanges.prototype;
     const forgive = (): void => this.#history.forgiveOrder(CLOSED_MS);
-    return replaced(WaitingChanges.prototype, 'passOver', function (this: WaitingChanges, untilMs) {
-      const passed = passOver.call(this, untilMs);
-      if (passed > 0) forgive();
-      return passed;
-    });
+    const { passOver } = WaitingChanges.prototype;
+    const { storeAnew } = Flight.prototype;
+    const watched = [
+      replaced(WaitingChanges.prototype, 'passOver', function (this: WaitingChanges, untilMs) {
+        const passed = passOver.call(this, untilMs);
+        if (passed > 0) forgive();
+        return passed;
+      }),
+      replaced(Flight.prototype, 'storeAnew', function (this: Flight) {
+        forgive();
+        storeAnew.call(this);
+      }),
+    ];
+    return {
+      [Symbol.dispose]: () => {
+        for (const each of watched) each[Symbol.dispose]();
+      },
+    };
   }
 
   /** Whose turn it is, when each has so much time. */

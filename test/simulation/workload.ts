@@ -23,12 +23,13 @@ const RECORD_BYTES = 16;
 const OLD_EXTENTS_MS = 3000;
 /** Errors that say that nothing was done, and why. */
 const REFUSALS = ['EEXIST', 'ENOENT', 'ENOTEMPTY'];
-/** Errors that a program has to live with when servers are away, disks are full, or a lock is not to be had. */
+/** Errors that a program has to live with when servers are away, disks are full, limits small, or a lock is not to be had. */
 const TROUBLES = [
   'EIO',
   'EINTR',
   'EAGAIN',
   'ENOSPC',
+  'ENFILE',
   'ESTALE',
   'ECONNRESET',
   'ECONNREFUSED',
@@ -265,14 +266,16 @@ export class Workload {
     });
   }
 
-  /** The directory in which a client writes what its markers tell of; it has it to itself. */
+  /** The directory in which a client writes what its markers tell of, and which it has to itself; 0 when there is none. */
   async #logsOf(client: LiveClient, maker: string, mayMake: boolean): Promise<number> {
     const { logs } = this.places;
     const name = Buffer.from(maker);
     try {
       return (await client.vfs.lookup(logs, name)).inode;
     } catch (error) {
-      if (!mayMake || !hasCode(error, 'ENOENT')) throw error;
+      if (!hasCode(error, 'ENOENT')) throw error;
+      // It may have gone with the last second before a power loss.
+      if (!mayMake) return 0;
       return (await client.vfs.mkdir(logs, name, CREATION)).inode;
     }
   }
@@ -317,6 +320,7 @@ export class Workload {
   async checkMarked(client: LiveClient, name: string): Promise<void> {
     const maker = this.history.clientOf(nameRegister(this.places.markers, name));
     const logs = await this.#logsOf(client, maker, false);
+    if (logs === 0) return;
     const inode = await this.#find(client, logs, name);
     if (inode === 0) return;
     const file = await ObservedFile.open(client, this.history, inode, false);

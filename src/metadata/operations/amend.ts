@@ -34,7 +34,10 @@ export const amend = operation(command, async (tx, { grant, goal, minReplicas, s
   const nodes = [...new Set([...grant.nodes, ...add])];
   if (nodes.length > MAX_NODES) throw expired(grant);
   const unsigned = { chunk, nodes, maxBytes, expiresMs };
-  await tx.grants.delete(chunk);
+  if (!(await tx.grants.delete(chunk))) {
+    // It went with the last second before a power loss, and the nodes were told to drop an unknown chunk.
+    for (const node of grant.nodes) await tx.drops.delete(node, chunk);
+  }
   await tx.grants.insert({ chunk, expiresMs, nodes });
   const signature = signGrant(state.cluster.grantKey, unsigned);
   return { grant: { ...unsigned, signature }, add, nodes: state.nodes.addresses(nodes) };

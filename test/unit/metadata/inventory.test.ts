@@ -1,6 +1,7 @@
 /** What a node holds and what is on record are brought together, and nothing is dropped that anybody may want. */
 import Database from 'better-sqlite3';
 import t from 'tap';
+import { amend } from '../../../src/metadata/operations/amend.js';
 import { get } from '../../../src/metadata/operations/get.js';
 import { heartbeat } from '../../../src/metadata/operations/heartbeat.js';
 import { inventory } from '../../../src/metadata/operations/inventory.js';
@@ -160,6 +161,19 @@ t.test('what is on record for a node is not dropped there, whatever was noted be
   await commit();
   t.equal(pendingDrops(harness), 0, 'what was noted is forgotten with the commit');
   t.same(await pass(harness, 11 * MINUTE_MS, nodes), []);
+});
+
+t.test('nor when the grant that went is amended before its chunk is committed', async t => {
+  const harness = await startHarness(t);
+  const { first, second, client, commit, stored } = await start(harness);
+  loseGrants(harness);
+  await report(harness, 'one', first, [stored.chunk]);
+  t.equal(pendingDrops(harness), 1);
+  const request = { grant: stored.grant, goal: 2, stored: [first, second], failed: [] };
+  await client.ask(amend, request);
+  t.equal(pendingDrops(harness), 0, 'the grant is on record again, and nothing that it names is dropped');
+  await commit();
+  t.equal(pendingDrops(harness), 0);
 });
 
 t.test('a damaged replica is put aside when there is another one, and kept when it is the last', async t => {

@@ -125,6 +125,19 @@ t.test('what was closed keeps its place among the changes until it is in the log
   file.end();
 });
 
+t.test('a file whose commit is not answered stays until it is', async t => {
+  const { closing, over } = closingFiles();
+  const file = new DirtyFile();
+  closing.linger(file.asFile);
+  closing.linger(file.asFile);
+  t.notOk(file.isAcknowledged, 'nobody was told that it is written');
+  t.ok(closing.has(file.asFile));
+  file.end();
+  await rest();
+  t.same(over, [file.asFile]);
+  t.notOk(closing.has(file.asFile));
+});
+
 t.test('closed twice, it is let go once, after the second', async t => {
   const { closing, over } = closingFiles();
   const file = new DirtyFile();

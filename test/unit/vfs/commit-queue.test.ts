@@ -109,6 +109,38 @@ t.test('one that is refused late while the next waits for others comes before it
   t.same(server.violations, []);
 });
 
+t.test('commits have the places of the closes that acknowledged them', async t => {
+  const server = new ScriptedCommits();
+  const place = (order: number) => ({ order, sinceMs: 0, hurry: () => undefined });
+  server.mayGoAhead = () => true;
+  server.add([[0, 4]]);
+  server.queue.acknowledge(place(2));
+  server.add([[4, 4]]);
+  server.queue.acknowledge(place(4));
+  await storeAll(server);
+  t.same(server.left, ['1 ahead', '2 ahead'], 'each close is a commit of its own');
+  t.same(server.orders, [2, 4]);
+});
+
+t.test('one that is refused late does not wait for the place of one that waits behind it', async t => {
+  const server = new ScriptedCommits();
+  const place = (order: number) => ({ order, sinceMs: 0, hurry: () => undefined });
+  server.mayGoAhead = () => true;
+  server.add([[0, 4]]);
+  server.queue.acknowledge(place(2));
+  await storeAll(server);
+  server.add([[0, 4]]);
+  server.queue.acknowledge(place(4));
+  server.answerLog(VOID);
+  await storeAll(server);
+  t.same(server.left, ['1 ahead', '1']);
+  t.same(server.orders, [2, 4], 'it is asked for before the later one, whose place is kept');
+  server.asked?.succeed();
+  await rest();
+  t.same(server.left, ['1 ahead', '1', '2 ahead']);
+  t.same(server.violations, []);
+});
+
 t.test('what is refused again, or for good, has failed, and is told once', async t => {
   const server = new ScriptedCommits();
   server.mayGoAhead = () => true;

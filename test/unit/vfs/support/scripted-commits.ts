@@ -5,7 +5,7 @@
 import type { WrittenChunk } from '../../../../src/client/content/readable-chunk.js';
 import type { DfsError } from '../../../../src/protocol/errors.js';
 import { BlockPool } from '../../../../src/vfs/block-pool.js';
-import { CommitQueue, type CommitPeer } from '../../../../src/vfs/commit-queue.js';
+import { CommitQueue, type CommitPeer, type PlacedCommit } from '../../../../src/vfs/commit-queue.js';
 import type { Flight, WrittenSlices } from '../../../../src/vfs/flight.js';
 import { Slice } from '../../../../src/vfs/write-buffer.js';
 
@@ -57,6 +57,8 @@ export class ScriptedCommits implements CommitPeer {
   readonly freed: Flight[] = [];
   /** Commits as they left, by the numbers of their flights; those ahead are marked. */
   readonly left: string[] = [];
+  /** The places that they had in the log of changes. */
+  readonly orders: (number | undefined)[] = [];
   /** What was seen that must not be. */
   readonly violations: string[] = [];
   /** By the server's word: the number of the flight that wrote each byte. */
@@ -121,10 +123,15 @@ export class ScriptedCommits implements CommitPeer {
     this.onQuiesce();
   }
 
-  commitAhead(batch: readonly Flight[], answered: () => void, refused: (reason: DfsError) => void): boolean {
+  commitAhead(
+    { batch, place }: PlacedCommit,
+    answered: () => void,
+    refused: (reason: DfsError) => void,
+  ): boolean {
     if (!this.mayGoAhead(batch)) return false;
     this.#checkLeaving(batch);
     this.left.push(`${numbersOf(batch)} ahead`);
+    this.orders.push(place?.order);
     const apply = this.#request(batch);
     this.log.push({
       batch,
@@ -143,9 +150,10 @@ export class ScriptedCommits implements CommitPeer {
     if (last) await new Promise<void>(resolve => this.#drains.push({ last, resolve }));
   }
 
-  async commit(batch: readonly Flight[], refusal: () => DfsError | undefined): Promise<void> {
+  async commit({ batch, place }: PlacedCommit, refusal: () => DfsError | undefined): Promise<void> {
     this.#checkLeaving(batch);
     this.left.push(numbersOf(batch));
+    this.orders.push(place?.order);
     const apply = this.#request(batch);
     // A request goes out when the server has all that is in the log.
     await this.drained();
