@@ -1,11 +1,25 @@
 /** What may stand in a `batch`, and what a batch changes: what its requests change. */
 import type { Changes, Command } from './command.js';
 import { blocks } from './content-commands.js';
-import { link, mkdir, mknod, rename, rmdir, setattr, symlink, unlink } from './namespace-commands.js';
+import {
+  link,
+  mkdir,
+  mknod,
+  removexattr,
+  rename,
+  rmdir,
+  setattr,
+  setxattr,
+  symlink,
+  unlink,
+} from './namespace-commands.js';
 
 /** number → the command */
 const COMMANDS: ReadonlyMap<number, Command> = new Map(
-  [blocks, link, mkdir, mknod, rename, rmdir, setattr, symlink, unlink].map(each => [each.number, each]),
+  [blocks, link, mkdir, mknod, removexattr, rename, rmdir, setattr, setxattr, symlink, unlink].map(each => [
+    each.number,
+    each,
+  ]),
 );
 
 /** One request of a batch, without `once`. */

@@ -40,8 +40,8 @@ export class FileXattrs {
     // A program that asks for one of a file asks for others too, and most files have none.
     const isUsual = USUAL_XATTRS.test(Buffer.from(name).toString('latin1')) && !GOAL.equals(name);
     if (isUsual && xattrs.isUnknown(inode)) await namespace.listXattrs(this.#session, inode, {});
-    if (isUsual && xattrs.hasNone(inode)) {
-      throw new DfsError('ENODATA', 'the file has no extended attributes');
+    if (isUsual && xattrs.lacks(inode, name)) {
+      throw new DfsError('ENODATA', 'the file has no such extended attribute');
     }
     const ticket = lease.ticket();
     try {

@@ -1,5 +1,6 @@
 /** Changes of an inode's attributes that this client decides alone (foretold-changes.ts). */
 import type { Timespec } from '../../platform/clock.js';
+import { ACCESS_ACL, CAPABILITY } from '../../protocol/attribute-names.js';
 import { setattr } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import {
@@ -40,8 +41,9 @@ export class ForetoldAttributes {
     const isOwnerGiven = uid !== undefined || gid !== undefined;
     // An ACL, and capabilities, go along with them.
     const changesXattrs = isOwnerGiven || mode !== undefined || privilegeLoss !== undefined;
-    if ((changesXattrs || isAclConsulted(known, caller)) && !this.#options.xattrs.hasNone(inode))
-      return undefined;
+    const { xattrs } = this.#options;
+    if (changesXattrs && !xattrs.lacks(inode, ACCESS_ACL, CAPABILITY)) return undefined;
+    if (isAclConsulted(known, caller) && !xattrs.lacks(inode, ACCESS_ACL)) return undefined;
     if (setattrRefusal(known, request) ?? setattrPermissionRefusal(known, request, undefined))
       return undefined;
     const at = this.#foretelling.now();

@@ -12,6 +12,7 @@ import { Foretelling, type ForetellingOptions } from './foretelling.js';
 import { ForetoldAttributes } from './foretold-attributes.js';
 import { ForetoldContent } from './foretold-content.js';
 import { ForetoldNames } from './foretold-names.js';
+import { ForetoldXattrs } from './foretold-xattrs.js';
 
 /** Told of a bug: the metadata server made something else of a change than this client had foretold. */
 export type OnMisprediction = (foretold: Attributes, actual: Attributes) => void;
@@ -26,6 +27,7 @@ export class ForetoldChanges {
   readonly names: ForetoldNames;
   readonly attributes: ForetoldAttributes;
   readonly content: ForetoldContent;
+  readonly xattrs: ForetoldXattrs;
 
   constructor(options: ForetoldChangesOptions) {
     this.#options = options;
@@ -33,6 +35,7 @@ export class ForetoldChanges {
     this.names = new ForetoldNames(foretelling, options);
     this.attributes = new ForetoldAttributes(foretelling, options);
     this.content = new ForetoldContent(foretelling);
+    this.xattrs = new ForetoldXattrs(foretelling, options);
   }
 
   /** What the server says of inodes once it has committed a batch; returns those of which something else was told. */

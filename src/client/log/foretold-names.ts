@@ -1,4 +1,5 @@
 /** Changes of names that this client decides alone (foretold-changes.ts). */
+import { ACCESS_ACL, DEFAULT_ACL } from '../../protocol/attribute-names.js';
 import { isDirectory, PERMISSION_BITS, S_IFDIR, S_IFREG } from '../../protocol/file-mode.js';
 import { link, mkdir, mknod, rename, rmdir, symlink, unlink } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
@@ -185,14 +186,14 @@ export class ForetoldNames {
   /** The same, if everything is known that a new inode inherits. */
   #whereInherited(parent: number, name: Uint8Array, by: By): Attributes | undefined {
     const directory = this.#whereFree(parent, name, by);
-    return directory && this.#options.xattrs.hasNone(parent) ? directory : undefined;
+    return directory && this.#options.xattrs.lacks(parent, ACCESS_ACL, DEFAULT_ACL) ? directory : undefined;
   }
 
   /** A directory that is known, in which who asks may change names, for certain. */
   #writable(inode: number, { caller }: By): Attributes | undefined {
     const directory = this.#foretelling.isReady ? this.#foretelling.own(inode) : undefined;
     if (!directory || !isDirectory(directory.mode) || directory.nlink === 0) return undefined;
-    if (isAclConsulted(directory, caller) && !this.#options.xattrs.hasNone(inode)) return undefined;
+    if (isAclConsulted(directory, caller) && !this.#options.xattrs.lacks(inode, ACCESS_ACL)) return undefined;
     const wanted = Access.write | Access.execute;
     return accessRefusal(directory, caller, wanted, undefined) ? undefined : directory;
   }

@@ -6,6 +6,16 @@ export interface By {
   readonly caller?: Caller;
 }
 
+/** An extended attribute that is to be set, as in setxattr(2). */
+export interface XattrValue {
+  readonly name: Uint8Array;
+  readonly value: Uint8Array;
+  /** XattrFlag bits. */
+  readonly flags: number;
+  /** The user who sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
+  readonly stripSetgid: boolean;
+}
+
 /** Owner of a new inode. */
 export interface Owner {
   readonly uid: number;

@@ -2,7 +2,11 @@
 import { hasCode } from '../../protocol/errors.js';
 import { getxattr, listxattr, removexattr, setxattr } from '../../protocol/namespace-commands.js';
 import type { MetadataSession } from '../session/metadata-session.js';
-import type { By } from './credentials.js';
+import { ACCESS_ACL } from '../../protocol/attribute-names.js';
+import { isAclConsulted, isPrivileged } from '../../rules/permissions.js';
+import { isTrusted, xattrReadRefusal } from '../../rules/xattrs.js';
+import { xattrKey } from '../caches/xattr-cache.js';
+import type { By, XattrValue } from './credentials.js';
 
 /** The value of one. ENODATA, … */
 export async function askXattr(
@@ -11,6 +15,8 @@ export async function askXattr(
   name: Uint8Array,
   by: By,
 ): Promise<Buffer> {
+  const known = knownXattr(session, inode, name, by);
+  if (known) return known;
   const { value } = await session.ask(getxattr, { inode, name, ...by });
   return Buffer.from(value);
 }
@@ -18,7 +24,11 @@ export async function askXattr(
 /** The names of those that the caller may see; asks nobody when the inode is known to have none. */
 export async function listXattrs(session: MetadataSession, inode: number, by: By): Promise<Buffer[]> {
   const { xattrs, attributes } = session;
-  if (xattrs.hasNone(inode)) return [];
+  const all = xattrs.all(inode);
+  if (all) {
+    const names = [...all.keys()].map(name => Buffer.from(name, 'latin1'));
+    return isPrivileged(by.caller) ? names : names.filter(name => !isTrusted(name));
+  }
   const ticket = attributes.ticket();
   const { names } = await session.ask(listxattr, { inode, ...by });
   if (names.length > 0) xattrs.some(inode);
@@ -27,23 +37,15 @@ export async function listXattrs(session: MetadataSession, inode: number, by: By
   return names.map(name => Buffer.from(name));
 }
 
-/** What is to be set, as in setxattr(2). */
-export interface XattrValue {
-  readonly name: Uint8Array;
-  readonly value: Uint8Array;
-  /** XattrFlag bits. */
-  readonly flags: number;
-  /** The user who sets the access ACL is not in the file's group: setgid goes (chmod(2)). */
-  readonly stripSetgid: boolean;
-}
-
-/** Gives an inode an extended attribute. */
+/** Gives an inode an extended attribute. EEXIST, ENODATA, … */
 export async function setXattr(
   session: MetadataSession,
   inode: number,
   xattr: XattrValue,
   by: By,
 ): Promise<void> {
+  await session.quiesce(inode);
+  if (session.foretold.xattrs.set(inode, xattr, by)) return;
   try {
     await session.execute(setxattr, { inode, ...xattr, ...by });
   } finally {
@@ -58,7 +60,26 @@ export async function removeXattr(
   name: Uint8Array,
   by: By,
 ): Promise<void> {
-  await session.execute(removexattr, { inode, name, ...by });
+  await session.quiesce(inode);
+  if (session.foretold.xattrs.remove(inode, name, by)) return;
+  try {
+    await session.execute(removexattr, { inode, name, ...by });
+  } finally {
+    session.xattrs.changed(inode);
+  }
+}
+
+/** What is known here of one; undefined when the server is to say it. */
+function knownXattr(
+  { xattrs, attributes }: MetadataSession,
+  inode: number,
+  name: Uint8Array,
+  { caller }: By,
+): Buffer | undefined {
+  const value = xattrs.all(inode)?.get(xattrKey(name));
+  const known = value && attributes.get(inode);
+  if (!known || (isAclConsulted(known, caller) && !xattrs.lacks(inode, ACCESS_ACL))) return undefined;
+  return xattrReadRefusal(known, name, caller, undefined) ? undefined : value;
 }
 
 /**

@@ -18,6 +18,7 @@ import { rmdir } from './rmdir.js';
 import { setattr } from './setattr.js';
 import { symlink } from './symlink.js';
 import { unlink } from './unlink.js';
+import { removexattr, setxattr } from './xattrs.js';
 
 type Change = RequestOf<typeof command>['changes'][number];
 
@@ -30,9 +31,11 @@ const OPERATIONS: ReadonlyMap<
   executing(link),
   executing(mkdir),
   executing(mknod),
+  executing(removexattr),
   executing(rename),
   executing(rmdir),
   executing(setattr),
+  executing(setxattr),
   executing(symlink),
   executing(unlink),
 ]);

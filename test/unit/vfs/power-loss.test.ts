@@ -64,6 +64,7 @@ for (const isAlone of [false, true]) {
   t.test(`fsync tells of an extended attribute that was set and is gone (${how})`, async t => {
     const { power, vfs, directory, file, handle } = await scene(t, isAlone);
     await vfs.setxattr(file.inode, XATTR, name('value'), 0);
+    await answered(vfs);
     await power.fail();
     t.equal(await refusal(vfs.fsync(handle)), 'EIO');
     t.equal(await refusal(vfs.fsync(handle)), 'OK', 'told once');
@@ -77,6 +78,7 @@ for (const isAlone of [false, true]) {
     await vfs.fsync(handle);
     await power.remember();
     await vfs.removexattr(file.inode, XATTR);
+    await answered(vfs);
     await power.fail();
     t.equal(await refusal(vfs.fsync(handle)), 'EIO');
     t.equal((await vfs.getxattr(file.inode, XATTR)).toString(), 'value');
