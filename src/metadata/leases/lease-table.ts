@@ -193,12 +193,16 @@ export class LeaseTable {
   /**
    * Resolves when the sessions but `by` that cached one of these inodes have heard of the changes that were made so far; undefined
    * when there is nobody to wait for. Whoever is told of a change before that could tell the others, who would not see it.
+   * A session that owes an answer about one of them itself does not wait: before it answers, it may have to tell the server what
+   * it has open (client/opens/open-inodes.ts).
    */
   heard(by: number | undefined, inodes: readonly number[]): Promise<unknown> | undefined {
     if (!this.#revocations.hasUnanswered) return undefined;
     const waiting = new Set<RevocationMessage>();
     for (const inode of inodes) for (const message of this.#revocations.about(inode)) waiting.add(message);
-    return this.#answers(waiting, by);
+    const owing = [...this.#revocations.clearing, ...[...waiting].map(({ holder }) => holder)];
+    const isOwing = owing.some(({ session }) => session === by);
+    return isOwing ? undefined : this.#answers(waiting, by);
   }
 
   /**

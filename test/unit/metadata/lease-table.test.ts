@@ -109,7 +109,11 @@ t.test('who is told of a change before everybody has heard of it waits for that'
   void table.revoke(WRITER, rename);
   await turn();
   t.equal(table.heard(WRITER, [FILE]), undefined, 'what has not changed is told at once');
-  t.equal(table.heard(READER, [DIRECTORY]), undefined, 'and whoever is to hear of it');
+  t.equal(
+    table.heard(READER, [DIRECTORY]),
+    undefined,
+    'and whoever owes an answer: before it, he may have to ask',
+  );
   const told = table.heard(WRITER, [DIRECTORY]);
   const toldOfOther = table.heard(WRITER, [OTHER_DIRECTORY]);
   t.notOk(await isOver(told));

@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:fs';
 import t, { type Test } from 'tap';
+import { isDoneWithin, systemClock } from '../../../src/platform/clock.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import type { FileHandle } from '../../../src/vfs/file-system.js';
 import type { Vfs } from '../../../src/vfs/vfs.js';
@@ -15,6 +16,8 @@ import { connect, serve, startDataNode } from './support/connected-clients.js';
 const OWNER = { mode: 0o755, uid: 0, gid: 0 };
 const KEEPER = { drop: async () => undefined, dropAll: async () => undefined };
 const name = (text: string): Buffer => Buffer.from(text);
+/** Shorter than a request waits for an answer before it is sent again. */
+const APPEND_LIMIT_MS = 12_000;
 
 /** Two clients that cache, the first of which has a directory to itself, and a data node. */
 async function two(t: Test) {
@@ -110,4 +113,30 @@ t.test('what its holder asks of the server is recalled from nobody', async t => 
   await holder.mknod(directory, name('null'), { ...OWNER, mode: 0o020666 }, 0x103);
   t.ok(holder.hasToItself(directory), 'the directory');
   t.ok(holder.hasToItself(inode), 'and the file');
+});
+
+t.test('four clients that open one file and append to it wait for nobody who waits for them', async t => {
+  const server = await serve(t);
+  await startDataNode(t, server, new FailingDisk());
+  const clients = await Promise.all(Array.from({ length: 4 }, async () => await connect(t, server)));
+  for (const client of clients) await client.keepCaches(KEEPER);
+  const [first] = clients;
+  if (!first) throw new Error('four clients');
+  const { inode, handle } = await created(first, ROOT_INODE, 'log');
+  await first.release(handle);
+  const rounds = 10;
+  const line = name('a line of this client\n');
+  const append = async (client: Vfs): Promise<void> => {
+    for (let round = 0; round < rounds; round += 1) {
+      // What it has kept it opens without asking, and tells the server when it is to drop that.
+      await client.getattr(inode);
+      const opened = await client.open(inode, constants.O_WRONLY | constants.O_APPEND);
+      for (let count = 0; count < 5; count += 1) await client.write(opened, 0, line, { isAppend: true });
+      await client.release(opened);
+    }
+  };
+  const appended = Promise.all(clients.map(append));
+  t.ok(await isDoneWithin(systemClock, APPEND_LIMIT_MS, appended), 'nobody hangs');
+  await appended;
+  t.equal((await first.getattr(inode)).size, clients.length * rounds * 5 * line.length, 'nothing is lost');
 });
