@@ -7,7 +7,7 @@ import { startCluster, type MountProcess } from '../support/cluster.js';
 import { nextOutput } from '../support/next-output.js';
 import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 
-const ROUNDS = 3;
+const ROUNDS = 2;
 const FILE_BYTES = 20_000;
 /** The writer says so when it has made so many files; it is alone until then, and answered ahead of the server. */
 const FILES_ALONE = 40;
