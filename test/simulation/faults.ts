@@ -58,6 +58,8 @@ export class Faults {
   /** When data nodes lost their power, in simulated ms. */
   readonly nodePowerLossesMs: number[] = [];
   flippedBits = 0;
+  /** When somebody stopped the metadata server last. */
+  #metadataStop = { fromMs: Number.NEGATIVE_INFINITY, forMs: 0 };
   #isOver = false;
 
   constructor(options: FaultOptions) {
@@ -196,7 +198,7 @@ export class Faults {
     if (!machine.life || machine.life.isDead) return;
     if (cluster.clients.includes(machine)) history.loseAhead(this.unsentMs, machine.life.name);
     cluster.kill(machine, isPowerLoss);
-    if (isPowerLoss && machine === cluster.metadata) history.losePower(UNSYNCED_METADATA_MS);
+    if (isPowerLoss && machine === cluster.metadata) history.losePower(this.#unsyncedMetadataMs());
     if (isPowerLoss && cluster.nodes.includes(machine)) this.nodePowerLossesMs.push(cluster.scheduler.nowMs);
     const restart = (): void => {
       if (machine.life?.isDead !== true) return;
@@ -231,7 +233,17 @@ export class Faults {
   }
 
   #stop(machine: Machine, forMs: number): void {
-    if (machine.life) machine.life.stoppedUntilMs = this.#options.cluster.scheduler.nowMs + forMs;
+    const { cluster } = this.#options;
+    if (!machine.life) return;
+    machine.life.stoppedUntilMs = cluster.scheduler.nowMs + forMs;
+    if (machine === cluster.metadata) this.#metadataStop = { fromMs: cluster.scheduler.nowMs, forMs };
+  }
+
+  /** What the metadata server answered so long ago is on its disk: it syncs each second, unless it is stopped meanwhile. */
+  #unsyncedMetadataMs(): number {
+    const { fromMs, forMs } = this.#metadataStop;
+    const isLate = this.#options.cluster.scheduler.nowMs < fromMs + forMs + UNSYNCED_METADATA_MS;
+    return UNSYNCED_METADATA_MS + (isLate ? forMs : 0);
   }
 
   #cut(machine: Machine, others: readonly Machine[], longestMs: number): void {
