@@ -74,8 +74,8 @@ export class ClosingFiles {
   }
 
   /**
-   * The last handle of a file is gone, and the server has not answered the commit of what was written. It may refuse that:
-   * until then, whoever opens the file finds the bytes here, and a recall waits for them.
+   * The last handle of a file is gone, and the server has not answered the commit of what was written, which it may still refuse.
+   * Until it answers, an open of the file finds the bytes here, and a recall waits for them.
    */
   linger(file: OpenFile): void {
     if (!this.#closing.has(file)) this.#stay(file);

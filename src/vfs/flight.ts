@@ -232,7 +232,7 @@ export class Flight {
   #wasRefusedAhead(): void {
     this.#mustAsk = true;
     this.place = undefined;
-    // Where the end of the file is is known by now.
+    // The first commit has told where the file ends.
     this.#isAppending = false;
     this.#landed = new Moment();
   }

@@ -1,9 +1,12 @@
 /**
  * The extended attributes of inodes of which this client knows all that they have, under its lease
- * (client/leases/cache-lease.ts): `ls -l` asks for several of each file, which seldom has any; and what this client gives to
- * an inode that it has to itself, it knows.
+ * (client/leases/cache-lease.ts). A listing told that there are none, which saves `ls -l` several questions a file; or this client
+ * gave them to an inode that it has to itself.
  */
 import { LRUCache } from 'lru-cache';
+import { ACCESS_ACL } from '../../protocol/attribute-names.js';
+import type { Attributes, Caller } from '../../protocol/types.js';
+import { isAclConsulted } from '../../rules/permissions.js';
 import type { AttributeCache, AttributeTicket } from './attribute-cache.js';
 import { LRU_ENTRY_BYTES } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from '../leases/cache-lease.js';
@@ -18,6 +21,11 @@ const XATTR_BYTES = 200;
 /** The key of an attribute in Xattrs. */
 export function xattrKey(name: Uint8Array): string {
   return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1');
+}
+
+/** The names of the attributes. */
+export function xattrNames(all: Xattrs): Buffer[] {
+  return [...all.keys()].map(key => Buffer.from(key, 'latin1'));
 }
 
 export class XattrCache implements CacheKeeper {
@@ -48,15 +56,15 @@ export class XattrCache implements CacheKeeper {
     return this.#lease.isAlive ? this.#all.get(inode) : undefined;
   }
 
-  /** Whether the inode is known to have no extended attributes. */
-  hasNone(inode: number): boolean {
-    return this.all(inode)?.size === 0;
-  }
-
   /** Whether the inode is known to have none of these. */
   lacks(inode: number, ...names: readonly Uint8Array[]): boolean {
     const all = this.all(inode);
     return all !== undefined && (all.size === 0 || !names.some(name => all.has(xattrKey(name))));
+  }
+
+  /** Whether the inode may have an access ACL that has a say in what the caller may do with it. */
+  mayAclDecide(inode: Attributes, caller: Caller | undefined): boolean {
+    return isAclConsulted(inode, caller) && !this.lacks(inode.inode, ACCESS_ACL);
   }
 
   /** A reply says that the inode has none. */

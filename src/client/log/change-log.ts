@@ -53,9 +53,9 @@ const MAX_CHANGES = 1024;
 const MAX_AGE_MS = 500;
 /** How long, and how often, what a full disk of the server refused is sent again. */
 const ROOM_PATIENCE_MS = 10_000;
+const ROOM_PAUSE_MS = 250;
 /** What follows a close waits so long for its bytes: then data nodes are away, and names are not kept back for them. */
 const PLACE_PATIENCE_MS = 1000;
-const ROOM_PAUSE_MS = 250;
 /** How long it asks for no numbers after that failed, nor takes anything after a change was refused. */
 const PAUSE_MS = 1000;
 /** With less room on any data node, a program is to hear of it when it closes what did not fit. */
@@ -178,8 +178,8 @@ export class ChangeLog {
   }
 
   /**
-   * Keeps a place for commits that come later. What is acknowledged from now on is not sent before the place is left, which
-   * whoever reserved it has to do; but not for long: after a second it is left by itself.
+   * Keeps a place for commits that come later. The log sends nothing that is acknowledged from now on before the caller leaves the
+   * place, or a second has passed.
    * @param hurry called when somebody waits for what is behind it
    */
   reserve(hurry: () => void): LogPlace {

@@ -10,7 +10,6 @@ import {
   type SetattrRequest,
 } from '../../rules/attributes.js';
 import { freedByResize, resized } from '../../rules/content.js';
-import { isAclConsulted } from '../../rules/permissions.js';
 import {
   MAX_EXTENTS_AHEAD,
   type Foretelling,
@@ -43,7 +42,7 @@ export class ForetoldAttributes {
     const changesXattrs = isOwnerGiven || mode !== undefined || privilegeLoss !== undefined;
     const { xattrs } = this.#options;
     if (changesXattrs && !xattrs.lacks(inode, ACCESS_ACL, CAPABILITY)) return undefined;
-    if (isAclConsulted(known, caller) && !xattrs.lacks(inode, ACCESS_ACL)) return undefined;
+    if (xattrs.mayAclDecide(known, caller)) return undefined;
     if (setattrRefusal(known, request) ?? setattrPermissionRefusal(known, request, undefined))
       return undefined;
     const at = this.#foretelling.now();

@@ -14,7 +14,7 @@ import {
 } from '../../rules/entries.js';
 import { entryNameRefusal, newNameRefusal, symlinkTargetRefusal } from '../../rules/names.js';
 import { createdSymlink, newInode } from '../../rules/new-inode.js';
-import { Access, accessRefusal, isAclConsulted, stickyRefusal } from '../../rules/permissions.js';
+import { Access, accessRefusal, stickyRefusal } from '../../rules/permissions.js';
 import { renamed, renameMeaning, renameRoomRefusal, replaceRefusal } from '../../rules/rename.js';
 import type { By, Creation, Owner } from '../namespace/credentials.js';
 import type { Foretelling, ForetellingOptions } from './foretelling.js';
@@ -193,7 +193,7 @@ export class ForetoldNames {
   #writable(inode: number, { caller }: By): Attributes | undefined {
     const directory = this.#foretelling.isReady ? this.#foretelling.own(inode) : undefined;
     if (!directory || !isDirectory(directory.mode) || directory.nlink === 0) return undefined;
-    if (isAclConsulted(directory, caller) && !this.#options.xattrs.lacks(inode, ACCESS_ACL)) return undefined;
+    if (this.#options.xattrs.mayAclDecide(directory, caller)) return undefined;
     const wanted = Access.write | Access.execute;
     return accessRefusal(directory, caller, wanted, undefined) ? undefined : directory;
   }

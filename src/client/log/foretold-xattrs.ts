@@ -3,7 +3,6 @@ import { ACCESS_ACL, CAPABILITY, DEFAULT_ACL } from '../../protocol/attribute-na
 import { GOAL_ATTRIBUTE } from '../../protocol/limits.js';
 import { removexattr, setxattr } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
-import { isAclConsulted } from '../../rules/permissions.js';
 import {
   setxattrRefusal,
   withMode,
@@ -12,7 +11,7 @@ import {
   xattrRoomRefusal,
   xattrWriteRefusal,
 } from '../../rules/xattrs.js';
-import { xattrKey, type Xattrs } from '../caches/xattr-cache.js';
+import { xattrKey, xattrNames, type Xattrs } from '../caches/xattr-cache.js';
 import type { By, XattrValue } from '../namespace/credentials.js';
 import type { Foretelling, ForetellingOptions } from './foretelling.js';
 
@@ -40,8 +39,7 @@ export class ForetoldXattrs {
     const kept = Buffer.from(value);
     const request = { inode, name: Buffer.from(name), value: kept, flags, stripSetgid, ...by };
     if (setxattrRefusal(request) ?? xattrFlagRefusal(request, all.has(key))) return false;
-    const names = [...all.keys()].map(each => Buffer.from(each, 'latin1'));
-    if (!all.has(key) && xattrRoomRefusal(names, name)) return false;
+    if (!all.has(key) && xattrRoomRefusal(xattrNames(all), name)) return false;
     return this.#decide(setxattr, request, attributes, new Map(all).set(key, kept));
   }
 
@@ -63,7 +61,7 @@ export class ForetoldXattrs {
     const { xattrs } = this.#options;
     const attributes = this.#foretelling.isReady ? this.#foretelling.own(inode) : undefined;
     const all = attributes && xattrs.all(inode);
-    if (!all || (isAclConsulted(attributes, caller) && !xattrs.lacks(inode, ACCESS_ACL))) return undefined;
+    if (!all || xattrs.mayAclDecide(attributes, caller)) return undefined;
     return xattrWriteRefusal(attributes, name, caller, undefined) ? undefined : { attributes, all };
   }
 

@@ -76,7 +76,7 @@ export class WaitingChanges {
   }
 
   has(place: LogPlace): boolean {
-    return this.#indexOf(place) >= 0;
+    return this.#entries.indexOf(place) >= 0;
   }
 
   push(logged: LoggedChange): void {
@@ -94,14 +94,14 @@ export class WaitingChanges {
 
   /** Takes a change into a place that is not left, behind what was put there before. */
   insert(place: LogPlace, logged: LoggedChange): void {
-    const index = this.#indexOf(place);
+    const index = this.#entries.indexOf(place);
     assert(index >= 0, 'a change is put into no place that was left');
     this.#entries.splice(index, 0, { order: place.order - 1, logged });
   }
 
   /** Nothing more comes into the place. Without effect when it was left before. */
   leave(place: LogPlace): void {
-    const index = this.#indexOf(place);
+    const index = this.#entries.indexOf(place);
     if (index >= 0) this.#entries.splice(index, 1);
   }
 
@@ -135,7 +135,7 @@ export class WaitingChanges {
 
   /** Whether a change of the inode was acknowledged after the place was reserved. */
   isChangedBehind(place: LogPlace, inode: number): boolean {
-    const behind = this.#entries.slice(this.#indexOf(place) + 1);
+    const behind = this.#entries.slice(this.#entries.indexOf(place) + 1);
     return behind.some(entry => !isPlace(entry) && entry.logged.inodes.includes(inode));
   }
 
@@ -145,10 +145,5 @@ export class WaitingChanges {
       if (entry.order > order) break;
       if (isPlace(entry)) entry.hurry();
     }
-  }
-
-  #indexOf(place: LogPlace): number {
-    // Mostly among the first.
-    return this.#entries.indexOf(place);
   }
 }

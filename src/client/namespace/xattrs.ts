@@ -2,10 +2,9 @@
 import { hasCode } from '../../protocol/errors.js';
 import { getxattr, listxattr, removexattr, setxattr } from '../../protocol/namespace-commands.js';
 import type { MetadataSession } from '../session/metadata-session.js';
-import { ACCESS_ACL } from '../../protocol/attribute-names.js';
-import { isAclConsulted, isPrivileged } from '../../rules/permissions.js';
+import { isPrivileged } from '../../rules/permissions.js';
 import { isTrusted, xattrReadRefusal } from '../../rules/xattrs.js';
-import { xattrKey } from '../caches/xattr-cache.js';
+import { xattrKey, xattrNames } from '../caches/xattr-cache.js';
 import type { By, XattrValue } from './credentials.js';
 
 /** The value of one. ENODATA, … */
@@ -21,12 +20,12 @@ export async function askXattr(
   return Buffer.from(value);
 }
 
-/** The names of those that the caller may see; asks nobody when the inode is known to have none. */
+/** The names of those that the caller may see; asks nobody when all of them are known here. */
 export async function listXattrs(session: MetadataSession, inode: number, by: By): Promise<Buffer[]> {
   const { xattrs, attributes } = session;
   const all = xattrs.all(inode);
   if (all) {
-    const names = [...all.keys()].map(name => Buffer.from(name, 'latin1'));
+    const names = xattrNames(all);
     return isPrivileged(by.caller) ? names : names.filter(name => !isTrusted(name));
   }
   const ticket = attributes.ticket();
@@ -78,7 +77,7 @@ function knownXattr(
 ): Buffer | undefined {
   const value = xattrs.all(inode)?.get(xattrKey(name));
   const known = value && attributes.get(inode);
-  if (!known || (isAclConsulted(known, caller) && !xattrs.lacks(inode, ACCESS_ACL))) return undefined;
+  if (!known || xattrs.mayAclDecide(known, caller)) return undefined;
   return xattrReadRefusal(known, name, caller, undefined) ? undefined : value;
 }
 

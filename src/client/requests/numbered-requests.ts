@@ -45,7 +45,10 @@ export class NumberedRequests {
     this.#options = options;
   }
 
-  /** Sends a request until it is answered; whoever calls has waited for the log, if it must. EIO when the server stayed away, or ended the session meanwhile. */
+  /**
+   * Sends a request until the server answers it. The caller has waited for the log of changes, if the request has to.
+   * EIO when the server stayed away, or ended the session meanwhile.
+   */
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,

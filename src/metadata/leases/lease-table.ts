@@ -192,7 +192,7 @@ export class LeaseTable {
 
   /**
    * Resolves when the sessions but `by` that cached one of these inodes have heard of the changes that were made so far; undefined
-   * when there is nobody to wait for. Whoever is told of a change before that could tell the others, who would not see it.
+   * when there is nobody to wait for. Before that, a client that learns of the change could tell the others, which do not see it yet.
    * A session that owes an answer about one of them itself does not wait: before it answers, it may have to tell the server what
    * it has open (client/opens/open-inodes.ts).
    */

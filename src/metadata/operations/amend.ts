@@ -35,7 +35,7 @@ export const amend = operation(command, async (tx, { grant, goal, minReplicas, s
   if (nodes.length > MAX_NODES) throw expired(grant);
   const unsigned = { chunk, nodes, maxBytes, expiresMs };
   if (!(await tx.grants.delete(chunk))) {
-    // It went with the last second before a power loss, and the nodes were told to drop an unknown chunk.
+    // A power loss took the grant along, and since then the server has ordered the nodes to drop an unknown chunk.
     for (const node of grant.nodes) await tx.drops.delete(node, chunk);
   }
   await tx.grants.insert({ chunk, expiresMs, nodes });

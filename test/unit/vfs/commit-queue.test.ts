@@ -8,6 +8,8 @@ const VOID = new DfsError('ESTALE', 'the grant is void');
 const FULL = new DfsError('ENOSPC', 'no room');
 const GIVEN_UP = new DfsError('EIO', 'given up');
 const PATIENCE_MS = 5000;
+/** A place in the log of changes. */
+const place = (order: number) => ({ order, sinceMs: 0, hurry: () => undefined });
 
 async function storeAll(server: ScriptedCommits): Promise<void> {
   for (const store of server.stores.splice(0)) store.succeed();
@@ -111,7 +113,6 @@ t.test('one that is refused late while the next waits for others comes before it
 
 t.test('commits have the places of the closes that acknowledged them', async t => {
   const server = new ScriptedCommits();
-  const place = (order: number) => ({ order, sinceMs: 0, hurry: () => undefined });
   server.mayGoAhead = () => true;
   server.add([[0, 4]]);
   server.queue.acknowledge(place(2));
@@ -124,7 +125,6 @@ t.test('commits have the places of the closes that acknowledged them', async t =
 
 t.test('one that is refused late does not wait for the place of one that waits behind it', async t => {
   const server = new ScriptedCommits();
-  const place = (order: number) => ({ order, sinceMs: 0, hurry: () => undefined });
   server.mayGoAhead = () => true;
   server.add([[0, 4]]);
   server.queue.acknowledge(place(2));
@@ -238,7 +238,7 @@ t.test('settled within a time, while no data node answers: what is not stored is
   const clock = new ManualClock();
   server.add([[0, 4]]);
   server.add([[4, 4]]);
-  server.queue.acknowledge({ order: 2, sinceMs: 0, hurry: () => undefined });
+  server.queue.acknowledge(place(2));
   server.stores.pop()?.succeed();
   const settled = server.queue.settledWithin(clock, PATIENCE_MS, GIVEN_UP);
   const later = server.add([[8, 4]]);

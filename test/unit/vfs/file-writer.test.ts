@@ -1,23 +1,18 @@
 /** The order and the fate of commits, with a metadata server that answers what the test says. */
-import pLimit from 'p-limit';
 import t from 'tap';
 import type { Client } from '../../../src/client/client.js';
 import { ExtentMap } from '../../../src/client/content/extent-map.js';
 import type { Answers } from '../../../src/client/log/foretelling.js';
-import { systemClock } from '../../../src/platform/clock.js';
 import type { RequestOf } from '../../../src/protocol/command.js';
 import type { blocks } from '../../../src/protocol/content-commands.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import type { Attributes } from '../../../src/protocol/types.js';
-import { BlockPool } from '../../../src/vfs/block-pool.js';
-import { DirtyBudget } from '../../../src/vfs/dirty-budget.js';
 import { FileWriter } from '../../../src/vfs/file-writer.js';
-import { StoreGathering } from '../../../src/vfs/store-gathering.js';
+import { surroundingsOf } from './support/writer-surroundings.js';
 
 type Commit = Omit<RequestOf<typeof blocks>, 'once'>;
 
 const INODE = 7;
-const MIB = 1 << 20;
 const ATTRIBUTES = { inode: INODE, size: 0, version: 1 } as Attributes;
 const NOW = { sec: 1_700_000_000, nsec: 5 };
 
@@ -43,20 +38,7 @@ class ScriptedServer {
   constructor() {
     // A writer uses no more of a client than this.
     const client = this.#client() as unknown as Client;
-    const shared = {
-      client,
-      budget: new DirtyBudget(MIB, () => undefined),
-      pool: new BlockPool(MIB),
-      clock: systemClock,
-      chunkBytes: MIB,
-      timeoutMs: 1000,
-      maxUnsyncedReplicas: 100,
-      mayBuffer: () => true,
-      storeLimit: pLimit(2),
-      gathering: new StoreGathering(systemClock),
-      onDisplaced: () => undefined,
-      onFailed: () => undefined,
-    };
+    const shared = surroundingsOf(client);
     this.writer = new FileWriter(INODE, shared, {
       extents: new ExtentMap(),
       goal: () => 1,

@@ -1,17 +1,15 @@
 /** Storing a flight's bytes, and what becomes of their memory, with data nodes that do what the test says. */
-import pLimit from 'p-limit';
 import t from 'tap';
 import type { Client } from '../../../src/client/client.js';
 import type { ChunkToStore } from '../../../src/client/content/chunk-writer.js';
-import { systemClock } from '../../../src/platform/clock.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import { BlockPool, POOL_BLOCK_BYTES } from '../../../src/vfs/block-pool.js';
 import { DirtyBudget } from '../../../src/vfs/dirty-budget.js';
 import { Flight } from '../../../src/vfs/flight.js';
 import { FlightStorage } from '../../../src/vfs/flight-storage.js';
-import { StoreGathering } from '../../../src/vfs/store-gathering.js';
 import { Slice } from '../../../src/vfs/write-buffer.js';
 import { written } from './support/scripted-commits.js';
+import { surroundingsOf } from './support/writer-surroundings.js';
 
 const SILENT = new DfsError('ETIMEDOUT', 'no sign of life');
 
@@ -27,24 +25,7 @@ function storage(store: (chunk: ChunkToStore) => Promise<void>) {
     },
     content: { keep: () => undefined },
   } as unknown as Client;
-  const storing = new FlightStorage(
-    7,
-    {
-      client,
-      pool,
-      budget,
-      clock: systemClock,
-      chunkBytes: 1 << 20,
-      timeoutMs: 1000,
-      maxUnsyncedReplicas: 100,
-      storeLimit: pLimit(2),
-      gathering: new StoreGathering(systemClock),
-      mayBuffer: () => true,
-      onDisplaced: () => undefined,
-      onFailed: () => undefined,
-    },
-    { goal: () => 1 },
-  );
+  const storing = new FlightStorage(7, surroundingsOf(client, { pool, budget }), { goal: () => 1 });
   /** A flight of one block of the pool. */
   const newFlight = (): Flight => {
     const slice = new Slice(0);

@@ -1,21 +1,16 @@
 /** What one open file shows, with servers that answer what the test says. */
-import pLimit from 'p-limit';
 import t from 'tap';
 import type { Client } from '../../../src/client/client.js';
 import type { ReadRange } from '../../../src/client/content/content-reader.js';
 import { ExtentMap } from '../../../src/client/content/extent-map.js';
-import { systemClock } from '../../../src/platform/clock.js';
 import type { Payload } from '../../../src/protocol/frame.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import type { Attributes } from '../../../src/protocol/types.js';
-import { BlockPool } from '../../../src/vfs/block-pool.js';
-import { DirtyBudget } from '../../../src/vfs/dirty-budget.js';
 import { OpenFile } from '../../../src/vfs/open-file.js';
 import { ReadAhead } from '../../../src/vfs/read-ahead.js';
-import { StoreGathering } from '../../../src/vfs/store-gathering.js';
 import { rest } from './support/scripted-commits.js';
+import { surroundingsOf } from './support/writer-surroundings.js';
 
-const MIB = 1 << 20;
 const ATTRIBUTES = { inode: 7, size: 8, version: 1, goal: 1 } as Attributes;
 
 /** A file of eight bytes on data nodes, which the test reads. */
@@ -35,20 +30,7 @@ function scene() {
         ),
     },
   } as unknown as Client;
-  const file = new OpenFile(ATTRIBUTES, false, new ExtentMap(), {
-    client,
-    budget: new DirtyBudget(MIB, () => undefined),
-    pool: new BlockPool(MIB),
-    clock: systemClock,
-    chunkBytes: MIB,
-    timeoutMs: 1000,
-    maxUnsyncedReplicas: 100,
-    mayBuffer: () => true,
-    storeLimit: pLimit(2),
-    gathering: new StoreGathering(systemClock),
-    onDisplaced: () => undefined,
-    onFailed: () => undefined,
-  });
+  const file = new OpenFile(ATTRIBUTES, false, new ExtentMap(), surroundingsOf(client));
   const read = async (): Promise<string> =>
     Buffer.concat(await file.read(new ReadAhead(0), 0, 100)).toString();
   return { file, reads, read };
