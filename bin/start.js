@@ -10,9 +10,12 @@ const { existsSync, statSync, writeFileSync } = require('node:fs');
 const { enableCompileCache } = require('node:module');
 const { basename, join } = require('node:path');
 const { pathToFileURL } = require('node:url');
+const { setFlagsFromString } = require('node:v8');
 
 /** As in node-choice.sh. */
 const OLDEST_NODE = 22;
+/** The oldest whose V8 knows the flag that saves the processor. */
+const SAVING_NODE = 24;
 const WRITABLE_BY_OTHERS = 0o022;
 
 // The kernel driver's readers alone take three of the four that there would be.
@@ -34,6 +37,7 @@ exports.start = async function start(program) {
     process.exit(1);
   }
   nameProcess(program);
+  saveProcessor();
   keepCompiledCode(join(root, 'build/bundle'));
   const { main } = await import(pathToFileURL(entry).href);
   await main(program);
@@ -48,6 +52,15 @@ function keepCompiledCode(bundle) {
   const { uid, mode } = statSync(bundle);
   if (uid === process.getuid?.() && (mode & WRITABLE_BY_OTHERS) === 0)
     enableCompileCache?.(join(bundle, 'compiled'));
+}
+
+/**
+ * V8 collects garbage without helping threads. The young generation is small, and where programs keep every processor busy a
+ * collection waits ten times as long for its helpers to be woken (2 to 4 ms) as it takes alone. Measured with two mounts on two
+ * processors: a file costs 10 to 20 % less, over all processes.
+ */
+function saveProcessor() {
+  if (Number.parseInt(process.versions.node, 10) >= SAVING_NODE) setFlagsFromString('--battery-saver-mode');
 }
 
 /**
