@@ -46,7 +46,8 @@ interface ReadyLine {
  */
 const WITHOUT_TAP = ['env', '--unset=NODE_OPTIONS'];
 
-/** As the programs in bin/ start Node, whose own choice of 64 MiB takes memory for nothing (README, "How much memory it takes"). */
+/** As `run_lasting` in bin/node-choice.sh starts Node. */
+const LARGE_PAGES = 'GLIBC_TUNABLES=glibc.malloc.hugetlb=1';
 const YOUNG_GENERATION = '--max-semi-space-size=16';
 
 export class ServerProcess {
@@ -81,6 +82,7 @@ export class ServerProcess {
     const command = [
       ...prefix,
       ...WITHOUT_TAP,
+      LARGE_PAGES,
       ownExecutable ?? process.execPath,
       YOUNG_GENERATION,
       path,
