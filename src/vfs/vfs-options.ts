@@ -54,6 +54,7 @@ export interface VfsOptions {
 }
 
 export const DEFAULT_TIMEOUT_MS = 60_000;
-export const DEFAULT_DIRTY_BYTES = 64 << 20;
+/** More makes nothing faster, and memory that is touched for the first time costs more than the write. */
+export const DEFAULT_DIRTY_BYTES = 32 << 20;
 export const DEFAULT_CACHE_BYTES = 160 << 20;
 export const DEFAULT_READ_AHEAD_BYTES = 8 << 20;
