@@ -1,4 +1,4 @@
-# Which Node everything here runs on. Scripts read this file and call choose_node, run_lasting or settle_node; `self` is their own path
+# Which Node everything here runs on. Scripts read this file and call choose_node or settle_node; `self` is their own path
 # in bin/, without a symbolic link at its end.
 #
 # In this order: what DFS_NODE names; what settle_node found; the one that npm installed beside this package; the first in
@@ -26,13 +26,10 @@ choose_node() {
     refuse_node "Node $("$node" --version) is too old; $(way_to_get_one)"
 }
 
-# Runs a program that stays, and through whose memory many bytes pass: a small young generation (README, "How much memory it
-# takes"), and large pages where the C library takes much memory (glibc 2.35 or newer). To touch a page for the first time costs
-# ten times what it takes to fill it where the machine is a virtual one: large writes by new processes are a third faster.
-run_lasting() {
-  choose_node
+# For programs that stay, and through whose memory many bytes pass: the C library takes much memory in large pages (glibc 2.35 or
+# newer; docs/decisions/35).
+use_large_pages() {
   export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
-  exec "$node" --max-semi-space-size=16 "$self" "$@"
 }
 
 take_named_node() {

@@ -55,9 +55,8 @@ function keepCompiledCode(bundle) {
 }
 
 /**
- * V8 collects garbage without helping threads. The young generation is small, and where programs keep every processor busy a
- * collection waits ten times as long for its helpers to be woken (2 to 4 ms) as it takes alone. Measured with two mounts on two
- * processors: a file costs 10 to 20 % less, over all processes.
+ * V8 collects garbage without helping threads (docs/decisions/35). The young generation is small, and where programs keep every
+ * processor busy a collection waits ten times as long for its helpers to be woken as it takes alone.
  */
 function saveProcessor() {
   if (Number.parseInt(process.versions.node, 10) >= SAVING_NODE) setFlagsFromString('--battery-saver-mode');

@@ -15,6 +15,7 @@ function standIn(version: string): string {
     `[ "$1" != --version ] || { echo ${version}; exit; }`,
     `[ "$1" != -p ] || { echo "${version}$0"; exit; }`,
     `echo "${version} $*"`,
+    'echo "tunables $GLIBC_TUNABLES"',
     '',
   ].join('\n');
 }
@@ -170,4 +171,15 @@ t.test('npm builds no native package of ours that brings binaries', async t => {
     false,
     'add "gypfile": false to better-sqlite3 in package-lock.json',
   );
+});
+
+t.test('programs that stay take memory in large pages, unless the user has chosen', async t => {
+  const clone = await makeClone(t, { system: 'v24.22.3' });
+  for (const program of ['dfs', 'meta-data', 'data-node']) {
+    const chosen = await clone.run(program, []);
+    t.match(chosen.stdout, /^tunables glibc\.malloc\.hugetlb=1$/m, program);
+    t.match(chosen.stdout, /--max-semi-space-size=16 /, `${program} has a small young generation`);
+  }
+  const own = await clone.run('dfs', [], { GLIBC_TUNABLES: 'glibc.malloc.check=0' });
+  t.match(own.stdout, /^tunables glibc\.malloc\.check=0$/m);
 });

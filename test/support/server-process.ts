@@ -46,7 +46,7 @@ interface ReadyLine {
  */
 const WITHOUT_TAP = ['env', '--unset=NODE_OPTIONS'];
 
-/** As `run_lasting` in bin/node-choice.sh starts Node. */
+/** As the programs in bin/ start Node (docs/decisions/35; README, "How much memory it takes"). */
 const LARGE_PAGES = 'GLIBC_TUNABLES=glibc.malloc.hugetlb=1';
 const YOUNG_GENERATION = '--max-semi-space-size=16';
 
