@@ -268,16 +268,18 @@ export class Workload {
 
   /** The directory in which a client writes what its markers tell of, and which it has to itself; 0 when there is none. */
   async #logsOf(client: LiveClient, maker: string, mayMake: boolean): Promise<number> {
+    const { history } = this;
     const { logs } = this.places;
-    const name = Buffer.from(maker);
-    try {
-      return (await client.vfs.lookup(logs, name)).inode;
-    } catch (error) {
-      if (!hasCode(error, 'ENOENT')) throw error;
-      // It may have gone with the last second before a power loss.
-      if (!mayMake) return 0;
-      return (await client.vfs.mkdir(logs, name, CREATION)).inode;
-    }
+    // It may have gone with the last second before a power loss, but not with anything less.
+    const found = await this.#find(client, logs, maker);
+    if (found !== 0 || !mayMake) return found;
+    const register = nameRegister(logs, maker);
+    const change = history.begin(`mkdir ${maker}`, client.id, [[register, UNKNOWN]]);
+    const make = async () => await client.vfs.mkdir(logs, Buffer.from(maker), CREATION);
+    const { inode } = await this.#change(client, change, [logs], make);
+    history.learn(change, register, inode);
+    history.acknowledge(change);
+    return inode;
   }
 
   /** A file with a name of its own. */
