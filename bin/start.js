@@ -12,6 +12,7 @@ const { basename, join } = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { setFlagsFromString } = require('node:v8');
 
+const MAJOR = Number.parseInt(process.versions.node, 10);
 /** As in node-choice.sh. */
 const OLDEST_NODE = 22;
 /** The oldest whose V8 knows the flag that saves the processor. */
@@ -24,7 +25,7 @@ process.env.UV_THREADPOOL_SIZE ??= '8';
 /** @param {string} program the executable's name */
 exports.start = async function start(program) {
   const root = join(__dirname, '..');
-  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+  if (MAJOR < OLDEST_NODE) {
     const cure = `run ${join(__dirname, program)} itself, which finds one`;
     process.stderr.write(`${program}: Node ${process.version} is too old; ${cure}\n`);
     process.exit(1);
@@ -59,7 +60,7 @@ function keepCompiledCode(bundle) {
  * processor busy a collection waits ten times as long for its helpers to be woken as it takes alone.
  */
 function saveProcessor() {
-  if (Number.parseInt(process.versions.node, 10) >= SAVING_NODE) setFlagsFromString('--battery-saver-mode');
+  if (MAJOR >= SAVING_NODE) setFlagsFromString('--battery-saver-mode');
 }
 
 /**

@@ -268,18 +268,10 @@ export class Workload {
 
   /** The directory in which a client writes what its markers tell of, and which it has to itself; 0 when there is none. */
   async #logsOf(client: LiveClient, maker: string, mayMake: boolean): Promise<number> {
-    const { history } = this;
     const { logs } = this.places;
     // It may have gone with the last second before a power loss, but not with anything less.
     const found = await this.#find(client, logs, maker);
-    if (found !== 0 || !mayMake) return found;
-    const register = nameRegister(logs, maker);
-    const change = history.begin(`mkdir ${maker}`, client.id, [[register, UNKNOWN]]);
-    const make = async () => await client.vfs.mkdir(logs, Buffer.from(maker), CREATION);
-    const { inode } = await this.#change(client, change, [logs], make);
-    history.learn(change, register, inode);
-    history.acknowledge(change);
-    return inode;
+    return found === 0 && mayMake ? await this.#mkdir(client, logs, maker) : found;
   }
 
   /** A file with a name of its own. */
@@ -637,8 +629,11 @@ export class Workload {
   }
 
   async #makeDirectory(client: LiveClient, random: SeededRandom): Promise<void> {
-    const directory = random.pick(this.places.directories);
-    const name = random.pick(DIRECTORY_NAMES);
+    await this.#mkdir(client, random.pick(this.places.directories), random.pick(DIRECTORY_NAMES));
+  }
+
+  /** Makes a directory, and returns its inode. */
+  async #mkdir(client: LiveClient, directory: number, name: string): Promise<number> {
     const register = nameRegister(directory, name);
     const change = this.history.begin(`mkdir ${name}`, client.id, [[register, UNKNOWN]]);
     change.isExclusive = true;
@@ -648,6 +643,7 @@ export class Workload {
     this.history.learn(change, register, made.inode);
     this.history.acknowledge(change);
     this.history.checkOneWinner(register, change);
+    return made.inode;
   }
 
   async #removeDirectory(client: LiveClient, random: SeededRandom): Promise<void> {
