@@ -196,14 +196,23 @@ export class RpcConnection implements PeerConnection {
     return await new Promise<Frame>((resolve, reject) => {
       let requestId: number | undefined;
       let isOver = false;
-      const timer = this.#options.clock.setTimer(timeoutMs, () => {
-        isOver = true;
-        if (requestId !== undefined) this.#pending.giveUp(requestId);
-        const text = `${this.remote} did not answer '${command.name}' within ${formatDuration(timeoutMs)}`;
-        reject(new DfsError('ETIMEDOUT', text));
+      const { clock } = this.#options;
+      const timer = clock.setTimer(timeoutMs, () => {
+        // A process that was stopped, and goes on, sees its timers before the answers that came meanwhile.
+        clock.atNextTurn(() => {
+          if (isOver) return;
+          isOver = true;
+          if (requestId !== undefined) this.#pending.giveUp(requestId);
+          const text = `${this.remote} did not answer '${command.name}' within ${formatDuration(timeoutMs)}`;
+          reject(new DfsError('ETIMEDOUT', text));
+        });
       });
-      const fail = (error: DfsError): void => {
+      const settle = (): void => {
+        isOver = true;
         timer.cancel();
+      };
+      const fail = (error: DfsError): void => {
+        settle();
         reject(error);
       };
       const trySend = (): void => {
@@ -218,7 +227,7 @@ export class RpcConnection implements PeerConnection {
         }
         requestId = this.#pending.add({
           resolve(frame) {
-            timer.cancel();
+            settle();
             resolve(frame);
           },
           reject: fail,

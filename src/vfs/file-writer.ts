@@ -74,6 +74,11 @@ export class FileWriter {
     return this.#buffer.bytes > 0 || this.#queue.flights.length > 0;
   }
 
+  /** Whether something is not committed yet that was answered from the buffer, while nobody else used the file. */
+  get isBuffering(): boolean {
+    return this.#buffer.bytes > 0 || this.#queue.flights.some(({ isThrough }) => !isThrough);
+  }
+
   /** Whether something that counts as committed here may be refused by the server, and be written anew. */
   get isUnanswered(): boolean {
     return this.#queue.isUnanswered;

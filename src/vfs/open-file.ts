@@ -187,6 +187,8 @@ export class OpenFile {
   /** As FileSystem.read. */
   async read(readAhead: ReadAhead, offset: number, length: number, loans?: Loans): Promise<Payload> {
     const { lease } = this.#shared.client.session;
+    // This client was away, and others use the file by now: where its own bytes belong is for the server to say.
+    if (this.#writer.isBuffering && !this.#shared.mayBuffer(this.inode)) await this.settledInTime();
     // Without a lease nobody says what changes.
     if (lease.isWanted && !lease.isAlive) this.#isStale = true;
     while (this.#isStale || this.#refreshing) {

@@ -60,6 +60,8 @@ export class Faults {
   flippedBits = 0;
   /** When somebody stopped the metadata server last. */
   #metadataStop = { fromMs: Number.NEGATIVE_INFINITY, forMs: 0 };
+  /** How long clients were stopped, all together: as long, one that says what it lost has not counted the time. */
+  clientsStoppedMs = 0;
   #isOver = false;
 
   constructor(options: FaultOptions) {
@@ -236,6 +238,7 @@ export class Faults {
     const { cluster } = this.#options;
     if (!machine.life) return;
     machine.life.stoppedUntilMs = cluster.scheduler.nowMs + forMs;
+    if (cluster.clients.includes(machine)) this.clientsStoppedMs += forMs;
     if (machine === cluster.metadata) this.#metadataStop = { fromMs: cluster.scheduler.nowMs, forMs };
   }
 

@@ -151,6 +151,13 @@ export class History {
     return [...this.#registers.keys()].filter(register => register.startsWith(prefix));
   }
 
+  /** How many registers have a change that a loss of power may have undone, or that was reported to be lost. */
+  lostOf(prefix: string): number {
+    const isLost = (register: string): boolean =>
+      this.#registers.get(register)?.some(({ doubt }) => doubt === 'loss') === true;
+    return this.registers(prefix).filter(isLost).length;
+  }
+
   /** The client that began the first change of a register. */
   clientOf(register: string): string {
     return this.#registers.get(register)?.[0]?.client ?? '';

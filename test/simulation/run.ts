@@ -109,7 +109,6 @@ class Run {
       onLog: onTrace && (line => onTrace(`${this.#scheduler.nowMs.toFixed(3)} LOG ${line.trim()}`)),
     });
     this.#cluster.onClientGivenUp = () => this.#history.loseAhead(AWAY_MS);
-    this.#cluster.onReportedLoss = client => this.#history.reportLosses(AWAY_MS, client);
     const chance = random.pick([0, 0.15, 0.3, 1]);
     // Flipped bits forgive what is lost, and lock holders are cut off in long runs, so they are for few.
     const rare = new Map<FaultKind, number>([
@@ -169,6 +168,7 @@ class Run {
       restartClient: machine => void this.#runClient(machine, random.fork()),
     });
     workload.mayCrash = name => faults.crash(name);
+    cluster.onReportedLoss = client => this.#history.reportLosses(AWAY_MS + faults.clientsStoppedMs, client);
     for (const live of first) this.#runPrograms(live, random.fork());
     const isLong = this.#kinds.includes('cut lock holder') || random.isChance(LONG_CHANCE);
     const lastsMs = isLong ? random.between(...LONG_MS) : random.between(SHORTEST_MS, LONGEST_MS);

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { Type } from '@sinclair/typebox';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { systemClock } from '../../../src/platform/clock.js';
+import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { tcpNetwork } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { command } from '../../../src/protocol/command.js';
@@ -13,6 +13,7 @@ import { Routes, withPayload } from '../../../src/rpc/routes.js';
 import { RpcServer } from '../../../src/rpc/server.js';
 import { CLIENTS } from '../../../src/protocol/roles.js';
 import { TEST_KEYS } from '../../support/test-keys.js';
+import { waitUntil } from '../../support/wait-until.js';
 
 const log = pino({ level: 'silent' });
 const surroundings = { network: tcpNetwork, clock: systemClock, random: systemRandom, log, keys: TEST_KEYS };
@@ -102,6 +103,30 @@ t.test('what a server answers of its own connections is no trouble of ours', asy
 t.test('a request that is not answered fails with ETIMEDOUT, and others go on', async t => {
   const connection = await clientOf(t, await startServer(t)).connect(0);
   await t.rejects(connection.call(never, { text: '' }, { timeoutMs: 30 }), { code: 'ETIMEDOUT' });
+  t.equal((await connection.call(echo, { text: 'still here' }, LONG)).reply.text, 'still here');
+});
+
+t.test('an answer that came while the process was stopped counts, although its time is over', async t => {
+  const expired: (() => void)[] = [];
+  const atNextTurn: (() => void)[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    setTimer(delayMs, callback, background) {
+      if (delayMs === LONG.timeoutMs) expired.push(callback);
+      return systemClock.setTimer(delayMs, callback, background);
+    },
+    atNextTurn: callback => void atNextTurn.push(callback),
+  };
+  const { endpoint } = await startServer(t);
+  const client = new RpcClient({ ...surroundings, clock, role: 'client', server: 'data', endpoint });
+  t.teardown(() => client.close());
+  const connection = await client.connect(0);
+  expired.length = 0;
+  const call = connection.call(echo, { text: 'in time' }, LONG);
+  await waitUntil(() => expired.length > 0, { what: 'the request waits for its answer' });
+  for (const expire of expired) expire();
+  t.equal((await call).reply.text, 'in time');
+  for (const turn of atNextTurn) turn();
   t.equal((await connection.call(echo, { text: 'still here' }, LONG)).reply.text, 'still here');
 });
 

@@ -15,14 +15,21 @@ const ATTRIBUTES = { inode: 7, size: 8, version: 1, goal: 1 } as Attributes;
 
 /** A file of eight bytes on data nodes, which the test reads. */
 function scene() {
+  const held = { alone: true };
+  const failed: DfsError[] = [];
+  const stores: ((reason: DfsError) => void)[] = [];
   const reads: { readonly range: ReadRange; readonly answer: (text: string) => void }[] = [];
-  // An open file uses no more of a client than this, as long as nothing is sealed.
+  // An open file uses no more of a client than this, as long as nothing is committed.
   const client = {
     session: {
       lease: { isWanted: true, isAlive: true },
       serverClock: { now: () => ({ sec: 1, nsec: 0 }) },
       getattr: async () => ATTRIBUTES,
+      quiesce: async () => undefined,
+      changes: { drained: async () => undefined },
     },
+    log: { error: () => undefined },
+    writer: { store: async () => await new Promise((_, reject) => stores.push(reject)) },
     content: {
       read: async (range: ReadRange) =>
         await new Promise<Payload>(resolve =>
@@ -30,10 +37,14 @@ function scene() {
         ),
     },
   } as unknown as Client;
-  const file = new OpenFile(ATTRIBUTES, false, new ExtentMap(), surroundingsOf(client));
+  const surroundings = surroundingsOf(client, {
+    mayBuffer: () => held.alone,
+    onFailed: (_, reason) => void failed.push(reason),
+  });
+  const file = new OpenFile(ATTRIBUTES, false, new ExtentMap(), surroundings);
   const read = async (): Promise<string> =>
     Buffer.concat(await file.read(new ReadAhead(0), 0, 100)).toString();
-  return { file, reads, read };
+  return { file, held, failed, stores, reads, read };
 }
 
 t.test('what was written lies over what data nodes have, and only the rest is read from them', async t => {
@@ -75,3 +86,23 @@ t.test('changes that the server has lost are a failure of the file', async t => 
   t.equal(file.failures, 1);
   t.equal(file.lastFailure, lost);
 });
+
+t.test(
+  'what was written while alone has reached the server, or failed, before others are read beside it',
+  async t => {
+    const { file, held, failed, stores, reads, read } = scene();
+    await file.write(2, Buffer.from('NEW'));
+    // The client was away for too long, and somebody else has written meanwhile.
+    held.alone = false;
+    const shown = read();
+    await rest();
+    t.same(reads, [], 'where its own bytes belong is not known yet');
+    t.equal(stores.length, 1);
+    const full = new DfsError('ENOSPC', 'the data nodes are full');
+    stores.shift()?.(full);
+    await rest();
+    t.same(failed, [full]);
+    reads.shift()?.answer('theirs, ');
+    t.equal(await shown, 'theirs, ');
+  },
+);
