@@ -38,6 +38,7 @@ export function systemErrorText(error: Error): string {
   return NODE_MESSAGE.exec(error.message)?.[1] ?? error.message;
 }
 
-function codeOf(error: unknown): unknown {
+/** The name of a system's error (ENOENT, …), if it is one. */
+export function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
