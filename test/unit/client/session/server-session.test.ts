@@ -102,27 +102,30 @@ t.test('nobody is told of lost locks who had none', async t => {
   t.same(told, ['resumed false ', 'resumed false ']);
 });
 
-t.test('a session that the server ended is lost with its lease and its locks, and another one begins', async t => {
-  const metadata = await ScriptedMetadata.start(t);
-  const { session, heldLocks, lease, told } = sessionAt(t, metadata);
-  lease.want();
-  metadata.greeted = { leaseMs: 60_000 };
-  await session.start();
-  await lease.begun();
-  heldLocks.add(LOCK);
-  let dropped = 0;
-  lease.addKeeper({ drop: async () => undefined, dropAll: async () => void (dropped += 1) });
-  metadata.current = 2;
-  metadata.greeted = { heldKept: false };
-  metadata.breakConnections();
-  await waitUntil(() => session.id === 2, { what: 'a new session begins' });
-  t.same(told.slice(1), ['locks on 5 lost', 'session lost', 'resumed false ']);
-  t.ok(dropped > 0, 'everything that was cached is dropped');
-  t.equal(metadata.greetings.length, 2, 'a new session needs no second greeting');
-  metadata.breakConnections();
-  await waitUntil(() => told.length === 5, { what: 'the new one is resumed' });
-  t.match(metadata.greetings[2], { session: 2, secret: Buffer.alloc(16, 2) });
-});
+t.test(
+  'a session that the server ended is lost with its lease and its locks, and another one begins',
+  async t => {
+    const metadata = await ScriptedMetadata.start(t);
+    const { session, heldLocks, lease, told } = sessionAt(t, metadata);
+    lease.want();
+    metadata.greeted = { leaseMs: 60_000 };
+    await session.start();
+    await lease.begun();
+    heldLocks.add(LOCK);
+    let dropped = 0;
+    lease.addKeeper({ drop: async () => undefined, dropAll: async () => void (dropped += 1) });
+    metadata.current = 2;
+    metadata.greeted = { heldKept: false };
+    metadata.breakConnections();
+    await waitUntil(() => session.id === 2, { what: 'a new session begins' });
+    t.same(told.slice(1), ['locks on 5 lost', 'session lost', 'resumed false ']);
+    t.ok(dropped > 0, 'everything that was cached is dropped');
+    t.equal(metadata.greetings.length, 2, 'a new session needs no second greeting');
+    metadata.breakConnections();
+    await waitUntil(() => told.length === 5, { what: 'the new one is resumed' });
+    t.match(metadata.greetings[2], { session: 2, secret: Buffer.alloc(16, 2) });
+  },
+);
 
 t.test('another start of the server, and what it lost with its power, is told', async t => {
   const metadata = await ScriptedMetadata.start(t);
