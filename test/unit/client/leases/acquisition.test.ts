@@ -70,10 +70,10 @@ t.test('extended attributes that there are stay unknown', async t => {
 
 t.test('who wants the same inode meanwhile waits for the same answer', async t => {
   const { acquisition, script, asked } = await scene();
-  let answer = (_: Reply): void => undefined;
+  let answer: ((given: Reply) => void) | undefined;
   script.answer = async () => await new Promise<Reply>(resolve => (answer = resolve));
   const acquiring = [1, 2, 3].map(async () => await acquisition.acquire(FILE));
-  answer(reply([FILE], holding()));
+  answer?.(reply([FILE], holding()));
   t.same(await Promise.all(acquiring), [true, true, true]);
   t.equal(asked.length, 1);
 });

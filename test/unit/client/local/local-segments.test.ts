@@ -2,7 +2,6 @@
 import t, { type Test } from 'tap';
 import { LocalSegments } from '../../../../src/client/local/local-segments.js';
 import { nextTurn, systemClock } from '../../../../src/platform/clock.js';
-import type { LocalFile } from '../../../../src/platform/local-files.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 import { waitUntil } from '../../../support/wait-until.js';
 import { CountedFiles } from './support/counted-files.js';
@@ -23,9 +22,17 @@ async function scene(t: Test) {
   return { clock, files, removed, segments };
 }
 
-async function textOf(file: LocalFile): Promise<string> {
-  const target = Buffer.alloc(5);
-  return target.toString('utf8', 0, await file.pread(target, 0));
+/** Reads a file, once `until` has come. */
+async function textIn(
+  segments: LocalSegments,
+  name: string,
+  until = async (): Promise<void> => undefined,
+): Promise<string> {
+  return await segments.use(name, async file => {
+    await until();
+    const target = Buffer.alloc(5);
+    return target.toString('utf8', 0, await file.pread(target, 0));
+  });
 }
 
 /** Lets the files be looked at, a second later; resolves when that is over, and the next look is scheduled. */
@@ -43,9 +50,9 @@ async function look(clock: ManualClock, files: CountedFiles): Promise<void> {
 
 t.test('a file is opened once, however many read it at the same time', async t => {
   const { segments, files } = await scene(t);
-  const texts = await Promise.all([1, 2, 3].map(async () => await segments.use('one', textOf)));
+  const texts = await Promise.all([1, 2, 3].map(async () => await textIn(segments, 'one')));
   t.same(texts, ['first', 'first', 'first']);
-  await segments.use('one', textOf);
+  await textIn(segments, 'one');
   t.equal(files.opened, 1);
   t.equal(files.closed, 0);
 });
@@ -54,7 +61,7 @@ t.test('what is in memory is read without waiting, of a file that is open', asyn
   const { segments } = await scene(t);
   t.equal(segments.readCached('one', 5, 0), undefined);
   t.notOk(segments.readCachedInto('one', Buffer.alloc(5), 0));
-  await segments.use('one', textOf);
+  await textIn(segments, 'one');
   t.equal(segments.readCached('one', 3, 1)?.toString(), 'irs');
   const target = Buffer.alloc(2);
   t.ok(segments.readCachedInto('one', target, 3));
@@ -64,40 +71,37 @@ t.test('what is in memory is read without waiting, of a file that is open', asyn
 
 t.test('a file that cannot be opened is tried again by the next reader', async t => {
   const { segments, files } = await scene(t);
-  await t.rejects(segments.use('two', textOf), { code: 'ENOENT' });
+  await t.rejects(textIn(segments, 'two'), { code: 'ENOENT' });
   await files.write('two', 'later');
-  t.equal(await segments.use('two', textOf), 'later');
+  t.equal(await textIn(segments, 'two'), 'later');
 });
 
 t.test('a reader that fails leaves the file open for others', async t => {
   const { segments, files } = await scene(t);
-  const failing = segments.use('one', async () => await Promise.reject(new Error('the disk')));
+  const failing = textIn(segments, 'one', async () => await Promise.reject(new Error('the disk')));
   await t.rejects(failing, { message: 'the disk' });
-  t.equal(await segments.use('one', textOf), 'first');
+  t.equal(await textIn(segments, 'one'), 'first');
   t.equal(files.opened, 1);
 });
 
 t.test('a file that the node has removed is closed at the next look, and its owner is told', async t => {
   const { segments, files, clock, removed } = await scene(t);
-  await segments.use('one', textOf);
+  await textIn(segments, 'one');
   await files.remove('one');
-  t.equal(await segments.use('one', textOf), 'first', 'until then it reads as before');
+  t.equal(await textIn(segments, 'one'), 'first', 'until then it reads as before');
   clock.advance(LOOK_MS - 1);
   t.same(removed, []);
   clock.advance(1);
   await waitUntil(() => files.areOpen === 0, { what: 'the file is closed' });
   t.same(removed, ['one']);
-  await t.rejects(segments.use('one', textOf), { code: 'ENOENT' });
+  await t.rejects(textIn(segments, 'one'), { code: 'ENOENT' });
 });
 
 t.test('a removed file that is being read is closed when that is done', async t => {
   const { segments, files, clock, removed } = await scene(t);
   let finish = (): void => undefined;
   const until = new Promise<void>(resolve => (finish = resolve));
-  const reading = segments.use('one', async file => {
-    await until;
-    return await textOf(file);
-  });
+  const reading = textIn(segments, 'one', async () => await until);
   await waitUntil(() => files.opened === 1, { what: 'the file is open' });
   await files.remove('one');
   await look(clock, files);
@@ -111,8 +115,8 @@ t.test('a removed file that is being read is closed when that is done', async t 
 t.test('a file that nobody reads is closed after a while, and one that is read is kept', async t => {
   const { segments, files, clock } = await scene(t);
   await files.write('two', 'other');
-  await segments.use('one', textOf);
-  await segments.use('two', textOf);
+  await textIn(segments, 'one');
+  await textIn(segments, 'two');
   for (let second = 0; second < IDLE_MS / LOOK_MS + 2; second += 1) {
     t.ok(segments.readCached('two', 5, 0), 'reading from memory is use, too');
     await look(clock, files);
@@ -125,10 +129,10 @@ t.test('a file that nobody reads is closed after a while, and one that is read i
 t.test('no more than so many files are open: the one that was used longest ago goes', async t => {
   const { segments, files } = await scene(t);
   for (let index = 0; index <= MAX_OPEN; index += 1) await files.write(`segment-${index}`, 'bytes');
-  for (let index = 0; index < MAX_OPEN; index += 1) await segments.use(`segment-${index}`, textOf);
-  await segments.use('segment-0', textOf);
+  for (let index = 0; index < MAX_OPEN; index += 1) await textIn(segments, `segment-${index}`);
+  await textIn(segments, 'segment-0');
   t.equal(files.areOpen, MAX_OPEN);
-  await segments.use(`segment-${MAX_OPEN}`, textOf);
+  await textIn(segments, `segment-${MAX_OPEN}`);
   await waitUntil(() => files.areOpen === MAX_OPEN, { what: 'one of them is closed' });
   t.ok(segments.readCached('segment-0', 5, 0));
   t.equal(segments.readCached('segment-1', 5, 0), undefined);
@@ -138,13 +142,10 @@ t.test('files that are being read are not closed for others', async t => {
   const { segments, files } = await scene(t);
   let finish = (): void => undefined;
   const until = new Promise<void>(resolve => (finish = resolve));
-  const reading = segments.use('one', async file => {
-    await until;
-    return await textOf(file);
-  });
+  const reading = textIn(segments, 'one', async () => await until);
   for (let index = 0; index < MAX_OPEN; index += 1) {
     await files.write(`segment-${index}`, 'bytes');
-    await segments.use(`segment-${index}`, textOf);
+    await textIn(segments, `segment-${index}`);
   }
   t.ok(segments.readCached('one', 5, 0));
   finish();
@@ -153,18 +154,15 @@ t.test('files that are being read are not closed for others', async t => {
 
 t.test('everything is closed once, and nothing opened after that', async t => {
   const { segments, files } = await scene(t);
-  await segments.use('one', textOf);
+  await textIn(segments, 'one');
   let finish = (): void => undefined;
   const until = new Promise<void>(resolve => (finish = resolve));
-  const reading = segments.use('one', async file => {
-    await until;
-    return await textOf(file);
-  });
+  const reading = textIn(segments, 'one', async () => await until);
   await Promise.all([segments.close(), segments.close()]);
   t.equal(files.closed, 0);
   finish();
   t.equal(await reading, 'first');
   await waitUntil(() => files.closed === 1, { what: 'the file that was read is closed' });
-  await t.rejects(segments.use('one', textOf), { code: 'EBADF' });
+  await t.rejects(textIn(segments, 'one'), { code: 'EBADF' });
   t.equal(files.opened, 1);
 });

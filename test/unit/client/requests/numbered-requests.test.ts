@@ -10,6 +10,8 @@ import { blocks } from '../../../../src/protocol/content-commands.js';
 import { DfsError } from '../../../../src/protocol/errors.js';
 import { S_IFDIR } from '../../../../src/protocol/file-mode.js';
 import { mkdir } from '../../../../src/protocol/namespace-commands.js';
+import type { InodeRange } from '../../../../src/protocol/inode-ranges.js';
+import type { Changed } from '../../../../src/protocol/session-commands.js';
 import type { Attributes, Once } from '../../../../src/protocol/types.js';
 import { Routes } from '../../../../src/rpc/routes.js';
 import { waitUntil } from '../../../support/wait-until.js';
@@ -24,7 +26,10 @@ const REQUEST = { parent: PARENT, name: Buffer.from('name'), mode: 0o755, uid: 0
 const COMMIT = { inode: 5, extents: [], chunks: [], size: 0, mtime: { sec: 1, nsec: 0 } };
 const NEWS = { isNews: true };
 
-type Reply = { readonly attributes: Attributes } & object;
+interface Reply extends Partial<Changed> {
+  readonly attributes: Attributes;
+  readonly given?: readonly InodeRange[];
+}
 
 async function scene(t: Test) {
   const numbered: Once[] = [];
@@ -73,7 +78,7 @@ t.test('each request has a number of its own, and says below which all answers h
 t.test('the answer’s attributes are kept, those of the directory too', async t => {
   const { changing, caches, answered } = await scene(t);
   const executing = changing.execute(mkdir, REQUEST, NEWS);
-  await answered(1, { attributes: MADE, ...{ changed: [CHANGED], gone: [] } });
+  await answered(1, { attributes: MADE, changed: [CHANGED], gone: [] });
   t.match(await executing, { attributes: MADE });
   t.same(caches.attributes.get(MADE.inode), MADE);
   t.same(caches.attributes.get(PARENT), CHANGED);
@@ -84,7 +89,7 @@ t.test('an answer that tells nothing new changes nothing that is kept', async t 
   const known = { ...CHANGED, nlink: 9 };
   caches.attributes.keep(caches.attributes.ticket(), known);
   const executing = changing.execute(mkdir, REQUEST, { isNews: false });
-  await answered(1, { attributes: MADE, ...{ changed: [CHANGED], gone: [] } });
+  await answered(1, { attributes: MADE, changed: [CHANGED], gone: [] });
   await executing;
   t.same(caches.attributes.get(PARENT), known);
 });
@@ -106,7 +111,7 @@ t.test('what the answer gives is this client’s; a directory that it does not g
     [[], true],
   ] as const) {
     const executing = changing.execute(mkdir, REQUEST, NEWS);
-    await answered(1, { attributes: MADE, ...{ given } });
+    await answered(1, { attributes: MADE, given });
     await executing;
     t.equal(held.has(PARENT), !isContested);
     t.equal(acquisition.turns.isContested(PARENT), isContested);
@@ -119,7 +124,7 @@ t.test('an answered change is named to a server that may have lost it, with all 
   const executing = changing.execute(mkdir, REQUEST, NEWS);
   t.ok(unsynced.isEmpty, 'not before it is answered');
   const touched = record({ inode: 77 });
-  await answered(1, { attributes: MADE, ...{ changed: [CHANGED, touched], gone: [] } });
+  await answered(1, { attributes: MADE, changed: [CHANGED, touched], gone: [] });
   await executing;
   t.same(unsynced.sequences(), [1]);
   t.same(unsynced.lose([1]), { directories: [PARENT], inodes: [MADE.inode, 77] });
