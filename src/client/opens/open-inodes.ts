@@ -181,11 +181,12 @@ export class OpenInodes implements CacheKeeper {
   }
 
   async drop({ inodes }: Revocation): Promise<void> {
-    if (this.#unregistered.size > 0) await this.#register(inodes.map(({ inode }) => inode));
+    await this.tell(inodes.map(({ inode }) => inode));
   }
 
   async dropAll(): Promise<void> {
-    await this.#register([...this.#unregistered]);
+    // Also those of which somebody is telling the server already: it does not know of them yet.
+    await this.#register([...this.#unregistered, ...this.#registering.keys()]);
   }
 
   /** What is not given back yet ends with the session. May be called twice. */

@@ -122,8 +122,10 @@ export class Requests {
         if (isSilence(reason)) connection?.close(reason);
         if (reason.code === 'ESTALE') await server.check(connection);
         if (!isConnectionError(reason)) throw reason;
-        if (deadlineMs <= clock.monotonicMs() && isPatient()) deadlineMs += timeoutMs;
-        const leftMs = deadlineMs - clock.monotonicMs();
+        const nowMs = clock.monotonicMs();
+        // From now on: the last attempt may have ended long after the deadline, if this process was stopped.
+        if (deadlineMs <= nowMs && isPatient()) deadlineMs = nowMs + timeoutMs;
+        const leftMs = deadlineMs - nowMs;
         if (leftMs <= 0 || server.isClosed) throw this.#absent(what, reason.message);
         await sleep(clock, Math.min(leftMs, RETRY_PAUSE_MS));
       }

@@ -6,6 +6,7 @@ import { systemClock } from '../../../../src/platform/clock.js';
 import { createLogger } from '../../../../src/platform/log.js';
 import { tcpNetwork, type Endpoint, type Network } from '../../../../src/platform/network.js';
 import { systemRandom } from '../../../../src/platform/random.js';
+import type { Role } from '../../../../src/protocol/roles.js';
 import { AS_CLIENT } from '../../../support/test-keys.js';
 
 /** Begins a session, which ends with the test. */
@@ -13,11 +14,13 @@ export async function connectSession(
   t: Test,
   metadata: Endpoint,
   network: Network = tcpNetwork,
+  role: Role = AS_CLIENT.role,
 ): Promise<MetadataSession> {
   const session = new MetadataSession({
     network,
     metadata,
     ...AS_CLIENT,
+    role,
     clock: systemClock,
     random: systemRandom,
     log: createLogger('test', 'silent'),
