@@ -18,7 +18,7 @@ t.test('messages are written in their order, one write each, and how each was ta
   const [first, second] = [messagesOf(2), [Buffer.from('last')]];
   const results = await Promise.all([notifier.write(first), notifier.write(second)]);
   t.same(
-    results.map(each => [...each]),
+    results.map(each => Array.from(each)),
     [[0, 0], [0]],
   );
   t.same(pair.take(), [...first, ...second]);
