@@ -10,10 +10,8 @@ import {
   fuseLkIn,
   fuseLseekIn,
   fuseLseekOut,
-  fuseNotifyInvalInodeOut,
   fuseOpenIn,
   fuseOpenOut,
-  fuseOutHeader,
   fuseReadIn,
   fuseReleaseIn,
   fuseWriteIn,
@@ -59,12 +57,6 @@ async function write(inode: number, body: Buffer, by = {}): Promise<number> {
 
 async function read(inode: number, fh: number, size = 100, offset = 0): Promise<string> {
   return (await files.ask(Opcode.read, inode, fuseReadIn.encode({ fh, offset, size }))).toString('latin1');
-}
-
-/** What the kernel was told of an inode since this was asked last: pages, or attributes alone. */
-function toldOf(inode: number): string[] {
-  const all = files.pair.take().map(message => fuseNotifyInvalInodeOut.view(message, fuseOutHeader.bytes));
-  return all.filter(({ ino }) => ino === inode).map(({ off }) => (off < 0 ? 'attributes' : 'pages'));
 }
 
 t.test('what is written is read, up to the end of the file', async t => {
@@ -198,7 +190,7 @@ t.test('FALLOCATE by an ordinary user takes setuid away, and the kernel is made 
   t.equal((await files.vfs.getattr(inode)).mode & 0o7777, 0o4755, 'not by root');
   await files.ask(Opcode.fallocate, inode, body, NOBODY);
   t.match(await files.vfs.getattr(inode), { mode: 0o100755, size: 10 });
-  t.same(toldOf(inode), ['attributes']);
+  t.same(files.toldOf(inode), ['attributes']);
 });
 
 t.test('a write takes setuid away when the kernel says so, and only then', async t => {
@@ -207,15 +199,15 @@ t.test('a write takes setuid away when the kernel says so, and only then', async
   t.equal((await files.vfs.getattr(inode)).mode & 0o7777, 0o4755);
   await write(inode, writeIn(handle, 0, 'x', { writeFlags: WRITE_KILL_PRIVILEGES }), NOBODY);
   t.equal((await files.vfs.getattr(inode)).mode & 0o7777, 0o755);
-  t.same(toldOf(inode), ['attributes']);
+  t.same(files.toldOf(inode), ['attributes']);
 });
 
 t.test('a write past the kernel’s pages is answered when those are gone', async t => {
   const { inode, handle } = await create();
   await write(inode, writeIn(handle, 0, 'through pages'));
-  t.same(toldOf(inode), [], 'its pages are the kernel’s own');
+  t.same(files.toldOf(inode), [], 'its pages are the kernel’s own');
   await write(inode, writeIn(handle, 0, 'DIRECT', { writeFlags: WRITE_LOCKOWNER }));
-  t.same(toldOf(inode), ['pages']);
+  t.same(files.toldOf(inode), ['pages']);
 });
 
 t.test(
@@ -242,7 +234,10 @@ t.test('who gets a lock has the kernel ask for the file’s attributes anew', as
   Object.assign(fuseLkIn.view(lock, 0).lk, { start: 0, end: 9n, type: 1 });
   await files.ask(Opcode.setlk, inode, lock);
   const got: string[] = [];
-  await waitUntil(() => got.push(...toldOf(inode)) > 0, { deadlineMs: 5000, what: 'the kernel is told' });
+  await waitUntil(() => got.push(...files.toldOf(inode)) > 0, {
+    deadlineMs: 5000,
+    what: 'the kernel is told',
+  });
   t.same(got, ['attributes']);
   fuseLkIn.view(lock, 0).lk.type = 2;
   await files.ask(Opcode.setlk, inode, lock);

@@ -3,7 +3,11 @@ import type { Test } from 'tap';
 import { Callers } from '../../../../../src/fuse/kernel/callers.js';
 import { KernelCache } from '../../../../../src/fuse/kernel/kernel-cache.js';
 import type { RequestHandler } from '../../../../../src/fuse/kernel/replies.js';
-import { fuseInHeader } from '../../../../../src/fuse/kernel/structs.js';
+import {
+  fuseInHeader,
+  fuseNotifyInvalInodeOut,
+  fuseOutHeader,
+} from '../../../../../src/fuse/kernel/structs.js';
 import { decodeHeader, type CacheTimes } from '../../../../../src/fuse/kernel/wire.js';
 import { systemClock } from '../../../../../src/platform/clock.js';
 import type { Logger } from '../../../../../src/platform/log.js';
@@ -21,14 +25,15 @@ interface Requests {
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 }
 
-export interface Harness<Of extends Requests> {
+interface Harness<Of extends Requests> {
   readonly vfs: Vfs;
   readonly cache: KernelCache;
-  readonly pair: MessagePair;
   readonly requests: Of;
   readonly lines: readonly RecordedLine[];
   /** Does a request; what it answers, in one piece. Rejects with the request's errno. */
   ask(opcode: number, inode: number, body?: Uint8Array, by?: Requester): Promise<Buffer>;
+  /** What the kernel was told of an inode since this was asked last, of any: pages, or attributes alone. */
+  toldOf(inode: number): string[];
   /** Creates an empty file below the root; the kernel knows it, and its handle is open for reading and writing. */
   create(name: string, mode?: number): Promise<{ readonly inode: number; readonly handle: number }>;
 }
@@ -52,7 +57,6 @@ export async function openHarness<Of extends Requests>(
   return {
     vfs,
     cache,
-    pair,
     requests,
     lines,
     async ask(opcode, inode, body = new Uint8Array(), { uid = 0, gid = 0, pid = process.pid } = {}) {
@@ -69,6 +73,10 @@ export async function openHarness<Of extends Requests>(
       const handler = requests.handlers.get(opcode);
       if (!handler) throw new Error(`request ${opcode} is not one of these`);
       return Buffer.concat(await handler(decodeHeader(bytes), bytes));
+    },
+    toldOf(inode) {
+      const all = pair.take().map(message => fuseNotifyInvalInodeOut.view(message, fuseOutHeader.bytes));
+      return all.filter(({ ino }) => ino === inode).map(({ off }) => (off < 0 ? 'attributes' : 'pages'));
     },
     async create(name, mode = 0o644) {
       const made = await vfs.create(ROOT_INODE, Buffer.from(name), { mode, uid: 0, gid: 0 }, true, 2);
