@@ -16,7 +16,10 @@ const CAPABILITY_VALUE = Buffer.from('0000000200000000000000000000000000000000',
 const XATTR_CREATE = 1;
 const XATTR_REPLACE = 2;
 /** user::rwx group::r-x other::r-x, as the kernel passes it (<linux/posix_acl_xattr.h>). */
-const ACL = Buffer.from('02000000' + '01000700ffffffff' + '04000500ffffffff' + '20000500ffffffff', 'hex');
+const ACL = Buffer.from(
+  '02000000 01000700ffffffff 04000500ffffffff 20000500ffffffff'.replaceAll(' ', ''),
+  'hex',
+);
 
 const harness = await openHarness(t, (vfs, cache, callers) => new XattrRequests(vfs, cache, callers));
 const { vfs, cache, requests } = harness;

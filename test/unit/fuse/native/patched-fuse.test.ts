@@ -99,10 +99,12 @@ t.test('fstat is asked of the handle; without one libfuse means the path', async
   const mtime = 2 ** 31 * 1000;
   t.same(
     fields,
-    Uint32Array.from([
-      ...[0o100644, 0, 0, ...words(2 ** 33 + 1), 0, 0, 8, 0, 128 << 10],
-      ...[...words(2 ** 33), 0, 0, ...words(mtime), 0, 0],
-    ]),
+    Uint32Array.from(
+      [
+        [0o100644, 0, 0, ...words(2 ** 33 + 1), 0, 0, 8, 0, 128 << 10],
+        [...words(2 ** 33), 0, 0, ...words(mtime), 0, 0],
+      ].flat(),
+    ),
   );
   await fuse.call('_op_fgetattr', '/f', 0);
   t.same(asked, [

@@ -169,7 +169,10 @@ t.test(
     value.fill(0);
     t.same(await all(done => ops.getxattr(path, 'user.colour', 0, done)), [0, Buffer.from('blue')]);
     const { inode } = await vfs.lookup(ROOT_INODE, Buffer.from('xattr'));
-    const acl = Buffer.from('02000000' + '01000700ffffffff' + '04000500ffffffff' + '20000400ffffffff', 'hex');
+    const acl = Buffer.from(
+      '02000000 01000700ffffffff 04000500ffffffff 20000400ffffffff'.replaceAll(' ', ''),
+      'hex',
+    );
     await vfs.setxattr(inode, Buffer.from('system.posix_acl_access'), acl, 0);
     t.same(await all(done => ops.listxattr(path, done)), [0, Buffer.from('user.colour\0')]);
     for (const [name, forSet, forGet] of [
@@ -191,10 +194,13 @@ t.test('statfs tells room and names', async t => {
 
 t.test('a mistake of this program is EIO, and goes to the log; an errno of the servers does not', async t => {
   const mistaken = recordedLog();
-  const failing = (error: Error): FileSystem =>
-    ({ statfs: async () => Promise.reject(error) }) as unknown as FileSystem;
   const statfs = async (error: Error) => {
-    const broken = pathOperations(failing(error), mistaken.log);
+    const failing = {
+      statfs: async () => {
+        throw error;
+      },
+    };
+    const broken = pathOperations(failing as unknown as FileSystem, mistaken.log);
     return await status(done => broken.statfs('/', done));
   };
   t.equal(await statfs(new DfsError('EIO', 'the servers are away')), 'EIO');
