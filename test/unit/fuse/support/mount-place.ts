@@ -73,17 +73,20 @@ export async function mountTmpfs(place: string): Promise<MountEntry> {
   return await mountedAt(place);
 }
 
+/** A mount that nobody serves yet: requests wait at the descriptor, which the caller closes. */
+export function mountUnserved(place: string): number {
+  const fd = openSync('/dev/fuse', 'r+');
+  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
+  const parameters = ['-i', '-t', 'fuse.dfs', '-o', options, 'dead', place];
+  const { status } = spawnSync('mount', parameters, { stdio: ['ignore', 'inherit', 'inherit', fd] });
+  if (status === 0) return fd;
+  closeSync(fd);
+  throw new Error('mount(8) failed');
+}
+
 /** What a mount daemon leaves that was killed. */
 export async function mountDead(place: string): Promise<MountEntry> {
-  const fd = openSync('/dev/fuse', 'r+');
-  try {
-    const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
-    const parameters = ['-i', '-t', 'fuse.dfs', '-o', options, 'dead', place];
-    const { status } = spawnSync('mount', parameters, { stdio: ['ignore', 'inherit', 'inherit', fd] });
-    if (status !== 0) throw new Error('mount(8) failed');
-  } finally {
-    closeSync(fd);
-  }
+  closeSync(mountUnserved(place));
   return await mountedAt(place);
 }
 
