@@ -64,6 +64,9 @@ export class XattrRequests {
     const name = nameOf(given);
     this.#cache.overlay.sawAttribute(name);
     const at = struct.end + name.length + 1;
+    if (bytes.length < at + size) {
+      throw new DfsError('EINVAL', `the kernel sent ${bytes.length} bytes, too few for a value of ${size}`);
+    }
     const value = Buffer.from(bytes.subarray(at, at + size));
     const flags = this.hasLongSetxattr ? fuseSetxattrIn.body(bytes).setxattrFlags : 0;
     checkFlags('setxattr_flags', flags);

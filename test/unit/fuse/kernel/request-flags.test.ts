@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { KernelCache } from '../../../../src/fuse/kernel/kernel-cache.js';
+import { checkFlags } from '../../../../src/fuse/kernel/request-flags.js';
 import { FuseRequests } from '../../../../src/fuse/kernel/requests.js';
 import { IN_HEADER_BYTES } from '../../../../src/fuse/kernel/struct.js';
 import { Opcode } from '../../../../src/fuse/kernel/wire.js';
@@ -87,4 +88,31 @@ t.test('a bit of a request that is not known here is EINVAL, and nothing is done
   }
   t.equal(await errnoOf('getattr', 0, 1), 'done', 'a bit that is known');
   t.equal(await errnoOf('fsync', 8, 1), 'done', 'another one');
+});
+
+t.test('of each field the bits of <linux/fuse.h> that are understood pass, and no other one', async t => {
+  const known = {
+    getattr_flags: 1,
+    // FATTR_LOCKOWNER is bit 9, FATTR_CTIME, which nothing sets without FUSE_WRITEBACK_CACHE, bit 10.
+    'setattr valid': 0b1011_1111_1111,
+    open_flags: 1,
+    read_flags: 2,
+    write_flags: 7,
+    fsync_flags: 1,
+    lk_flags: 1,
+    setxattr_flags: 1,
+    'copy_file_range flags': 0,
+  } as const;
+  for (const [name, bits] of Object.entries(known)) {
+    const field = name as keyof typeof known;
+    t.doesNotThrow(() => checkFlags(field, bits), `${name}: all of them`);
+    for (let bit = 0; bit < 32; bit += 1) {
+      const flag = (1 << bit) >>> 0;
+      if ((bits & flag) !== 0) continue;
+      t.throws(() => checkFlags(field, (bits | flag) >>> 0), {
+        code: 'EINVAL',
+        message: new RegExp(`0x${flag.toString(16)} in ${name}`),
+      });
+    }
+  }
 });

@@ -13,6 +13,7 @@ import { AS_CLIENT } from '../../../support/test-keys.js';
 export async function connectClient(
   t: Test,
   server: MetadataServer,
+  more: Partial<VfsOptions> = {},
 ): Promise<{ readonly client: Client; readonly options: VfsOptions }> {
   const options = {
     network: tcpNetwork,
@@ -28,6 +29,7 @@ export async function connectClient(
     readAheadBytes: 0,
     chunkBytes: 64 << 10,
     clientName: 'test',
+    ...more,
   };
   const client = await Client.open(options);
   t.teardown(async () => await client.close());
