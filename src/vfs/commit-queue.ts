@@ -211,19 +211,20 @@ export class CommitQueue {
 
   async #commitFrom(head: Flight): Promise<void> {
     const batch = this.#ready();
-    // Of one that was put back the place is left; but it comes before those that wait behind it.
-    const place = this.#flights.find(flight => flight.place)?.place;
+    // Of one that was put back the place is left; but it comes before those that wait behind it. While the commit waits, its file
+    // may be closed.
+    const place = (): LogPlace | undefined => this.#flights.find(flight => flight.place)?.place;
     // Something was given up, or put back before it, while the commit waited for others.
     const isOvertaken = (): boolean => this.#flights[0] !== head || !batch.every(({ isReady }) => isReady);
     try {
-      await this.#peer.quiesce(place);
-      if (isOvertaken() || this.#commitAhead(batch, place)) return;
+      await this.#peer.quiesce(place());
+      if (isOvertaken() || this.#commitAhead(batch, place())) return;
       if (this.#ahead.size > 0) {
-        await this.#peer.drained(true, place);
+        await this.#peer.drained(true, place());
         // What it overlapped may have been all that kept it from going ahead.
-        if (isOvertaken() || this.#commitAhead(batch, place)) return;
+        if (isOvertaken() || this.#commitAhead(batch, place())) return;
       }
-      await this.#ask(batch, place);
+      await this.#ask(batch, place());
     } catch (error) {
       const reason = toDfsError(error);
       const left = batch.filter(({ state }) => state.is !== 'cut');

@@ -33,6 +33,8 @@ export interface WriteManner {
    * that fails.
    */
   readonly isThrough?: () => boolean;
+  /** Asked when the bytes are taken, perhaps after a wait: why they must not be, if so. */
+  readonly refusal?: (() => DfsError | undefined) | undefined;
 }
 
 export class FileWriter {
@@ -156,6 +158,7 @@ export class FileWriter {
     for (const [at, part] of this.#parts(data)) {
       await this.#reserve(part.length);
       if (this.isPending && this.#isAppending) await this.#become(false);
+      this.#requireWanted(part.length, manner);
       this.#isAppending = false;
       through.push(...this.#take(offset + at, part, manner));
     }
@@ -173,6 +176,7 @@ export class FileWriter {
     for (const [, part] of this.#parts(data)) {
       await this.#reserve(part.length);
       if (this.isPending && !this.#isAppending) await this.#become(true);
+      this.#requireWanted(part.length, manner);
       this.#isAppending = true;
       const offset = this.isPending ? this.pendingEnd : size();
       start ??= offset;
@@ -266,6 +270,14 @@ export class FileWriter {
   async #reserve(bytes: number): Promise<void> {
     const { budget } = this.#shared;
     if (!budget.tryReserve(bytes)) await budget.reserve(bytes);
+  }
+
+  /** Gives the room back that was reserved, when the bytes must not be taken any more. */
+  #requireWanted(reservedBytes: number, { refusal }: WriteManner): void {
+    const reason = refusal?.();
+    if (!reason) return;
+    this.#shared.budget.release(reservedBytes);
+    throw reason;
   }
 
   /** Waits until nothing of the other kind is pending. */

@@ -20,6 +20,9 @@ import type { WriterSurroundings } from './writer-surroundings.js';
 /** A chunk that no node takes fails with a reason of its own within the timeout and this. */
 const OWN_FAILURE_MS = 1000;
 
+/** How a handle writes. */
+type WriteTerms = Pick<WriteManner, 'privilegeLoss' | 'refusal'>;
+
 export class OpenFile {
   readonly inode: number;
   readonly #shared: WriterSurroundings;
@@ -218,9 +221,9 @@ export class OpenFile {
   }
 
   /** As FileSystem.write. */
-  async write(offset: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
+  async write(offset: number, data: Uint8Array, terms: WriteTerms = {}): Promise<void> {
     const losses = this.#losses;
-    await this.#writer.write(offset, data, this.#manner(privilegeLoss));
+    await this.#writer.write(offset, data, this.#manner(terms));
     this.#requireNoLossSince(losses);
   }
 
@@ -228,12 +231,12 @@ export class OpenFile {
    * As FileSystem.write with O_APPEND.
    * @param expected where the caller, who may show the bytes from a cache of his own, takes the end of the file to be
    */
-  async append(expected: number, data: Uint8Array, privilegeLoss?: PrivilegeLoss): Promise<void> {
+  async append(expected: number, data: Uint8Array, terms: WriteTerms = {}): Promise<void> {
     // In turns with others that append, so that its place is known.
     if (this.#isStale && this.#shared.mayBuffer(this.inode)) await this.#refresh();
     const size = (): number => this.#attributes.size;
     const losses = this.#losses;
-    const offset = await this.#writer.append(data, size, this.#manner(privilegeLoss));
+    const offset = await this.#writer.append(data, size, this.#manner(terms));
     this.#requireNoLossSince(losses);
     if (offset !== expected) this.#shared.onDisplaced(this.inode);
   }
@@ -244,9 +247,9 @@ export class OpenFile {
   }
 
   /** How a write is acknowledged: from the buffer, or by the server. */
-  #manner(privilegeLoss: PrivilegeLoss | undefined): WriteManner {
+  #manner(terms: WriteTerms): WriteManner {
     const isThrough = (): boolean => !this.#shared.mayBuffer(this.inode);
-    return { now: this.#now(), privilegeLoss, isThrough };
+    return { ...terms, now: this.#now(), isThrough };
   }
 
   /** As FileSystem.seek. */

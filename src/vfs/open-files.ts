@@ -18,7 +18,7 @@ import type { FileHandle, FileLock, WriteOptions } from './file-system.js';
 import { FileTable } from './file-table.js';
 import { HandleLocks } from './handle-locks.js';
 import type { OpenFile } from './open-file.js';
-import { OpenHandles, reportFailure, type Handle } from './open-handles.js';
+import { lossOf, OpenHandles, reportFailure, type Handle } from './open-handles.js';
 import { allocateRange, copyRange, requireReadable, requireWritable } from './range-changes.js';
 import { ReadAhead } from './read-ahead.js';
 import type { VfsOptions } from './vfs-options.js';
@@ -154,8 +154,9 @@ export class OpenFiles {
     // What is this client's alone is answered from the buffer.
     const { inode } = open.file;
     if (!this.#table.surroundings.mayBuffer(inode)) await this.#session.acquire(inode);
-    if (isAtEnd) await open.file.append(offset, data, privilegeLoss);
-    else await open.file.write(offset, data, privilegeLoss);
+    const refusal = (): DfsError | undefined => lossOf(open);
+    if (isAtEnd) await open.file.append(offset, data, { privilegeLoss, refusal });
+    else await open.file.write(offset, data, { privilegeLoss, refusal });
     return data.length;
   }
 
@@ -170,7 +171,9 @@ export class OpenFiles {
     length: number,
     privilegeLoss?: PrivilegeLoss,
   ): Promise<void> {
-    await allocateRange(this.#session, this.#handles.usable(handle), mode, offset, length, privilegeLoss);
+    const open = this.#handles.usable(handle);
+    const terms = { privilegeLoss, refusal: this.#refusalOf(open) };
+    await allocateRange(this.#session, open, mode, offset, length, terms);
   }
 
   async copyRange(
@@ -183,9 +186,15 @@ export class OpenFiles {
   ): Promise<number> {
     const from = this.#handles.usable(source);
     const to = this.#handles.usable(target);
-    const copied = await copyRange(this.#session, from, offset, to, targetOffset, length, privilegeLoss);
+    const terms = { privilegeLoss, refusal: this.#refusalOf(to) };
+    const copied = await copyRange(this.#session, from, offset, to, targetOffset, length, terms);
     this.#accessed(from.file, from.flags);
     return copied;
+  }
+
+  /** Why a request by the handle must not be sent any more; undefined where there is no lock that it could lose. */
+  #refusalOf(open: Handle): (() => DfsError | undefined) | undefined {
+    return this.#handleLocks.isLocked(open.file.inode) ? () => lossOf(open) : undefined;
   }
 
   async flush(handle: FileHandle, lockOwner?: string): Promise<void> {

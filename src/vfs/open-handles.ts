@@ -46,7 +46,7 @@ export class OpenHandles implements Iterable<readonly [FileHandle, Handle]> {
   /** As `get`; EIO when the handle is from before a lock was lost. */
   usable(number: FileHandle): Handle {
     const handle = this.get(number);
-    if (handle.hasLostLock) throw lostLock();
+    requireUsable(handle);
     return handle;
   }
 
@@ -66,6 +66,17 @@ export class OpenHandles implements Iterable<readonly [FileHandle, Handle]> {
       handle.file.abandonWrites(lostLock());
     }
   }
+}
+
+/** EIO when the handle is from before a lock was lost, perhaps while its user waited. */
+export function requireUsable(handle: Pick<Handle, 'hasLostLock'>): void {
+  const loss = lossOf(handle);
+  if (loss) throw loss;
+}
+
+/** Why nothing may be changed by the handle any more, if a lock was lost. */
+export function lossOf({ hasLostLock }: Pick<Handle, 'hasLostLock'>): DfsError | undefined {
+  return hasLostLock ? lostLock() : undefined;
 }
 
 /** Throws the failure of an earlier write; once to each handle, as fsync(2) has it. */

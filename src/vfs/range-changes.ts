@@ -12,6 +12,14 @@ import type { Handle } from './open-handles.js';
 /** While this client has the target to itself, copying so little costs no round trip, and sharing it does. */
 const SMALL_COPY_BYTES = 64 << 10;
 
+/** On which terms a range is changed. */
+export interface RangeTerms {
+  /** How setuid, setgid and capabilities go with the change. */
+  readonly privilegeLoss?: PrivilegeLoss | undefined;
+  /** Why it must not be asked for (again), if it must not. */
+  readonly refusal?: (() => DfsError | undefined) | undefined;
+}
+
 /** A handle, as far as these changes concern it. */
 export interface RangeHandle extends Pick<Handle, 'flags'> {
   readonly file: Pick<OpenFile, 'inode' | 'size' | 'settledInTime' | 'note'>;
@@ -39,7 +47,7 @@ export async function allocateRange(
   mode: number,
   offset: number,
   length: number,
-  privilegeLoss?: PrivilegeLoss,
+  { privilegeLoss, refusal }: RangeTerms = {},
 ): Promise<void> {
   requireWritable(handle);
   const { file } = handle;
@@ -64,7 +72,7 @@ export async function allocateRange(
     keepSize: (mode & keepSize) !== 0,
     ...(privilegeLoss ? { privilegeLoss } : {}),
   };
-  const { attributes } = await session.execute(fallocate, request);
+  const { attributes } = await session.execute(fallocate, request, refusal);
   file.note(attributes);
 }
 
@@ -76,7 +84,7 @@ export async function copyRange(
   to: RangeHandle,
   targetOffset: number,
   length: number,
-  privilegeLoss?: PrivilegeLoss,
+  { privilegeLoss, refusal }: RangeTerms = {},
 ): Promise<number> {
   requireReadable(from);
   requireWritable(to);
@@ -96,7 +104,7 @@ export async function copyRange(
     targetOffset,
     ...(privilegeLoss ? { privilegeLoss } : {}),
   };
-  const { attributes, copied } = await session.execute(clone, request);
+  const { attributes, copied } = await session.execute(clone, request, refusal);
   to.file.note(attributes);
   return copied;
 }

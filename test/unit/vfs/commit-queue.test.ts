@@ -123,6 +123,21 @@ t.test('commits have the places of the closes that acknowledged them', async t =
   t.same(server.orders, [2, 4]);
 });
 
+t.test('a commit that waits while its file is closed takes the place of the close', async t => {
+  const server = new ScriptedCommits();
+  server.mayGoAhead = () => true;
+  server.add([[0, 4]]);
+  await storeAll(server);
+  server.add([[0, 4]]);
+  await storeAll(server);
+  t.same(server.left, ['1 ahead'], 'the second one overlaps it, and waits for its answer');
+  server.queue.acknowledge(place(4));
+  server.answerLog();
+  await rest();
+  t.same(server.left, ['1 ahead', '2 ahead']);
+  t.same(server.orders, [undefined, 4]);
+});
+
 t.test('one that is refused late does not wait for the place of one that waits behind it', async t => {
   const server = new ScriptedCommits();
   server.mayGoAhead = () => true;

@@ -13,6 +13,8 @@ import { surroundingsOf } from './support/writer-surroundings.js';
 type Commit = Omit<RequestOf<typeof blocks>, 'once'>;
 
 const INODE = 7;
+/** What may be written and not committed (support/writer-surroundings.ts). */
+const DIRTY_BYTES = 1 << 20;
 const ATTRIBUTES = { inode: INODE, size: 0, version: 1 } as Attributes;
 const NOW = { sec: 1_700_000_000, nsec: 5 };
 
@@ -193,4 +195,27 @@ t.test('an append that goes through says where its bytes are', async t => {
   server.movedBy = 50;
   const append = server.writer.append(Buffer.from('line'), () => 10, { now: NOW, isThrough: () => true });
   t.equal(await append, 60);
+});
+
+t.test('a write whose handle loses its lock while it waits is not done, and takes no room', async t => {
+  const lost = new DfsError('EIO', 'the lock was given to others');
+  for (const isAppend of [false, true]) {
+    const server = new ScriptedServer();
+    let isLost = false;
+    const manner = { now: NOW, refusal: () => (isLost ? lost : undefined) };
+    const write = async (bytes: number): Promise<unknown> =>
+      isAppend
+        ? await server.writer.append(Buffer.alloc(bytes), () => 0, manner)
+        : await server.writer.write(0, Buffer.alloc(bytes), manner);
+    await write(DIRTY_BYTES);
+    const waiting = write(1);
+    isLost = true;
+    server.writer.abandon(lost);
+    await t.rejects(waiting, lost, isAppend ? 'appended' : 'written');
+    t.notOk(server.writer.isPending);
+    t.same(server.sent, []);
+    isLost = false;
+    // All room is free again, or this would wait for ever.
+    await write(DIRTY_BYTES);
+  }
 });

@@ -39,7 +39,7 @@ function scripted() {
 
 t.test('what was written is committed before the range is changed', async t => {
   const { session, trace, handle } = scripted();
-  await allocateRange(session, handle(1, O_RDWR), keepSize, 10, 20, 'ordinary');
+  await allocateRange(session, handle(1, O_RDWR), keepSize, 10, 20, { privilegeLoss: 'ordinary' });
   const asked = { inode: 1, offset: 10, length: 20, zero: false, keepSize: true, privilegeLoss: 'ordinary' };
   t.same(trace, ['1 settled', ['fallocate', asked], [1, 'newest']]);
 });
@@ -69,7 +69,7 @@ t.test('the modes of fallocate(2)', async t => {
 t.test('a range is copied by reference, once both files are committed', async t => {
   const { session, trace, handle } = scripted();
   const [from, to] = [handle(1, O_RDONLY, 1000), handle(2, O_WRONLY)];
-  t.equal(await copyRange(session, from, 1, to, 3, 500, 'all'), COPIED);
+  t.equal(await copyRange(session, from, 1, to, 3, 500, { privilegeLoss: 'all' }), COPIED);
   const asked = { source: 1, offset: 1, length: 500, target: 2, targetOffset: 3, privilegeLoss: 'all' };
   t.same(trace, ['1 settled', '2 settled', ['clone', asked], [2, 'newest']]);
 });
