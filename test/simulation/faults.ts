@@ -60,8 +60,8 @@ export class Faults {
   flippedBits = 0;
   /** When somebody stopped the metadata server last. */
   #metadataStop = { fromMs: Number.NEGATIVE_INFINITY, forMs: 0 };
-  /** How long clients were stopped, all together: as long, one that says what it lost has not counted the time. */
-  clientsStoppedMs = 0;
+  /** How long machines were stopped, cut off or dead, all together: what a client has acknowledged may wait so much longer. */
+  delayedMs = 0;
   #isOver = false;
 
   constructor(options: FaultOptions) {
@@ -71,7 +71,7 @@ export class Faults {
   /** How old what a client has acknowledged is at most, while no server has it. */
   get unsentMs(): number {
     const isDelayed = this.#options.kinds.some(kind => !WITHOUT_DELAY.has(kind));
-    return isDelayed ? UNSENT_DELAYED_MS : UNSENT_MS;
+    return (isDelayed ? UNSENT_DELAYED_MS : UNSENT_MS) + this.delayedMs;
   }
 
   /** Lets things go wrong until `heal`. */
@@ -207,7 +207,9 @@ export class Faults {
       if (cluster.clients.includes(machine)) restartClient(machine);
       else void cluster.start(machine);
     };
-    clock.setTimer(random.between(50, random.isChance(0.2) ? 15_000 : 2000), restart);
+    const deadMs = random.between(50, random.isChance(0.2) ? 15_000 : 2000);
+    this.delayedMs += deadMs;
+    clock.setTimer(deadMs, restart);
   }
 
   /** Waits for somebody to have a lock, and cuts him off for long enough that the server gives it to somebody else. */
@@ -238,7 +240,7 @@ export class Faults {
     const { cluster } = this.#options;
     if (!machine.life) return;
     machine.life.stoppedUntilMs = cluster.scheduler.nowMs + forMs;
-    if (cluster.clients.includes(machine)) this.clientsStoppedMs += forMs;
+    this.delayedMs += forMs;
     if (machine === cluster.metadata) this.#metadataStop = { fromMs: cluster.scheduler.nowMs, forMs };
   }
 
@@ -262,6 +264,7 @@ export class Faults {
       cluster.network.cut(machine.host, other.host),
       ...(isOneWay ? [] : [cluster.network.cut(other.host, machine.host)]),
     ]);
+    this.delayedMs += forMs;
     clock.setTimer(forMs, () => {
       for (const mend of mends) mend();
     });
