@@ -171,7 +171,7 @@ class Run {
     this.#delayedMs = () => faults.delayedMs;
     workload.mayCrash = name => faults.crash(name);
     cluster.onClientGivenUp = () => this.#history.loseAhead(AWAY_MS + faults.delayedMs);
-    cluster.onReportedLoss = client => this.#history.reportLosses(AWAY_MS + faults.delayedMs, client);
+    cluster.onReportedLoss = name => this.#history.reportLosses(AWAY_MS + faults.delayedMs, name);
     for (const live of first) this.#runPrograms(live, random.fork());
     const isLong = this.#kinds.includes('cut lock holder') || random.isChance(LONG_CHANCE);
     const lastsMs = isLong ? random.between(...LONG_MS) : random.between(SHORTEST_MS, LONGEST_MS);
