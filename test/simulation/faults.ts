@@ -200,7 +200,9 @@ export class Faults {
     if (!machine.life || machine.life.isDead) return;
     if (cluster.clients.includes(machine)) history.loseAhead(this.unsentMs, machine.life.name);
     cluster.kill(machine, isPowerLoss);
-    if (isPowerLoss && machine === cluster.metadata) history.losePower(this.#unsyncedMetadataMs());
+    // What it had answered last may have waited with its client before, for servers that were away.
+    if (isPowerLoss && machine === cluster.metadata)
+      history.losePower(this.#unsyncedMetadataMs() + this.unsentMs - UNSENT_MS);
     if (isPowerLoss && cluster.nodes.includes(machine)) this.nodePowerLossesMs.push(cluster.scheduler.nowMs);
     const restart = (): void => {
       if (machine.life?.isDead !== true) return;
