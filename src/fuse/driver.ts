@@ -60,3 +60,8 @@ export interface FuseDriver {
   /** Mounts. EBUSY, ENOTDIR, ENOENT, EACCES, ENODEV with a sentence that says what to do. */
   mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount>;
 }
+
+/** libfuse's option for what mount(8) shows as the source, in which a comma ends an option unless it is escaped. */
+export function sourceOption(source: string): string {
+  return `fsname=${source.replaceAll(/[\\,]/g, String.raw`\$&`)}`;
+}

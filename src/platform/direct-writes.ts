@@ -1,7 +1,7 @@
 /**
  * Large writes past the page cache (O_DIRECT, open(2)), where that is faster. In a virtual machine the first touch of each page of
  * the cache can cost more than the disk takes to write it; where a disk is slow, the cache takes a burst that the disk cannot.
- * So both ways are measured while they are gone.
+ * So both ways are measured while they are used.
  *
  * The kernel wants such a write aligned, in memory and in the file. What lies on whole blocks is copied to aligned memory and goes
  * past the cache; the ends, which share their blocks with what was written before and comes after, go through it.

@@ -46,7 +46,8 @@ export class OpenHandles implements Iterable<readonly [FileHandle, Handle]> {
   /** As `get`; EIO when the handle is from before a lock was lost. */
   usable(number: FileHandle): Handle {
     const handle = this.get(number);
-    requireUsable(handle);
+    const loss = lossOf(handle);
+    if (loss) throw loss;
     return handle;
   }
 
@@ -66,12 +67,6 @@ export class OpenHandles implements Iterable<readonly [FileHandle, Handle]> {
       handle.file.abandonWrites(lostLock());
     }
   }
-}
-
-/** EIO when the handle is from before a lock was lost, perhaps while its user waited. */
-export function requireUsable(handle: Pick<Handle, 'hasLostLock'>): void {
-  const loss = lossOf(handle);
-  if (loss) throw loss;
 }
 
 /** Why nothing may be changed by the handle any more, if a lock was lost. */

@@ -8,7 +8,7 @@ import { accessSync, constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
-import type { FuseMountOptions } from '../driver.js';
+import { sourceOption, type FuseMountOptions } from '../driver.js';
 
 const PROGRAM = 'fusermount3';
 const CONFIGURATION = '/etc/fuse.conf';
@@ -57,7 +57,7 @@ function mountParameters({ source, allowOther, mountPoint, atime }: FuseMountOpt
     'rw',
     'nosuid',
     'nodev',
-    `fsname=${source.replaceAll(/[\\,]/g, String.raw`\$&`)}`,
+    sourceOption(source),
     'subtype=dfs',
     'default_permissions',
     atime,

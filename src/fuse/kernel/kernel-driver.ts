@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { sleep } from '../../platform/clock.js';
+import { isDoneWithin } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
@@ -23,7 +23,6 @@ const DEVICE = '/dev/fuse';
 /** The descriptor as the mount command sees it: the first after the standard three. */
 const CHILD_FD = 3;
 const ROOT_MODE = '40000';
-/** <asm-generic/fcntl.h>, which Node leaves out. Opens without asking the file system. */
 /** How long the connection of an unmounted file system may take to end: its last pages are written. */
 const GONE_MS = 5000;
 const READ_AHEAD_KIB = 4096;
@@ -64,11 +63,7 @@ export const kernelDriver: FuseDriver = {
       unmounted,
       async unmount() {
         if (await unmountUnlessBusy(mountPoint, clock)) {
-          const isOver = await Promise.race([
-            unmounted.then(() => true),
-            sleep(clock, GONE_MS).then(() => false),
-          ]);
-          if (isOver) return;
+          if (await isDoneWithin(clock, GONE_MS, unmounted)) return;
           // A process with mounts of its own (a container, unshare(1)) that was started meanwhile got a copy of ours.
           log.warn({ mountPoint }, 'the mount is still there in another mount namespace; cutting it off');
         } else {

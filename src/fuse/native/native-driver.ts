@@ -1,7 +1,13 @@
 /** Mounts through fuse-native: libfuse 2, path-based, portable. */
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
-import { privilegeOptions, type FuseDriver, type FuseMount, type FuseMountOptions } from '../driver.js';
+import {
+  privilegeOptions,
+  sourceOption,
+  type FuseDriver,
+  type FuseMount,
+  type FuseMountOptions,
+} from '../driver.js';
 import { prepareMountPoint, unmountOrDetach, waitUntilUnmounted } from '../mount-point.js';
 import { NATIVE_LIMITATIONS } from './limitations.js';
 import { pathOperations } from './path-operations.js';
@@ -41,7 +47,7 @@ export const nativeDriver: FuseDriver = {
 function mountOptions(options: FuseMountOptions): string[] {
   const seconds = (ms: number): string => (ms / 1000).toFixed(3);
   return [
-    `fsname=${options.source.replaceAll(',', '\\,')}`,
+    sourceOption(options.source),
     'subtype=dfs',
     'big_writes',
     'use_ino',
