@@ -146,9 +146,21 @@ export class FileWriter {
     return flights.reduce((loss, flight) => greaterLoss(loss, flight.privilegeLoss), this.#bufferLoss);
   }
 
-  /** What is not committed yet, newest first, each layer sorted. */
+  /**
+   * What is not committed yet and was answered from the buffer, newest first, each layer sorted. What is written through is not
+   * among it: others may have written since, or appended where it would lie.
+   */
   layers(): (readonly Slice[])[] {
-    return [this.#buffer.slices, ...this.#queue.flights.map(flight => flight.slices).toReversed()];
+    const flights = this.#queue.flights.filter(({ isThrough }) => !isThrough);
+    return [this.#buffer.slices, ...flights.map(flight => flight.slices).toReversed()];
+  }
+
+  /** Where the last byte of these ends; 0 when there is none. */
+  get shownEnd(): number {
+    return this.#queue.flights.reduce(
+      (end, flight) => (flight.isThrough ? end : Math.max(end, flight.end)),
+      this.#buffer.end,
+    );
   }
 
   /** Takes a copy of `data`; waits while too much is dirty. EFBIG beyond the largest file. */

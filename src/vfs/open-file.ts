@@ -137,7 +137,7 @@ export class OpenFile {
   }
 
   get size(): number {
-    return Math.max(this.#attributes.size, this.#writer.pendingEnd);
+    return Math.max(this.#attributes.size, this.#writer.shownEnd);
   }
 
   /** The metadata server says that another client changed the file, or cannot be heard any more. */

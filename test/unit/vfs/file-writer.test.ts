@@ -219,3 +219,18 @@ t.test('a write whose handle loses its lock while it waits is not done, and take
     await write(DIRTY_BYTES);
   }
 });
+
+t.test('what is written through is shown by the server alone, since others may have written too', async t => {
+  const server = new ScriptedServer();
+  const through = { now: NOW, isThrough: () => true };
+  const appended = server.writer.append(Buffer.from('through'), () => 100, through);
+  const written = server.writer.write(0, Buffer.from('through'), through);
+  await server.writer.write(50, Buffer.from('buffered'), { now: NOW });
+  t.same(
+    server.writer.layers().flatMap(layer => layer.map(({ offset }) => offset)),
+    [50],
+  );
+  t.equal(server.writer.shownEnd, 58);
+  await Promise.all([appended, written]);
+  t.same(server.offsetsSent, [100, 0]);
+});
