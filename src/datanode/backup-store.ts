@@ -9,7 +9,8 @@ import { crc32 } from 'node:zlib';
 import type { Disk, DiskFile } from '../platform/disk.js';
 import type { BackupFile } from '../protocol/backup-commands.js';
 import { DfsError } from '../protocol/errors.js';
-import { payloadBytes, type Payload } from '../protocol/frame.js';
+import { payloadBytes } from '../platform/payload.js';
+import type { Payload } from '../protocol/frame.js';
 
 /** Complete copies that are kept. */
 const KEPT_GENERATIONS = 3;

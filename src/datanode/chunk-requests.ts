@@ -14,7 +14,8 @@ import {
   write,
 } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { payloadBytes, type Payload } from '../protocol/frame.js';
+import { payloadBytes } from '../platform/payload.js';
+import type { Payload } from '../protocol/frame.js';
 import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import { ReadGrantKey } from '../protocol/read-grants.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';

@@ -10,6 +10,7 @@ import { close, constants, open, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { BufferPool } from './buffer-pool.js';
 import { codeOf } from './file-error-text.js';
+import { slicePayload } from './payload.js';
 
 /** A multiple of every disk's and every file system's block that is in use. */
 const BLOCK_BYTES = 4096;
@@ -56,23 +57,30 @@ export class FasterWay {
 
 /** Aligned memory, for as many writes at once as there are segments being written. */
 const pool = new BufferPool(PIECE_BYTES + BLOCK_BYTES, 2);
-const alignedIn = new WeakMap<Buffer, number>();
 
 /** A second descriptor of a file, which goes past the page cache. */
 export class DirectFile {
   readonly #descriptor: number;
+  readonly #addressOf: (memory: Buffer) => bigint;
 
-  private constructor(descriptor: number) {
+  private constructor(descriptor: number, addressOf: (memory: Buffer) => bigint) {
     this.#descriptor = descriptor;
+    this.#addressOf = addressOf;
   }
 
-  /** Undefined where there is no such thing: without /proc, or on a file system without O_DIRECT. Never rejects. */
+  /**
+   * Undefined where there is no such thing: without /proc, on a file system without O_DIRECT, or with a libc that koffi does not
+   * know. Never rejects.
+   */
   static async open(descriptor: number): Promise<DirectFile | undefined> {
     if (process.platform !== 'linux') return undefined;
     try {
+      // Not loaded before it is needed: it takes 30 ms.
+      const { default: koffi } = await import('koffi');
       // By its descriptor: the file may have another name by now, or none.
       const flags = constants.O_WRONLY | constants.O_DIRECT;
-      return new DirectFile(await openAsync(`/proc/self/fd/${descriptor}`, flags));
+      const direct = await openAsync(`/proc/self/fd/${descriptor}`, flags);
+      return new DirectFile(direct, memory => koffi.address(memory));
     } catch {
       // Whatever stands in the way, the page cache does it too.
       return undefined;
@@ -80,27 +88,31 @@ export class DirectFile {
   }
 
   /**
-   * Writes those of the bytes that lie on whole blocks of the file. Returns from where to where in the pieces' bytes; nothing
-   * (equal ends) where the file system takes no such write after all. Rejects with the system's error.
+   * Writes those of the bytes that lie on whole blocks of the file. Returns from where to where in the pieces' bytes; equal ends
+   * for nothing, where the file system takes no such write after all. Rejects with the system's error.
+   * @param bytes how many the pieces have
    */
-  async write(pieces: readonly Buffer[], position: number): Promise<{ from: number; to: number }> {
-    const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  async write(
+    pieces: readonly Buffer[],
+    bytes: number,
+    position: number,
+  ): Promise<{ from: number; to: number }> {
     const from = (BLOCK_BYTES - (position % BLOCK_BYTES)) % BLOCK_BYTES;
-    const last = total - ((position + total) % BLOCK_BYTES);
-    const source = new PieceReader(pieces, from);
+    const end = bytes - ((position + bytes) % BLOCK_BYTES);
+    if (end <= from) return { from, to: from };
     const buffer = pool.take();
-    const start = await alignedStart(buffer);
+    const start = (BLOCK_BYTES - Number(this.#addressOf(buffer) % BigInt(BLOCK_BYTES))) % BLOCK_BYTES;
     try {
-      let at = from;
-      while (at < last) {
-        const bytes = Math.min(PIECE_BYTES, last - at);
-        source.fill(buffer, start, bytes);
-        const { bytesWritten } = await writeAsync(this.#descriptor, buffer, start, bytes, position + at);
+      for (let at = from; at < end;) {
+        const length = Math.min(PIECE_BYTES, end - at);
+        let filled = start;
+        for (const piece of slicePayload(pieces, at, length)) filled += piece.copy(buffer, filled);
+        const { bytesWritten } = await writeAsync(this.#descriptor, buffer, start, length, position + at);
         // A disk that is about to be full: the page cache's write finds out.
-        if (bytesWritten < bytes) return { from, to: at };
-        at += bytes;
+        if (bytesWritten < length) return { from, to: at };
+        at += length;
       }
-      return { from, to: Math.max(from, last) };
+      return { from, to: end };
     } catch (error) {
       if (codeOf(error) === 'EINVAL') return { from, to: from };
       throw error;
@@ -112,43 +124,4 @@ export class DirectFile {
   async close(): Promise<void> {
     await closeAsync(this.#descriptor);
   }
-}
-
-/** Copies the bytes of pieces in their order. */
-class PieceReader {
-  readonly #pieces: readonly Buffer[];
-  #index = 0;
-  #offset: number;
-
-  constructor(pieces: readonly Buffer[], skip: number) {
-    this.#pieces = pieces;
-    this.#offset = skip;
-  }
-
-  fill(target: Buffer, start: number, bytes: number): void {
-    const end = start + bytes;
-    for (let at = start; at < end;) {
-      const piece = this.#pieces[this.#index];
-      if (!piece) throw new RangeError('there are fewer bytes than were counted');
-      if (this.#offset >= piece.length) {
-        this.#offset -= piece.length;
-        this.#index += 1;
-        continue;
-      }
-      const copied = piece.copy(target, at, this.#offset, Math.min(piece.length, this.#offset + end - at));
-      at += copied;
-      this.#offset += copied;
-    }
-  }
-}
-
-/** Where in the buffer a block of memory begins. */
-async function alignedStart(buffer: Buffer): Promise<number> {
-  const known = alignedIn.get(buffer);
-  if (known !== undefined) return known;
-  const { default: koffi } = await import('koffi');
-  const past = Number(koffi.address(buffer) % BigInt(BLOCK_BYTES));
-  const start = (BLOCK_BYTES - past) % BLOCK_BYTES;
-  alignedIn.set(buffer, start);
-  return start;
 }

@@ -26,6 +26,7 @@ import { allocateFile } from './allocate-file.js';
 import { DirectFile, FasterWay, MIN_DIRECT_BYTES } from './direct-writes.js';
 import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
 import { makeDirectories } from './make-directories.js';
+import { payloadBytes, slicePayload } from './payload.js';
 import { readFully } from './positional-read.js';
 
 const SMALL_WRITE_BYTES = 64 << 10;
@@ -97,36 +98,35 @@ class NodeFile implements DiskFile {
   }
 
   async writev(pieces: readonly Buffer[], position: number): Promise<void> {
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const bytes = payloadBytes(pieces);
     if (bytes < MIN_DIRECT_BYTES) {
-      await this.#writeCached(pieces, position);
+      await this.#writeCached(pieces, bytes, position);
       return;
     }
     const way = this.#fasterWay.choose();
     const beganMs = performance.now();
     if (way === 'direct') await this.#writeDirect(pieces, bytes, position);
-    else await this.#writeCached(pieces, position);
+    else await this.#writeCached(pieces, bytes, position);
     this.#fasterWay.note(way, bytes, performance.now() - beganMs);
   }
 
   async #writeDirect(pieces: readonly Buffer[], bytes: number, position: number): Promise<void> {
     this.#direct ??= DirectFile.open(this.#descriptor);
-    const { from, to } = (await (await this.#direct)?.write(pieces, position)) ?? { from: 0, to: 0 };
+    const { from, to } = (await (await this.#direct)?.write(pieces, bytes, position)) ?? { from: 0, to: 0 };
     if (to === from) {
-      await this.#writeCached(pieces, position);
+      await this.#writeCached(pieces, bytes, position);
       return;
     }
-    await this.#writeCached(part(pieces, 0, from), position);
-    await this.#writeCached(part(pieces, to, bytes), position + to);
+    await this.#writeCached(slicePayload(pieces, 0, from), from, position);
+    await this.#writeCached(slicePayload(pieces, to, bytes - to), bytes - to, position + to);
   }
 
-  async #writeCached(pieces: readonly Buffer[], position: number): Promise<void> {
+  async #writeCached(pieces: readonly Buffer[], bytes: number, position: number): Promise<void> {
     let rest = pieces.filter(piece => piece.length > 0);
-    let at = position;
-    while (rest.length > 0) {
-      const written = await this.#writeSome(rest, at);
-      at += written;
-      rest = without(rest, written);
+    for (let left = bytes; left > 0;) {
+      const written = await this.#writeSome(rest, left, position + bytes - left);
+      left -= written;
+      if (left > 0) rest = slicePayload(rest, written, left);
     }
   }
 
@@ -154,9 +154,7 @@ class NodeFile implements DiskFile {
     }
   }
 
-  async #writeSome(pieces: Buffer[], position: number): Promise<number> {
-    let bytes = 0;
-    for (const piece of pieces) bytes += piece.length;
+  async #writeSome(pieces: Buffer[], bytes: number, position: number): Promise<number> {
     // Copying so little into the page cache takes less time than waking a thread to do it, and being woken by it.
     if (bytes <= SMALL_WRITE_BYTES) return writevSync(this.#descriptor, pieces, position);
     return await new Promise<number>((resolve, reject) => {
@@ -166,33 +164,6 @@ class NodeFile implements DiskFile {
       });
     });
   }
-}
-
-/** The bytes of `pieces` from `start` to `end`. */
-function part(pieces: readonly Buffer[], start: number, end: number): Buffer[] {
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const piece of pieces) {
-    const cut = piece.subarray(Math.max(0, start - at), Math.max(0, end - at));
-    if (cut.length > 0) parts.push(cut);
-    at += piece.length;
-  }
-  return parts;
-}
-
-/** `pieces` without their first `count` bytes. */
-function without(pieces: Buffer[], count: number): Buffer[] {
-  let skip = count;
-  let first = 0;
-  for (const piece of pieces) {
-    if (skip < piece.length) break;
-    skip -= piece.length;
-    first += 1;
-  }
-  const rest = pieces.slice(first);
-  const head = rest[0];
-  if (head && skip > 0) rest[0] = head.subarray(skip);
-  return rest;
 }
 
 /** Of large writes; a process has one data directory. */

@@ -13,6 +13,7 @@
  *
  * Integers are little-endian, as every machine that DFS runs on has them.
  */
+import { payloadBytes } from '../platform/payload.js';
 import { DfsError } from './errors.js';
 import { MAX_FRAME_HEADER_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_GOAL } from './limits.js';
 
@@ -41,32 +42,6 @@ export interface Frame {
 /** Bytes of header and payload. */
 export function frameBytes({ header, payload }: Frame): number {
   return header.length + payloadBytes(payload);
-}
-
-/** Bytes in all pieces together. */
-export function payloadBytes(payload: Payload): number {
-  let total = 0;
-  for (const piece of payload) total += piece.length;
-  return total;
-}
-
-/** `length` bytes from `offset` on, as views on the same memory. */
-export function slicePayload(payload: Payload, offset: number, length: number): Buffer[] {
-  const slices: Buffer[] = [];
-  let skip = offset;
-  let left = length;
-  for (const piece of payload) {
-    if (left === 0) break;
-    if (skip >= piece.length) {
-      skip -= piece.length;
-      continue;
-    }
-    const slice = piece.subarray(skip, Math.min(piece.length, skip + left));
-    slices.push(slice);
-    left -= slice.length;
-    skip = 0;
-  }
-  return slices;
 }
 
 /** The 20 bytes before header and payload. */

@@ -9,15 +9,8 @@ import type { Logger } from '../platform/log.js';
 import type { ByteStream } from '../platform/network.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import {
-  frameBytes,
-  FrameKind,
-  MOST,
-  NO_PAYLOAD,
-  payloadBytes,
-  type Frame,
-  type FrameLimits,
-} from '../protocol/frame.js';
+import { payloadBytes } from '../platform/payload.js';
+import { frameBytes, FrameKind, MOST, NO_PAYLOAD, type Frame, type FrameLimits } from '../protocol/frame.js';
 import { DEFAULT_REQUEST_BYTES, MAX_STRANGER_BYTES } from '../protocol/limits.js';
 import { encodeMessage } from '../protocol/message.js';
 import type { ClosingLog } from './closing-log.js';

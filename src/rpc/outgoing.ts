@@ -1,6 +1,7 @@
 /** The sending half of a connection: gathers frames for few system calls, and tracks what the peer takes. */
 import type { ByteStream } from '../platform/network.js';
-import { encodePrefix, payloadBytes, type FrameKind, type Payload } from '../protocol/frame.js';
+import { payloadBytes } from '../platform/payload.js';
+import { encodePrefix, type FrameKind, type Payload } from '../protocol/frame.js';
 
 /**
  * A connection with more bytes than this to send, besides those that memory was reserved for, begins to answer no further

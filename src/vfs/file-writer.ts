@@ -78,7 +78,7 @@ export class FileWriter {
 
   /** Whether something is not committed yet that was answered from the buffer, while nobody else used the file. */
   get isBuffering(): boolean {
-    return this.#buffer.bytes > 0 || this.#queue.flights.some(({ isThrough }) => !isThrough);
+    return this.#buffer.bytes > 0 || this.#buffered.length > 0;
   }
 
   /** Whether something that counts as committed here may be refused by the server, and be written anew. */
@@ -88,9 +88,7 @@ export class FileWriter {
 
   /** Where the last byte that is not committed yet ends; 0 when there is none. */
   get pendingEnd(): number {
-    let end = this.#buffer.end;
-    for (const flight of this.#queue.flights) end = Math.max(end, flight.end);
-    return end;
+    return this.#endOf(this.#queue.flights);
   }
 
   get pendingBytes(): number {
@@ -151,16 +149,12 @@ export class FileWriter {
    * among it: others may have written since, or appended where it would lie.
    */
   layers(): (readonly Slice[])[] {
-    const flights = this.#queue.flights.filter(({ isThrough }) => !isThrough);
-    return [this.#buffer.slices, ...flights.map(flight => flight.slices).toReversed()];
+    return [this.#buffer.slices, ...this.#buffered.map(flight => flight.slices).toReversed()];
   }
 
   /** Where the last byte of these ends; 0 when there is none. */
   get shownEnd(): number {
-    return this.#queue.flights.reduce(
-      (end, flight) => (flight.isThrough ? end : Math.max(end, flight.end)),
-      this.#buffer.end,
-    );
+    return this.#endOf(this.#buffered);
   }
 
   /** Takes a copy of `data`; waits while too much is dirty. EFBIG beyond the largest file. */
@@ -272,6 +266,16 @@ export class FileWriter {
   /** Gives back what takeUnsynced() took, when syncing failed. */
   putBackUnsynced(unsynced: UnsyncedChunks): void {
     this.#unsynced.addAll(unsynced);
+  }
+
+  /** Flights of what was answered from the buffer. */
+  get #buffered(): readonly Flight[] {
+    return this.#queue.flights.filter(({ isThrough }) => !isThrough);
+  }
+
+  /** Where the last byte of these, and of the buffer, ends. */
+  #endOf(flights: readonly Flight[]): number {
+    return flights.reduce((end, flight) => Math.max(end, flight.end), this.#buffer.end);
   }
 
   *#parts(data: Uint8Array): Generator<[number, Uint8Array]> {

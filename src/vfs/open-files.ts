@@ -192,11 +192,6 @@ export class OpenFiles {
     return copied;
   }
 
-  /** Why a request by the handle must not be sent any more; undefined where there is no lock that it could lose. */
-  #refusalOf(open: Handle): (() => DfsError | undefined) | undefined {
-    return this.#handleLocks.isLocked(open.file.inode) ? () => lossOf(open) : undefined;
-  }
-
   async flush(handle: FileHandle, lockOwner?: string): Promise<void> {
     const open = this.#handles.get(handle);
     const { file } = open;
@@ -283,6 +278,11 @@ export class OpenFiles {
    */
   async closedOne(inode: number | undefined): Promise<void> {
     await this.#closing.flushed(inode);
+  }
+
+  /** Why a request by the handle must not be sent any more; undefined where there is no lock that it could lose. */
+  #refusalOf(open: Handle): (() => DfsError | undefined) | undefined {
+    return this.#handleLocks.isLocked(open.file.inode) ? () => lossOf(open) : undefined;
   }
 
   #mayCloseAhead(file: OpenFile): boolean {

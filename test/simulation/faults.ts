@@ -58,10 +58,6 @@ export class Faults {
   /** When data nodes lost their power, in simulated ms. */
   readonly nodePowerLossesMs: number[] = [];
   flippedBits = 0;
-  /** When somebody stopped the metadata server last. */
-  #metadataStop = { fromMs: Number.NEGATIVE_INFINITY, forMs: 0 };
-  /** How long machines were stopped, cut off or dead, all together: what a client has acknowledged may wait so much longer. */
-  delayedMs = 0;
   #isOver = false;
 
   constructor(options: FaultOptions) {
@@ -71,7 +67,7 @@ export class Faults {
   /** How old what a client has acknowledged is at most, while no server has it. */
   get unsentMs(): number {
     const isDelayed = this.#options.kinds.some(kind => !WITHOUT_DELAY.has(kind));
-    return (isDelayed ? UNSENT_DELAYED_MS : UNSENT_MS) + this.delayedMs;
+    return isDelayed ? UNSENT_DELAYED_MS : UNSENT_MS;
   }
 
   /** Lets things go wrong until `heal`. */
@@ -202,7 +198,7 @@ export class Faults {
     cluster.kill(machine, isPowerLoss);
     // What it had answered last may have waited with its client before, for servers that were away.
     if (isPowerLoss && machine === cluster.metadata)
-      history.losePower(this.#unsyncedMetadataMs() + this.unsentMs - UNSENT_MS);
+      history.losePower(UNSYNCED_METADATA_MS + this.unsentMs - UNSENT_MS);
     if (isPowerLoss && cluster.nodes.includes(machine)) this.nodePowerLossesMs.push(cluster.scheduler.nowMs);
     const restart = (): void => {
       if (machine.life?.isDead !== true) return;
@@ -210,7 +206,7 @@ export class Faults {
       else void cluster.start(machine);
     };
     const deadMs = random.between(50, random.isChance(0.2) ? 15_000 : 2000);
-    this.delayedMs += deadMs;
+    history.delayedMs += deadMs;
     clock.setTimer(deadMs, restart);
   }
 
@@ -239,18 +235,10 @@ export class Faults {
   }
 
   #stop(machine: Machine, forMs: number): void {
-    const { cluster } = this.#options;
+    const { cluster, history } = this.#options;
     if (!machine.life) return;
     machine.life.stoppedUntilMs = cluster.scheduler.nowMs + forMs;
-    this.delayedMs += forMs;
-    if (machine === cluster.metadata) this.#metadataStop = { fromMs: cluster.scheduler.nowMs, forMs };
-  }
-
-  /** What the metadata server answered so long ago is on its disk: it syncs each second, unless it is stopped meanwhile. */
-  #unsyncedMetadataMs(): number {
-    const { fromMs, forMs } = this.#metadataStop;
-    const isLate = this.#options.cluster.scheduler.nowMs < fromMs + forMs + UNSYNCED_METADATA_MS;
-    return UNSYNCED_METADATA_MS + (isLate ? forMs : 0);
+    history.delayedMs += forMs;
   }
 
   #cut(machine: Machine, others: readonly Machine[], longestMs: number): void {
@@ -261,12 +249,12 @@ export class Faults {
   }
 
   #cutFor(machine: Machine, others: readonly Machine[], isOneWay: boolean, forMs: number): void {
-    const { cluster, clock } = this.#options;
+    const { cluster, history, clock } = this.#options;
     const mends = others.flatMap(other => [
       cluster.network.cut(machine.host, other.host),
       ...(isOneWay ? [] : [cluster.network.cut(other.host, machine.host)]),
     ]);
-    this.delayedMs += forMs;
+    history.delayedMs += forMs;
     clock.setTimer(forMs, () => {
       for (const mend of mends) mend();
     });

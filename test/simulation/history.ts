@@ -73,6 +73,11 @@ export class History {
   readonly #nowMs: () => number;
   readonly #note: (line: string) => void;
   readonly #changes = new Set<Change>();
+  /**
+   * How long machines were stopped, cut off or dead, all together. What a client had acknowledged may have waited so much longer
+   * than the times below say.
+   */
+  delayedMs = 0;
 
   /**
    * @param nowMs the simulated time
@@ -127,7 +132,7 @@ export class History {
   /** A client has let names overtake what was closed within that time, because data nodes did not take it. */
   forgiveOrder(withinMs: number): void {
     for (const change of this.#changes) {
-      const isForgiven = change.closedMs !== NEVER && change.closedMs >= this.#nowMs() - withinMs;
+      const isForgiven = change.closedMs !== NEVER && change.closedMs >= this.#since(withinMs);
       if (isForgiven) change.orderedAt = NEVER;
     }
   }
@@ -223,9 +228,9 @@ export class History {
 
   /** The metadata server lost its power: what was not fsynced within the time that is promised may be gone. */
   losePower(withinMs: number): void {
-    const nowMs = this.#nowMs();
+    const sinceMs = this.#since(withinMs);
     for (const change of this.#changes) {
-      if (change.inEffectMs >= nowMs - withinMs) this.#mayBeUndone(change, 'loss');
+      if (change.inEffectMs >= sinceMs) this.#mayBeUndone(change, 'loss');
     }
   }
 
@@ -236,9 +241,9 @@ export class History {
 
   /** A client reported that something which it had acknowledged is not done; nobody has seen it. */
   reportLosses(withinMs: number, client: string): void {
-    const nowMs = this.#nowMs();
+    const sinceMs = this.#since(withinMs);
     for (const change of this.#changes) {
-      if (change.client === client && change.inEffectMs >= nowMs - withinMs) this.reportLoss(change);
+      if (change.client === client && change.inEffectMs >= sinceMs) this.reportLoss(change);
     }
   }
 
@@ -248,10 +253,10 @@ export class History {
    * @param client undefined: it is not known which
    */
   loseAhead(withinMs: number, client?: string): void {
-    const nowMs = this.#nowMs();
+    const sinceMs = this.#since(withinMs);
     for (const change of this.#changes) {
       if (client !== undefined && change.client !== client) continue;
-      if (change.isSeen || change.isFollowed || change.inEffectMs < nowMs - withinMs) continue;
+      if (change.isSeen || change.isFollowed || change.inEffectMs < sinceMs) continue;
       this.#mayBeUndone(change, 'crash');
     }
   }
@@ -265,6 +270,11 @@ export class History {
         effects.get(register) !== 0 &&
         powerLossesMs.some(ms => inEffectMs === NEVER || ms < inEffectMs + withinMs),
     );
+  }
+
+  /** The simulated time that lies so far back, and as much further as machines were away. */
+  #since(withinMs: number): number {
+    return this.#nowMs() - withinMs - this.delayedMs;
   }
 
   #give(change: Change, register: string, value: Value): void {

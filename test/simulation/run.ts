@@ -80,8 +80,6 @@ class Run {
   readonly #cluster: Cluster;
   readonly #history: History;
   readonly #kinds: readonly FaultKind[];
-  /** How long what goes wrong may delay a client. */
-  #delayedMs: () => number = () => 0;
   readonly #life: Life = { name: 'run', isDead: false, stoppedUntilMs: 0 };
   readonly #clock: SimulatedClock;
   /** Programs that run. */
@@ -110,6 +108,8 @@ class Run {
       bug,
       onLog: onTrace && (line => onTrace(`${this.#scheduler.nowMs.toFixed(3)} LOG ${line.trim()}`)),
     });
+    this.#cluster.onClientGivenUp = () => this.#history.loseAhead(AWAY_MS);
+    this.#cluster.onReportedLoss = client => this.#history.reportLosses(AWAY_MS, client);
     const chance = random.pick([0, 0.15, 0.3, 1]);
     // Flipped bits forgive what is lost, and lock holders are cut off in long runs, so they are for few.
     const rare = new Map<FaultKind, number>([
@@ -168,10 +168,7 @@ class Run {
       lockHolders: workload.lockHolders,
       restartClient: machine => void this.#runClient(machine, random.fork()),
     });
-    this.#delayedMs = () => faults.delayedMs;
     workload.mayCrash = name => faults.crash(name);
-    cluster.onClientGivenUp = () => this.#history.loseAhead(AWAY_MS + faults.delayedMs);
-    cluster.onReportedLoss = name => this.#history.reportLosses(AWAY_MS + faults.delayedMs, name);
     for (const live of first) this.#runPrograms(live, random.fork());
     const isLong = this.#kinds.includes('cut lock holder') || random.isChance(LONG_CHANCE);
     const lastsMs = isLong ? random.between(...LONG_MS) : random.between(SHORTEST_MS, LONGEST_MS);
@@ -289,7 +286,7 @@ class Run {
 
   /** Notes, until `dispose`, when clients do not wait for data nodes that are away, or have to store anew what the server refused. */
   watchOrder(): Disposable {
-    const forgive = (): void => this.#history.forgiveOrder(CLOSED_MS + this.#delayedMs());
+    const forgive = (): void => this.#history.forgiveOrder(CLOSED_MS);
     const { passOver } = WaitingChanges.prototype;
     const { storeAnew } = Flight.prototype;
     const watched = [

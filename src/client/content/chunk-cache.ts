@@ -1,7 +1,8 @@
 /** Blocks of chunks kept in memory. Chunks never change, so what is here is true for ever (docs/decisions/01). */
 import { LRUCache } from 'lru-cache';
 import { assert } from '../../protocol/errors.js';
-import { payloadBytes, slicePayload, type Payload } from '../../protocol/frame.js';
+import { payloadBytes, slicePayload } from '../../platform/payload.js';
+import type { Payload } from '../../protocol/frame.js';
 import { MAX_CHUNK_BYTES } from '../../protocol/limits.js';
 import {
   BUFFER_BYTES,

@@ -166,8 +166,7 @@ export class OpenInodes implements CacheKeeper {
     try {
       if (this.#unregistered.size > 0 || this.#registering.size > 0) {
         const known = this.#options.caches.names.knows(directory, name);
-        const inodes = known === undefined ? [...this.#unregistered, ...this.#registering.keys()] : [known];
-        await this.#register(inodes);
+        await this.#register(known === undefined ? this.#unknownToServer : [known]);
       }
       return await remove();
     } finally {
@@ -185,8 +184,12 @@ export class OpenInodes implements CacheKeeper {
   }
 
   async dropAll(): Promise<void> {
-    // Also those of which somebody is telling the server already: it does not know of them yet.
-    await this.#register([...this.#unregistered, ...this.#registering.keys()]);
+    await this.#register(this.#unknownToServer);
+  }
+
+  /** Also those of which somebody is telling the server already: it does not know of them yet. */
+  get #unknownToServer(): number[] {
+    return [...this.#unregistered, ...this.#registering.keys()];
   }
 
   /** What is not given back yet ends with the session. May be called twice. */

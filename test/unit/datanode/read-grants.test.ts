@@ -9,7 +9,7 @@ import { systemRandom } from '../../../src/platform/random.js';
 import type { Command, ReplyOf, RequestOf } from '../../../src/protocol/command.js';
 import { locate, read, readparts, write } from '../../../src/protocol/datanode-commands.js';
 import { signGrant } from '../../../src/protocol/grant-signature.js';
-import { payloadBytes } from '../../../src/protocol/frame.js';
+import { payloadBytes } from '../../../src/platform/payload.js';
 import { expiryOf, ReadGrantKey, readGrantAt } from '../../../src/protocol/read-grants.js';
 import { clientOf, startRegistry } from './registry.js';
 import { randomChunk, silent, temporaryDirectory } from './store-fixture.js';

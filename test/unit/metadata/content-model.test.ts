@@ -6,20 +6,10 @@ import { setattr } from '../../../src/metadata/operations/setattr.js';
 import type { StoredChunk } from '../../../src/protocol/content-commands.js';
 import type { Extent } from '../../../src/protocol/types.js';
 import { startHarness, type TestClient } from './support/harness.js';
+import { generator } from '../../support/pseudo-random.js';
 
 const FILE_BYTES = 2000;
 const STEPS = 3000;
-
-/** A small generator of pseudo-random numbers (mulberry32), so that a failure can be repeated. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return below => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 /** For each byte of the file: the chunk and the offset in it, as one text; '' for a hole. */
 type Model = string[];

@@ -12,26 +12,13 @@ import {
   unlink,
 } from '../../../src/protocol/namespace-commands.js';
 import { batch } from '../../../src/protocol/session-commands.js';
+import { attributesOf } from '../../support/attributes-of.js';
 
 const NAME = Buffer.from('name');
 const TIME = { sec: 1, nsec: 0 };
 const OWNER = { uid: 0, gid: 0 };
 const FILE = 10;
-const attributes = {
-  inode: FILE,
-  generation: 1,
-  mode: 0o100644,
-  nlink: 1,
-  ...OWNER,
-  rdev: 0,
-  size: 0,
-  allocated: 0,
-  atime: TIME,
-  mtime: TIME,
-  ctime: TIME,
-  version: 1,
-  goal: 1,
-};
+const attributes = attributesOf({ inode: FILE });
 
 t.test('extended attributes are changes of their inode, not of names', async t => {
   const xattr = { inode: FILE, name: NAME };

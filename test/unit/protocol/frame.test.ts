@@ -1,12 +1,6 @@
 import t from 'tap';
-import {
-  encodePrefix,
-  FrameDecoder,
-  FrameKind,
-  payloadBytes,
-  slicePayload,
-  type Frame,
-} from '../../../src/protocol/frame.js';
+import { payloadBytes, slicePayload } from '../../../src/platform/payload.js';
+import { encodePrefix, FrameDecoder, FrameKind, type Frame } from '../../../src/protocol/frame.js';
 import { MAX_FRAME_HEADER_BYTES, MAX_FRAME_PAYLOAD_BYTES } from '../../../src/protocol/limits.js';
 
 const PREFIX = {

@@ -7,7 +7,7 @@ import { tcpNetwork } from '../../../src/platform/network.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { command } from '../../../src/protocol/command.js';
 import { DfsError, toDfsError } from '../../../src/protocol/errors.js';
-import { payloadBytes } from '../../../src/protocol/frame.js';
+import { payloadBytes } from '../../../src/platform/payload.js';
 import { isConnectionError, RpcClient } from '../../../src/rpc/client.js';
 import { Routes, withPayload } from '../../../src/rpc/routes.js';
 import { RpcServer } from '../../../src/rpc/server.js';

@@ -31,6 +31,7 @@ import { createdSymlink, mknodDevice, mknodMode, mknodRefusal } from '../../../s
 import { refuse } from '../../../src/rules/refusal.js';
 import { startHarness, type Harness, type TestClient } from '../metadata/support/harness.js';
 import { ForetoldRecords, type Foretold, type Place } from './foretold-records.js';
+import { generator } from '../../support/pseudo-random.js';
 
 const STEPS = 1500;
 const NODES = ['node-1', 'node-2'];
@@ -45,17 +46,6 @@ const CALLERS: readonly (Caller | undefined)[] = [
   { uid: 10, gid: 10, groups: [] },
 ];
 const LONG_AGO = { sec: 5, nsec: 6 };
-
-/** A small generator of pseudo-random numbers (mulberry32), so that a failure can be repeated. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return below => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 /** What replies tell of the inode that was made. */
 interface Told {

@@ -6,6 +6,7 @@ import { MAX_ACCESSES } from '../../../src/protocol/limits.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { AccessTimes, type Access } from '../../../src/vfs/access-times.js';
 import { ManualClock } from '../../support/manual-clock.js';
+import { attributesOf } from '../../support/attributes-of.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const LONG_MS = 60_000;
@@ -38,23 +39,7 @@ function open() {
 
 /** An inode with the same time everywhere, unless told otherwise. */
 function inodeAt(number: number, at: Timespec, times: Partial<Attributes> = {}): Attributes {
-  return {
-    inode: number,
-    generation: 1,
-    mode: 0o100644,
-    nlink: 1,
-    uid: 0,
-    gid: 0,
-    rdev: 0,
-    size: 0,
-    allocated: 0,
-    atime: at,
-    mtime: at,
-    ctime: at,
-    version: 1,
-    goal: 1,
-    ...times,
-  };
+  return attributesOf({ inode: number, atime: at, mtime: at, ctime: at, ...times });
 }
 
 t.test('an access time is due when it is not later than mtime or ctime, or a day old', async t => {

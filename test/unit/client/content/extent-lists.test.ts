@@ -2,21 +2,11 @@
 import t from 'tap';
 import { overlaid, spliced, united, type Interval } from '../../../../src/client/content/extent-lists.js';
 import type { Extent } from '../../../../src/protocol/types.js';
+import { generator } from '../../../support/pseudo-random.js';
 
 const BYTES = 40;
 const ROUNDS = 500;
 const MAX_SPLICED = 4096;
-
-/** A small generator of pseudo-random numbers (mulberry32), so that a failure can be repeated. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return below => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 /** Intervals in order that do not overlap; some touch. */
 function intervals(random: (below: number) => number): Interval[] {

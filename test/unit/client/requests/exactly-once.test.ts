@@ -7,31 +7,16 @@ import { createLogger } from '../../../../src/platform/log.js';
 import { tcpNetwork } from '../../../../src/platform/network.js';
 import { systemRandom } from '../../../../src/platform/random.js';
 import { DfsError } from '../../../../src/protocol/errors.js';
-import type { Attributes, Once } from '../../../../src/protocol/types.js';
+import type { Once } from '../../../../src/protocol/types.js';
 import { Routes } from '../../../../src/rpc/routes.js';
 import { RpcServer } from '../../../../src/rpc/server.js';
 import { TEST_KEYS } from '../../../support/test-keys.js';
 import { refusal } from '../../metadata/support/harness.js';
 import { Cable } from '../../vfs/support/connected-clients.js';
 import { connectSession } from '../support/connected-session.js';
+import { attributesOf } from '../../../support/attributes-of.js';
 
-const TIME = { sec: 1, nsec: 0 };
-const MADE: Attributes = {
-  inode: 10,
-  generation: 1,
-  mode: 0o040755,
-  nlink: 2,
-  uid: 0,
-  gid: 0,
-  rdev: 0,
-  size: 0,
-  allocated: 0,
-  atime: TIME,
-  mtime: TIME,
-  ctime: TIME,
-  version: 1,
-  goal: 1,
-};
+const MADE = attributesOf({ inode: 10, mode: 0o040755, nlink: 2 });
 const REQUEST = { parent: 1, name: Buffer.from('name'), mode: 0o755, uid: 0, gid: 0 };
 
 /** What becomes of a request: answered, executed without an answer since the connection breaks, or refused. */

@@ -7,7 +7,7 @@ import {
   writeEntry,
 } from '../../../../src/fuse/kernel/attributes.js';
 import { fuseAttrOut, fuseEntryOut } from '../../../../src/fuse/kernel/structs.js';
-import { attributesOf } from '../support/attributes-of.js';
+import { attributesOf } from '../../../support/attributes-of.js';
 
 const FILE = attributesOf({
   inode: 2 ** 40 + 3,

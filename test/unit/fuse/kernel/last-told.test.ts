@@ -2,7 +2,7 @@
 import t from 'tap';
 import { LastTold } from '../../../../src/fuse/kernel/last-told.js';
 import { TOLD_BYTES } from '../../../../src/vfs/file-system.js';
-import { attributesOf } from '../support/attributes-of.js';
+import { attributesOf } from '../../../support/attributes-of.js';
 
 const DIRECTORY = 0o040755;
 const LINK = 0o120777;

@@ -3,7 +3,7 @@ import t from 'tap';
 import { PatchedFuse } from '../../../../src/fuse/native/patched-fuse.js';
 import { ERRNO } from '../../../../src/protocol/errors.js';
 import { statFields, type StatFields } from '../../../../src/fuse/native/stat-fields.js';
-import { attributesOf } from '../support/attributes-of.js';
+import { attributesOf } from '../../../support/attributes-of.js';
 
 const OP_UTIMENS = 12;
 const ATIME_OFFSET = 104;

@@ -1,7 +1,7 @@
 /** Attributes as fuse-native takes them (fuse/native/stat-fields.ts). */
 import t from 'tap';
 import { statFields, statfsFields } from '../../../../src/fuse/native/stat-fields.js';
-import { attributesOf } from '../support/attributes-of.js';
+import { attributesOf } from '../../../support/attributes-of.js';
 
 const U32_MAX = 0xffff_ffff;
 

@@ -1,5 +1,5 @@
 /** Attributes of an inode, of which a test names what matters to it. */
-import type { Attributes } from '../../../../src/protocol/types.js';
+import type { Attributes } from '../../src/protocol/types.js';
 
 const TIME = { sec: 0, nsec: 0 };
 

@@ -1,0 +1,27 @@
+/** Bytes that lie in several pieces of memory, as connections bring them. */
+
+/** Bytes in all pieces together. */
+export function payloadBytes(payload: readonly Buffer[]): number {
+  let total = 0;
+  for (const piece of payload) total += piece.length;
+  return total;
+}
+
+/** `length` bytes from `offset` on, as views on the same memory. */
+export function slicePayload(payload: readonly Buffer[], offset: number, length: number): Buffer[] {
+  const slices: Buffer[] = [];
+  let skip = offset;
+  let left = length;
+  for (const piece of payload) {
+    if (left === 0) break;
+    if (skip >= piece.length) {
+      skip -= piece.length;
+      continue;
+    }
+    const slice = piece.subarray(skip, Math.min(piece.length, skip + left));
+    slices.push(slice);
+    left -= slice.length;
+    skip = 0;
+  }
+  return slices;
+}
