@@ -120,7 +120,8 @@ export class CommitQueue {
 
   /** Everything that was added before is committed, by the server or ahead of it, or has failed. */
   async landed(): Promise<void> {
-    await this.#flights.at(-1)?.landed;
+    // Not the last one alone, which a truncation may take away before the others.
+    await Promise.all(this.#flights.map(async ({ landed }) => await landed));
   }
 
   /** Everything that was added before is committed by the server's word, or has failed. */

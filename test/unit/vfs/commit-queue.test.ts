@@ -38,6 +38,21 @@ t.test(
   },
 );
 
+t.test('who waits for what was written waits for all that a truncation has left of it', async t => {
+  const server = new ScriptedCommits();
+  server.add([[0, 4]]);
+  server.add([[4, 4]]);
+  let isSettled = false;
+  const settled = server.queue.settled(true).then(() => (isSettled = true));
+  server.queue.cut(4);
+  await rest();
+  t.notOk(isSettled, 'the last one is gone, and the first is still being stored');
+  await storeAll(server);
+  server.asked?.succeed();
+  await settled;
+  t.same(server.content, [1, 1, 1, 1]);
+});
+
 t.test('what overlaps leaves one after the other', async t => {
   const server = new ScriptedCommits();
   server.add([[0, 4]]);
