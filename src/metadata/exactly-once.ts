@@ -4,7 +4,9 @@
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import { decodeMessage, encodeMessage } from '../protocol/message.js';
+import type { ReplyOf } from '../protocol/command.js';
 import { DfsError, isErrnoName } from '../protocol/errors.js';
+import type { batch } from '../protocol/session-commands.js';
 import type { Once } from '../protocol/types.js';
 import { HeldElsewhere } from './leases/reading.js';
 import type { Operation, OperationContext } from './operation.js';
@@ -26,7 +28,7 @@ export class ExactlyOnce {
 
   /**
    * Executes, or answers from memory. Throws ESTALE for a session that is not alive, EINVAL for a request whose reply
-   * the client has already acknowledged, EAGAIN for a client that acknowledges nothing.
+   * the client has already acknowledged, EAGAIN for a client that acknowledges nothing, and behind a batch that is not done.
    */
   async execute<Request extends TSchema, Reply extends TSchema>(
     tx: StoreTransaction,
@@ -48,6 +50,7 @@ export class ExactlyOnce {
       context.trace.isRepeated = true;
       return repeat(operation, request, decodeOutcome<Static<Reply>>(remembered), context);
     }
+    if (once.afterBatch !== undefined) await requireWhole(current, session, once.afterBatch);
     if (session.replies >= MAX_REPLIES) {
       throw new DfsError('EAGAIN', `${MAX_REPLIES} replies to this client are not acknowledged`);
     }
@@ -92,6 +95,14 @@ export class ExactlyOnce {
     await tx.sessions.setAcknowledged(session.id, session.acknowledged);
     session.forgotten = session.acknowledged;
   }
+}
+
+/** EAGAIN unless the batch was executed, and nothing in it refused. */
+async function requireWhole(tx: StoreTransaction, { id, highest }: Session, sequence: number): Promise<void> {
+  const remembered = sequence <= highest ? await tx.replies.get(id, sequence) : undefined;
+  const outcome = remembered && decodeOutcome<ReplyOf<typeof batch>>(remembered);
+  if (outcome && 'reply' in outcome && outcome.reply.refused.length === 0) return;
+  throw new DfsError('EAGAIN', `batch ${sequence}, behind which this belongs, is not done as a whole`);
 }
 
 async function attempt<Request extends TSchema, Reply extends TSchema>(

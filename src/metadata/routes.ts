@@ -85,9 +85,8 @@ export function metadataRoutes(service: MetadataService): Routes {
     const isResumed = reply.resumed;
     connection.keep();
     service.bind(connection, reply.session, isResumed, {
-      revoke: async revocation => {
-        await connection.call(revoke, revocation, { timeoutMs: SILENT_CLIENT_MS });
-      },
+      revoke: async revocation =>
+        (await connection.call(revoke, revocation, { timeoutMs: SILENT_CLIENT_MS })).reply,
       recall: async asked => (await connection.call(recall, asked, { timeoutMs: SILENT_CLIENT_MS })).reply,
     });
     return reply;

@@ -108,6 +108,10 @@ export const LEASE_RENEW_MS = 1000;
 export const SILENT_CLIENT_MS = 25_000;
 /** Inodes, and names, in one `revoke`; beyond that everything is to be dropped. */
 export const MAX_REVOKED = 4096;
+/** Attributes, and names, that one `revoke` tells anew. */
+export const MAX_NEWS = 64;
+/** Inodes that a session may give back with one request. */
+export const MAX_RETURNED = 8;
 /** Inodes that one session may cache; beyond that it is told to drop everything. */
 export const MAX_LEASED_INODES = 1 << 20;
 /** How long a grant may be used. Longer than any retry, so that a write never fails for being slow. */

@@ -7,6 +7,7 @@ import {
   MAX_BATCH,
   MAX_DECLARED_LOCKS,
   MAX_HELD_AT_ONCE,
+  MAX_NEWS,
   MAX_OPEN_INODES,
   MAX_RESERVED_INODES,
   MAX_REVOKED,
@@ -126,10 +127,23 @@ export const revoke = command('revoke', 14, {
     left: Type.Optional(
       Type.Array(Type.Object({ directory: InodeNumber, at: SafeInteger }), { maxItems: MAX_REVOKED }),
     ),
+    /**
+     * What became of some of these, which is to be kept at once: nobody but this session and the one that changed them has to hear of
+     * it. Names lead to inodes, or nowhere (0).
+     */
+    news: Type.Optional(
+      Type.Object({
+        attributes: Type.Array(Attributes, { maxItems: MAX_NEWS }),
+        names: Type.Array(Type.Object({ ...Dentry, inode: SafeInteger }), { maxItems: MAX_NEWS }),
+      }),
+    ),
     /** All that the session caches. */
     everything: Type.Boolean(),
   }),
-  reply: Nothing,
+  reply: Type.Object({
+    /** Directories named here about which programs of the client have asked of late. */
+    used: Type.Optional(Type.Array(InodeNumber, { maxItems: MAX_REVOKED })),
+  }),
   maxRequestBytes: 2 << 20,
 });
 

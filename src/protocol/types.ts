@@ -7,6 +7,7 @@ import {
   MAX_CHUNK_BYTES,
   MAX_FILE_BYTES,
   MAX_GOAL,
+  MAX_RETURNED,
   MAX_SYMLINK_BYTES,
 } from './limits.js';
 
@@ -121,6 +122,10 @@ export const Once = Type.Object({
   sequence: SafeInteger,
   /** Every reply up to and including this sequence has arrived. */
   acknowledged: SafeInteger,
+  /** It comes right behind this `batch`, of which nothing may be refused: else nothing is done, and the answer is EAGAIN. */
+  afterBatch: Type.Optional(SafeInteger),
+  /** Inodes that the session has to itself, and gives back: nothing more that it has acknowledged of them is on its way. */
+  returned: Type.Optional(Type.Array(InodeNumber, { maxItems: MAX_RETURNED })),
 });
 export type Once = Static<typeof Once>;
 

@@ -1,7 +1,7 @@
 /**
  * Read-ahead over files. Whoever reads the small files of a directory one after the other, in the order of their names, as
  * programs that walk a tree do, waits for two servers at each of them; so those that follow are fetched while he reads,
- * several at once (ordered-walks.ts).
+ * several at once (ordered-walks.ts). So is what others put into a directory at which a program looks again and again.
  */
 import type { AttributeCache } from '../client/caches/attribute-cache.js';
 import type { NameCache } from '../client/caches/name-cache.js';
@@ -49,6 +49,13 @@ export class FileAhead {
     const taken: Attributes[] = [];
     this.#walks.visit(inode, known => this.#take(known.inode, taken));
     for (let at = 0; at < taken.length; at += TOGETHER) void this.#fetch(taken.slice(at, at + TOGETHER));
+  }
+
+  /** They were put by others where programs of this mount look: these wait for them, and read them next. */
+  appeared(files: readonly Attributes[]): void {
+    const taken: Attributes[] = [];
+    for (const { inode } of files) this.#take(inode, taken);
+    if (taken.length > 0) void this.#fetch(taken);
   }
 
   #take(inode: number, taken: Attributes[]): boolean {

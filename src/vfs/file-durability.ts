@@ -191,7 +191,7 @@ export class FileDurability {
     const extents = [{ offset, length, chunk: stored.chunk, chunkOffset: 0 }];
     const replaces = [{ offset, length, chunk: location.chunk, chunkOffset }];
     const request = { inode, extents, chunks: [storedOf(stored)], size: 0, mtime, durable: true, replaces };
-    const reply = await session.execute(blocks, request).catch((error: unknown) => {
+    const reply = await session.ordered.execute(blocks, request).catch((error: unknown) => {
       if (!hasCode(error, 'ESTALE')) throw error;
       grants.clear();
       return undefined;

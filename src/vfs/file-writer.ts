@@ -61,7 +61,7 @@ export class FileWriter {
     this.#queue = new CommitQueue({
       store: async (flight, isPatient) => await storage.store(flight, isPatient),
       forgetGrants: () => shared.client.grants.clear(),
-      quiesce: async place => await shared.client.session.quiesce(inode, place),
+      quiesce: async place => await shared.client.session.ordered.quiesce(inode, place),
       commitAhead: (...commit) => this.#commitAhead(...commit),
       drained: async (...until) => await shared.client.session.changes.drained(...until),
       commit: async (...commit) => await this.#commit(...commit),
@@ -363,7 +363,7 @@ export class FileWriter {
   async #commit({ batch, place }: PlacedCommit, refusal: () => DfsError | undefined): Promise<void> {
     const { request, extents, chunks } = commitOf(this.#inode, batch);
     const { session } = this.#shared.client;
-    const { attributes, moved = 0 } = await session.execute(
+    const { attributes, moved = 0 } = await session.ordered.execute(
       blocks,
       request,
       refusal,

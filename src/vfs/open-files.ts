@@ -8,6 +8,7 @@ import type { MetadataSession } from '../client/session/metadata-session.js';
 import type { Loans } from '../platform/loans.js';
 import { UnderWay } from '../platform/under-way.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { isRegularFile } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import type { AccessTimes } from './access-times.js';
@@ -70,12 +71,20 @@ export class OpenFiles {
     }
     this.#closing = new ClosingFiles(this.#table.surroundings, file => this.#table.leave(file));
     session.onRecall = async inodes => await this.#closing.settledForRecall(this.#table.among(inodes));
+    session.onAppeared = inodes => this.#fileAhead?.appeared(inodes);
     session.onLocksLost = inodes => this.#handles.loseLocks(inodes);
   }
 
   /** The file, while any handle has it open. */
   get(inode: number): OpenFile | undefined {
     return this.#table.get(inode);
+  }
+
+  /** Whether the inode is a regular file that nobody has open here, and of which everything written is logged, or committed. */
+  isSettled(inode: number): boolean {
+    const file = this.#table.get(inode);
+    if (file) return file.handles === 0 && !file.isDirty;
+    return isRegularFile(this.#session.attributes.get(inode)?.mode ?? 0);
   }
 
   /** What is known of a file's extents, open or not. */

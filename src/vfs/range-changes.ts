@@ -42,7 +42,7 @@ export function requireWritable({ flags }: RangeHandle): void {
 
 /** As FileSystem.fallocate. */
 export async function allocateRange(
-  session: Pick<MetadataSession, 'ask' | 'execute'>,
+  session: Pick<MetadataSession, 'ask' | 'ordered'>,
   handle: RangeHandle,
   mode: number,
   offset: number,
@@ -72,13 +72,13 @@ export async function allocateRange(
     keepSize: (mode & keepSize) !== 0,
     ...(privilegeLoss ? { privilegeLoss } : {}),
   };
-  const { attributes } = await session.execute(fallocate, request, refusal);
+  const { attributes } = await session.ordered.execute(fallocate, request, refusal);
   file.note(attributes);
 }
 
 /** As FileSystem.copyRange: the target refers to the source's chunks. */
 export async function copyRange(
-  session: Pick<MetadataSession, 'changes' | 'held' | 'execute'>,
+  session: Pick<MetadataSession, 'changes' | 'held' | 'ordered'>,
   from: RangeHandle,
   offset: number,
   to: RangeHandle,
@@ -104,7 +104,7 @@ export async function copyRange(
     targetOffset,
     ...(privilegeLoss ? { privilegeLoss } : {}),
   };
-  const { attributes, copied } = await session.execute(clone, request, refusal);
+  const { attributes, copied } = await session.ordered.execute(clone, request, refusal);
   to.file.note(attributes);
   return copied;
 }

@@ -220,7 +220,7 @@ export class Vfs implements FileSystem {
   ): Promise<void> {
     // A program that writes a file and then gives it another's name must find the one or the other there after a crash.
     await this.#files.closedOne(this.#session.names.knows(parent, name));
-    const options = { flags, whiteoutOwner };
+    const options = { flags, whiteoutOwner, isSettled: (inode: number) => this.#files.isSettled(inode) };
     await namespace.rename(this.#session, [parent, name], [newParent, newName], options, this.#by);
   }
 

@@ -100,7 +100,7 @@ function defineTest(): void {
         // Executed twice, the create would be EEXIST and the rename ENOENT.
         const name = Buffer.from(`new-${which}-${index}`);
         const newName = Buffer.from(`file-${which}-${index}`);
-        const { attributes } = await session.execute(put, {
+        const { attributes } = await session.ordered.execute(put, {
           parent: ROOT_INODE,
           name,
           uid: 0,
@@ -112,7 +112,7 @@ function defineTest(): void {
           maxBytes: 1,
           exclude: [],
         });
-        await session.execute(rename, {
+        await session.ordered.execute(rename, {
           parent: ROOT_INODE,
           name,
           newParent: ROOT_INODE,

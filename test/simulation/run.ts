@@ -116,7 +116,9 @@ class Run {
       ['flip bit', 0.2],
       ['cut lock holder', 0.5],
     ]);
-    this.#kinds = FAULT_KINDS.filter(kind => random.isChance(chance * (rare.get(kind) ?? 1)));
+    this.#kinds = FAULT_KINDS.filter(
+      kind => random.isChance(chance * (rare.get(kind) ?? 1)) || bug?.needs?.includes(kind) === true,
+    );
   }
 
   result(failure: string | undefined): RunResult {

@@ -70,8 +70,10 @@ export class AttributeCache implements CacheKeeper {
     this.#kept.clear();
   }
 
-  async drop({ inodes }: Revocation): Promise<void> {
+  async drop({ inodes, news }: Revocation): Promise<void> {
     for (const { inode } of inodes) this.#kept.delete(inode);
+    if (news && this.#lease.isAlive)
+      for (const attributes of news.attributes) this.#kept.set(attributes.inode, attributes);
   }
 
   async dropAll(): Promise<void> {

@@ -21,6 +21,8 @@ export interface KnownDirectory {
    * (`Revocation.left`).
    */
   leftAt: number | undefined;
+  /** How often names in it were dropped since a program was answered from it. */
+  unusedDrops: number;
 }
 
 /** A directory without names: one that was just made, or of which single names are to be known. */
@@ -34,5 +36,6 @@ export function emptyDirectory(isWhole: boolean, parent?: number): KnownDirector
     nameBytes: 0,
     countedBytes: 0,
     leftAt: undefined,
+    unusedDrops: Number.POSITIVE_INFINITY,
   };
 }

@@ -23,6 +23,8 @@ const STEP_PART = 16;
 const MIN_STEP_BYTES = 256;
 /** Directories of which it is known exactly when this client last changed a name in them: some 50 KiB. */
 const CHANGED_DIRECTORIES = 512;
+/** A directory is looked at while names in it were dropped no more often than this since a program was answered from it. */
+const USED_DROPS = 4;
 /** With more names than this that others have changed, a directory is not worth keeping. */
 const MAX_UNKNOWN = 4096;
 
@@ -94,7 +96,10 @@ export class NameCache implements CacheKeeper {
     // A name that no directory can have is for the server to refuse.
     if (!this.#lease.isAlive || name.length > MAX_NAME_BYTES || isDots(name)) return undefined;
     if (this.#inFlight.get(directory)?.has(keyOf(name)) === true) return undefined;
-    return this.knows(directory, name);
+    const known = this.#get(directory);
+    const inode = known && leadOf(known, name);
+    if (known && inode !== undefined) known.unusedDrops = 0;
+    return inode;
   }
 
   /** Whether every name in the directory is known. */
@@ -105,10 +110,7 @@ export class NameCache implements CacheKeeper {
   /** The same as of before what this client is just changing. */
   knows(directory: number, name: Uint8Array): number | undefined {
     const known = this.#get(directory);
-    if (!known) return undefined;
-    const key = keyOf(name);
-    if (known.unknown?.has(key) === true) return undefined;
-    return known.names.get(key) ?? (known.isWhole ? 0 : undefined);
+    return known && leadOf(known, name);
   }
 
   /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
@@ -117,6 +119,7 @@ export class NameCache implements CacheKeeper {
     if (known?.isWhole !== true || (known.unknown?.size ?? 0) > 0 || known.parent === undefined)
       return undefined;
     if (this.#inFlight.has(directory)) return undefined;
+    known.unusedDrops = 0;
     // Latin1 strings compare as their bytes do.
     known.sorted ??= [...known.names.keys()].sort();
     const { sorted, parent = directory } = known;
@@ -199,13 +202,10 @@ export class NameCache implements CacheKeeper {
       // The answer may be from before a change of this client, which is known better.
       if (own < this.#ownChanges.latest(directory)) return;
       // What is not there is often made next; what is there the kernel keeps.
-      if (known || inode === 0)
-        this.#noteSingle(directory, known ?? this.#beginSingle(directory), name, inode);
+      if (known || inode === 0) this.#learn(directory, known ?? this.#beginSingle(directory), name, inode);
       return;
     }
-    if (known.unknown?.has(key) !== true) return;
-    if (inode === 0) this.unlinked(directory, name);
-    else this.linked(directory, name, inode);
+    if (known.unknown?.has(key) === true) this.#learn(directory, known, name, inode);
   }
 
   /**
@@ -276,7 +276,17 @@ export class NameCache implements CacheKeeper {
     this.#changedElsewhere(directory, known, names);
   }
 
-  async drop({ inodes, names, directories, left = [] }: Revocation): Promise<void> {
+  /** Which of the directories in which names are about to be dropped were of use of late. */
+  dropsUsed({ names }: Revocation): number[] {
+    return [...new Set(names.map(({ parent }) => parent))].filter(directory => {
+      const known = this.#directories.peek(directory);
+      if (!known) return false;
+      known.unusedDrops += 1;
+      return known.unusedDrops <= USED_DROPS;
+    });
+  }
+
+  async drop({ inodes, names, directories, left = [], news }: Revocation): Promise<void> {
     for (const { inode } of inodes) {
       const known = this.#directories.peek(inode);
       if (known) known.parent = undefined;
@@ -291,10 +301,21 @@ export class NameCache implements CacheKeeper {
       if (known) known.leftAt ??= at;
     }
     for (const directory of directories) this.#directories.delete(directory);
+    for (const { parent, name, inode } of news?.names ?? []) {
+      const known = this.#get(parent);
+      if (known) this.#learn(parent, known, name, inode);
+    }
   }
 
   async dropAll(): Promise<void> {
     this.#directories.clear();
+  }
+
+  /** The server told where the name leads; 0: nowhere. */
+  #learn(directory: number, known: KnownDirectory, name: Uint8Array, inode: number): void {
+    if (!known.isWhole) this.#noteSingle(directory, known, name, inode);
+    else if (inode === 0) this.unlinked(directory, name);
+    else this.linked(directory, name, inode);
   }
 
   #beginSingle(directory: number): KnownDirectory {
@@ -346,6 +367,13 @@ export class NameCache implements CacheKeeper {
     for (const listing of this.#listings.get(directory) ?? []) listing.isSpoiled = true;
     return this.#directories.get(directory);
   }
+}
+
+/** Where the name leads; 0: nowhere; undefined when that is not known. */
+function leadOf({ names, unknown, isWhole }: KnownDirectory, name: Uint8Array): number | undefined {
+  const key = keyOf(name);
+  if (unknown?.has(key) === true) return undefined;
+  return names.get(key) ?? (isWhole ? 0 : undefined);
 }
 
 const DOT = 0x2e;

@@ -34,9 +34,9 @@ export class HeldInodes {
     return this.#now;
   }
 
-  /** Whether an answer to a request from then may give the inode: it was not recalled since. */
+  /** Whether an answer to a request from then may give the inode: it was not recalled since, and is not on its way back. */
   mayGive(ticket: number, inode: number): boolean {
-    return ticket >= this.#recalled.latest(inode);
+    return ticket >= this.#recalled.latest(inode) && !this.#returning.has(inode);
   }
 
   /** Whether this client may change the inode without asking. */

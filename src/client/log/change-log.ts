@@ -13,32 +13,38 @@ import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import { MAX_BATCH } from '../../protocol/limits.js';
-import type { batch, Changed, hold } from '../../protocol/session-commands.js';
+import type { batch, Changed } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { CacheLease } from '../leases/cache-lease.js';
 import type { HeldInodes } from '../leases/held-inodes.js';
 import type { ServerClock } from '../session/server-clock.js';
-import { ReservedNumbers, type NumbersTicket } from './reserved-numbers.js';
+import { Allowance, type Allowed } from './allowance.js';
+import { LogWaits, type LogProgress, type LogWait } from './log-waits.js';
 import { WaitingChanges, type LoggedChange, type LogPlace, type WaitingChange } from './waiting-changes.js';
 
 type BatchRequest = Omit<RequestOf<typeof batch>, 'once'>;
 type BatchReply = ReplyOf<typeof batch> & Partial<Changed>;
-type HoldReply = ReplyOf<typeof hold>;
 
-/** Somebody who waits until what was logged before is answered. */
-interface Drain {
-  /** The last that they wait for. */
-  readonly order: number;
-  readonly isUrgent: boolean;
-  readonly resolve: () => void;
+/** A batch that the server has not answered. */
+export interface BatchUnderWay {
+  readonly sequence: number;
+  /** Resolves when it is answered, well or ill. */
+  readonly answered: () => Promise<void>;
 }
 
 /** How the log talks to the server. */
 export interface ChangeLogPeer {
-  /** Asks for numbers for new inodes. */
-  ask(reserve: number): Promise<Pick<HoldReply, 'inodes' | 'freeBytes' | 'ahead' | 'now'>>;
-  /** @param refusal why it must not be sent (again), if it must not */
-  send(request: BatchRequest, refusal: () => DfsError | undefined): Promise<BatchReply>;
+  /** See AllowanceOptions. */
+  ask(reserve: number): Promise<Allowed>;
+  /**
+   * @param refusal why it must not be sent (again), if it must not
+   * @param numbered told the request's sequence before it is sent
+   */
+  send(
+    request: BatchRequest,
+    refusal: () => DfsError | undefined,
+    numbered: (sequence: number) => void,
+  ): Promise<BatchReply>;
   /** What the server made of a batch: what it says of each inode that was changed. */
   confirm(changed: readonly Attributes[]): void;
   /** A change was acknowledged, and is not done: nothing that is cached can be believed. */
@@ -48,48 +54,40 @@ export interface ChangeLogPeer {
 /** A change waits at most so long for others to go with it, unless there are so many. */
 const GATHER_MS = 8;
 const MANY = 48;
-/** With more changes than this, or an older one, that the server has not answered, requests wait. */
-const MAX_CHANGES = 1024;
+/** While the server has not answered a change that is older than this, requests wait. */
 const MAX_AGE_MS = 500;
 /** How long, and how often, what a full disk of the server refused is sent again. */
 const ROOM_PATIENCE_MS = 10_000;
 const ROOM_PAUSE_MS = 250;
 /** What follows a close waits so long for its bytes: then data nodes are away, and names are not kept back for them. */
 const PLACE_PATIENCE_MS = 1000;
-/** How long it asks for no numbers after that failed, nor takes anything after a change was refused. */
+/** How long it takes nothing after a change was refused. */
 const PAUSE_MS = 1000;
-/** With less room on any data node, a program is to hear of it when it closes what did not fit. */
-const AMPLE_BYTES = 1 << 30;
 
 export class ChangeLog {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #lease: CacheLease;
-  readonly #serverClock: ServerClock;
   readonly #peer: ChangeLogPeer;
   readonly #maxBatch: number;
-  readonly #numbers: ReservedNumbers;
-  #isAsking = false;
-  #askAgainMs = Number.NEGATIVE_INFINITY;
+  readonly #allowance: Allowance;
   /** Nothing is taken before. */
   #closedUntilMs = Number.NEGATIVE_INFINITY;
   /** Not sent yet. */
   readonly #waiting = new WaitingChanges();
   /** In the batch that is under way. */
   #sent: readonly WaitingChange[] = [];
+  /** That batch's sequence. */
+  #sentAs: number | undefined;
   #isSending = false;
   /** Why what is under way must not be sent again. */
   #lost: DfsError | undefined;
   #timer: Timer | undefined;
   /** Runs while a place is kept. */
   #patience: Timer | undefined;
-  /** Resolvers of those who wait until everything that was logged before is answered. */
-  #drains: Drain[] = [];
+  readonly #waits = new LogWaits();
   /** inode → changes of it that are not answered */
   readonly #pending = new Counts<number>();
-  #freeBytes = 0;
-  /** How many changes the server has room for, whatever happens. */
-  #ahead = 0;
 
   constructor(
     clock: Clock,
@@ -101,11 +99,11 @@ export class ChangeLog {
     maxBatch = MAX_BATCH,
   ) {
     this.#maxBatch = maxBatch;
-    this.#serverClock = serverClock;
     this.#clock = clock;
     this.#log = log;
     this.#lease = lease;
-    this.#numbers = new ReservedNumbers(held);
+    const ask = async (reserve: number): Promise<Allowed> => await peer.ask(reserve);
+    this.#allowance = new Allowance({ clock, log, lease, held, serverClock, ask });
     this.#peer = peer;
   }
 
@@ -127,12 +125,12 @@ export class ChangeLog {
 
   /** Whether one more change may be acknowledged while so many are that are not in the log yet. */
   mayOwe(others: number): boolean {
-    return others + this.#sent.length + this.#waiting.length < this.#ahead;
+    return others + this.#sent.length + this.#waiting.length < this.#allowance.changes;
   }
 
-  /** Whether there is so much room that storing so many more bytes will not fail for want of it. */
+  /** See Allowance. */
   hasRoomFor(bytes: number): boolean {
-    return this.#freeBytes - bytes > AMPLE_BYTES;
+    return this.#allowance.hasRoomFor(bytes);
   }
 
   /** Whether nothing is in it that the server has not answered, and no place is kept. */
@@ -150,15 +148,14 @@ export class ChangeLog {
     return this.#pending.has(inode);
   }
 
-  /** A number for a new inode, which is this client's alone, if there is one. */
+  /** See Allowance. */
   takeNumber(): number | undefined {
-    return this.#numbers.take();
+    return this.#allowance.takeNumber();
   }
 
-  /** The server is asked for a change: the next ones may be made ahead, with new numbers. */
+  /** See Allowance. */
   noteRequest(): void {
-    if (this.#isAsking || !this.#lease.isAlive || this.#numbers.wanted === 0) return;
-    if (this.#clock.monotonicMs() >= this.#askAgainMs) void this.#ask();
+    this.#allowance.noteRequest();
   }
 
   /** Takes a change that was acknowledged; only while `isOpen`, or into a place while `isOpenAt`. */
@@ -191,7 +188,7 @@ export class ChangeLog {
   /** Nothing more comes into the place. */
   leave(place: LogPlace): void {
     this.#waiting.leave(place);
-    this.#resolveDrains();
+    this.#waits.reached(this.#progress);
     this.#sendWhatIsReady();
   }
 
@@ -211,19 +208,43 @@ export class ChangeLog {
    * @param place waits only for what is before it, and in it, while it is kept
    */
   async drained(isUrgent = true, place?: LogPlace): Promise<void> {
-    const order = place && this.#waiting.has(place) ? place.order - 1 : this.#waiting.lastOrder;
-    if (this.#answeredUpTo > order) return;
-    const drained = new Promise<void>(resolve => this.#drains.push({ order, isUrgent, resolve }));
-    if (isUrgent) {
-      this.#waiting.hurry(order);
-      this.#sendNow();
-    }
-    await drained;
+    const order = this.#lastOrderBefore(place);
+    if (this.#progress.answered <= order) await this.#for({ order, isUrgent, until: 'answered' });
   }
 
-  /** No number is this client's any more; the next answer brings others. */
+  /**
+   * Resolves when everything that was acknowledged before is answered, or in the batch that is under way, with that batch.
+   * @param place as for `drained`
+   */
+  async sent(place?: LogPlace): Promise<BatchUnderWay | undefined> {
+    const order = this.#lastOrderBefore(place);
+    if (this.#progress.sent <= order) await this.#for({ order, isUrgent: true, until: 'sent' });
+    const sequence = this.#sentAs;
+    const last = this.#sent.at(-1)?.order;
+    if (sequence === undefined || last === undefined || this.#progress.answered > order) return undefined;
+    const answered = async (): Promise<void> => {
+      if (this.#progress.answered <= last)
+        await this.#for({ order: last, isUrgent: false, until: 'answered' });
+    };
+    return { sequence, answered };
+  }
+
+  #lastOrderBefore(place: LogPlace | undefined): number {
+    return place && this.#waiting.has(place) ? place.order - 1 : this.#waiting.lastOrder;
+  }
+
+  async #for(wait: LogWait): Promise<void> {
+    const reached = this.#waits.for(wait);
+    if (wait.isUrgent) {
+      this.#waiting.hurry(wait.order);
+      this.#sendNow();
+    }
+    await reached;
+  }
+
+  /** See Allowance. */
   voidNumbers(): void {
-    this.#numbers.void();
+    this.#allowance.voidNumbers();
   }
 
   /** The session is over, or others have used what this client had to itself. */
@@ -238,36 +259,7 @@ export class ChangeLog {
     // Others may have gone on without them.
     const lost = this.#waiting.takeAll();
     if (lost.length > 0) this.#fail(lost, reason);
-    this.#resolveDrains();
-  }
-
-  async #ask(): Promise<void> {
-    this.#isAsking = true;
-    const ticket = this.#numbers.ticket();
-    const sentMs = this.#clock.monotonicMs();
-    try {
-      const reply = await this.#peer.ask(this.#numbers.wanted);
-      this.#serverClock.learn(sentMs, reply.now);
-      this.#learn(reply, ticket);
-    } catch (error) {
-      this.#log.debug({ reason: toDfsError(error).message }, 'no numbers were given');
-      this.#askAgainMs = this.#clock.monotonicMs() + PAUSE_MS;
-    } finally {
-      this.#isAsking = false;
-    }
-  }
-
-  #learn(
-    { inodes, freeBytes, ahead = MAX_CHANGES }: Pick<HoldReply, 'inodes' | 'freeBytes' | 'ahead'>,
-    ticket: NumbersTicket,
-  ): void {
-    this.#freeBytes = freeBytes;
-    this.#ahead = Math.min(MAX_CHANGES, ahead);
-    this.#numbers.learn(inodes, ticket);
-  }
-
-  get #isUrgent(): boolean {
-    return this.#drains.some(drain => drain.isUrgent);
+    this.#waits.reached(this.#progress);
   }
 
   #sendLater(): void {
@@ -283,7 +275,7 @@ export class ChangeLog {
   #sendWhatIsReady(): void {
     if (this.#isSending) return;
     const ready = this.#waiting.ready(MANY);
-    if (ready === MANY || (ready > 0 && this.#isUrgent)) this.#sendNow();
+    if (ready === MANY || (ready > 0 && this.#waits.isUrgent)) this.#sendNow();
     else if (ready > 0) this.#sendLater();
   }
 
@@ -300,7 +292,7 @@ export class ChangeLog {
           { files: passed },
           'names made later do not wait for bytes that data nodes do not take',
         );
-        this.#resolveDrains();
+        this.#waits.reached(this.#progress);
         this.#sendWhatIsReady();
       }
       this.#watchPlaces();
@@ -314,13 +306,11 @@ export class ChangeLog {
       this.#sent = this.#waiting.take(this.#maxBatch);
       const sent = this.#sent.map(({ logged }) => logged);
       this.#lost = undefined;
-      const ticket = this.#numbers.ticket();
-      const sentMs = this.#clock.monotonicMs();
+      const ticket = this.#allowance.ticket();
       try {
-        const request = { changes: sent.map(({ change }) => change), reserve: this.#numbers.wanted };
+        const request = { changes: sent.map(({ change }) => change), reserve: this.#allowance.wantedNumbers };
         const reply = await this.#sendUntilRoom(request);
-        this.#serverClock.learn(sentMs, reply.now);
-        this.#learn(reply, ticket);
+        this.#allowance.learn(reply, ticket);
         this.#forget(sent);
         this.#settle(sent, reply);
         this.#peer.confirm(reply.changed ?? []);
@@ -328,8 +318,9 @@ export class ChangeLog {
         this.#fail(sent, toDfsError(error));
       }
       this.#sent = [];
-      this.#resolveDrains();
-    } while (this.#waiting.ready(MANY) >= (this.#isUrgent ? 1 : MANY));
+      this.#sentAs = undefined;
+      this.#waits.reached(this.#progress);
+    } while (this.#waiting.ready(MANY) >= (this.#waits.isUrgent ? 1 : MANY));
     this.#isSending = false;
     if (this.#waiting.ready(1) > 0) this.#sendLater();
   }
@@ -339,7 +330,14 @@ export class ChangeLog {
     const endMs = this.#clock.monotonicMs() + ROOM_PATIENCE_MS;
     for (;;) {
       try {
-        return await this.#peer.send(request, () => this.#lost);
+        return await this.#peer.send(
+          request,
+          () => this.#lost,
+          sequence => {
+            this.#sentAs = sequence;
+            this.#waits.reached(this.#progress);
+          },
+        );
       } catch (error) {
         if (!hasCode(error, 'ENOSPC') || this.#clock.monotonicMs() > endMs) throw error;
         await sleep(this.#clock, ROOM_PAUSE_MS);
@@ -381,18 +379,8 @@ export class ChangeLog {
     for (const { inodes } of sent) for (const inode of inodes) this.#pending.take(inode);
   }
 
-  /** The order of the first that is not answered. */
-  get #answeredUpTo(): number {
-    return this.#sent[0]?.order ?? this.#waiting.firstOrder;
-  }
-
-  #resolveDrains(): void {
-    if (this.#drains.length === 0) return;
-    const left = [];
-    for (const drain of this.#drains) {
-      if (drain.order < this.#answeredUpTo) drain.resolve();
-      else left.push(drain);
-    }
-    this.#drains = left;
+  get #progress(): LogProgress {
+    const sent = this.#waiting.firstOrder;
+    return { sent, answered: this.#sent[0]?.order ?? sent };
   }
 }

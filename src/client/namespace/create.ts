@@ -56,7 +56,7 @@ export async function create(
   const reply = await changingNames(
     session.names,
     [[parent, name]],
-    async () => await session.execute(put, request),
+    async () => await session.ordered.execute(put, request),
     (made, asked) => session.names.linked(parent, name, made.attributes.inode, asked),
   );
   const { attributes, created: isNew } = reply;
@@ -76,7 +76,7 @@ export async function tmpfile(
   session.opens.requireRoom();
   const ticket = session.attributes.ticket();
   const request = { parent: directory, ...creation, goal, ...by };
-  const { attributes } = await session.execute(tmpfileCommand, request);
+  const { attributes } = await session.ordered.execute(tmpfileCommand, request);
   session.opens.recordOpened(attributes.inode);
   return { isNew: true, attributes, ticket };
 }

@@ -21,7 +21,7 @@ export async function link(
   const ahead = replace ? undefined : session.foretold.names.link(inode, parent, name, by);
   if (ahead) return ahead;
   const request = { inode, parent, name, ...(replace ? { replace } : {}), ...by };
-  const execute = async () => await session.execute(command, request);
+  const execute = async () => await session.ordered.execute(command, request);
   const { attributes } = await changingNames(
     session.names,
     [[parent, name]],

@@ -22,7 +22,7 @@ export async function mkdir(
   const { attributes } = await changingNames(
     session.names,
     [[parent, name]],
-    async () => await session.execute(command, { parent, name, ...creation, ...by }),
+    async () => await session.ordered.execute(command, { parent, name, ...creation, ...by }),
     ({ attributes: { inode } }, asked) => {
       session.names.linked(parent, name, inode, asked);
       session.names.created(ticket, inode, parent);

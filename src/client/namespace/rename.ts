@@ -7,6 +7,8 @@ import { changingNames, type ChangedName } from './changing-names.js';
 import type { By, Owner } from './credentials.js';
 
 export interface RenameOptions {
+  /** Asked when the server is: whether the inode is a file of which nothing is left to be committed but what is logged. */
+  readonly isSettled?: (inode: number) => boolean;
   /** RenameFlag bits. */
   readonly flags: number;
   /** Owner of the whiteout, with that flag. */
@@ -18,7 +20,7 @@ export async function rename(
   session: MetadataSession,
   [parent, name]: ChangedName,
   [newParent, newName]: ChangedName,
-  { flags, whiteoutOwner }: RenameOptions,
+  { flags, whiteoutOwner, isSettled = () => false }: RenameOptions,
   by: By,
 ): Promise<void> {
   if (newParent !== parent) await session.beginChange(newParent);
@@ -26,7 +28,12 @@ export async function rename(
   if (flags === 0 && session.foretold.names.rename(parent, name, newParent, newName, by)) return;
   const owner = whiteoutOwner ? { whiteoutOwner } : {};
   const request = { parent, name, newParent, newName, flags, ...owner, ...by };
-  const execute = async () => await session.execute(command, request);
+  const moved = session.names.knows(parent, name);
+  // Whoever waited for the new name looks into the file next.
+  const execute = async () =>
+    await (moved === undefined
+      ? session.ordered.execute(command, request)
+      : session.ordered.executeReturning(command, request, moved, () => isSettled(moved)));
   await changingNames(
     session.names,
     [

@@ -16,7 +16,7 @@ export async function rmdir(
   await changingNames(
     session.names,
     [[parent, name]],
-    async () => await session.execute(command, { parent, name, ...by }),
+    async () => await session.ordered.execute(command, { parent, name, ...by }),
     (removed, asked) => {
       session.names.unlinked(parent, name, asked);
       session.names.forget(removed.inode);

@@ -23,7 +23,7 @@ export async function setattr(
   request: Omit<RequestOf<typeof command>, 'once'>,
   written: WrittenData,
 ): Promise<Attributes> {
-  await session.quiesce(request.inode);
+  await session.ordered.quiesce(request.inode);
   const before = session.attributes.get(request.inode);
   const ahead = written.mayDecide()
     ? session.foretold.attributes.setattr(request, written.extents())
@@ -33,5 +33,5 @@ export async function setattr(
     return ahead;
   }
   await written.commit();
-  return (await session.execute(command, request)).attributes;
+  return (await session.ordered.execute(command, request)).attributes;
 }

@@ -21,7 +21,7 @@ export async function symlink(
   const { attributes } = await changingNames(
     session.names,
     [[parent, name]],
-    async () => await session.execute(command, request),
+    async () => await session.ordered.execute(command, request),
     (made, asked) => session.names.linked(parent, name, made.attributes.inode, asked),
   );
   return attributes;

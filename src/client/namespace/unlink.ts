@@ -20,7 +20,7 @@ export async function unlink(
   await session.beginChange(parent);
   const ahead = session.foretold.names.unlink(parent, name, by);
   if (ahead) return ahead;
-  const execute = async () => await session.execute(command, { parent, name, ...by });
+  const execute = async () => await session.ordered.execute(command, { parent, name, ...by });
   return await changingNames(
     session.names,
     [[parent, name]],

@@ -43,10 +43,10 @@ export async function setXattr(
   xattr: XattrValue,
   by: By,
 ): Promise<void> {
-  await session.quiesce(inode);
+  await session.ordered.quiesce(inode);
   if (session.foretold.xattrs.set(inode, xattr, by)) return;
   try {
-    await session.execute(setxattr, { inode, ...xattr, ...by });
+    await session.ordered.execute(setxattr, { inode, ...xattr, ...by });
   } finally {
     session.xattrs.changed(inode);
   }
@@ -59,10 +59,10 @@ export async function removeXattr(
   name: Uint8Array,
   by: By,
 ): Promise<void> {
-  await session.quiesce(inode);
+  await session.ordered.quiesce(inode);
   if (session.foretold.xattrs.remove(inode, name, by)) return;
   try {
-    await session.execute(removexattr, { inode, name, ...by });
+    await session.ordered.execute(removexattr, { inode, name, ...by });
   } finally {
     session.xattrs.changed(inode);
   }

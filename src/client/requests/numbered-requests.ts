@@ -24,6 +24,12 @@ export interface NumberedOptions {
   readonly isPatient?: (() => boolean) | undefined;
   /** What it changes is not known before it is answered. */
   readonly isNews: boolean;
+  /** The sequence of the batch right behind which it comes: EAGAIN unless that is done as a whole. */
+  readonly afterBatch?: number | undefined;
+  /** Asked when it is sent: inodes that go back to the server with it (HeldInodes.recall). */
+  readonly returned?: (() => readonly number[] | undefined) | undefined;
+  /** Told the sequence before the request is sent. */
+  readonly numbered?: ((sequence: number) => void) | undefined;
 }
 
 export interface NumberedRequestsOptions {
@@ -52,7 +58,7 @@ export class NumberedRequests {
   async execute<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,
     request: Omit<Static<Request>, 'once'>,
-    { refusal, isNews, isPatient }: NumberedOptions,
+    { refusal, isNews, isPatient, afterBatch, returned, numbered }: NumberedOptions,
   ): Promise<Static<Reply>> {
     const { server, requests, unsynced, caches, acquisition } = this.#options;
     this.#sequence += 1;
@@ -61,6 +67,7 @@ export class NumberedRequests {
     let answersBefore = 0;
     const isDurable = 'durable' in request && request.durable === true;
     this.#outstanding.add(sequence);
+    numbered?.(sequence);
     const ticket = caches.attributes.ticket();
     const heldTicket = acquisition.ticket();
     try {
@@ -77,9 +84,16 @@ export class NumberedRequests {
           if (refused) throw refused;
           executing = server.id;
           answersBefore = unsynced.answers;
-          const once: Once = { session: executing, sequence, acknowledged: this.#acknowledged() };
-          const numbered = withOnce(request, once) as Static<Request>;
-          const answer = await connection.call(command, numbered, { timeoutMs });
+          const goingBack = returned?.();
+          const once: Once = {
+            session: executing,
+            sequence,
+            acknowledged: this.#acknowledged(),
+            ...(afterBatch === undefined ? {} : { afterBatch }),
+            ...(goingBack ? { returned: [...goingBack] } : {}),
+          };
+          const numberedRequest = withOnce(request, once) as Static<Request>;
+          const answer = await connection.call(command, numberedRequest, { timeoutMs });
           return answer.reply;
         },
         { isPatient, hasWaited: true },

@@ -11,11 +11,12 @@ import { formatDuration } from '../../platform/duration.js';
 import type { Command } from '../../protocol/command.js';
 import { amend, grant, release } from '../../protocol/content-commands.js';
 import { nodes } from '../../protocol/cluster-commands.js';
-import { DfsError, toDfsError } from '../../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import { statfs } from '../../protocol/namespace-commands.js';
 import { batch, hold, renew } from '../../protocol/session-commands.js';
 import { isConnectionError, isSilence } from '../../rpc/client.js';
 import type { RpcConnection } from '../../rpc/connection.js';
+import type { BatchUnderWay } from '../log/change-log.js';
 import type { LogPlace } from '../log/waiting-changes.js';
 import type { Acquisition } from '../leases/acquisition.js';
 import type { ServerSession } from '../session/server-session.js';
@@ -34,6 +35,8 @@ export interface AcknowledgedChanges {
   readonly hasChanges: boolean;
   /** See ChangeLog.drained. */
   drained(isUrgent?: boolean, place?: LogPlace): Promise<void>;
+  /** See ChangeLog.sent. */
+  sent(place?: LogPlace): Promise<BatchUnderWay | undefined>;
 }
 
 export interface RequestsOptions {
@@ -137,9 +140,39 @@ export class Requests {
    * @param place waits for nothing behind this place of the log
    */
   async drainedFor(what: string, place?: LogPlace): Promise<void> {
+    await this.#inTime(what, this.#options.acknowledged.drained(true, place));
+  }
+
+  /**
+   * Does `attempt`, which sends a request right behind everything that was acknowledged before. What is under way of that need not be
+   * answered before it is sent: `attempt` is told the batch, and is done again without one where the server says EAGAIN.
+   * @param place as for `drainedFor`
+   */
+  async inOrder<Reply>(
+    what: string,
+    place: LogPlace | undefined,
+    attempt: (afterBatch?: number) => Promise<Reply>,
+  ): Promise<Reply> {
     const { clock, timeoutMs, acknowledged } = this.#options;
-    const isDrained = await isDoneWithin(clock, timeoutMs, acknowledged.drained(true, place));
-    if (!isDrained) throw this.#absent(what, 'it has not answered what was acknowledged before');
+    const before = await this.#inTime(what, acknowledged.sent(place));
+    if (!before) return await attempt();
+    try {
+      const reply = await attempt(before.sequence);
+      // What it says of inodes comes after what the batch says.
+      await isDoneWithin(clock, timeoutMs, before.answered());
+      return reply;
+    } catch (error) {
+      if (!hasCode(error, 'EAGAIN')) throw error;
+    }
+    await this.#inTime(what, before.answered());
+    return await attempt();
+  }
+
+  /** EIO when `told` takes longer than a server may be away. */
+  async #inTime<Told>(what: string, told: Promise<Told>): Promise<Told> {
+    const { clock, timeoutMs } = this.#options;
+    if (await isDoneWithin(clock, timeoutMs, told)) return await told;
+    throw this.#absent(what, 'it has not answered what was acknowledged before');
   }
 
   #absent(what: string, reason: string): DfsError {

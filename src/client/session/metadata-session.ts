@@ -5,8 +5,6 @@
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Endpoint } from '../../platform/network.js';
-import { isDoneWithin } from '../../platform/clock.js';
-import { UnderWay } from '../../platform/under-way.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { DfsError } from '../../protocol/errors.js';
 import { getattr } from '../../protocol/namespace-commands.js';
@@ -26,11 +24,11 @@ import { CacheLease } from '../leases/cache-lease.js';
 import { HeldInodes } from '../leases/held-inodes.js';
 import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog, type ChangeLogPeer } from '../log/change-log.js';
-import type { LogPlace } from '../log/waiting-changes.js';
 import { ForetoldChanges, type OnMisprediction } from '../log/foretold-changes.js';
 import { OpenInodes } from '../opens/open-inodes.js';
 import { LostChanges, lostWithPower } from '../requests/lost-changes.js';
 import { NumberedRequests } from '../requests/numbered-requests.js';
+import { OrderedChanges } from '../requests/ordered-changes.js';
 import { Requests } from '../requests/requests.js';
 import { UnsyncedChanges } from '../requests/unsynced-changes.js';
 import { ServerClock } from './server-clock.js';
@@ -46,9 +44,6 @@ export interface MetadataSessionOptions extends ServerSessionOptions {
   readonly limits?: ClientLimits | undefined;
 }
 
-/** How long a change waits for requests under way before the server is asked for it as well. */
-const QUIESCE_MS = 200;
-
 export class MetadataSession {
   readonly #options: MetadataSessionOptions;
   readonly #server: ServerSession;
@@ -57,10 +52,6 @@ export class MetadataSession {
   readonly #unsynced: UnsyncedChanges;
   readonly #lost = new LostChanges();
   readonly #caches: MetadataCaches;
-  /** Requests that change something, apart from batches, and are not answered. */
-  readonly #changing = new UnderWay();
-  /** Those of them that do not wait for the log any more. */
-  readonly #executing = new UnderWay();
   /** What was acknowledged is not waited for without end any more. */
   #isEnding = false;
   /** Told of the inodes on which locks were lost, because the client was away for too long. */
@@ -74,6 +65,8 @@ export class MetadataSession {
   onServerStarted: (lost: readonly number[]) => void = () => undefined;
   /** Told of inodes of which a program was told that something is done, and it is not. */
   onChangesLost: (inodes: readonly number[], reason: DfsError) => void = () => undefined;
+  /** Told of what others have just put into directories at which programs of this client look. */
+  onAppeared: (inodes: readonly Attributes[]) => void = () => undefined;
   /**
    * The server takes inodes back (undefined: nearly all of them). Resolves when every change of them that a program relies on is in
    * the log. Never rejects.
@@ -91,6 +84,8 @@ export class MetadataSession {
   /** What it was not told yet. */
   readonly changes: ChangeLog;
   readonly foretold: ForetoldChanges;
+  /** Changes that the server is asked for. */
+  readonly ordered: OrderedChanges;
   /** The inodes that this client has open. */
   readonly opens: OpenInodes;
 
@@ -141,6 +136,14 @@ export class MetadataSession {
       maxOpenInodes: options.limits?.maxOpenInodes,
     });
     this.lease.addKeeper(this.opens);
+    this.ordered = new OrderedChanges({
+      clock,
+      log: this.changes,
+      held: this.held,
+      opens: this.opens,
+      requests,
+      numbered: this.#numbered,
+    });
     this.foretold = new ForetoldChanges({
       clock: this.serverClock,
       log,
@@ -153,8 +156,8 @@ export class MetadataSession {
       targets: caches.targets,
       changes: this.changes,
       client: {
-        isBusy: () => !this.#changing.isEmpty,
-        isBusyBefore: () => !this.#executing.isEmpty,
+        isBusy: () => this.ordered.isBusy,
+        isBusyBefore: () => this.ordered.isExecuting,
         isOpen: inode => this.opens.has(inode),
         lost: (inodes, reason) => this.onChangesLost(inodes, reason),
       },
@@ -221,49 +224,11 @@ export class MetadataSession {
     return this.#requests.askInSession(command, requestOf);
   }
 
-  /**
-   * Sends a request that changes something, numbered so that the server executes it once however often it is sent.
-   * EIO when the server stayed away, or ended the session while the request was under way.
-   * @param refusal for what was acknowledged to a program earlier: see NumberedOptions
-   * @param isPatient asked when the server has stayed away for the session's timeout: whether to go on waiting
-   * @param place what was acknowledged behind this place of the log is not waited for
-   */
-  async execute<Request extends TSchema, Reply extends TSchema>(
-    command: Command<Request, Reply>,
-    request: Omit<Static<Request>, 'once'>,
-    refusal?: () => DfsError | undefined,
-    isPatient?: () => boolean,
-    place?: LogPlace,
-  ): Promise<Static<Reply>> {
-    this.changes.noteRequest();
-    const options = { refusal, isPatient, isNews: true };
-    const inOrder = async (): Promise<Static<Reply>> => {
-      if (!this.changes.isEmpty) await this.#requests.drainedFor(command.name, place);
-      // What comes into a place of the log while it waits is before it.
-      return await this.#executing.during(this.#numbered.execute(command, request, options));
-    };
-    return await this.#changing.during(inOrder());
-  }
-
-  /**
-   * Waits, if this client may change the inode before the server knows, for the requests under way that keep it from
-   * knowing how things are; else several programs that ask the server would keep each other asking. Not for long: another
-   * client may wait for what is decided next, and be waited for by one of those requests.
-   * @param place where in the log the change belongs: requests that wait for the log wait for that, too
-   */
-  async quiesce(inode: number, place?: LogPlace): Promise<void> {
-    const isPlaced = place !== undefined && this.changes.isOpenAt(place);
-    const underWay = isPlaced ? this.#executing : this.#changing;
-    const mayDecide = (isPlaced || this.changes.isOpen) && this.held.has(inode);
-    if (!mayDecide || underWay.isEmpty) return;
-    await isDoneWithin(this.#options.clock, QUIESCE_MS, underWay.settled());
-  }
-
-  /** Names in the directory are about to be changed: as `quiesce`, after this client's turn has come where others do so, too. */
+  /** Names in the directory are about to be changed: as OrderedChanges.quiesce, after this client's turn has come where others do so, too. */
   async beginChange(directory: number): Promise<void> {
     const { turns } = this.#acquisition;
     if (turns.isContested(directory)) await turns.take(directory, true);
-    await this.quiesce(directory);
+    await this.ordered.quiesce(directory);
   }
 
   /**
@@ -331,9 +296,10 @@ export class MetadataSession {
     const peer: ChangeLogPeer = {
       ask: async reserve => await this.#hold({ inodes: [], reserve }),
       // Under no other session than that in which they were acknowledged.
-      send: async (request, refusal) =>
+      send: async (request, refusal, numbered) =>
         await this.#numbered.execute(batch, request, {
           refusal,
+          numbered,
           isPatient,
           isNews: false,
         }),
@@ -384,8 +350,11 @@ export class MetadataSession {
       },
       routes: new Routes()
         .on(revoke, async revocation => {
-          await this.lease.revoke(revocation);
-          return {};
+          const used = this.names.dropsUsed(revocation);
+          const dropped = this.lease.revoke(revocation);
+          this.#tellNews(revocation, used);
+          await dropped;
+          return used.length > 0 ? { used } : {};
         })
         .on(recall, async request => await this.#recalled(request)),
       heldLost: () => {
@@ -406,6 +375,16 @@ export class MetadataSession {
         if (isRestarted || lost.length > 0) this.onServerStarted(inodes);
       },
     });
+  }
+
+  /** Names in directories that programs of this client look at lead to inodes that are told with them. */
+  #tellNews({ news }: RequestOf<typeof revoke>, watched: readonly number[]): void {
+    if (!news || watched.length === 0) return;
+    const named = new Set(
+      news.names.filter(({ parent }) => watched.includes(parent)).map(({ inode }) => inode),
+    );
+    const appeared = news.attributes.filter(({ inode }) => named.has(inode));
+    if (appeared.length > 0) this.onAppeared(appeared);
   }
 
   #confirm(changed: readonly Attributes[]): void {

@@ -1,13 +1,19 @@
 /** What a request changed, as far as other sessions may have cached it. */
 import type { InodeRecord } from '../store/store.js';
 
+/** A name, and where it leads now; 0: nowhere. */
+export interface ChangedEntry {
+  readonly name: Uint8Array;
+  readonly inode: number;
+}
+
 export interface InodeChange {
   /** The content's version after the change. */
   version: number;
   /** Whether names below it may be cached too. */
   isDirectory: boolean;
   /** Names in this directory that came, went, or lead to another inode. */
-  names: Uint8Array[];
+  names: ChangedEntry[];
   /** What it is now; undefined when it is no more, or only its names changed. */
   record: InodeRecord | undefined;
   /**
@@ -44,10 +50,11 @@ export class ChangeTrace {
     this.#change(inode).record = undefined;
   }
 
-  name(directory: number, name: Uint8Array): void {
+  /** @param inode where the name leads now; 0: nowhere */
+  name(directory: number, name: Uint8Array, inode: number): void {
     const change = this.#change(directory);
     change.isDirectory = true;
-    change.names.push(name);
+    change.names.push({ name, inode });
   }
 
   #change(inode: number): InodeChange {

@@ -4,6 +4,7 @@
  * is as it was. So a large directory is not listed again for each turn.
  */
 import { LRUCache } from 'lru-cache';
+import type { ChangedEntry } from './change-trace.js';
 
 /** Names that are remembered, of all directories and of one: some 100 bytes each. */
 const MAX_NAMES = 65_536;
@@ -44,10 +45,10 @@ export class ChangedNames {
   }
 
   /** Names in the directory have changed, if anybody left it. */
-  note(directory: number, names: readonly Uint8Array[]): void {
+  note(directory: number, names: readonly ChangedEntry[]): void {
     const recorded = this.#directories.get(directory);
     if (!recorded || names.length === 0) return;
-    for (const name of names) recorded.names.push({ at: (this.#now += 1), name });
+    for (const { name } of names) recorded.names.push({ at: (this.#now += 1), name });
     const tooMany = recorded.names.length - MAX_NAMES_OF_ONE;
     if (tooMany > 0) {
       // Half of them, so that it is not done for each name.

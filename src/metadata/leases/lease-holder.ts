@@ -1,8 +1,9 @@
 /** A session that caches: what it may keep, and what it was told to drop. */
 import type { RequestOf } from '../../protocol/command.js';
-import { MAX_REVOKED } from '../../protocol/limits.js';
+import { MAX_NEWS, MAX_REVOKED } from '../../protocol/limits.js';
 import type { revoke } from '../../protocol/session-commands.js';
-import type { InodeChange } from './change-trace.js';
+import type { Attributes } from '../../protocol/types.js';
+import type { ChangedEntry, InodeChange } from './change-trace.js';
 
 export type Revocation = RequestOf<typeof revoke>;
 
@@ -22,6 +23,11 @@ export class RevocationMessage {
   readonly inodes = new Map<number, number>();
   readonly #names: { readonly parent: number; readonly name: Uint8Array }[] = [];
   readonly #directories = new Set<number>();
+  /** Inodes that are told as they are now. */
+  readonly #attributes = new Map<number, Attributes>();
+  /** directory → names that are told */
+  readonly #entries = new Map<number, readonly ChangedEntry[]>();
+  #newsCount = 0;
   /** directory → the position up to which its names were told */
   readonly #left = new Map<number, number>();
   #resolve: () => void = () => undefined;
@@ -32,9 +38,28 @@ export class RevocationMessage {
     this.answered = new Promise(resolve => (this.#resolve = resolve));
   }
 
-  add(inode: number, version: number, names: readonly Uint8Array[]): void {
+  add(inode: number, version: number, names: readonly ChangedEntry[]): void {
+    this.dropNews(inode);
     this.inodes.set(inode, version);
-    for (const name of names) this.#names.push({ parent: inode, name });
+    for (const { name } of names) this.#names.push({ parent: inode, name });
+  }
+
+  /** Whether so much more news may be told with it. */
+  hasRoomFor(news: number): boolean {
+    return this.#newsCount + news <= MAX_NEWS;
+  }
+
+  /** The session may keep the inode's attributes at once, and of a directory where these names lead. */
+  tell(attributes: Attributes, entries: readonly ChangedEntry[] = []): void {
+    this.#newsCount += 1 + entries.length;
+    this.#attributes.set(attributes.inode, attributes);
+    if (entries.length > 0) this.#entries.set(attributes.inode, entries);
+  }
+
+  /** The inode, or names in it, have changed since: what was to be told is not true any more. */
+  dropNews(inode: number): void {
+    this.#attributes.delete(inode);
+    this.#entries.delete(inode);
   }
 
   /** Every name in the directory. */
@@ -60,8 +85,16 @@ export class RevocationMessage {
       names: this.#names,
       directories: [...this.#directories],
       ...(this.#left.size > 0 ? { left: [...this.#left].map(([directory, at]) => ({ directory, at })) } : {}),
+      ...(this.#attributes.size > 0 ? { news: this.#news() } : {}),
       everything: false,
     };
+  }
+
+  #news(): NonNullable<Revocation['news']> {
+    const names = [...this.#entries].flatMap(([parent, entries]) =>
+      entries.map(({ name, inode }) => ({ parent, name, inode })),
+    );
+    return { attributes: [...this.#attributes.values()], names };
   }
 
   settle(): void {
@@ -90,7 +123,7 @@ export class LeaseHolder {
     this.leaseEndMs = leaseEndMs;
   }
 
-  /** The session reads the directory. */
+  /** The session reads the directory, or what it was told of it. */
   noteRead(inode: number): void {
     if (this.#unread.size > 0) this.#unread.delete(inode);
   }

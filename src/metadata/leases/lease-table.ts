@@ -26,6 +26,9 @@
  * 8. A change is there for those who ask the server as soon as it is committed, which is before it is acknowledged. Who is told
  *    of it could tell somebody who still answers from what he cached. So a reply that tells of inodes about which messages
  *    are under way waits for those, too; and a message is about everything that changed together with what it tells.
+ * 9. Where one session alone has to hear of a change, it is told at once what came of it, as if it had asked and waited (8), and stands
+ *    here as who has read that. What is told is as it was when the message left: what anybody changes before that, the session
+ *    itself too, takes it out of the message. Replies that left before tell nothing newer, those that leave later arrive later.
  */
 import type { Clock, Timer } from '../../platform/clock.js';
 import { Counts } from '../../platform/counts.js';
@@ -38,6 +41,7 @@ import { CachedInodes } from './cached-inodes.js';
 import type { ChangeTrace, InodeChange } from './change-trace.js';
 import type { Claim, ExclusiveLeases } from './exclusive-leases.js';
 import { LeaseHolder, type RevocationMessage } from './lease-holder.js';
+import { tellNews } from './news.js';
 import { Revocations, type ClientCalls } from './revocations.js';
 
 /** A session that leaves a message unanswered for longer than this has its lease renewed no more. */
@@ -179,7 +183,12 @@ export class LeaseTable {
   revoke(by: number | undefined, trace: ChangeTrace): Promise<unknown> | undefined {
     if (this.#isClosed || (trace.inodes.size === 0 && !trace.isRepeated)) return undefined;
     const waiting = new Set<RevocationMessage>();
-    for (const [inode, change] of trace.inodes) this.#revokeInode(by, inode, change, waiting);
+    const own = by === undefined ? undefined : this.#holders.get(by)?.draft;
+    for (const [inode, change] of trace.inodes) {
+      own?.dropNews(inode);
+      this.#revokeInode(by, inode, change, waiting);
+    }
+    this.#tellNews(by, trace, waiting);
     const { clearing } = this.#revocations;
     for (const holder of trace.isRepeated ? this.#holders.values() : clearing)
       for (const message of holder.messages) waiting.add(message);
@@ -321,6 +330,26 @@ export class LeaseTable {
     const holder = owner === undefined || owner === by ? undefined : this.#holders.get(owner);
     if (holder) waiting.add(this.#tell(holder, inode, change));
     for (const message of this.#revocations.about(inode)) waiting.add(message);
+  }
+
+  /** What came of the change goes with the message, if that is to one session alone (9). */
+  #tellNews(by: number | undefined, trace: ChangeTrace, waiting: ReadonlySet<RevocationMessage>): void {
+    const holders = new Set([...waiting].map(({ holder }) => holder));
+    for (const holder of holders) if (holder.session === by) holders.delete(holder);
+    const [holder, another] = holders;
+    const message = holder?.draft;
+    if (!holder || another || !message || !waiting.has(message)) return;
+    if (message.isEverything || this.#revocations.clearing.size > 0) return;
+    tellNews(
+      message,
+      trace,
+      directory => holder.inodes.has(directory),
+      inode => {
+        if (this.#exclusive.holderOf(inode) !== undefined) return false;
+        this.#note(holder, inode);
+        return true;
+      },
+    );
   }
 
   /** Puts the change into the holder's next message. */

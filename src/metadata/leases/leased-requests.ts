@@ -81,7 +81,11 @@ export class LeasedRequests {
       if ('refusal' in outcome) throw outcome.refusal;
       const { trace, claim, reading } = run;
       if (trace.isRepeated || !this.#state.leases.isHolder(once.session)) return outcome.reply;
-      const given = this.#give(once.session, [...trace.inodes.keys(), ...reading.made], claim);
+      const { session: own, returned = [] } = once;
+      for (const inode of returned)
+        if (exclusive.holderOf(inode) === own) this.#state.leases.share(own, inode);
+      const changed = [...trace.inodes.keys(), ...reading.made].filter(inode => !returned.includes(inode));
+      const given = this.#give(own, changed, claim);
       return { ...(outcome.reply as object), ...changedBy(trace), ...given };
     } finally {
       // Also after an error: a long request may have failed when a part of it was committed.

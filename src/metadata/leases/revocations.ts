@@ -6,13 +6,13 @@ import type { Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import { toDfsError } from '../../protocol/errors.js';
-import type { recall } from '../../protocol/session-commands.js';
+import type { recall, revoke } from '../../protocol/session-commands.js';
 import { RevocationMessage, type LeaseHolder, type Revocation } from './lease-holder.js';
 
 /** What a session is asked by its newest connection. */
 export interface ClientCalls {
   /** Tells it what to drop; resolves when it has. */
-  readonly revoke: (revocation: Revocation) => Promise<void>;
+  readonly revoke: (revocation: Revocation) => Promise<ReplyOf<typeof revoke>>;
   /** Asks for what it has to itself (recalls.ts). */
   readonly recall: (request: RequestOf<typeof recall>) => Promise<ReplyOf<typeof recall>>;
 }
@@ -110,7 +110,8 @@ export class Revocations {
     const calls = this.#calls.get(holder.session);
     if (message.isAnswered || !calls || this.#isClosed) return;
     try {
-      await calls.revoke(message.encode());
+      const { used = [] } = await calls.revoke(message.encode());
+      for (const directory of used) holder.noteRead(directory);
     } catch (error) {
       // It will be told to drop everything when it is back, or its lease runs out; until then changes wait.
       this.#log.info(

@@ -171,22 +171,22 @@ class TracedDentries implements DentryTable {
   }
 
   insert(parent: number, name: Uint8Array, inode: number): Awaitable<void> {
-    this.#changed(parent, name);
+    this.#changed(parent, name, inode);
     return this.#table.insert(parent, name, inode);
   }
 
   update(parent: number, name: Uint8Array, inode: number): Awaitable<void> {
-    this.#changed(parent, name);
+    this.#changed(parent, name, inode);
     return this.#table.update(parent, name, inode);
   }
 
   delete(parent: number, name: Uint8Array): Awaitable<void> {
-    this.#changed(parent, name);
+    this.#changed(parent, name, 0);
     return this.#table.delete(parent, name);
   }
 
-  #changed(parent: number, name: Uint8Array): void {
-    this.#trace.name(parent, name);
+  #changed(parent: number, name: Uint8Array, inode: number): void {
+    this.#trace.name(parent, name, inode);
     this.#reading.change(parent);
   }
 

@@ -34,7 +34,7 @@ export class FileMaker {
   /** Creates a file as an open(2) does that a close(2) follows. */
   async create(parent: number, prefix = 'new'): Promise<void> {
     this.#made += 1;
-    const reply = await this.#session.execute(put, {
+    const reply = await this.#session.ordered.execute(put, {
       parent,
       name: Buffer.from(`${prefix}-${this.#made}`),
       mode: 0o644,

@@ -78,7 +78,7 @@ class SessionSubject {
       serverPid,
       signal,
       request: async index => {
-        await first?.execute(setattr, { inode: shared, mode: index % 2 === 0 ? 0o755 : 0o700 });
+        await first?.ordered.execute(setattr, { inode: shared, mode: index % 2 === 0 ? 0o755 : 0o700 });
         // Everybody asks again, so that the next change concerns everybody.
         await Promise.all(this.#sessions.map(async session => await session.ask(getattr, { inode: shared })));
       },

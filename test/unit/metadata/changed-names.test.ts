@@ -4,7 +4,7 @@ import { ChangedNames, MAX_NAMES_OF_ONE } from '../../../src/metadata/leases/cha
 
 const DIRECTORY = 2;
 const STARTED_MS = 1_700_000_000_000;
-const name = (text: string): Buffer => Buffer.from(text);
+const name = (text: string) => ({ name: Buffer.from(text), inode: 1 });
 const texts = (changed: readonly { readonly name: Uint8Array }[] | undefined): string[] | undefined =>
   changed?.map(each => Buffer.from(each.name).toString());
 

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { batch } from '../../../src/metadata/operations/batch.js';
 import { mkdir } from '../../../src/metadata/operations/mkdir.js';
 import { put } from '../../../src/metadata/operations/put.js';
 import { rename } from '../../../src/metadata/operations/rename.js';
@@ -79,6 +80,34 @@ t.test('what was acknowledged is forgotten, and never executed again', async t =
   await harness.restart();
   t.equal(await refusal(client.execute(mkdir, directory('late'), late)), 'EINVAL');
   t.equal(await refusal(client.lookup('late')), 'ENOENT');
+});
+
+t.test('what belongs behind a batch is done behind it, and not where that was refused in part', async t => {
+  const harness = await startHarness(t);
+  const client = await harness.client();
+  const at = { sec: 1, nsec: 0 };
+  const make = (name: string) => ({ command: mkdir.command.number, request: directory(name), at });
+  const whole = client.next();
+  const behind = client.next();
+  t.equal(
+    await refusal(client.execute(mkdir, directory('early'), { ...behind, afterBatch: whole.sequence })),
+    'EAGAIN',
+    'the batch has not come',
+  );
+  const [batched] = await Promise.all([
+    client.execute(batch, { changes: [make('a')], reserve: 0 }, whole),
+    client.execute(mkdir, directory('b'), { ...client.next(), afterBatch: whole.sequence }),
+  ]);
+  t.same(batched.refused, []);
+  t.equal((await client.stat(ROOT_INODE)).nlink, 4);
+  const torn = client.next();
+  const { refused } = await client.execute(batch, { changes: [make('a'), make('c')], reserve: 0 }, torn);
+  t.equal(refused.length, 1);
+  const late = { ...client.next(), acknowledged: whole.sequence };
+  const afterBatch = torn.sequence;
+  t.equal(await refusal(client.execute(mkdir, directory('d'), { ...late, afterBatch })), 'EAGAIN');
+  t.equal((await client.stat(ROOT_INODE)).nlink, 5, 'nothing was done');
+  await client.execute(mkdir, directory('d'), late);
 });
 
 t.test('a session that nobody began may change nothing', async t => {

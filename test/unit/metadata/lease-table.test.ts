@@ -5,6 +5,7 @@ import type { Revocation } from '../../../src/metadata/leases/lease-holder.js';
 import { ExclusiveLeases } from '../../../src/metadata/leases/exclusive-leases.js';
 import { LeaseTable } from '../../../src/metadata/leases/lease-table.js';
 import { LEASE_MS, LOST_CONNECTION_MS, SILENT_CLIENT_MS } from '../../../src/protocol/limits.js';
+import { record } from '../rules/records.js';
 import { LOG } from './support/harness.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
@@ -13,12 +14,19 @@ const READER = 2;
 const FILE = 10;
 const DIRECTORY = 11;
 const OTHER_DIRECTORY = 12;
+const OTHER_READER = 3;
+
+const FILE_RECORD = { ...record({ inode: FILE }), parent: 0 };
+const DIRECTORY_RECORD = { ...record({ inode: DIRECTORY, mode: 0o40755 }), parent: 1 };
 
 /** A lease table, what its sessions were told, and who was fenced. */
 class Fixture {
   readonly clock = new ManualClock();
   readonly fenced: number[] = [];
   readonly table: LeaseTable;
+  readonly exclusive = new ExclusiveLeases(this.clock);
+  /** Directories that the reader says it has looked at. */
+  used: number[] = [];
   readonly told: Revocation[] = [];
   /** The reader's. */
   readonly connection = { isClosed: false };
@@ -30,14 +38,7 @@ class Fixture {
       this.fenced.push(session);
       this.table.end(session);
     };
-    this.table = new LeaseTable(
-      this.clock,
-      LOG,
-      new ExclusiveLeases(this.clock),
-      () => false,
-      fence,
-      memoryBytes,
-    );
+    this.table = new LeaseTable(this.clock, LOG, this.exclusive, () => false, fence, memoryBytes);
   }
 
   /** The reader caches, and read these. */
@@ -50,6 +51,7 @@ class Fixture {
         revoke: async revocation => {
           this.told.push(revocation);
           await new Promise<void>(resolve => (this.answer = resolve));
+          return { used: this.used };
         },
         recall: async () => ({ kept: [] }),
       },
@@ -62,9 +64,27 @@ class Fixture {
   change(inode: number, names: string[] = []): Promise<unknown> | undefined {
     const trace = new ChangeTrace();
     if (names.length === 0) trace.gone(inode);
-    for (const name of names) trace.name(inode, Buffer.from(name));
+    for (const name of names) trace.name(inode, Buffer.from(name), 0);
     return this.table.revoke(WRITER, trace);
   }
+}
+
+/** A file gets a name in the directory, by the writer. */
+function publish(called: string, version = 1): ChangeTrace {
+  const trace = new ChangeTrace();
+  trace.inode({ ...DIRECTORY_RECORD, version }, true);
+  trace.name(DIRECTORY, Buffer.from(called), FILE);
+  trace.inode({ ...FILE_RECORD, version }, false);
+  return trace;
+}
+
+/** What a message told, in words: names with where they lead, and inodes with their versions. */
+function newsOf(told: Revocation | undefined): string[] {
+  const { names = [], attributes = [] } = told?.news ?? {};
+  return [
+    ...names.map(({ name, inode }) => `${Buffer.from(name).toString()} ${inode}`),
+    ...attributes.map(({ inode, version }) => `${inode} v${version}`).sort(),
+  ];
 }
 
 async function turn(): Promise<void> {
@@ -104,8 +124,8 @@ t.test('who is told of a change before everybody has heard of it waits for that'
   fixture.read(DIRECTORY);
   t.equal(table.heard(WRITER, [DIRECTORY, FILE]), undefined, 'nothing is under way');
   const rename = new ChangeTrace();
-  rename.name(DIRECTORY, Buffer.from('old'));
-  rename.name(OTHER_DIRECTORY, Buffer.from('new'));
+  rename.name(DIRECTORY, Buffer.from('old'), 0);
+  rename.name(OTHER_DIRECTORY, Buffer.from('new'), FILE);
   void table.revoke(WRITER, rename);
   await turn();
   t.equal(table.heard(WRITER, [FILE]), undefined, 'what has not changed is told at once');
@@ -146,6 +166,81 @@ t.test('names are told one by one, and who goes on reading is told again', async
   await turn();
   fixture.table.reader(READER)?.(DIRECTORY);
   t.ok(fixture.change(DIRECTORY, ['c']));
+});
+
+t.test('who alone hears of a change is told at once what came of it', async t => {
+  const fixture = new Fixture();
+  fixture.read(DIRECTORY);
+  void fixture.table.revoke(WRITER, publish('file'));
+  await turn();
+  t.same(newsOf(fixture.told[0]), [`file ${FILE}`, `${FILE} v1`, `${DIRECTORY} v1`]);
+  fixture.answer();
+  await turn();
+  t.ok(fixture.change(FILE), 'it counts as who has read that');
+});
+
+t.test('where others hear of it too, nobody is told before all have', async t => {
+  const fixture = new Fixture();
+  fixture.read(DIRECTORY);
+  fixture.table.renew(OTHER_READER);
+  fixture.table.reader(OTHER_READER)?.(DIRECTORY);
+  void fixture.table.revoke(WRITER, publish('file'));
+  await turn();
+  t.same(
+    fixture.told.map(({ names, news }) => [names.length, news]),
+    [[1, undefined]],
+  );
+});
+
+t.test('what a session has to itself is told to nobody', async t => {
+  const fixture = new Fixture();
+  fixture.read(DIRECTORY);
+  fixture.exclusive.give(WRITER, FILE);
+  void fixture.table.revoke(WRITER, publish('file'));
+  await turn();
+  t.same(newsOf(fixture.told[0]), [`${DIRECTORY} v1`]);
+});
+
+t.test('what is told is as it was when the message left', async t => {
+  const fixture = new Fixture();
+  fixture.read(DIRECTORY);
+  void fixture.table.revoke(WRITER, publish('first', 1));
+  void fixture.table.revoke(WRITER, publish('second', 2));
+  await turn();
+  t.same(newsOf(fixture.told[0]), [`second ${FILE}`, `${FILE} v2`, `${DIRECTORY} v2`]);
+  fixture.answer();
+  await turn();
+  void fixture.table.revoke(WRITER, publish('third', 3));
+  const own = new ChangeTrace();
+  own.inode({ ...DIRECTORY_RECORD, version: 4 }, true);
+  void fixture.table.revoke(READER, own);
+  await turn();
+  t.same(
+    newsOf(fixture.told[1]),
+    [`${FILE} v3`],
+    'the session knows better of the directory that it changed itself',
+  );
+});
+
+t.test('a directory that a session looks at is told on and on, without being read again', async t => {
+  for (const [used, most] of [
+    [[], 9],
+    [[DIRECTORY], 20],
+  ] as const) {
+    const fixture = new Fixture();
+    fixture.used = [...used];
+    fixture.read(DIRECTORY);
+    for (let change = 0; change < 20; change += 1) {
+      void fixture.table.revoke(WRITER, publish(`f${change}`, change));
+      await turn();
+      fixture.answer();
+      await turn();
+    }
+    t.equal(
+      fixture.told.filter(({ names, directories }) => names.length + directories.length > 0).length,
+      most,
+    );
+  }
 });
 
 t.test('who does not answer is waited for until its lease has run out, and then fenced', async t => {
@@ -217,6 +312,7 @@ t.test('after a restart whoever cached before counts as caching everything, unti
     {
       revoke: async revocation => {
         fixture.told.push(revocation);
+        return {};
       },
       recall: async () => ({ kept: [] }),
     },

@@ -329,7 +329,7 @@ t.test(
     const target = await ownedFile(client, 'target', 0o666, ROOT_INODE);
     const peer = { isClosed: false };
     harness.service.bind(peer, client.id, false, {
-      revoke: async () => undefined,
+      revoke: async () => ({}),
       recall: async () => ({ kept: [] }),
     });
     const page = { inode, offset: 0, limit: 1 };

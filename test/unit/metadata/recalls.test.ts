@@ -23,6 +23,7 @@ function scene() {
   const calls = {
     revoke: async ({ inodes }: { readonly inodes: readonly { readonly inode: number }[] }) => {
       told.push(...inodes.map(({ inode }) => inode));
+      return {};
     },
     recall: async ({ keep = 0 }: { readonly keep?: number | undefined }) => ({
       kept: toRanges(keep > 0 ? INODES.slice(-keep) : []),

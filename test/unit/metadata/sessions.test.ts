@@ -142,7 +142,7 @@ t.test('any request on a connection says that its session lives', async t => {
   const client = await harness.client();
   const peer = { isClosed: false };
   harness.service.bind(peer, client.id, false, {
-    revoke: async () => undefined,
+    revoke: async () => ({}),
     recall: async () => ({ kept: [] }),
   });
   for (let ms = 0; ms <= SESSION_TIMEOUT_MS + 5000; ms += SESSION_RENEW_MS) {

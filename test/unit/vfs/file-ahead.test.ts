@@ -53,7 +53,7 @@ async function directory(sizeOf: (index: number) => number, isDone = true) {
     ahead.read(FIRST + index);
     await Promise.resolve();
   };
-  return { fetched, read };
+  return { fetched, read, ahead };
 }
 
 const range = (from: number, to: number): number[] =>
@@ -95,4 +95,11 @@ t.test('no more is fetched than there is memory for', async t => {
   const { fetched, read } = await directory(() => 64 << 10, false);
   for (const index of range(0, 100)) await read(index);
   t.equal(fetched.length, 32, '2 MiB');
+});
+
+t.test('what others put where a program looks is fetched, unless it is large or empty', async t => {
+  const sizes = [4096, 1 << 20, 0, 100];
+  const { fetched, ahead } = await directory(index => sizes[index] ?? 0);
+  ahead.appeared(sizes.map((size, index) => attributes(index, size)));
+  t.same(fetched, [0, 3]);
 });

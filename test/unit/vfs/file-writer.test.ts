@@ -64,7 +64,6 @@ class ScriptedServer {
     const isOpen = (): boolean => this.isAhead;
     return {
       session: {
-        quiesce: async () => this.onQuiesce(),
         changes: { drained: async () => this.onDrained() },
         foretold: {
           content: {
@@ -75,11 +74,14 @@ class ScriptedServer {
             },
           },
         },
-        execute: async (_command: unknown, request: Commit) => {
-          this.sent.push(request);
-          const refusal = this.refusals.shift();
-          if (refusal) throw refusal;
-          return { attributes: ATTRIBUTES, moved: request.append ? this.movedBy : 0 };
+        ordered: {
+          quiesce: async () => this.onQuiesce(),
+          execute: async (_command: unknown, request: Commit) => {
+            this.sent.push(request);
+            const refusal = this.refusals.shift();
+            if (refusal) throw refusal;
+            return { attributes: ATTRIBUTES, moved: request.append ? this.movedBy : 0 };
+          },
         },
       },
       writer: {

@@ -25,7 +25,7 @@ function scene() {
       lease: { isWanted: true, isAlive: true },
       serverClock: { now: () => ({ sec: 1, nsec: 0 }) },
       getattr: async () => ATTRIBUTES,
-      quiesce: async () => undefined,
+      ordered: { quiesce: async () => undefined },
       changes: { drained: async () => undefined },
     },
     log: { error: () => undefined },

@@ -59,7 +59,7 @@ async function openFiles(t: Test) {
     const creation = { mode: 0o644, uid: 0, gid: 0, exclusive: true, count: 0, goal: 1 };
     const request = { parent: ROOT_INODE, name: Buffer.from(name), ...creation, maxBytes: CHUNK_BYTES };
     const ticket = client.session.attributes.ticket();
-    const { attributes } = await client.session.execute(put, { ...request, exclude: [] });
+    const { attributes } = await client.session.ordered.execute(put, { ...request, exclude: [] });
     client.session.opens.recordOpen(attributes.inode);
     return files.add(attributes, constants.O_RDWR, ticket, true);
   };

@@ -17,9 +17,11 @@ function scripted() {
   const own = { isOpen: false, inode: 0 };
   const session = {
     ask: async () => ({ freeBytes: FREE_BYTES }),
-    execute: async (command: { name: string }, request: object) => {
-      trace.push([command.name, request]);
-      return { attributes: 'newest', copied: COPIED };
+    ordered: {
+      execute: async (command: { name: string }, request: object) => {
+        trace.push([command.name, request]);
+        return { attributes: 'newest', copied: COPIED };
+      },
     },
     changes: own,
     held: { has: (inode: number) => inode === own.inode },

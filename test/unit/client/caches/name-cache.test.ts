@@ -28,6 +28,21 @@ async function fixture() {
       directories: [],
       everything: false,
     });
+  /** Names that were changed are told with it. */
+  const tell = async (entries: Record<string, number>): Promise<void> => {
+    const told = Object.entries(entries).map(([each, inode]) => ({
+      parent: DIRECTORY,
+      name: name(each),
+      inode,
+    }));
+    await lease.revoke({
+      inodes: [],
+      names: told.map(({ parent, name: each }) => ({ parent, name: each })),
+      directories: [],
+      news: { attributes: [], names: told },
+      everything: false,
+    });
+  };
   /** Another client has the directory in its turn from now on. */
   const leave = async (at: number): Promise<void> =>
     await lease.revoke({
@@ -37,7 +52,7 @@ async function fixture() {
       left: [{ directory: DIRECTORY, at }],
       everything: false,
     });
-  return { names, revoke, leave };
+  return { names, revoke, tell, leave, lease };
 }
 
 t.test('of a name that another client changed nothing is known, and of the others everything', async t => {
@@ -61,6 +76,59 @@ t.test('what the server says of such a name is known again, unless it was change
   t.equal(names.find(DIRECTORY, name('c')), undefined, 'the answer may be from before');
   names.told(names.lookupTicket(), DIRECTORY, name('c'), 12);
   t.equal(names.find(DIRECTORY, name('c')), 12);
+});
+
+t.test(
+  'a name that is told with its revocation is known at once, and answers of before do not matter',
+  async t => {
+    const { names, revoke, tell } = await fixture();
+    await revoke('c');
+    const before = names.lookupTicket();
+    await tell({ a: 0, b: 21, c: 22 });
+    t.same(
+      ['a', 'b', 'c'].map(each => names.find(DIRECTORY, name(each))),
+      [0, 21, 22],
+    );
+    t.same(
+      names.page(DIRECTORY, NOTHING, 10),
+      undefined,
+      'where the directory lies was not told, which a listing needs',
+    );
+    names.told(before, DIRECTORY, name('c'), 0);
+    t.equal(names.find(DIRECTORY, name('c')), 22);
+    await revoke('c');
+    t.equal(names.find(DIRECTORY, name('c')), undefined, 'it is dropped as any other');
+  },
+);
+
+t.test('of a directory of which single names are known, what is told is known too', async t => {
+  const { names, lease } = await fixture();
+  const [other, polled] = [3, name('polled')];
+  names.told(names.lookupTicket(), other, polled, 0);
+  const told = { parent: other, name: polled };
+  const revocation = { inodes: [], directories: [], everything: false, names: [told] };
+  await lease.revoke({ ...revocation, news: { attributes: [], names: [{ ...told, inode: 30 }] } });
+  t.equal(names.find(other, polled), 30);
+  const unknown = { parent: 4, name: polled };
+  await lease.revoke({
+    ...revocation,
+    names: [unknown],
+    news: { attributes: [], names: [{ ...unknown, inode: 31 }] },
+  });
+  t.equal(names.find(4, polled), undefined, 'nobody looks at that one');
+});
+
+t.test('a directory is looked at until names in it were dropped several times in vain', async t => {
+  const { names } = await fixture();
+  const revocation = { inodes: [], directories: [], everything: false };
+  const drop = (): number[] =>
+    names.dropsUsed({ ...revocation, names: [{ parent: DIRECTORY, name: name('x') }] });
+  t.same(drop(), [], 'nobody has asked yet');
+  names.find(DIRECTORY, name('a'));
+  for (let times = 0; times < 4; times += 1) t.same(drop(), [DIRECTORY]);
+  t.same(drop(), []);
+  names.find(DIRECTORY, name('a'));
+  t.same(drop(), [DIRECTORY]);
 });
 
 t.test('an own change that another client’s has overtaken leaves open where the name leads', async t => {

@@ -37,7 +37,8 @@ async function scene() {
   const ample = { now: { sec: 1, nsec: 0 }, freeBytes: 2 ** 40, ahead: 1024 };
   const changes = new ChangeLog(clock, log, lease, new HeldInodes(lease), new ServerClock(clock), {
     ask: async () => ample,
-    send: async ({ changes: sent }: Batch) => {
+    send: async ({ changes: sent }: Batch, _refusal, numbered) => {
+      numbered(100 + batches.length);
       batches.push(sent.map(({ request }) => (request as { parent: number }).parent));
       const error = await new Promise<DfsError | undefined>(resolve => answers.push(resolve));
       if (error) throw error;
@@ -157,6 +158,49 @@ t.test('a wait for what is before a place does not wait for what is behind it', 
   await before;
   t.notOk(changes.isEmpty);
   await changes.drained(true, place);
+});
+
+t.test('who comes right behind the log waits until it is sent, and learns with which batch', async t => {
+  const { pass, changes, append, answer, batches } = await scene();
+  t.equal(await changes.sent(), undefined, 'there is nothing to come behind');
+  append(1);
+  const place = changes.reserve(() => undefined);
+  append(2);
+  const before = await changes.sent(place);
+  t.same(batches, [[1]], 'it is sent at once');
+  t.equal(before?.sequence, 100);
+  let isSent = false;
+  const sent = changes.sent().then(batch => {
+    isSent = true;
+    return batch;
+  });
+  await pass(0);
+  t.notOk(isSent, 'what is behind a place waits with it');
+  append(3, place);
+  changes.leave(place);
+  await pass(0);
+  t.notOk(isSent, 'one batch is under way at a time');
+  await answer();
+  await before?.answered();
+  t.same(batches, [[1], [3, 2]]);
+  const batch = await sent;
+  t.equal(batch?.sequence, 101);
+  let isAnswered = false;
+  const answered = batch?.answered().then(() => (isAnswered = true));
+  await pass(0);
+  t.notOk(isAnswered);
+  await answer();
+  await answered;
+  t.equal(await changes.sent(), undefined);
+});
+
+t.test('a session that is lost lets go of who comes behind the log', async t => {
+  const { changes, append } = await scene();
+  changes.reserve(() => undefined);
+  append(1);
+  const sent = changes.sent();
+  changes.lose();
+  t.equal(await sent, undefined);
 });
 
 t.test('a wait for a place alone ends when that is left', async t => {

@@ -48,8 +48,8 @@ async function scene(t: Test) {
   await session.beginCaching();
   const { inode: directory } = await mkdir(session, ROOT_INODE, name('own'), OWNER, ROOT);
   const asked: string[] = [];
-  const execute = session.execute.bind(session);
-  session.execute = async (command, ...rest) => {
+  const execute = session.ordered.execute.bind(session.ordered);
+  session.ordered.execute = async (command, ...rest) => {
     asked.push(command.name);
     return await execute(command, ...rest);
   };

@@ -12,7 +12,7 @@ import { connectSession } from '../support/connected-session.js';
 const FILE = Buffer.from('file');
 
 async function make(session: MetadataSession): Promise<number> {
-  const { attributes } = await session.execute(mknod, {
+  const { attributes } = await session.ordered.execute(mknod, {
     parent: ROOT_INODE,
     name: FILE,
     mode: S_IFREG | 0o644,

@@ -65,7 +65,7 @@ async function scripted(t: Test, script: Turn[]) {
 
 t.test('a request whose answer was lost is sent again under the same number', async t => {
   const { session, numbered, greeted } = await scripted(t, ['break', 'break']);
-  const { attributes } = await session.execute(mkdir, REQUEST);
+  const { attributes } = await session.ordered.execute(mkdir, REQUEST);
   t.same(attributes, MADE);
   t.same(
     numbered.map(({ sequence }) => sequence),
@@ -76,9 +76,9 @@ t.test('a request whose answer was lost is sent again under the same number', as
 
 t.test('the next request says which answers have arrived', async t => {
   const { session, numbered } = await scripted(t, ['answer', 'refuse', 'answer']);
-  await session.execute(mkdir, REQUEST);
-  t.equal(await refusal(session.execute(mkdir, REQUEST)), 'EEXIST');
-  await session.execute(mkdir, REQUEST);
+  await session.ordered.execute(mkdir, REQUEST);
+  t.equal(await refusal(session.ordered.execute(mkdir, REQUEST)), 'EEXIST');
+  await session.ordered.execute(mkdir, REQUEST);
   t.same(
     numbered.map(({ sequence, acknowledged }) => [sequence, acknowledged]),
     [
@@ -93,10 +93,10 @@ t.test('a request that was under way when the session ended is not done in the n
   const { session, numbered } = await scripted(t, ['end the session']);
   let isLost = false;
   session.onSessionLost = () => (isLost = true);
-  t.equal(await refusal(session.execute(mkdir, REQUEST)), 'EIO');
+  t.equal(await refusal(session.ordered.execute(mkdir, REQUEST)), 'EIO');
   t.equal(numbered.length, 1);
   t.ok(isLost);
-  await session.execute(mkdir, REQUEST);
+  await session.ordered.execute(mkdir, REQUEST);
   t.equal(numbered.at(-1)?.session, 2, 'later ones are');
 });
 
@@ -105,7 +105,7 @@ t.test(
   async t => {
     const { session, numbered } = await scripted(t, ['end the session']);
     const refused = new DfsError('ESTALE', 'others have gone on');
-    t.equal(await refusal(session.execute(mkdir, REQUEST, () => refused)), 'ESTALE');
+    t.equal(await refusal(session.ordered.execute(mkdir, REQUEST, () => refused)), 'ESTALE');
     t.equal(numbered.length, 0);
   },
 );

@@ -160,6 +160,7 @@ function log() {
       state.waits.push(isUrgent);
       await new Promise<void>(resolve => (state.resolve = resolve));
     },
+    sent: async () => undefined,
   };
   return { state, acknowledged };
 }
@@ -198,6 +199,67 @@ t.test('a log that is not answered is waited for as long as the session says', a
   const asking = requests.ask(getattr, { inode: INODE });
   await t.rejects(asking, { code: 'EIO', message: /acknowledged before/ });
   t.same(asked, []);
+});
+
+/** A log that has sent a batch, which is answered when the test says so. */
+function sentLog(sequence: number) {
+  const state = { isAnswered: false, answer: (): void => undefined };
+  const answered = new Promise<void>(resolve => {
+    state.answer = () => {
+      state.isAnswered = true;
+      resolve();
+    };
+  });
+  const acknowledged = {
+    hasChanges: true,
+    drained: async () => undefined,
+    sent: async () => ({ sequence, answered: async () => await answered }),
+  };
+  return { state, acknowledged };
+}
+
+t.test(
+  'a change is sent right behind the batch that is under way, and is over when that is answered',
+  async t => {
+    const { state, acknowledged } = sentLog(7);
+    const { requests } = await startRequests(t, new Routes(), { acknowledged });
+    const batches: (number | undefined)[] = [];
+    let isOver = false;
+    const change = requests
+      .inOrder('rename', undefined, async afterBatch => {
+        batches.push(afterBatch);
+        return 'renamed';
+      })
+      .then(reply => {
+        isOver = true;
+        return reply;
+      });
+    await waitUntil(() => batches.length === 1, { what: 'it is sent' });
+    t.notOk(isOver);
+    state.answer();
+    t.equal(await change, 'renamed');
+    t.same(batches, [7]);
+  },
+);
+
+t.test('one that the server does not take there is sent again when the batch is answered', async t => {
+  const { state, acknowledged } = sentLog(7);
+  const { requests } = await startRequests(t, new Routes(), { acknowledged });
+  const batches: (number | undefined)[] = [];
+  const change = requests.inOrder('rename', undefined, async afterBatch => {
+    batches.push(afterBatch);
+    if (afterBatch !== undefined) throw new DfsError('EAGAIN', 'not done as a whole');
+    t.ok(state.isAnswered);
+    return 'renamed';
+  });
+  await waitUntil(() => batches.length === 1, { what: 'it is sent' });
+  state.answer();
+  t.equal(await change, 'renamed');
+  t.same(batches, [7, undefined]);
+  const refused = requests.inOrder('rename', undefined, async () => {
+    throw new DfsError('ENOENT', 'no such name');
+  });
+  t.equal(await refusal(refused), 'ENOENT', 'every other refusal is told');
 });
 
 t.test('what a reply gives is this client’s alone from then on', async t => {

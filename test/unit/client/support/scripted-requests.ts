@@ -11,7 +11,11 @@ import { LOG } from '../../metadata/support/harness.js';
 import { ScriptedMetadata, sessionAt } from './scripted-metadata.js';
 
 const LEASE_MS = 600_000;
-const NOTHING: AcknowledgedChanges = { hasChanges: false, drained: async () => undefined };
+const NOTHING: AcknowledgedChanges = {
+  hasChanges: false,
+  drained: async () => undefined,
+  sent: async () => undefined,
+};
 
 export interface ScriptedRequestsOptions {
   readonly clock?: Clock;
