@@ -57,7 +57,12 @@ export class ChunkRequests {
   /** Adds what anybody may ask who has a grant where one is needed. */
   addRequests(routes: Routes): Routes {
     return routes
-      .on(write, async (request, { payload }) => await this.answer(this.#write(request, payload)))
+      .on(write, async (request, context) => {
+        const written = await this.answer(this.#write(request, context.payload));
+        // What a node did not take may still be on its way to it.
+        if (written.failed.length === 0) context.freePayload();
+        return written;
+      })
       .on(read, async (request, { reserve }) => {
         const { chunk, offset, length } = request;
         this.#requireReadable(request);

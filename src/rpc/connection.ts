@@ -9,7 +9,7 @@ import type { Logger } from '../platform/log.js';
 import type { ByteStream } from '../platform/network.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { payloadBytes } from '../platform/payload.js';
+import { freePayload, payloadBytes } from '../platform/payload.js';
 import { frameBytes, FrameKind, MOST, NO_PAYLOAD, type Frame, type FrameLimits } from '../protocol/frame.js';
 import { DEFAULT_REQUEST_BYTES, MAX_STRANGER_BYTES } from '../protocol/limits.js';
 import { encodeMessage } from '../protocol/message.js';
@@ -311,7 +311,11 @@ export class RpcConnection implements PeerConnection {
   async #answer(frame: Frame): Promise<void> {
     const { memory } = this.#options;
     let reservedBytes = 0;
+    let isFree = false;
     const context: CallContext = {
+      freePayload: () => {
+        isFree = true;
+      },
       payload: frame.payload,
       connection: this,
       reserve: async bytes => {
@@ -352,6 +356,7 @@ export class RpcConnection implements PeerConnection {
     } finally {
       memory?.releaseReply(this, reservedBytes);
       this.#release(frame);
+      if (isFree) freePayload(frame.payload);
       this.#applyBackpressure();
     }
   }

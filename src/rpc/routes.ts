@@ -39,6 +39,8 @@ export interface CallContext {
    * sent. For handlers whose replies are large.
    */
   reserve(bytes: number): Promise<void>;
+  /** Nobody, the system included, uses the request's payload once it is answered: its memory is free at once (freePayload). */
+  freePayload(): void;
 }
 
 /** Answers one command: the reply alone, or the reply with a payload. */

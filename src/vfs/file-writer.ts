@@ -15,7 +15,7 @@ import type { PrivilegeLoss } from '../protocol/types.js';
 import { CommitQueue, type PlacedCommit } from './commit-queue.js';
 import type { LogPlace } from '../client/log/waiting-changes.js';
 import { commitOf, greaterLoss, movedBy } from './commit-request.js';
-import type { Flight } from './flight.js';
+import { landedWell, type Flight } from './flight.js';
 import { FlightStorage, SMALL_CHUNK_BYTES } from './flight-storage.js';
 import { notTaken } from './storage-failures.js';
 import { UnsyncedChunks } from './unsynced-chunks.js';
@@ -36,6 +36,9 @@ export interface WriteManner {
   /** Asked when the bytes are taken, perhaps after a wait: why they must not be, if so. */
   readonly refusal?: (() => DfsError | undefined) | undefined;
 }
+
+/** What a handle says of it. */
+export type WriteTerms = Pick<WriteManner, 'privilegeLoss' | 'refusal'>;
 
 export class FileWriter {
   readonly #inode: number;
@@ -168,7 +171,7 @@ export class FileWriter {
       this.#isAppending = false;
       through.push(...this.#take(offset + at, part, manner));
     }
-    await throughAll(through);
+    await landedWell(through);
   }
 
   /**
@@ -192,7 +195,7 @@ export class FileWriter {
       }
       through.push(...this.#take(offset, part, manner));
     }
-    await throughAll(through);
+    await landedWell(through);
     return through[0]?.offset ?? start ?? size();
   }
 
@@ -388,12 +391,6 @@ export class FileWriter {
     this.#unsynced.add(nodes, chunk, flight.offset, flight.end);
     if (this.#unsynced.count > this.#shared.maxUnsyncedReplicas) this.#owner.hasMuchUnsynced();
   }
-}
-
-/** Waits for what is written through; throws the first failure. */
-async function throughAll(flights: readonly Flight[]): Promise<void> {
-  for (const flight of flights) await flight.landed;
-  for (const { state } of flights) if (state.is === 'failed') throw state.reason;
 }
 
 function tooLarge(): DfsError {

@@ -242,3 +242,9 @@ export class Flight {
     this.#state = to;
   }
 }
+
+/** Resolves when all of these have landed; throws the first failure. */
+export async function landedWell(flights: readonly Flight[]): Promise<void> {
+  for (const flight of flights) await flight.landed;
+  for (const { state } of flights) if (state.is === 'failed') throw state.reason;
+}

@@ -12,16 +12,13 @@ import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import { notStored } from './storage-failures.js';
 import { FileDurability } from './file-durability.js';
-import { FileWriter, type WriteManner } from './file-writer.js';
+import { FileWriter, type WriteManner, type WriteTerms } from './file-writer.js';
 import { readUnder } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
 import type { WriterSurroundings } from './writer-surroundings.js';
 
 /** A chunk that no node takes fails with a reason of its own within the timeout and this. */
 const OWN_FAILURE_MS = 1000;
-
-/** How a handle writes. */
-type WriteTerms = Pick<WriteManner, 'privilegeLoss' | 'refusal'>;
 
 export class OpenFile {
   readonly inode: number;

@@ -58,7 +58,10 @@ async function node(t: Test, isRegistered = true) {
   const orders = requests.addOrders(new Routes());
   /** What handlers took room for in the server's memory. */
   const reserved: number[] = [];
+  /** How many payloads were said to be of no use any more. */
+  const freed = { payloads: 0 };
   const context = {
+    freePayload: () => void (freed.payloads += 1),
     // No handler of chunks looks at it.
     connection: undefined as unknown as PeerConnection,
     reserve: async (bytes: number) => void reserved.push(bytes),
@@ -82,7 +85,7 @@ async function node(t: Test, isRegistered = true) {
     const request = { grant: grantOf(chunk.chunk), checksums: chunk.table, inode: 1, fileOffset: 0 };
     return await ask(write, { ...request, forward: [], durable: false, ...changes }, chunk.payload);
   };
-  return { disk, store, pipeline, requests, orders, reserved, ask, grantOf, readGrant, put, key };
+  return { disk, store, pipeline, requests, orders, reserved, freed, ask, grantOf, readGrant, put, key };
 }
 
 t.test('a chunk is stored, and read with a grant', async t => {
@@ -153,6 +156,25 @@ t.test('a chain: who has the chunk, and who has failed', async t => {
   const nobody = { grant: grantOf(3, [NODE, NEXT.node]), forward: [NEXT] };
   t.not(await refusal(put(randomChunk(3, LENGTH), nobody)), 'OK', 'no node has it');
 });
+
+t.test(
+  'memory is given back once everybody has the bytes, and not while one of them may still be sent them',
+  async t => {
+    const { pipeline, put, grantOf, freed } = await node(t);
+    await put(randomChunk(1, LENGTH));
+    t.equal(freed.payloads, 1);
+    const chain = (chunk: number) => ({ grant: grantOf(chunk, [NODE, NEXT.node]), forward: [NEXT] });
+    pipeline.outcome = { stored: [NEXT.node], failed: [] };
+    await put(randomChunk(2, LENGTH), chain(2));
+    t.equal(freed.payloads, 2);
+    pipeline.outcome = {
+      stored: [],
+      failed: [{ node: NEXT.node, reason: 'it took too long', code: 'ETIMEDOUT' }],
+    };
+    await put(randomChunk(3, LENGTH), chain(3));
+    t.equal(freed.payloads, 2);
+  },
+);
 
 t.test('a durable write is on the disk when it is answered', async t => {
   const { put, disk } = await node(t);

@@ -22,12 +22,25 @@ const echo = command('echo', 9001, { allow: CLIENTS, request: Text, reply: Text,
 const fail = command('fail', 9002, { allow: CLIENTS, request: Text, reply: Text });
 const never = command('never', 9003, { allow: CLIENTS, request: Text, reply: Text });
 const unknown = command('unknown', 9004, { allow: CLIENTS, request: Text, reply: Text });
+const swallow = command('swallow', 9005, {
+  allow: CLIENTS,
+  request: Text,
+  reply: Text,
+  maxPayloadBytes: 64 << 20,
+});
 const LONG = { timeoutMs: 10_000 };
+/** What came with the last `swallow`. */
+let swallowed: readonly Buffer[] = [];
 
 const routes = new Routes()
   .on(echo, async ({ text }, { payload }) => withPayload({ text }, payload))
   .on(fail, async ({ text }) => {
     throw new DfsError('ENOSPC', text);
+  })
+  .on(swallow, async ({ text }, { payload, freePayload }) => {
+    swallowed = payload;
+    freePayload();
+    return { text: `${text} ${payloadBytes(payload)}` };
   })
   .on(never, async () => await new Promise(() => undefined));
 
@@ -64,6 +77,24 @@ t.test('a payload of 32 MiB passes both ways', async t => {
   const answer = await connection.call(echo, { text: '' }, { ...LONG, payload });
   t.equal(payloadBytes(answer.payload), 32 << 20);
 });
+
+t.test(
+  'the memory of a payload is free as soon as its request is answered, if the handler says so',
+  async t => {
+    const connection = await clientOf(t, await startServer(t)).connect(0);
+    const bytes = 8 << 20;
+    const sent = Buffer.alloc(bytes, 7);
+    for (let round = 0; round < 10; round += 1) {
+      const { reply } = await connection.call(swallow, { text: `${round}` }, { ...LONG, payload: [sent] });
+      t.equal(reply.text, `${round} ${bytes}`);
+      await waitUntil(() => payloadBytes(swallowed) < bytes / 2, { what: 'most of it is given back' });
+    }
+    t.ok(
+      sent.every(byte => byte === 7),
+      'what the sender has is its own',
+    );
+  },
+);
 
 t.test('errors arrive with their errno and sentence', async t => {
   const connection = await clientOf(t, await startServer(t)).connect(0);
