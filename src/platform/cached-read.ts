@@ -38,7 +38,14 @@ const NOTHING_CACHED: CachedReads = {
   prefetch: async () => undefined,
 };
 
-/** Those of this system; where there is no preadv2(2), they find nothing. */
+let loading: Promise<CachedReads> | undefined;
+
+/** Those of this system, loaded once. */
+export async function cachedReads(): Promise<CachedReads> {
+  return await (loading ??= loadCachedReads());
+}
+
+/** Where there is no preadv2(2), they find nothing. */
 export async function loadCachedReads(): Promise<CachedReads> {
   if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return NOTHING_CACHED;
   let preadv2: Preadv2;

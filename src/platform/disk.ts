@@ -23,6 +23,7 @@ import {
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { allocateFile } from './allocate-file.js';
+import { cachedReads, MAX_CACHED_READ_BYTES } from './cached-read.js';
 import { DirectFile, FasterWay, MIN_DIRECT_BYTES } from './direct-writes.js';
 import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
 import { makeDirectories } from './make-directories.js';
@@ -131,6 +132,8 @@ class NodeFile implements DiskFile {
   }
 
   async pread(target: Buffer, position: number): Promise<number> {
+    const isSmall = target.length <= MAX_CACHED_READ_BYTES;
+    if (isSmall && (await cachedReads()).readInto(this.#descriptor, target, position)) return target.length;
     return await readFully(this.#descriptor, target, position);
   }
 

@@ -4,7 +4,7 @@
  */
 import { close, constants, fstat, open } from 'node:fs';
 import { promisify } from 'node:util';
-import { loadCachedReads, type CachedReads } from './cached-read.js';
+import { cachedReads, type CachedReads } from './cached-read.js';
 import { readFully } from './positional-read.js';
 
 /** An open file. Positions and lengths are bytes. */
@@ -33,23 +33,23 @@ const fstatAsync = promisify(fstat);
 
 class NodeLocalFile implements LocalFile {
   readonly #descriptor: number;
-  readonly #cachedReads: CachedReads;
+  readonly #cached: CachedReads;
 
-  constructor(descriptor: number, cachedReads: CachedReads) {
+  constructor(descriptor: number, cached: CachedReads) {
     this.#descriptor = descriptor;
-    this.#cachedReads = cachedReads;
+    this.#cached = cached;
   }
 
   preadCached(length: number, position: number): Buffer | undefined {
-    return this.#cachedReads.read(this.#descriptor, length, position);
+    return this.#cached.read(this.#descriptor, length, position);
   }
 
   preadCachedInto(target: Buffer, position: number): boolean {
-    return this.#cachedReads.readInto(this.#descriptor, target, position);
+    return this.#cached.readInto(this.#descriptor, target, position);
   }
 
   async prefetch(position: number, length: number): Promise<void> {
-    await this.#cachedReads.prefetch(this.#descriptor, position, length);
+    await this.#cached.prefetch(this.#descriptor, position, length);
   }
 
   async pread(target: Buffer, position: number): Promise<number> {
@@ -65,17 +65,14 @@ class NodeLocalFile implements LocalFile {
   }
 }
 
-let loadingCachedReads: Promise<CachedReads> | undefined;
-
 /** The machine's own files. */
 export const nodeLocalFiles: LocalFiles = {
   async open(path) {
     // Another process names the path: O_NONBLOCK, since opening a pipe would wait for its other end.
     const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
-    loadingCachedReads ??= loadCachedReads();
-    const cachedReads = await loadingCachedReads;
+    const cached = await cachedReads();
     const descriptor = await openAsync(path, flags);
-    if ((await fstatAsync(descriptor)).isFile()) return new NodeLocalFile(descriptor, cachedReads);
+    if ((await fstatAsync(descriptor)).isFile()) return new NodeLocalFile(descriptor, cached);
     await closeAsync(descriptor);
     throw Object.assign(new Error(`${path} is no regular file`), { code: 'EINVAL' });
   },
