@@ -132,6 +132,21 @@ export class NameCache implements CacheKeeper {
   }
 
   /**
+   * At most `limit` inodes to which names in the directory lead, if it is known as a whole: also while this client changes one of
+   * them.
+   */
+  inodesIn(directory: number, limit: number): number[] {
+    const known = this.#get(directory);
+    if (known?.isWhole !== true) return [];
+    const inodes: number[] = [];
+    for (const inode of known.names.values()) {
+      if (inodes.length === limit) break;
+      if (inode !== 0) inodes.push(inode);
+    }
+    return inodes;
+  }
+
+  /**
    * This client created the directory; it is empty.
    * @param ticket the lease's, from before the request
    */

@@ -120,10 +120,9 @@ export class Acquisition {
     const wantedMs = this.#wanted.get(directory);
     if (wantedMs !== undefined && nowMs - wantedMs < WANTED_MS) return;
     this.#wanted.set(directory, nowMs);
-    const entries = names.page(directory, new Uint8Array(), MAX_HELD_AT_ONCE)?.names ?? [];
-    const wanted = entries
-      .map(({ inode }) => inode)
-      .filter(inode => inode !== 0 && !held.has(inode) && attributes.get(inode) !== undefined);
+    const wanted = names
+      .inodesIn(directory, MAX_HELD_AT_ONCE)
+      .filter(inode => !held.has(inode) && attributes.get(inode) !== undefined);
     if (wanted.length > 0) void this.#ask(wanted);
   }
 
