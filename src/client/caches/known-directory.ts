@@ -39,3 +39,9 @@ export function emptyDirectory(isWhole: boolean, parent?: number): KnownDirector
     unusedDrops: Number.POSITIVE_INFINITY,
   };
 }
+
+/** Where a name leads; 0: nowhere; undefined when that is not known. @param key the name as in `names` */
+export function leadOf({ names, unknown, isWhole }: KnownDirectory, key: string): number | undefined {
+  if (unknown?.has(key) === true) return undefined;
+  return names.get(key) ?? (isWhole ? 0 : undefined);
+}

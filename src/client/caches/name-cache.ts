@@ -12,7 +12,7 @@ import { DIRECTORY_BYTES, LRU_ENTRY_BYTES, nameCost } from './cache-budget.js';
 import type { CacheKeeper, CacheLease, Revocation } from '../leases/cache-lease.js';
 import type { Holding } from '../../protocol/session-commands.js';
 import { RecentChanges } from '../leases/recent-changes.js';
-import { emptyDirectory, type KnownDirectory } from './known-directory.js';
+import { emptyDirectory, leadOf, type KnownDirectory } from './known-directory.js';
 import { firstAfter } from './sorted-search.js';
 
 /**
@@ -97,7 +97,7 @@ export class NameCache implements CacheKeeper {
     if (!this.#lease.isAlive || name.length > MAX_NAME_BYTES || isDots(name)) return undefined;
     if (this.#inFlight.get(directory)?.has(keyOf(name)) === true) return undefined;
     const known = this.#get(directory);
-    const inode = known && leadOf(known, name);
+    const inode = known && leadOf(known, keyOf(name));
     if (known && inode !== undefined) known.unusedDrops = 0;
     return inode;
   }
@@ -110,7 +110,7 @@ export class NameCache implements CacheKeeper {
   /** The same as of before what this client is just changing. */
   knows(directory: number, name: Uint8Array): number | undefined {
     const known = this.#get(directory);
-    return known && leadOf(known, name);
+    return known && leadOf(known, keyOf(name));
   }
 
   /** At most `limit` names behind `after`, in the order of their bytes; undefined when the directory is not known. */
@@ -382,13 +382,6 @@ export class NameCache implements CacheKeeper {
     for (const listing of this.#listings.get(directory) ?? []) listing.isSpoiled = true;
     return this.#directories.get(directory);
   }
-}
-
-/** Where the name leads; 0: nowhere; undefined when that is not known. */
-function leadOf({ names, unknown, isWhole }: KnownDirectory, name: Uint8Array): number | undefined {
-  const key = keyOf(name);
-  if (unknown?.has(key) === true) return undefined;
-  return names.get(key) ?? (isWhole ? 0 : undefined);
 }
 
 const DOT = 0x2e;
