@@ -251,7 +251,7 @@ class HastyRecallService extends MetadataService {
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an fsync is skipped',
-    seed: 84,
+    seed: 110,
     isFoundAs: /fsynced|reading|counted/,
     breakDisk: disk => {
       disk.faults.lyingSyncChance = 0.3;
@@ -284,7 +284,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'an inode is given to two sessions',
-    seed: 67,
+    seed: 43,
     isFoundAs: /was told|counted|foretold|names and says/,
     makeService: (store, options) => new LavishService(store, options),
   },
@@ -327,7 +327,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'chunks are collected without grace',
-    seed: 20,
+    seed: 41,
     isFoundAs: /was cut off|is lost/,
     breakStore: store => new HastyStore(store),
   },
