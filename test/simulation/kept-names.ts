@@ -1,4 +1,5 @@
 /** What a kernel would keep of a mount: names, until they are revoked. */
+import { Counts } from '../../src/platform/counts.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import type { CacheKeeper, FileSystem, KeepingLease, Revocation } from '../../src/vfs/file-system.js';
 
@@ -9,6 +10,8 @@ export class KeptNames implements CacheKeeper {
   readonly #directories = new Map<number, Map<string, number>>();
   /** directory → changes of ours in it, begun or ended */
   readonly #ownChanges = new Map<number, number>();
+  /** directory → those that are under way: the kernel holds its lock, and no lookup leaves it a name meanwhile */
+  readonly #locked = new Counts<number>();
   #lease: KeepingLease | undefined;
 
   /** @param isIgnored whether to ignore a revocation, as a faulty mount would */
@@ -44,7 +47,7 @@ export class KeptNames implements CacheKeeper {
     const changes = this.#ownChanges.get(directory) ?? 0;
     const inode = await this.#ask(directory, name);
     const isOvertaken = changes !== (this.#ownChanges.get(directory) ?? 0);
-    if (!isOvertaken && this.#lease?.mayKeepNames(ticket, directory)) {
+    if (!isOvertaken && !this.#locked.has(directory) && this.#lease?.mayKeepNames(ticket, directory)) {
       let names = this.#directories.get(directory);
       if (!names) this.#directories.set(directory, (names = new Map()));
       names.set(name, inode);
@@ -61,9 +64,11 @@ export class KeptNames implements CacheKeeper {
       }
     };
     forget();
+    for (const each of directories) this.#locked.add(each);
     try {
       return await change;
     } finally {
+      for (const each of directories) this.#locked.take(each);
       forget();
     }
   }

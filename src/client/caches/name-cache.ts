@@ -212,10 +212,9 @@ export class NameCache implements CacheKeeper {
     const known = this.#directories.peek(directory);
     const key = keyOf(name);
     if (known?.leftAt !== undefined || this.#inFlight.get(directory)?.has(key) === true) return;
-    if (!this.#lease.mayKeep(lease, directory)) return;
+    // The answer may be from before a change of this client, which is known better, or not known any more.
+    if (own < this.#ownChanges.latest(directory) || !this.#lease.mayKeep(lease, directory)) return;
     if (known?.isWhole !== true) {
-      // The answer may be from before a change of this client, which is known better.
-      if (own < this.#ownChanges.latest(directory)) return;
       // What is not there is often made next; what is there the kernel keeps.
       if (known || inode === 0) this.#learn(directory, known ?? this.#beginSingle(directory), name, inode);
       return;

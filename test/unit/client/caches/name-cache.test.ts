@@ -143,6 +143,18 @@ t.test('an own change that another client’s has overtaken leaves open where th
   t.equal(names.find(DIRECTORY, name('f')), 14);
 });
 
+t.test('an answer from before an own change does not say where a name leads after it', async t => {
+  const { names, revoke } = await fixture();
+  const asked = names.ticket();
+  await revoke('a');
+  const looked = names.lookupTicket();
+  names.changing(DIRECTORY, name('a'));
+  names.unlinked(DIRECTORY, name('a'), asked);
+  names.changed(DIRECTORY, name('a'));
+  names.told(looked, DIRECTORY, name('a'), 10);
+  t.equal(names.find(DIRECTORY, name('a')), undefined);
+});
+
 t.test('a directory in which others change very many names is forgotten', async t => {
   const { names, revoke } = await fixture();
   for (let round = 0; round < 5; round += 1)
