@@ -46,7 +46,7 @@ export async function cachedReads(): Promise<CachedReads> {
 }
 
 /** Where there is no preadv2(2), they find nothing. */
-export async function loadCachedReads(): Promise<CachedReads> {
+async function loadCachedReads(): Promise<CachedReads> {
   if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return NOTHING_CACHED;
   let preadv2: Preadv2;
   let fadvise: Fadvise;

@@ -123,7 +123,7 @@ export class LeaseHolder {
     this.leaseEndMs = leaseEndMs;
   }
 
-  /** The session reads the directory, or what it was told of it. */
+  /** The session asked for the directory, or says that its programs did. */
   noteRead(inode: number): void {
     if (this.#unread.size > 0) this.#unread.delete(inode);
   }

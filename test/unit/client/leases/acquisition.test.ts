@@ -3,14 +3,12 @@ import t from 'tap';
 import { divideCache } from '../../../../src/client/caches/cache-sizes.js';
 import { MetadataCaches } from '../../../../src/client/caches/metadata-caches.js';
 import { Acquisition, type AcquisitionOptions } from '../../../../src/client/leases/acquisition.js';
-import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
-import { HeldInodes } from '../../../../src/client/leases/held-inodes.js';
 import { DfsError } from '../../../../src/protocol/errors.js';
 import { S_IFDIR } from '../../../../src/protocol/file-mode.js';
 import type { Holding } from '../../../../src/protocol/session-commands.js';
-import { ManualClock } from '../../../support/manual-clock.js';
 import { LOG } from '../../metadata/support/harness.js';
 import { record } from '../../rules/records.js';
+import { leasedClient } from '../support/leased-client.js';
 
 const LEASE_MS = 600_000;
 const FILE = 5;
@@ -31,14 +29,9 @@ const holding = (given: Partial<Holding> = {}): Holding => ({
 
 /** A client with a lease, whose requests the script answers; at first with nothing. */
 async function scene() {
-  const clock = new ManualClock();
-  const lease = new CacheLease(clock, LOG);
-  lease.want();
-  lease.grant(0, LEASE_MS);
-  await lease.begun();
+  const { clock, lease, held } = await leasedClient(LEASE_MS);
   const caches = new MetadataCaches(lease, divideCache(1 << 20));
   const { attributes, names, xattrs } = caches;
-  const held = new HeldInodes(lease);
   const asked: (readonly [inodes: readonly number[], turn: boolean])[] = [];
   const script: { answer: () => Reply | Promise<Reply> } = { answer: () => reply([]) };
   const ask = async (inodes: readonly number[], turn: boolean): Promise<Reply> => {

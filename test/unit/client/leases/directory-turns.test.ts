@@ -1,20 +1,12 @@
 /** When a client asks for its turn in a directory (client/leases/directory-turns.ts). */
 import t from 'tap';
-import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
 import { DirectoryTurns } from '../../../../src/client/leases/directory-turns.js';
-import { HeldInodes } from '../../../../src/client/leases/held-inodes.js';
-import { LOG } from '../../metadata/support/harness.js';
-import { ManualClock } from '../../../support/manual-clock.js';
+import { leasedClient } from '../support/leased-client.js';
 
 const DIRECTORY = 2;
 
 async function fixture() {
-  const clock = new ManualClock();
-  const lease = new CacheLease(clock, LOG);
-  lease.want();
-  lease.grant(clock.monotonicMs(), 60_000);
-  await lease.begun();
-  const held = new HeldInodes(lease);
+  const { clock, held } = await leasedClient();
   const asked: number[] = [];
   const turns = new DirectoryTurns({ clock, held, acquire: async directory => asked.push(directory) });
   return { clock, held, asked, turns };

@@ -1,21 +1,11 @@
 /** What a client has to itself, and what it tells the server of that (client/leases/held-inodes.ts). */
 import t from 'tap';
-import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
-import { HeldInodes } from '../../../../src/client/leases/held-inodes.js';
 import { MAX_INODE_RANGES, inodesOf } from '../../../../src/protocol/inode-ranges.js';
-import { LOG } from '../../metadata/support/harness.js';
-import { ManualClock } from '../../../support/manual-clock.js';
+import { leasedClient } from '../support/leased-client.js';
 
 const LEASE_MS = 4000;
 
-async function fixture() {
-  const clock = new ManualClock();
-  const lease = new CacheLease(clock, LOG);
-  lease.want();
-  lease.grant(clock.monotonicMs(), LEASE_MS);
-  await lease.begun();
-  return { clock, lease, held: new HeldInodes(lease) };
-}
+const fixture = async () => await leasedClient(LEASE_MS);
 
 t.test('an answer that a recall has overtaken gives nothing', async t => {
   const { held } = await fixture();

@@ -1,16 +1,13 @@
 /** What the server is asked for beside the log of changes (client/requests/ordered-changes.ts). */
 import t from 'tap';
-import { CacheLease } from '../../../../src/client/leases/cache-lease.js';
-import { HeldInodes } from '../../../../src/client/leases/held-inodes.js';
 import type { NumberedOptions } from '../../../../src/client/requests/numbered-requests.js';
 import {
   OrderedChanges,
   type OrderedChangesOptions,
 } from '../../../../src/client/requests/ordered-changes.js';
 import { rename } from '../../../../src/protocol/namespace-commands.js';
-import { ManualClock } from '../../../support/manual-clock.js';
 import { waitUntil } from '../../../support/wait-until.js';
-import { LOG } from '../../metadata/support/harness.js';
+import { leasedClient } from '../support/leased-client.js';
 
 const INODE = 7;
 const QUIESCE_MS = 200;
@@ -19,12 +16,7 @@ const BATCH = 41;
 
 /** A client that has an inode to itself, and a server that answers when the test says so. */
 async function scene(isEmpty: boolean) {
-  const clock = new ManualClock();
-  const lease = new CacheLease(clock, LOG);
-  lease.want();
-  lease.grant(clock.monotonicMs(), 60_000);
-  await lease.begun();
-  const held = new HeldInodes(lease);
+  const { clock, held } = await leasedClient();
   held.add(INODE);
   const sent: Pick<NumberedOptions, 'afterBatch' | 'returned'>[] = [];
   const answers: (() => void)[] = [];
