@@ -467,14 +467,16 @@ tell_failure() {
 # find_mount PATH: sets MOUNTED_TYPE and MOUNTED_SOURCE to what is mounted there, the topmost if there are several; false
 # for nothing. It does not touch the mount, which may hang (proc_pid_mountinfo(5)).
 find_mount() {
-  local line fields path
+  local lines line fields path
   MOUNTED_TYPE='' MOUNTED_SOURCE=''
-  while IFS= read -r line; do
+  # As a whole: `read` seeks back after each line, and finds other bytes there when somebody mounts meanwhile.
+  mapfile -t lines </proc/self/mountinfo
+  for line in "${lines[@]}"; do
     read -ra fields <<<"${line%% - *}"
     # Space, tab, newline and backslash stand there as octal numbers.
     printf -v path %b "${fields[4]}"
     [[ $path != "$1" ]] || read -r MOUNTED_TYPE MOUNTED_SOURCE _ <<<"${line#* - }"
-  done </proc/self/mountinfo
+  done
   [[ -n $MOUNTED_TYPE ]]
 }
 

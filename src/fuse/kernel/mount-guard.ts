@@ -12,8 +12,10 @@ import { escapeMountPoint, type MountEntry } from '../mount-table.js';
 /**
  * A line means that it is not needed any more. The end of the pipe without one means that the daemon is dead: it
  * detaches what is topmost at the path if that is still the daemon's mount, by its id and device
- * (proc_pid_mountinfo(5)). The arguments are the command that does. The values come in the environment, so that no path is
- * read as shell, and so that nobody who looks for the daemon by its command line finds this process.
+ * (proc_pid_mountinfo(5)). It takes the table as a whole: a shell's `read` may seek back after each line, and finds
+ * other bytes there when somebody mounts meanwhile. The arguments are the command that detaches. The values come in the
+ * environment, so that no path is read as shell, and so that nobody who looks for the daemon by its command line finds
+ * this process.
  */
 export const GUARD_SCRIPT = `
 trap '' HUP INT TERM
@@ -21,7 +23,9 @@ read -r _word && exit
 top=
 while read -r id _parent device _root point _rest; do
   [ "$point" != "$GUARDED_POINT" ] || top="$id $device"
-done </proc/self/mountinfo
+done <<TABLE
+$(cat /proc/self/mountinfo)
+TABLE
 [ "$top" != "$GUARDED_ID" ] || exec "$@" "$GUARDED_PATH"
 `;
 
