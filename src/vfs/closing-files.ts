@@ -19,7 +19,8 @@ const MAX_CLOSING_MS = 500;
 const RECALL_PATIENCE_MS = 8000;
 
 interface Closing {
-  readonly sinceMs: number;
+  /** When the first of its closes was acknowledged that is not settled. */
+  sinceMs: number;
   /** Never rejects. */
   readonly over: Promise<void>;
 }
@@ -29,7 +30,7 @@ type ClosingFilesOptions = Pick<WriterSurroundings, 'client' | 'clock' | 'timeou
 export class ClosingFiles {
   readonly #options: ClosingFilesOptions;
   readonly #onSettled: (file: OpenFile) => void;
-  /** Those closed first come first. */
+  /** Those that wait longest come first. */
   readonly #closing = new Map<OpenFile, Closing>();
 
   /** @param onSettled told when everything of a file that was closed ahead is committed, or has failed */
@@ -66,11 +67,8 @@ export class ClosingFiles {
    * client's changes is here.
    */
   closeAhead(file: OpenFile): void {
-    const { client, gathering } = this.#options;
-    const { changes } = client.session;
-    const place = changes.reserve(() => gathering.setOut());
-    void file.acknowledge(place).then(() => changes.leave(place));
-    this.#stay(file);
+    // What goes with an earlier close is settled with it.
+    if (file.acknowledge()) this.#stay(file);
   }
 
   /**
@@ -118,16 +116,30 @@ export class ClosingFiles {
 
   #stay(file: OpenFile): void {
     const earlier = this.#closing.get(file);
+    const closedMs = this.#options.clock.monotonicMs();
     const settle = async (): Promise<void> => await file.settled(false);
-    const settled = earlier ? earlier.over.then(settle) : settle();
+    const settleNext = async (): Promise<void> => {
+      this.#isSettledUntil(file, closedMs);
+      await settle();
+    };
+    const settled = earlier ? earlier.over.then(settleNext) : settle();
     const closing: Closing = {
-      sinceMs: earlier?.sinceMs ?? this.#options.clock.monotonicMs(),
+      sinceMs: earlier?.sinceMs ?? closedMs,
       over: settled.finally(() => {
         if (this.#closing.get(file) !== closing) return;
         this.#closing.delete(file);
         this.#onSettled(file);
       }),
     };
+    this.#closing.set(file, closing);
+  }
+
+  /** What was closed earlier is settled: a file that is closed again and again is no older than what is left of it. */
+  #isSettledUntil(file: OpenFile, ms: number): void {
+    const closing = this.#closing.get(file);
+    if (!closing) return;
+    closing.sinceMs = ms;
+    this.#closing.delete(file);
     this.#closing.set(file, closing);
   }
 }

@@ -110,12 +110,23 @@ export class CommitQueue {
    * @param isPatient nobody waits for it
    */
   add(written: WrittenSlices, isPatient = false): Flight {
-    const flight = new Flight(this.#nextNumber, written);
+    const flight = new Flight(this.#nextNumber, written, isPatient);
     this.#nextNumber += 1;
     this.#store(flight, isPatient);
     this.#flights.push(flight);
     this.#start();
     return flight;
+  }
+
+  /**
+   * Puts what was written into the flight that was added last, if that is acknowledged and has not set out. Returns whether it did.
+   * @param isOpen whether what is acknowledged now may be committed in that flight's place
+   */
+  join(written: WrittenSlices, isOpen: (place: LogPlace) => boolean): boolean {
+    const last = this.#flights.at(-1);
+    if (!last?.isAcknowledged || !last.place || !last.mayTake(written) || !isOpen(last.place)) return false;
+    last.take(written);
+    return true;
   }
 
   /** Everything that was added before is committed, by the server or ahead of it, or has failed. */

@@ -9,8 +9,9 @@ import type { RequestOf } from '../protocol/command.js';
 import type { blocks } from '../protocol/content-commands.js';
 import { assert } from '../protocol/errors.js';
 import { SCATTERED_OFFSET } from '../protocol/limits.js';
-import type { Extent, PrivilegeLoss } from '../protocol/types.js';
+import type { Extent } from '../protocol/types.js';
 import type { Flight } from './flight.js';
+import { greaterLoss } from './privilege-loss.js';
 import type { Slice } from './write-buffer.js';
 
 /** One commit, as the server is asked for it and as this client takes it over. */
@@ -53,14 +54,6 @@ export function commitOf(inode: number, batch: readonly Flight[]): Commit {
 export function movedBy(bytes: number, extents: readonly Extent[]): readonly Extent[] {
   if (bytes === 0) return extents;
   return extents.map(extent => ({ ...extent, offset: extent.offset + bytes }));
-}
-
-/** What both take away from a file's mode. */
-export function greaterLoss(
-  a: PrivilegeLoss | undefined,
-  b: PrivilegeLoss | undefined,
-): PrivilegeLoss | undefined {
-  return a === 'all' || b === 'all' ? 'all' : (a ?? b);
 }
 
 /** Where the bytes of a chunk stand in their file, should they have to be put together again without the metadata. */

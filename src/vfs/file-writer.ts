@@ -13,32 +13,15 @@ import { DfsError } from '../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../protocol/limits.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
 import { CommitQueue, type PlacedCommit } from './commit-queue.js';
-import type { LogPlace } from '../client/log/waiting-changes.js';
-import { commitOf, greaterLoss, movedBy } from './commit-request.js';
-import { landedWell, type Flight } from './flight.js';
-import { FlightStorage, SMALL_CHUNK_BYTES } from './flight-storage.js';
+import { commitOf, movedBy } from './commit-request.js';
+import { landedWell, SMALL_CHUNK_BYTES, type Flight, type WrittenSlices } from './flight.js';
+import { FlightStorage } from './flight-storage.js';
+import { greaterLoss } from './privilege-loss.js';
 import { notTaken } from './storage-failures.js';
 import { UnsyncedChunks } from './unsynced-chunks.js';
 import { bytesOf, WriteBuffer, type Slice } from './write-buffer.js';
+import type { WriteManner } from './write-manner.js';
 import type { WriterOwner, WriterSurroundings } from './writer-surroundings.js';
-
-/** How bytes are written. */
-export interface WriteManner {
-  /** When, by the metadata server's clock. */
-  readonly now: Timespec;
-  /** How setuid, setgid and capabilities go with the commit. */
-  readonly privilegeLoss?: PrivilegeLoss | undefined;
-  /**
-   * Asked when the bytes are taken: whether they are answered only when the server has committed them, and the write rejects when
-   * that fails.
-   */
-  readonly isThrough?: () => boolean;
-  /** Asked when the bytes are taken, perhaps after a wait: why they must not be, if so. */
-  readonly refusal?: (() => DfsError | undefined) | undefined;
-}
-
-/** What a handle says of it. */
-export type WriteTerms = Pick<WriteManner, 'privilegeLoss' | 'refusal'>;
 
 export class FileWriter {
   readonly #inode: number;
@@ -218,14 +201,22 @@ export class FileWriter {
   }
 
   /**
-   * A program was told that everything written before this call is done.
-   * @param place where in the log of changes its commits belong
-   * @returns when they are there, or have failed; never rejects
+   * A program was told that everything written before this call is done. Its commits belong here in the log of changes, or
+   * where those of an earlier call belong with which they can go. Returns whether it is the former.
    */
-  async acknowledge(place: LogPlace): Promise<void> {
+  acknowledge(): boolean {
+    const { client, gathering } = this.#shared;
+    const { changes } = client.session;
+    if (this.#queue.join(this.#written(this.#buffer.slices), last => changes.isLast(last))) {
+      this.#buffer.takeAll();
+      this.#bufferLoss = undefined;
+      return false;
+    }
+    const place = changes.reserve(() => gathering.setOut());
     this.#seal(false, true);
     this.#queue.acknowledge(place);
-    await this.#queue.landed();
+    void this.#queue.landed().then(() => changes.leave(place));
+    return true;
   }
 
   /** Somebody will be told if it fails. */
@@ -331,20 +322,23 @@ export class FileWriter {
     { isDurable = false, isPatient = false, isThrough = false } = {},
   ): Flight[] {
     const launched = chunks.map(slices => {
-      const bytes = bytesOf(slices);
-      const written = {
-        slices,
-        isDurable,
-        mtime: this.#mtime,
-        lastWrite: this.#lastWrite,
-        isAppending: this.#isAppending,
-        privilegeLoss: this.#bufferLoss,
-        isThrough,
-      };
-      return this.#queue.add(written, isPatient && bytes <= SMALL_CHUNK_BYTES);
+      const written = { ...this.#written(slices), isDurable, isThrough };
+      return this.#queue.add(written, isPatient && bytesOf(slices) <= SMALL_CHUNK_BYTES);
     });
     if (this.#buffer.bytes === 0) this.#bufferLoss = undefined;
     return launched;
+  }
+
+  #written(slices: readonly Slice[]): WrittenSlices {
+    return {
+      slices,
+      isDurable: false,
+      mtime: this.#mtime,
+      lastWrite: this.#lastWrite,
+      isAppending: this.#isAppending,
+      privilegeLoss: this.#bufferLoss,
+      isThrough: false,
+    };
   }
 
   #commitAhead(

@@ -3,11 +3,9 @@ import type { WrittenChunk } from '../client/content/readable-chunk.js';
 import { sleep } from '../platform/clock.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { salvageOffset } from './commit-request.js';
-import type { Flight } from './flight.js';
+import { SMALL_CHUNK_BYTES, type Flight } from './flight.js';
 import type { WriterOwner, WriterSurroundings } from './writer-surroundings.js';
 
-/** Chunks up to this size may wait for others to be sent with them. */
-export const SMALL_CHUNK_BYTES = 64 << 10;
 /** Pause before what a program was told is written is stored again, when no node took it. */
 const STORE_AGAIN_MS = 500;
 /** Why no data node is sent what is to be in no file; nobody is told. */
@@ -37,6 +35,7 @@ export class FlightStorage {
     if (!isPatient) return await storeLimit(async () => await this.#storeNow(flight));
     // Small ones need no limit: there are no more of them than files that were closed ahead.
     await gathering.turn();
+    flight.setOut();
     return await this.#storeNow(flight);
   }
 

@@ -18,10 +18,12 @@ import type { LogPlace } from '../client/log/waiting-changes.js';
 import type { Timespec } from '../platform/clock.js';
 import { assert, type DfsError } from '../protocol/errors.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
-import { bytesOf, cutSlices, type Slice } from './write-buffer.js';
+import { greaterLoss } from './privilege-loss.js';
+import { bytesOf, cutSlices, MAX_SLICES_PER_CHUNK, type Slice } from './write-buffer.js';
 
 export type FlightState =
-  | { readonly is: 'storing' }
+  /** `isGathering`: not on its way yet, so that more can go with it. */
+  | { readonly is: 'storing'; readonly isGathering: boolean }
   | { readonly is: 'stored'; readonly chunk: WrittenChunk }
   /** `refusal`: given up meanwhile; the request is not sent again. */
   | { readonly is: 'asked'; readonly chunk: WrittenChunk; readonly refusal: DfsError | undefined }
@@ -29,6 +31,9 @@ export type FlightState =
   | { readonly is: 'committed' }
   | { readonly is: 'cut' }
   | { readonly is: 'failed'; readonly reason: DfsError };
+
+/** Chunks up to this size may wait for others to be sent with them. */
+export const SMALL_CHUNK_BYTES = 64 << 10;
 
 /** What a flight is made of. */
 export interface WrittenSlices {
@@ -56,11 +61,7 @@ class Moment {
 export class Flight {
   /** Its place among the flights of its file. */
   readonly number: number;
-  /** Memory that it takes of the budget for written data, until it is freed. */
-  readonly heldBytes: number;
   readonly isDurable: boolean;
-  readonly lastWrite: Timespec;
-  readonly privilegeLoss: PrivilegeLoss | undefined;
   readonly isThrough: boolean;
   mtime: Timespec;
   /** A program was told that it is written: it is not given up because servers are away. */
@@ -71,7 +72,10 @@ export class Flight {
   trouble: DfsError | undefined;
   #slices: readonly Slice[];
   #bytes: number;
-  #state: FlightState = { is: 'storing' };
+  #heldBytes: number;
+  #lastWrite: Timespec;
+  #privilegeLoss: PrivilegeLoss | undefined;
+  #state: FlightState;
   #isAppending: boolean;
   /** Only the server itself may commit it. */
   #mustAsk: boolean;
@@ -79,15 +83,17 @@ export class Flight {
   #landed = new Moment();
   #decided = new Moment();
 
-  constructor(number: number, written: WrittenSlices) {
+  /** @param isGathering it waits for others before it sets out */
+  constructor(number: number, written: WrittenSlices, isGathering = false) {
     this.number = number;
     this.#slices = written.slices;
     this.#bytes = bytesOf(written.slices);
-    this.heldBytes = this.#bytes;
+    this.#heldBytes = this.#bytes;
+    this.#state = { is: 'storing', isGathering };
     this.isDurable = written.isDurable;
     this.mtime = written.mtime;
-    this.lastWrite = written.lastWrite;
-    this.privilegeLoss = written.privilegeLoss;
+    this.#lastWrite = written.lastWrite;
+    this.#privilegeLoss = written.privilegeLoss;
     this.isThrough = written.isThrough;
     this.#isAppending = written.isAppending;
     this.#mustAsk = written.isThrough;
@@ -104,6 +110,19 @@ export class Flight {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Memory that it takes of the budget for written data, until it is freed. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  get lastWrite(): Timespec {
+    return this.#lastWrite;
+  }
+
+  get privilegeLoss(): PrivilegeLoss | undefined {
+    return this.#privilegeLoss;
   }
 
   /** Whether nothing of it is to be in the file any more. */
@@ -153,6 +172,38 @@ export class Flight {
     return this.#state.chunk;
   }
 
+  /** Whether what was written after it can go in the same chunk, and in the same commit. */
+  mayTake({ slices, isDurable, isAppending, isThrough }: WrittenSlices): boolean {
+    const [first] = slices;
+    return (
+      this.#state.is === 'storing' &&
+      this.#state.isGathering &&
+      first !== undefined &&
+      first.offset >= this.end &&
+      isDurable === this.isDurable &&
+      isThrough === this.isThrough &&
+      isAppending === this.#isAppending &&
+      this.#slices.length + slices.length <= MAX_SLICES_PER_CHUNK &&
+      this.#bytes + bytesOf(slices) <= SMALL_CHUNK_BYTES
+    );
+  }
+
+  /** Takes what was written after it; only what it may (`mayTake`). */
+  take(written: WrittenSlices): void {
+    assert(this.mayTake(written), 'a flight takes only what can go with it');
+    this.#slices = [...this.#slices, ...written.slices];
+    this.#bytes += bytesOf(written.slices);
+    this.#heldBytes += bytesOf(written.slices);
+    this.#lastWrite = written.lastWrite;
+    this.#privilegeLoss = greaterLoss(this.#privilegeLoss, written.privilegeLoss);
+    this.mtime = written.mtime;
+  }
+
+  /** Its bytes are sent from now on. Without effect when it was given up meanwhile. */
+  setOut(): void {
+    if (this.#state.is === 'storing') this.#state = { is: 'storing', isGathering: false };
+  }
+
   /** Data nodes hold the bytes. Without effect when it was given up meanwhile. */
   store(chunk: WrittenChunk): void {
     if (this.#state.is === 'failed' || this.#state.is === 'cut') return;
@@ -185,7 +236,7 @@ export class Flight {
   /** The grant of its chunk was void. */
   storeAnew(): void {
     const wasAhead = this.#state.is === 'ahead';
-    this.#move(['asked', 'ahead'], { is: 'storing' });
+    this.#move(['asked', 'ahead'], { is: 'storing', isGathering: false });
     this.#storedAnew += 1;
     this.#decided = new Moment();
     if (wasAhead) this.#wasRefusedAhead();

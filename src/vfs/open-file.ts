@@ -1,7 +1,6 @@
 /** One regular file that this client has open, through however many handles. */
 import type { ReadRange } from '../client/content/content-reader.js';
 import type { ExtentMap } from '../client/content/extent-map.js';
-import type { LogPlace } from '../client/log/waiting-changes.js';
 import type { ReadableChunk } from '../client/content/readable-chunk.js';
 import { isDoneWithin, type Timespec } from '../platform/clock.js';
 import type { Loans } from '../platform/loans.js';
@@ -12,9 +11,10 @@ import { NO_PAYLOAD, type Payload } from '../protocol/frame.js';
 import type { Attributes, Extent, PrivilegeLoss } from '../protocol/types.js';
 import { notStored } from './storage-failures.js';
 import { FileDurability } from './file-durability.js';
-import { FileWriter, type WriteManner, type WriteTerms } from './file-writer.js';
+import { FileWriter } from './file-writer.js';
 import { readUnder } from './overlay.js';
 import type { ReadAhead } from './read-ahead.js';
+import type { WriteManner, WriteTerms } from './write-manner.js';
 import type { WriterSurroundings } from './writer-surroundings.js';
 
 /** A chunk that no node takes fails with a reason of its own within the timeout and this. */
@@ -278,12 +278,11 @@ export class OpenFile {
   }
 
   /**
-   * A program was told that what was written is there: it is not given up because servers are away.
-   * @param place where in the log of changes its commits belong
-   * @returns when they are there, or have failed; never rejects
+   * A program was told that what was written is there: it is not given up because servers are away. Its commits have their place
+   * in the log of changes; returns false where that is the place of an earlier call.
    */
-  async acknowledge(place: LogPlace): Promise<void> {
-    await this.#writer.acknowledge(place);
+  acknowledge(): boolean {
+    return this.#writer.acknowledge();
   }
 
   /** Whoever waits for it will be told if it fails. */

@@ -7,7 +7,7 @@ import { POOL_BLOCK_BYTES, type BlockPool } from './block-pool.js';
 
 const MIN_BLOCK_BYTES = 4096;
 /** Slices packed into one chunk, so that a commit stays well below the limit of a `blocks` request. */
-const MAX_SLICES_PER_CHUNK = 1024;
+export const MAX_SLICES_PER_CHUNK = 1024;
 
 /** A run of written bytes. Every block but the last is full. */
 export class Slice {

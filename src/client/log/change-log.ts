@@ -185,6 +185,11 @@ export class ChangeLog {
     return place;
   }
 
+  /** Whether the place is kept, and nothing was acknowledged since it was reserved. */
+  isLast(place: LogPlace): boolean {
+    return this.#waiting.lastOrder === place.order && this.#waiting.has(place);
+  }
+
   /** Nothing more comes into the place. */
   leave(place: LogPlace): void {
     this.#waiting.leave(place);

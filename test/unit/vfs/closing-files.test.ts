@@ -1,12 +1,12 @@
 /** What close(2) does not wait for, and who waits for it instead. */
 import t from 'tap';
-import { systemClock } from '../../../src/platform/clock.js';
 import { createLogger } from '../../../src/platform/log.js';
 import type { Client } from '../../../src/client/client.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import { ClosingFiles } from '../../../src/vfs/closing-files.js';
 import type { OpenFile } from '../../../src/vfs/open-file.js';
 import { StoreGathering } from '../../../src/vfs/store-gathering.js';
+import { ManualClock } from '../../support/manual-clock.js';
 import { rest } from './support/scripted-commits.js';
 
 const MIB = 1 << 20;
@@ -23,12 +23,12 @@ class DirtyFile {
   end: () => void = () => undefined;
   givesUp: DfsError | undefined;
 
-  /** When what was acknowledged is in the log of changes. */
-  land: () => void = () => undefined;
+  /** Whether what is acknowledged goes with what was acknowledged last. */
+  joins = false;
 
-  async acknowledge(): Promise<void> {
+  acknowledge(): boolean {
     this.isAcknowledged = true;
-    await new Promise<void>(resolve => (this.land = resolve));
+    return !this.joins;
   }
 
   async settled(): Promise<void> {
@@ -52,7 +52,8 @@ class DirtyFile {
 }
 
 function closingFiles() {
-  const state = { isOpen: true, isProven: true, hasRoom: true, mayOwe: true, owners: 0, places: 0 };
+  const state = { isOpen: true, isProven: true, hasRoom: true, mayOwe: true, owners: 0 };
+  const clock = new ManualClock();
   // Closing uses no more of a client than this.
   const client = {
     log: createLogger('test', 'silent'),
@@ -63,16 +64,14 @@ function closingFiles() {
         },
         mayOwe: () => state.mayOwe,
         hasRoomFor: () => state.hasRoom,
-        reserve: () => (state.places += 1),
-        leave: () => (state.places -= 1),
       },
       heldLocks: { owners: () => Array.from({ length: state.owners }) },
     },
     writer: { proof: { isProven: () => state.isProven } },
   } as unknown as Client;
   const over: OpenFile[] = [];
-  const shared = { client, clock: systemClock, timeoutMs: 50, gathering: new StoreGathering(systemClock) };
-  return { state, over, closing: new ClosingFiles(shared, file => over.push(file)) };
+  const shared = { client, clock, timeoutMs: 50, gathering: new StoreGathering(clock) };
+  return { state, clock, over, closing: new ClosingFiles(shared, file => over.push(file)) };
 }
 
 t.test('close waits whenever what it acknowledges might not come true', async t => {
@@ -113,16 +112,34 @@ t.test('what was closed ahead is acknowledged, and let go when it is settled', a
   t.same(over.length, 1);
 });
 
-t.test('what was closed keeps its place among the changes until it is in the log', async t => {
-  const { state, closing } = closingFiles();
+t.test('what goes with an earlier close is settled with that', async t => {
+  const { closing, over } = closingFiles();
   const file = new DirtyFile();
   closing.closeAhead(file.asFile);
-  await rest();
-  t.equal(state.places, 1);
-  file.land();
-  await rest();
-  t.equal(state.places, 0);
+  file.joins = true;
+  closing.closeAhead(file.asFile);
   file.end();
+  await closing.settled();
+  t.same(over, [file.asFile]);
+});
+
+t.test('a file that is closed again and again is as old as its oldest close that is not settled', async t => {
+  const { closing, clock } = closingFiles();
+  const file = new DirtyFile();
+  const other = new DirtyFile();
+  closing.closeAhead(file.asFile);
+  for (let round = 0; round < 4; round += 1) {
+    clock.advance(300);
+    t.ok(closing.mayCloseAhead(other.asFile), `after ${(round + 1) * 300} ms`);
+    closing.closeAhead(file.asFile);
+    file.end();
+    await rest();
+  }
+  clock.advance(500);
+  t.notOk(closing.mayCloseAhead(other.asFile), 'it takes too long');
+  file.end();
+  await closing.settled();
+  t.ok(closing.mayCloseAhead(other.asFile));
 });
 
 t.test('a file whose commit is not answered stays until it is', async t => {
@@ -152,12 +169,15 @@ t.test('closed twice, it is let go once, after the second', async t => {
 });
 
 t.test('a rename waits for the bytes, but not longer than the timeout', async t => {
-  const { closing } = closingFiles();
+  const { closing, clock } = closingFiles();
   const file = new DirtyFile();
   closing.closeAhead(file.asFile);
   await closing.flushed(8);
-  await t.rejects(closing.flushed(7), { code: 'EIO' });
-  await t.rejects(closing.flushed(undefined), { code: 'EIO' });
+  for (const inode of [7, undefined]) {
+    const refused = t.rejects(closing.flushed(inode), { code: 'EIO' });
+    clock.advance(50);
+    await refused;
+  }
   t.same(file.waits, ['settled', 'flush', 'flush']);
   file.end();
 });

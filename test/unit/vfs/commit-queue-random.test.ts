@@ -1,12 +1,12 @@
 /**
- * The queue's invariants under whatever order of events a seed makes: writes, chunks stored or not, commits answered or
+ * The queue's invariants under whatever order of events a seed makes: writes, closes, chunks stored or not, commits answered or
  * refused, early or late, flights given up, the file truncated. What must not be seen, ScriptedCommits sees.
  */
 import t from 'tap';
 import { DfsError } from '../../../src/protocol/errors.js';
 import type { Flight } from '../../../src/vfs/flight.js';
 import { SeededRandom } from '../../simulation/world/seeded-random.js';
-import { rest, ScriptedCommits, type Runs } from './support/scripted-commits.js';
+import { rest, ScriptedCommits, written, type Runs } from './support/scripted-commits.js';
 
 const SEEDS = 300;
 const STEPS = 60;
@@ -20,6 +20,8 @@ class RandomRun {
   /** What a program did, in its order: a flight that was written, or the size to which the file was truncated. */
   readonly #done: ({ readonly flight: Flight; readonly runs: Runs } | number)[] = [];
   cuts = 0;
+  joined = 0;
+  #places = 0;
   readonly #random: SeededRandom;
   /** Set at the end, when everything is to come to rest. */
   #isOver = false;
@@ -98,9 +100,22 @@ class RandomRun {
           [gap, 1 + this.#below(3)],
         ]
       : [[offset, length]];
-    const flight = this.server.add(runs, { isThrough: this.#chance(0.1) });
+    const last = this.server.queue.flights.at(-1);
+    if (last && this.server.queue.join(written(runs), () => true)) {
+      this.joined += 1;
+      this.#done.push({ flight: last, runs });
+      return;
+    }
+    const isThrough = this.#chance(0.1);
+    const flight = this.server.add(runs, { isThrough }, !isThrough && this.#chance(0.7));
     this.flights.push(flight);
     this.#done.push({ flight, runs });
+    if (this.#chance(0.5)) this.#close();
+  }
+
+  #close(): void {
+    this.#places += 2;
+    this.server.queue.acknowledge({ order: this.#places, sinceMs: 0, hurry: () => undefined });
   }
 
   #cut(): void {
@@ -115,6 +130,7 @@ class RandomRun {
   #store(): void {
     const { stores } = this.server;
     const [store] = stores.splice(this.#below(stores.length), 1);
+    store?.flight.setOut();
     if (!this.#isOver && this.#chance(0.1)) store?.refuse(new DfsError('EIO', 'no data node'));
     else store?.succeed();
   }
@@ -142,11 +158,13 @@ class RandomRun {
 t.test('commits leave in the order written, and nothing older lands on what is newer', async t => {
   let ahead = 0;
   let cuts = 0;
+  let joined = 0;
   for (let seed = 1; seed <= SEEDS; seed += 1) {
     const run = new RandomRun(seed);
     for (let step = 0; step < STEPS; step += 1) await run.step();
     await run.finish();
     cuts += run.cuts;
+    joined += run.joined;
     ahead += run.server.left.filter(left => left.endsWith('ahead')).length;
     if (run.server.violations.length === 0) continue;
     t.same(run.server.violations.slice(0, 5), [], `seed ${seed}`);
@@ -154,4 +172,5 @@ t.test('commits leave in the order written, and nothing older lands on what is n
   }
   t.ok(ahead > SEEDS, `${SEEDS} seeds, ${ahead} commits ahead of the server`);
   t.ok(cuts > SEEDS, `${cuts} truncations among them`);
+  t.ok(joined > SEEDS, `${joined} writes that went with the close before them`);
 });

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { DfsError } from '../../../src/protocol/errors.js';
 import { ManualClock } from '../../support/manual-clock.js';
-import { rest, ScriptedCommits } from './support/scripted-commits.js';
+import { rest, ScriptedCommits, written, type Runs } from './support/scripted-commits.js';
 
 const VOID = new DfsError('ESTALE', 'the grant is void');
 const FULL = new DfsError('ENOSPC', 'no room');
@@ -137,6 +137,36 @@ t.test('commits have the places of the closes that acknowledged them', async t =
   t.same(server.left, ['1 ahead', '2 ahead'], 'each close is a commit of its own');
   t.same(server.orders, [2, 4]);
 });
+
+t.test(
+  'a close goes with the one before, as long as that has not set out and has the last place',
+  async t => {
+    const server = new ScriptedCommits();
+    server.mayGoAhead = () => true;
+    const first = server.add([[0, 4]], {}, true);
+    const isLast = ({ order }: { order: number }): boolean => order === 2;
+    const join = (runs: Runs): boolean => server.queue.join(written(runs), isLast);
+    t.notOk(join([[4, 4]]), 'nobody was told that it is written');
+    server.queue.acknowledge(place(2));
+    t.ok(join([[4, 4]]));
+    t.notOk(join([[6, 4]]), 'it overlaps');
+    const second = server.add([[8, 4]], {}, true);
+    server.queue.acknowledge(place(4));
+    t.notOk(join([[12, 4]]), 'something was acknowledged since');
+    first.setOut();
+    second.setOut();
+    await storeAll(server);
+    t.same(server.orders, [2, 4]);
+    server.answerLog();
+    await rest();
+    server.answerLog();
+    t.same(server.content, [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2]);
+    t.same(
+      server.freed.map(({ heldBytes }) => heldBytes),
+      [8, 4],
+    );
+  },
+);
 
 t.test('a commit that waits while its file is closed takes the place of the close', async t => {
   const server = new ScriptedCommits();

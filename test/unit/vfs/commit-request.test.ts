@@ -2,7 +2,8 @@
 import t from 'tap';
 import type { WrittenChunk } from '../../../src/client/content/readable-chunk.js';
 import { SCATTERED_OFFSET } from '../../../src/protocol/limits.js';
-import { commitOf, greaterLoss, movedBy, salvageOffset } from '../../../src/vfs/commit-request.js';
+import { greaterLoss } from '../../../src/vfs/privilege-loss.js';
+import { commitOf, movedBy, salvageOffset } from '../../../src/vfs/commit-request.js';
 import { Flight, type WrittenSlices } from '../../../src/vfs/flight.js';
 import { written, type Runs } from './support/scripted-commits.js';
 

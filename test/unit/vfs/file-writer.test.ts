@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Client } from '../../../src/client/client.js';
 import { ExtentMap } from '../../../src/client/content/extent-map.js';
 import type { Answers } from '../../../src/client/log/foretelling.js';
+import type { LogPlace } from '../../../src/client/log/waiting-changes.js';
 import type { RequestOf } from '../../../src/protocol/command.js';
 import type { blocks } from '../../../src/protocol/content-commands.js';
 import { DfsError } from '../../../src/protocol/errors.js';
@@ -24,6 +25,10 @@ class ScriptedServer {
   isAhead = true;
   /** Commits that were logged ahead and not answered: how each is refused. */
   readonly logged: ((reason: DfsError) => void)[] = [];
+  readonly commitsLogged: Commit[] = [];
+  /** Places in the log of changes that were reserved; something else may be acknowledged behind the last one. */
+  readonly places: (LogPlace | undefined)[] = [];
+  readonly placesLeft: LogPlace[] = [];
   /** Commits that were sent to the server, in their order. */
   readonly sent: Commit[] = [];
   /** What the next commits that are sent are refused with. */
@@ -56,6 +61,12 @@ class ScriptedServer {
     await this.writer.flush(false);
   }
 
+  #reserve(): LogPlace {
+    const place = { order: 2 * this.places.length, sinceMs: 0, hurry: () => undefined };
+    this.places.push(place);
+    return place;
+  }
+
   get offsetsSent(): number[] {
     return this.sent.map(({ extents }) => extents[0]?.offset ?? -1);
   }
@@ -64,12 +75,18 @@ class ScriptedServer {
     const isOpen = (): boolean => this.isAhead;
     return {
       session: {
-        changes: { drained: async () => this.onDrained() },
+        changes: {
+          drained: async () => this.onDrained(),
+          reserve: () => this.#reserve(),
+          isLast: (place: LogPlace) => place === this.places.at(-1),
+          leave: (place: LogPlace) => this.placesLeft.push(place),
+        },
         foretold: {
           content: {
-            commit: (_request: Commit, _extents: ExtentMap, { refused }: Required<Answers>) => {
+            commit: (request: Commit, _extents: ExtentMap, { refused }: Required<Answers>) => {
               if (!isOpen()) return undefined;
               this.logged.push(refused);
+              this.commitsLogged.push(request);
               return ATTRIBUTES;
             },
           },
@@ -235,4 +252,30 @@ t.test('what is written through is shown by the server alone, since others may h
   t.equal(server.writer.shownEnd, 58);
   await Promise.all([appended, written]);
   t.same(server.offsetsSent, [100, 0]);
+});
+
+t.test('closes that follow each other are one chunk, one extent and one commit', async t => {
+  const server = new ScriptedServer();
+  const append = async (text: string): Promise<boolean> => {
+    await server.writer.append(Buffer.from(text), () => 0, { now: NOW });
+    return server.writer.acknowledge();
+  };
+  t.ok(await append('one '));
+  t.notOk(await append('two '), 'it goes with the one before');
+  server.places.push(undefined);
+  t.ok(await append('three'), 'not past what was acknowledged in between');
+  t.same(
+    server.writer.layers().flatMap(layer => layer.map(({ offset }) => offset)),
+    [8, 0, 4],
+  );
+  await server.writer.flush(false);
+  t.same(
+    server.commitsLogged.map(({ extents, chunks }) => [extents, chunks.length]),
+    [
+      [[{ offset: 0, length: 8, chunk: 1, chunkOffset: 0 }], 1],
+      [[{ offset: 8, length: 5, chunk: 2, chunkOffset: 0 }], 1],
+    ],
+  );
+  t.equal(server.placesLeft.length, 2);
+  t.equal(server.writer.pendingBytes, 0);
 });

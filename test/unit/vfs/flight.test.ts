@@ -2,7 +2,8 @@
 import t from 'tap';
 import type { WrittenChunk } from '../../../src/client/content/readable-chunk.js';
 import { DfsError } from '../../../src/protocol/errors.js';
-import { Flight } from '../../../src/vfs/flight.js';
+import { Flight, SMALL_CHUNK_BYTES, type WrittenSlices } from '../../../src/vfs/flight.js';
+import { MAX_SLICES_PER_CHUNK } from '../../../src/vfs/write-buffer.js';
 import { written } from './support/scripted-commits.js';
 
 const CHUNK = { chunk: 5 } as WrittenChunk;
@@ -132,4 +133,41 @@ t.test('one that is written through goes to the server only', async t => {
   const flight = newFlight(true);
   flight.store(CHUNK);
   t.throws(() => flight.goAhead(), /only the server/);
+});
+
+t.test('as long as it gathers, it takes what can go in the same chunk', async t => {
+  const flight = new Flight(1, written([[10, 4]]), true);
+  const times = { mtime: { sec: 7, nsec: 0 }, lastWrite: { sec: 8, nsec: 0 } };
+  t.ok(flight.mayTake(written([[14, 4]])));
+  flight.take(written([[20, 4]], { ...times, privilegeLoss: 'ordinary' }));
+  t.equal(flight.end, 24);
+  t.equal(flight.bytes, 8);
+  t.equal(flight.heldBytes, 8);
+  t.match(flight, { ...times, privilegeLoss: 'ordinary' });
+  const others: Record<string, WrittenSlices> = {
+    nothing: written([]),
+    'what lies before its end': written([[22, 4]]),
+    'more than a small chunk': written([[24, SMALL_CHUNK_BYTES]]),
+    'what must be durable': written([[24, 4]], { isDurable: true }),
+    'what is appended, if it was not': written([[24, 4]], { isAppending: true }),
+    'what is written through': written([[24, 4]], { isThrough: true }),
+    'too many runs': written(Array.from({ length: MAX_SLICES_PER_CHUNK }, (_, n) => [30 + 2 * n, 1])),
+  };
+  for (const [what, other] of Object.entries(others)) {
+    t.notOk(flight.mayTake(other), what);
+    t.throws(() => flight.take(other), /internal error/, what);
+  }
+  flight.cut(22);
+  t.equal(flight.heldBytes, 8, 'its memory is freed as a whole');
+  flight.setOut();
+  t.notOk(flight.mayTake(written([[24, 4]])), 'what is on its way is not changed');
+  t.equal(flight.state.is, 'storing');
+});
+
+t.test('one that was given up while it gathered takes nothing', async t => {
+  const flight = new Flight(1, written([[10, 4]]), true);
+  flight.giveUp(REASON);
+  t.notOk(flight.mayTake(written([[14, 4]])));
+  flight.setOut();
+  t.match(flight.state, { is: 'failed', reason: REASON });
 });

@@ -72,8 +72,9 @@ export class ScriptedCommits implements CommitPeer {
     this.queue = new CommitQueue(this);
   }
 
-  add(runs: Runs, manner?: Partial<WrittenSlices>): Flight {
-    const flight = this.queue.add(written(runs, manner));
+  /** @param isPatient nobody waits for it */
+  add(runs: Runs, manner?: Partial<WrittenSlices>, isPatient = false): Flight {
+    const flight = this.queue.add(written(runs, manner), isPatient);
     this.#flights.push(flight);
     return flight;
   }
