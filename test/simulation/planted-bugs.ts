@@ -153,6 +153,7 @@ class HastyStore extends PassingStore {
         insert: async chunk => await doomed.insert(chunk, 0),
         due: async (nowMs, limit) => await doomed.due(nowMs, limit),
         delete: async chunk => await doomed.delete(chunk),
+        deleteMany: async chunks => await doomed.deleteMany(chunks),
       },
     });
   }
@@ -174,7 +175,7 @@ class VoidGrantsStore extends PassingStore {
         delete: async chunk => await grants.delete(chunk),
       },
       retired: {
-        insert: async (chunk, untilMs) => await retired.insert(chunk, untilMs),
+        insertMany: async (chunks, untilMs) => await retired.insertMany(chunks, untilMs),
         has: async chunk => isVoid(chunk) || (await retired.has(chunk)),
         deleteUntil: async (nowMs, limit) => await retired.deleteUntil(nowMs, limit),
       },

@@ -7,7 +7,8 @@
  * A retired chunk's id is kept until no grant for it can be valid, so that a late commit cannot bring it back.
  */
 import type { OperationContext } from '../operation.js';
-import type { StoreTransaction } from '../store/store.js';
+import type { ServerState } from '../server-state.js';
+import type { ChunkRecord, StoreTransaction } from '../store/store.js';
 
 const CHUNKS_AT_ONCE = 256;
 /** Clocks of data nodes may be a little behind ours: until then they would still take the chunk. */
@@ -27,14 +28,12 @@ export async function collectDoomedChunks(
   const graceMs = backedUpMs >= state.startedMs ? state.graceMs : MIN_GRACE_MS;
   const untilMs = Math.min(nowMs, backedUpMs + graceMs);
   const due = await tx.doomed.due(untilMs, CHUNKS_AT_ONCE);
-  for (const chunk of due) {
-    const record = await tx.chunks.get(chunk);
-    await tx.doomed.delete(chunk);
-    if (!record || record.references > 0) continue;
-    await tx.chunks.delete(chunk);
-    await tx.retired.insert(chunk, nowMs + state.grantLifetimeMs + EXPIRY_MARGIN_MS);
-    for (const node of record.nodes) await tx.drops.insert(node, chunk, nowMs);
-  }
+  if (due.length === 0) return false;
+  const records = await tx.chunks.among(due);
+  const unused = records.filter(({ references }) => references === 0);
+  await tx.doomed.deleteMany(due);
+  await tx.chunks.deleteMany(unused.map(({ chunk }) => chunk));
+  await retire(tx, unused, nowMs, state);
   return due.length === CHUNKS_AT_ONCE;
 }
 
@@ -46,12 +45,25 @@ export async function collectExpiredGrants(
   const oldest = await tx.grants.oldest(CHUNKS_AT_ONCE);
   const untilMs = nowMs - EXPIRY_MARGIN_MS;
   const expired = oldest.filter(grant => grant.expiresMs < untilMs);
-  for (const { chunk, nodes } of expired) {
-    await tx.grants.delete(chunk);
-    await tx.retired.insert(chunk, nowMs + state.grantLifetimeMs + EXPIRY_MARGIN_MS);
-    for (const node of nodes) await tx.drops.insert(node, chunk, nowMs);
-  }
+  for (const { chunk } of expired) await tx.grants.delete(chunk);
+  await retire(tx, expired, nowMs, state);
   return expired.length === CHUNKS_AT_ONCE;
+}
+
+/** Keeps the ids of chunks that are in no table any more, and has their nodes told to drop them. */
+async function retire(
+  tx: StoreTransaction,
+  gone: readonly Pick<ChunkRecord, 'chunk' | 'nodes'>[],
+  nowMs: number,
+  { grantLifetimeMs }: Pick<ServerState, 'grantLifetimeMs'>,
+): Promise<void> {
+  if (gone.length === 0) return;
+  const chunks = gone.map(({ chunk }) => chunk);
+  await tx.retired.insertMany(chunks, nowMs + grantLifetimeMs + EXPIRY_MARGIN_MS);
+  for (const node of new Set(gone.flatMap(({ nodes }) => nodes))) {
+    const held = gone.filter(({ nodes }) => nodes.includes(node)).map(({ chunk }) => chunk);
+    await tx.drops.insertMany(node, held, nowMs);
+  }
 }
 
 /** Chunk ids that no valid grant can name any more. */

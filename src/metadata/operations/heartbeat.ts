@@ -12,7 +12,7 @@ export const heartbeat = operation(command, async (tx, request, context) => {
   if (!known) return { known: false, drop: [], serverMs: nowMs };
   const aheadMs = request.wallMs === undefined ? 0 : request.wallMs - toMs(context.now);
   const skewMs = Math.abs(aheadMs) < SHOWN_SKEW_MS ? 0 : aheadMs;
-  for (const chunk of request.dropped) await tx.drops.delete(node, chunk);
+  if (request.dropped.length > 0) await tx.drops.deleteMany(node, request.dropped);
   state.nodes.set({
     ...known,
     space: { totalBytes, freeBytes, chunks },
@@ -34,13 +34,13 @@ export const heartbeat = operation(command, async (tx, request, context) => {
  * was lost with the last second before a power loss): what is on record for the node is never dropped.
  */
 async function dropsDue(tx: StoreTransaction, node: number, nowMs: number): Promise<number[]> {
-  const due: number[] = [];
-  for (const chunk of await tx.drops.due(node, nowMs, MAX_DROPS)) {
-    const record = await tx.chunks.get(chunk);
-    if (record?.nodes.includes(node) === true) await tx.drops.delete(node, chunk);
-    else due.push(chunk);
-  }
-  return due;
+  const due = await tx.drops.due(node, nowMs, MAX_DROPS);
+  if (due.length === 0) return due;
+  const recorded = (await tx.chunks.among(due)).filter(({ nodes }) => nodes.includes(node));
+  if (recorded.length === 0) return due;
+  const kept = new Set(recorded.map(({ chunk }) => chunk));
+  await tx.drops.deleteMany(node, [...kept]);
+  return due.filter(chunk => !kept.has(chunk));
 }
 
 /** The node does not have the chunk. */

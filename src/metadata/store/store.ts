@@ -115,13 +115,15 @@ export interface ExtentTable {
 
 export interface ChunkTable {
   get(chunk: number): Awaitable<ChunkRecord | undefined>;
+  /** Those of `chunks` that are on record, in order. */
+  among(chunks: readonly number[]): Awaitable<ChunkRecord[]>;
   insert(record: ChunkRecord): Awaitable<void>;
   setReferences(chunk: number, references: number): Awaitable<void>;
   setGoal(chunk: number, goal: number): Awaitable<void>;
   setNodes(chunk: number, nodes: readonly number[]): Awaitable<void>;
   /** Chunks with ids above `after`, in order. */
   after(after: number, limit: number): Awaitable<ChunkRecord[]>;
-  delete(chunk: number): Awaitable<void>;
+  deleteMany(chunks: readonly number[]): Awaitable<void>;
 }
 
 /** Chunks without references, until their grace is over. */
@@ -130,11 +132,12 @@ export interface DoomedTable {
   /** Chunks whose grace is over, oldest first. */
   due(nowMs: number, limit: number): Awaitable<number[]>;
   delete(chunk: number): Awaitable<void>;
+  deleteMany(chunks: readonly number[]): Awaitable<void>;
 }
 
 /** Chunks that are gone, for as long as a grant for them might still be shown. */
 export interface RetiredTable {
-  insert(chunk: number, untilMs: number): Awaitable<void>;
+  insertMany(chunks: readonly number[], untilMs: number): Awaitable<void>;
   has(chunk: number): Awaitable<boolean>;
   /** Forgets at most `limit` of those that may be forgotten at `nowMs`; returns how many. */
   deleteUntil(nowMs: number, limit: number): Awaitable<number>;
@@ -154,7 +157,9 @@ export interface DropTable {
   insert(node: number, chunk: number, dueMs: number): Awaitable<void>;
   has(node: number, chunk: number): Awaitable<boolean>;
   due(node: number, nowMs: number, limit: number): Awaitable<number[]>;
+  insertMany(node: number, chunks: readonly number[], dueMs: number): Awaitable<void>;
   delete(node: number, chunk: number): Awaitable<void>;
+  deleteMany(node: number, chunks: readonly number[]): Awaitable<void>;
   /** Forgets everything of a node. */
   deleteAll(node: number): Awaitable<void>;
 }

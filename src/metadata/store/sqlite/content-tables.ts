@@ -87,22 +87,27 @@ type ChunkRow = readonly [
   nodes: Buffer,
 ];
 
+/** A parameter that is a list of numbers, as JSON: one statement for many rows is several times cheaper than one for each. */
+const LIST = '(SELECT value FROM json_each(?))';
+
 function toChunk([chunk, length, checksum, references, goal, nodes]: ChunkRow): ChunkRecord {
   return { chunk, length, checksum, references, goal, nodes: decodeNodes(nodes) };
 }
 
 export class SqliteChunks implements ChunkTable {
   readonly #select;
+  readonly #among;
   readonly #insert;
   readonly #after;
   readonly #setReferences;
   readonly #setGoal;
   readonly #setNodes;
-  readonly delete: (chunk: number) => void;
+  readonly #deleteMany;
 
   constructor(connection: SqliteConnection) {
     const select = 'SELECT chunk, length, checksum, refs, goal, nodes FROM chunks';
     this.#select = connection.row<ChunkRow>(`${select} WHERE chunk = ?`);
+    this.#among = connection.rows<ChunkRow>(`${select} WHERE chunk IN ${LIST} ORDER BY chunk`);
     this.#after = connection.rows<ChunkRow>(`${select} WHERE chunk > ? ORDER BY chunk LIMIT ?`);
     this.#insert = connection.change(
       'INSERT INTO chunks (chunk, length, checksum, refs, goal, nodes) VALUES (?, ?, ?, ?, ?, ?)',
@@ -110,12 +115,20 @@ export class SqliteChunks implements ChunkTable {
     this.#setGoal = connection.change('UPDATE chunks SET goal = ? WHERE chunk = ?');
     this.#setNodes = connection.change('UPDATE chunks SET nodes = ? WHERE chunk = ?');
     this.#setReferences = connection.change('UPDATE chunks SET refs = ? WHERE chunk = ?');
-    this.delete = connection.change('DELETE FROM chunks WHERE chunk = ?');
+    this.#deleteMany = connection.change(`DELETE FROM chunks WHERE chunk IN ${LIST}`);
   }
 
   get(chunk: number): ChunkRecord | undefined {
     const row = this.#select(chunk);
     return row && toChunk(row);
+  }
+
+  among(chunks: readonly number[]): ChunkRecord[] {
+    return this.#among(JSON.stringify(chunks)).map(toChunk);
+  }
+
+  deleteMany(chunks: readonly number[]): void {
+    this.#deleteMany(JSON.stringify(chunks));
   }
 
   after(after: number, limit: number): ChunkRecord[] {
@@ -142,6 +155,7 @@ export class SqliteChunks implements ChunkTable {
 
 export class SqliteDoomed implements DoomedTable {
   readonly #due;
+  readonly #deleteMany;
   readonly insert: (chunk: number, dueMs: number) => void;
   readonly delete: (chunk: number) => void;
 
@@ -151,6 +165,11 @@ export class SqliteDoomed implements DoomedTable {
     );
     this.insert = connection.change('INSERT OR REPLACE INTO doomed (chunk, due_ms) VALUES (?, ?)');
     this.delete = connection.change('DELETE FROM doomed WHERE chunk = ?');
+    this.#deleteMany = connection.change(`DELETE FROM doomed WHERE chunk IN ${LIST}`);
+  }
+
+  deleteMany(chunks: readonly number[]): void {
+    this.#deleteMany(JSON.stringify(chunks));
   }
 
   due(nowMs: number, limit: number): number[] {
@@ -160,12 +179,14 @@ export class SqliteDoomed implements DoomedTable {
 
 export class SqliteRetired implements RetiredTable {
   readonly #select;
-  readonly insert: (chunk: number, untilMs: number) => void;
+  readonly #insertMany;
   readonly deleteUntil: (nowMs: number, limit: number) => number;
 
   constructor(connection: SqliteConnection) {
     this.#select = connection.row<[number]>('SELECT chunk FROM retired WHERE chunk = ?');
-    this.insert = connection.change('INSERT OR REPLACE INTO retired (chunk, until_ms) VALUES (?, ?)');
+    this.#insertMany = connection.change(
+      'INSERT OR REPLACE INTO retired (chunk, until_ms) SELECT value, ? FROM json_each(?)',
+    );
     this.deleteUntil = connection.change(
       `DELETE FROM retired WHERE chunk IN
          (SELECT chunk FROM retired WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)`,
@@ -174,6 +195,10 @@ export class SqliteRetired implements RetiredTable {
 
   has(chunk: number): boolean {
     return this.#select(chunk) !== undefined;
+  }
+
+  insertMany(chunks: readonly number[], untilMs: number): void {
+    this.#insertMany(untilMs, JSON.stringify(chunks));
   }
 }
 
@@ -219,6 +244,8 @@ export class SqliteGrants implements GrantTable {
 export class SqliteDrops implements DropTable {
   readonly #select;
   readonly #due;
+  readonly #insertMany;
+  readonly #deleteMany;
   readonly insert: (node: number, chunk: number, dueMs: number) => void;
   readonly delete: (node: number, chunk: number) => void;
   readonly deleteAll: (node: number) => void;
@@ -230,7 +257,19 @@ export class SqliteDrops implements DropTable {
     this.#select = connection.row<[number]>('SELECT chunk FROM drops WHERE node = ? AND chunk = ?');
     this.insert = connection.change('INSERT OR REPLACE INTO drops (node, chunk, due_ms) VALUES (?, ?, ?)');
     this.delete = connection.change('DELETE FROM drops WHERE node = ? AND chunk = ?');
+    this.#insertMany = connection.change(
+      'INSERT OR REPLACE INTO drops (node, chunk, due_ms) SELECT ?, value, ? FROM json_each(?)',
+    );
+    this.#deleteMany = connection.change(`DELETE FROM drops WHERE node = ? AND chunk IN ${LIST}`);
     this.deleteAll = connection.change('DELETE FROM drops WHERE node = ?');
+  }
+
+  insertMany(node: number, chunks: readonly number[], dueMs: number): void {
+    this.#insertMany(node, dueMs, JSON.stringify(chunks));
+  }
+
+  deleteMany(node: number, chunks: readonly number[]): void {
+    this.#deleteMany(node, JSON.stringify(chunks));
   }
 
   has(node: number, chunk: number): boolean {
