@@ -120,12 +120,14 @@ export class CommitQueue {
 
   /**
    * Puts what was written into the flight that was added last, if that is acknowledged and has not set out. Returns whether it did.
+   * @param maxBytes of a chunk
    * @param isOpen whether what is acknowledged now may be committed in that flight's place
    */
-  join(written: WrittenSlices, isOpen: (place: LogPlace) => boolean): boolean {
+  join(written: WrittenSlices, maxBytes: number, isOpen: (place: LogPlace) => boolean): boolean {
     const last = this.#flights.at(-1);
-    if (!last?.isAcknowledged || !last.place || !last.mayTake(written) || !isOpen(last.place)) return false;
-    last.take(written);
+    if (!last?.isAcknowledged || !last.place || !last.mayTake(written, maxBytes)) return false;
+    if (!isOpen(last.place)) return false;
+    last.take(written, maxBytes);
     return true;
   }
 

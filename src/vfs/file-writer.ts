@@ -205,9 +205,10 @@ export class FileWriter {
    * where those of an earlier call belong with which they can go. Returns whether it is the former.
    */
   acknowledge(): boolean {
-    const { client, gathering } = this.#shared;
+    const { client, gathering, chunkBytes } = this.#shared;
     const { changes } = client.session;
-    if (this.#queue.join(this.#written(this.#buffer.slices), last => changes.isLast(last))) {
+    const written = this.#written(this.#buffer.slices);
+    if (this.#queue.join(written, chunkBytes, last => changes.isLast(last))) {
       this.#buffer.takeAll();
       this.#bufferLoss = undefined;
       return false;

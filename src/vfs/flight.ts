@@ -172,8 +172,11 @@ export class Flight {
     return this.#state.chunk;
   }
 
-  /** Whether what was written after it can go in the same chunk, and in the same commit. */
-  mayTake({ slices, isDurable, isAppending, isThrough }: WrittenSlices): boolean {
+  /**
+   * Whether what was written after it can go in the same chunk, and in the same commit.
+   * @param maxBytes of a chunk
+   */
+  mayTake({ slices, isDurable, isAppending, isThrough }: WrittenSlices, maxBytes: number): boolean {
     const [first] = slices;
     return (
       this.#state.is === 'storing' &&
@@ -184,13 +187,13 @@ export class Flight {
       isThrough === this.isThrough &&
       isAppending === this.#isAppending &&
       this.#slices.length + slices.length <= MAX_SLICES_PER_CHUNK &&
-      this.#bytes + bytesOf(slices) <= SMALL_CHUNK_BYTES
+      this.#bytes + bytesOf(slices) <= Math.min(maxBytes, SMALL_CHUNK_BYTES)
     );
   }
 
   /** Takes what was written after it; only what it may (`mayTake`). */
-  take(written: WrittenSlices): void {
-    assert(this.mayTake(written), 'a flight takes only what can go with it');
+  take(written: WrittenSlices, maxBytes: number): void {
+    assert(this.mayTake(written, maxBytes), 'a flight takes only what can go with it');
     this.#slices = [...this.#slices, ...written.slices];
     this.#bytes += bytesOf(written.slices);
     this.#heldBytes += bytesOf(written.slices);

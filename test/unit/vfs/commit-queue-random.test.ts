@@ -101,7 +101,7 @@ class RandomRun {
         ]
       : [[offset, length]];
     const last = this.server.queue.flights.at(-1);
-    if (last && this.server.queue.join(written(runs), () => true)) {
+    if (last && this.server.queue.join(written(runs), FILE_BYTES, () => true)) {
       this.joined += 1;
       this.#done.push({ flight: last, runs });
       return;

@@ -145,7 +145,7 @@ t.test(
     server.mayGoAhead = () => true;
     const first = server.add([[0, 4]], {}, true);
     const isLast = ({ order }: { order: number }): boolean => order === 2;
-    const join = (runs: Runs): boolean => server.queue.join(written(runs), isLast);
+    const join = (runs: Runs): boolean => server.queue.join(written(runs), 100, isLast);
     t.notOk(join([[4, 4]]), 'nobody was told that it is written');
     server.queue.acknowledge(place(2));
     t.ok(join([[4, 4]]));

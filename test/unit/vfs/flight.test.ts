@@ -7,6 +7,7 @@ import { MAX_SLICES_PER_CHUNK } from '../../../src/vfs/write-buffer.js';
 import { written } from './support/scripted-commits.js';
 
 const CHUNK = { chunk: 5 } as WrittenChunk;
+const MIB = 1 << 20;
 const REASON = new DfsError('EIO', 'given up');
 
 function newFlight(isThrough = false): Flight {
@@ -138,8 +139,8 @@ t.test('one that is written through goes to the server only', async t => {
 t.test('as long as it gathers, it takes what can go in the same chunk', async t => {
   const flight = new Flight(1, written([[10, 4]]), true);
   const times = { mtime: { sec: 7, nsec: 0 }, lastWrite: { sec: 8, nsec: 0 } };
-  t.ok(flight.mayTake(written([[14, 4]])));
-  flight.take(written([[20, 4]], { ...times, privilegeLoss: 'ordinary' }));
+  t.ok(flight.mayTake(written([[14, 4]]), MIB));
+  flight.take(written([[20, 4]], { ...times, privilegeLoss: 'ordinary' }), MIB);
   t.equal(flight.end, 24);
   t.equal(flight.bytes, 8);
   t.equal(flight.heldBytes, 8);
@@ -154,20 +155,21 @@ t.test('as long as it gathers, it takes what can go in the same chunk', async t 
     'too many runs': written(Array.from({ length: MAX_SLICES_PER_CHUNK }, (_, n) => [30 + 2 * n, 1])),
   };
   for (const [what, other] of Object.entries(others)) {
-    t.notOk(flight.mayTake(other), what);
-    t.throws(() => flight.take(other), /internal error/, what);
+    t.notOk(flight.mayTake(other, MIB), what);
+    t.throws(() => flight.take(other, MIB), /internal error/, what);
   }
+  t.notOk(flight.mayTake(written([[24, 4]]), 11), 'more than a chunk');
   flight.cut(22);
   t.equal(flight.heldBytes, 8, 'its memory is freed as a whole');
   flight.setOut();
-  t.notOk(flight.mayTake(written([[24, 4]])), 'what is on its way is not changed');
+  t.notOk(flight.mayTake(written([[24, 4]]), MIB), 'what is on its way is not changed');
   t.equal(flight.state.is, 'storing');
 });
 
 t.test('one that was given up while it gathered takes nothing', async t => {
   const flight = new Flight(1, written([[10, 4]]), true);
   flight.giveUp(REASON);
-  t.notOk(flight.mayTake(written([[14, 4]])));
+  t.notOk(flight.mayTake(written([[14, 4]]), MIB));
   flight.setOut();
   t.match(flight.state, { is: 'failed', reason: REASON });
 });
