@@ -1,18 +1,19 @@
 /**
- * The arrows of ARCHITECTURE.md: protocol <- rules <- rpc <- {metadata, datanode, client} <- vfs <- fuse <- cli. Each layer may
+ * The arrows of ARCHITECTURE.md: protocol <- {rules, identity} <- rpc <- {metadata, datanode, client} <- vfs <- fuse <- cli. Each layer may
  * import itself and what is listed; anything else is an error.
  */
 const layers = {
   platform: [],
   protocol: ['platform'],
   rules: ['platform', 'protocol'],
-  rpc: ['platform', 'protocol'],
-  metadata: ['platform', 'protocol', 'rules', 'rpc'],
-  datanode: ['platform', 'protocol', 'rpc'],
-  client: ['platform', 'protocol', 'rules', 'rpc'],
+  identity: ['platform', 'protocol'],
+  rpc: ['platform', 'protocol', 'identity'],
+  metadata: ['platform', 'protocol', 'rules', 'identity', 'rpc'],
+  datanode: ['platform', 'protocol', 'identity', 'rpc'],
+  client: ['platform', 'protocol', 'rules', 'identity', 'rpc'],
   vfs: ['platform', 'protocol', 'rules', 'rpc', 'client'],
   fuse: ['platform', 'protocol', 'vfs'],
-  cli: ['platform', 'protocol', 'rpc', 'metadata', 'datanode', 'client', 'vfs', 'fuse'],
+  cli: ['platform', 'protocol', 'identity', 'rpc', 'metadata', 'datanode', 'client', 'vfs', 'fuse'],
 };
 
 module.exports = {

@@ -46,6 +46,11 @@ export function parseHost(text: string): string {
   return host;
 }
 
+/** `[dfs://]host[:port][/]`. UsageError otherwise. */
+export function parseServerUrl(text: string): Endpoint {
+  return parseServer(text.replace(/^dfs:\/\//, '').replace(/\/$/, ''));
+}
+
 /** `host[:port]`. UsageError otherwise. */
 export function parseServer(text: string, defaultPort = DEFAULT_METADATA_PORT): Endpoint {
   const [, host, port] = HOST_PORT.exec(text) ?? [];
@@ -67,9 +72,4 @@ export function parseRemotePath(text: string): RemotePath | undefined {
 /** `host:port`, with brackets where they are needed. */
 export function formatEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Whether only this machine can reach `host`. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.');
 }

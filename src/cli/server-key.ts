@@ -2,7 +2,7 @@
 import { fingerprintOf, recordedFingerprint } from '../metadata/cluster-key.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Keyring } from '../rpc/keyring.js';
-import { isLoopback } from './address.js';
+import { isLoopback } from '../platform/network.js';
 import { clusterKeyring, hasKey, makeClusterKeyring } from './key-option.js';
 
 export interface ServerKeyQuestion {

@@ -8,6 +8,26 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** What the certificate at the other end of a stream says; whoever fills this in has checked it. */
+export interface PeerCertificate {
+  readonly role: string;
+  readonly name: string;
+  readonly serial: string;
+}
+
+/** How a stream is kept secret, where it is. */
+export interface StreamSecurity {
+  /** Whether this end has shown a certificate of its own. */
+  readonly hasShown: boolean;
+  /**
+   * Undefined before the handshake is over, and when the other end has shown no certificate. Throws, with the reason, when it has shown
+   * one that does not count.
+   */
+  readonly peer: () => PeerCertificate | undefined;
+  /** Bytes that both ends know and nobody between them (RFC 8446, 7.5): a proof that covers them cannot be passed on. */
+  readonly binding: () => Buffer;
+}
+
 /** A connected byte stream, and the addresses at its two ends. */
 export interface ByteStream {
   readonly stream: Duplex;
@@ -15,6 +35,13 @@ export interface ByteStream {
   readonly remote: Endpoint;
   /** Bytes that were handed to the system and that it has not taken, if the network can tell. */
   readonly queuedBytes?: () => number;
+  /** Undefined where everything is sent as it is: on loopback. */
+  readonly security?: StreamSecurity;
+}
+
+/** Whether only this machine can reach `host`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.') || host.startsWith('::ffff:127.');
 }
 
 /** A listening socket. */
@@ -33,15 +60,22 @@ export interface Network {
   connect(endpoint: Endpoint, timeoutMs: number): Promise<ByteStream>;
   /** Listens; port 0 takes any free port. Rejects with EADDRINUSE, EADDRNOTAVAIL, EACCES, … */
   listen(endpoint: Endpoint, onConnection: (stream: ByteStream) => void): Promise<Listener>;
+  /** Told by the metadata server which certificates do not count any more: all of them, by their serial numbers. */
+  readonly setRevoked?: (serials: readonly string[]) => void;
 }
 
 /** What libuv has not sent yet (`writeQueueSize`, by which Node's own socket timeouts see that a slow peer goes on). */
-function queuedBytesOf(socket: Socket): number {
+export function queuedBytesOf(socket: Socket): number {
   const { _handle: handle } = socket as { readonly _handle?: { readonly writeQueueSize?: number } | null };
   return handle?.writeQueueSize ?? 0;
 }
 
-function describe(socket: Socket): ByteStream {
+/** A byte stream over TCP. */
+export interface TcpStream extends ByteStream {
+  readonly stream: Socket;
+}
+
+function describe(socket: Socket): TcpStream {
   // Requests are small and answered at once; waiting to fill a segment (Nagle) would cost up to 40 ms each.
   socket.setNoDelay(true);
   socket.setKeepAlive(true, 10_000);
@@ -54,9 +88,14 @@ function describe(socket: Socket): ByteStream {
 }
 
 /** TCP, as the operating system offers it. */
-export const tcpNetwork: Network = {
+export interface TcpNetwork extends Network {
+  connect(endpoint: Endpoint, timeoutMs: number): Promise<TcpStream>;
+  listen(endpoint: Endpoint, onConnection: (stream: TcpStream) => void): Promise<Listener>;
+}
+
+export const tcpNetwork: TcpNetwork = {
   async connect(endpoint, timeoutMs) {
-    return await new Promise<ByteStream>((resolve, reject) => {
+    return await new Promise<TcpStream>((resolve, reject) => {
       const socket = createConnection({ host: endpoint.host, port: endpoint.port, noDelay: true });
       const timer = setTimeout(() => {
         socket.destroy(

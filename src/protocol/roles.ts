@@ -4,8 +4,11 @@
 export const ROLES = ['client', 'node', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** metadata: the metadata server, where it asks on a connection that a client or a data node made to it. */
-export type Sender = Role | 'metadata';
+/**
+ * metadata: the metadata server, where it asks on a connection that a client or a data node made to it. joiner: has proved that it may
+ * become a member, and asks for a certificate.
+ */
+export type Sender = Role | 'metadata' | 'joiner';
 
 /** From whom a command is taken; `strangers`: also from a peer that has proved nothing yet. */
 export type Allow = readonly Sender[] | 'strangers';
@@ -17,4 +20,5 @@ export const MEMBERS: Allow = ROLES;
 export const METADATA_SERVER: Allow = ['metadata'];
 /** Of a data node, from those who store there and from the metadata server. */
 export const CLIENTS_AND_METADATA: Allow = ['client', 'admin', 'metadata'];
+export const JOINERS: Allow = ['joiner'];
 export const STRANGERS: Allow = 'strangers';
