@@ -148,3 +148,7 @@ export const MAX_CHUNK_PAGE = 4096;
  * begin there.
  */
 export const SCATTERED_OFFSET = MAX_FILE_BYTES;
+
+/** Members of a cluster, and certificates that are revoked and have not expired, and tokens that have not. */
+export const MAX_MEMBERS = 10_000;
+export const MAX_TOKENS = 1000;

@@ -91,7 +91,13 @@ export const ChunkLocation = Type.Object({
 export type ChunkLocation = Static<typeof ChunkLocation>;
 
 /** How to reach a data node. */
-export const NodeAddress = Type.Object({ node: NodeNumber, host: HostName, port: Port });
+export const NodeAddress = Type.Object({
+  node: NodeNumber,
+  host: HostName,
+  port: Port,
+  /** The name in its certificate, by which it is told from other data nodes; without it, it has none. */
+  member: Type.Optional(Type.String({ maxLength: 63 })),
+});
 export type NodeAddress = Static<typeof NodeAddress>;
 
 /** The metadata server's permission to store one chunk. */

@@ -2,19 +2,23 @@
 import type { Clock } from '../platform/clock.js';
 import { sleep } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
-import type { Endpoint, Network } from '../platform/network.js';
+import type { Endpoint, Network, PeerCertificate, StreamSecurity } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Role } from '../protocol/roles.js';
+import { revoked } from '../protocol/member-commands.js';
+import { requireCompatible, VERSION } from '../protocol/version.js';
 import { CHALLENGE_BYTES, hello, isSameProof, proofOf, prove } from './authentication.js';
 import { RpcConnection } from './connection.js';
 import { Routes } from './routes.js';
-import { requireAllowed, type Member } from './gate.js';
+import { requireAllowed } from './gate.js';
+import type { Member } from './member.js';
 import type { Keyring, ServerKind } from './keyring.js';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const FIRST_BACKOFF_MS = 20;
 const MAX_BACKOFF_MS = 1000;
+const NO_BINDING = Buffer.alloc(0);
 
 export interface RpcClientOptions {
   readonly network: Network;
@@ -27,6 +31,10 @@ export interface RpcClientOptions {
   readonly role: Role;
   /** What the other end must prove to be. */
   readonly server: ServerKind;
+  /** The name that its certificate must have, where it shows one; default: any. */
+  readonly serverName?: string | undefined;
+  /** A token, of which the secret is proved rather than that of the role. */
+  readonly token?: { readonly id: Uint8Array; readonly secret: Uint8Array } | undefined;
   /** What this end answers, should the server ask. */
   readonly routes?: Routes;
   /** Done on each new connection before anybody else may use it; throwing makes the connection fail. */
@@ -99,21 +107,22 @@ export class RpcClient {
   }
 
   async #open(): Promise<RpcConnection> {
-    const { network, clock, log, endpoint, random, routes = new Routes() } = this.#options;
+    const { network, clock, log, endpoint, random } = this.#options;
     const where = `${endpoint.host}:${endpoint.port}`;
     if (this.#backoffMs > 0) await sleep(clock, this.#backoffMs * (0.5 + random.fraction() / 2));
     let connection: RpcConnection | undefined;
     let server: Member | undefined;
     try {
       const bytes = await network.connect(endpoint, CONNECT_TIMEOUT_MS);
+      requireServer(this.#options, bytes.security?.peer(), where);
       connection = new RpcConnection(bytes, {
         clock,
         log,
-        routes,
+        routes: this.#routes(),
         admit: command => requireAllowed(command, server),
       });
       connection.start();
-      await this.#authenticate(connection);
+      await this.#authenticate(connection, bytes.security);
       server = { role: this.#options.server === 'metadata' ? 'metadata' : 'node' };
       await this.#options.greet?.(connection);
       if (this.#isClosed) throw new DfsError('ECONNRESET', 'the client was closed');
@@ -128,20 +137,63 @@ export class RpcClient {
     return connection;
   }
 
-  async #authenticate(connection: RpcConnection): Promise<void> {
-    const { keys, role, server, random } = this.#options;
-    const secret = keys.secret(role, server);
-    if (!secret) throw new DfsError('EACCES', `${keys.origin} holds no ${role} key (dfs key ${role})`);
-    const own = random.bytes(CHALLENGE_BYTES);
+  /** What the server may ask. */
+  #routes(): Routes {
+    const { network, server, routes } = this.#options;
+    const { setRevoked } = network;
+    const own = new Routes(routes);
+    if (server !== 'metadata' || !setRevoked) return own;
+    return own.on(revoked, async ({ serials }) => {
+      setRevoked(serials);
+      return {};
+    });
+  }
+
+  async #authenticate(connection: RpcConnection, security: StreamSecurity | undefined): Promise<void> {
+    const { role, random } = this.#options;
+    const challenge = random.bytes(CHALLENGE_BYTES);
     const options = { timeoutMs: CONNECT_TIMEOUT_MS };
-    const { reply } = await connection.call(hello, { role, challenge: own }, options);
-    if (!isSameProof(reply.proof, proofOf(secret, 'server', role, own, reply.challenge))) {
+    const greeting = { role, challenge, version: VERSION };
+    if (security?.hasShown === true) {
+      const { reply } = await connection.call(hello, greeting, options);
+      requireCompatible(reply.version);
+      return;
+    }
+    const { secret, token, origin } = this.#secret();
+    const { reply } = await connection.call(hello, { ...greeting, ...(token ? { token } : {}) }, options);
+    requireCompatible(reply.version);
+    const binding = security?.binding() ?? NO_BINDING;
+    if (!isSameProof(reply.proof, proofOf(secret, 'server', role, challenge, reply.challenge, binding))) {
       throw new DfsError(
         'EACCES',
-        `${connection.remote} has another key than ${keys.origin}; use the one of its cluster (--key-file)`,
+        `${connection.remote} has another key than ${origin}; use the one of its cluster (--key-file)`,
       );
     }
-    const proof = proofOf(secret, 'client', role, own, reply.challenge);
+    const proof = proofOf(secret, 'client', role, challenge, reply.challenge, binding);
     await connection.call(prove, { proof }, options);
   }
+
+  #secret(): { readonly secret: Uint8Array; readonly token?: Uint8Array; readonly origin: string } {
+    const { keys, role, server, token } = this.#options;
+    if (token) return { secret: token.secret, token: token.id, origin: 'the token' };
+    const secret = keys.secret(role, server);
+    if (secret) return { secret, origin: keys.origin };
+    throw new DfsError('EACCES', `${keys.origin} holds no ${role} key (dfs key ${role})`);
+  }
+}
+
+/** EACCES unless the certificate at the other end, where there is one, is of the server that is meant. */
+function requireServer(
+  { server, serverName }: Pick<RpcClientOptions, 'server' | 'serverName'>,
+  peer: PeerCertificate | undefined,
+  where: string,
+): void {
+  const role = server === 'metadata' ? 'metadata' : 'node';
+  if (peer?.role === role && serverName !== undefined && peer.name !== serverName)
+    throw new DfsError('EACCES', `${where} is ${peer.name}, not ${serverName}, which was there`);
+  if (!peer || peer.role === role) return;
+  throw new DfsError(
+    'EACCES',
+    `${where} is ${peer.name}, which has a certificate for '${peer.role}', not '${role}'`,
+  );
 }

@@ -14,6 +14,7 @@ import { frameBytes, FrameKind, MOST, NO_PAYLOAD, type Frame, type FrameLimits }
 import { DEFAULT_REQUEST_BYTES, MAX_STRANGER_BYTES } from '../protocol/limits.js';
 import { encodeMessage } from '../protocol/message.js';
 import type { ClosingLog } from './closing-log.js';
+import type { Member } from './member.js';
 import { claimOfFrame, Incoming } from './incoming.js';
 import { isLargeMessage, largeMessages } from './large-messages.js';
 import { Outgoing } from './outgoing.js';
@@ -48,6 +49,8 @@ export interface ConnectionOptions {
   readonly admit?: (command: Command) => void;
   /** Whether the peer has proved what it is; before that, next to nothing may come. Default: it need not. */
   readonly isProven?: () => boolean;
+  /** What the peer has proved to be. */
+  readonly member?: () => Member | undefined;
   /** What all connections of the server may take together; without it only this one is bounded. */
   readonly memory?: WireMemory;
   /** Where it is said why connections are closed; default: `log`. */
@@ -111,9 +114,18 @@ export class RpcConnection implements PeerConnection {
     );
   }
 
+  get remoteHost(): string {
+    return this.#bytes.remote.host;
+  }
+
   /** The address of this end, by which the other end sees us. */
   get localHost(): string {
     return this.#bytes.local.host;
+  }
+
+  /** What the other end, which made this connection, has proved to be. */
+  get member(): Member | undefined {
+    return this.#options.member?.();
   }
 
   get isClosed(): boolean {

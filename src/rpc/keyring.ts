@@ -12,6 +12,7 @@
  * pass for one at the metadata server, a role has one secret towards each kind of server.
  */
 import { createHash, hkdfSync } from 'node:crypto';
+import { CertificateAuthority } from '../identity/certificate-authority.js';
 import { DfsError } from '../protocol/errors.js';
 import { ROLES, type Role } from '../protocol/roles.js';
 
@@ -41,6 +42,8 @@ export class Keyring {
   readonly origin: string;
   /** Tells the cluster's key without giving it away; undefined for a keyring of one role. */
   readonly fingerprint: string | undefined;
+  /** The cluster's certificate authority; undefined for a keyring of one role. */
+  readonly authority: CertificateAuthority | undefined;
   /** "role server" → secret */
   readonly #secrets: ReadonlyMap<string, Buffer>;
   /** role → its text; only with the cluster's key */
@@ -51,11 +54,18 @@ export class Keyring {
     secrets: ReadonlyMap<string, Buffer>,
     fingerprint?: string,
     texts: ReadonlyMap<Role, string> = new Map(),
+    authority?: CertificateAuthority,
   ) {
     this.origin = origin;
+    this.authority = authority;
     this.fingerprint = fingerprint;
     this.#secrets = secrets;
     this.#texts = texts;
+  }
+
+  /** No secret: for a member that is known by its certificate. */
+  static none(origin: string): Keyring {
+    return new Keyring(origin, new Map());
   }
 
   /** Every role's secrets. */
@@ -69,7 +79,8 @@ export class Keyring {
       texts.set(role, `dfs-${role}:${Buffer.concat(parts).toString('base64')}`);
     }
     const fingerprint = createHash('sha256').update(derive(key, 'fingerprint')).digest('hex');
-    return new Keyring(origin, secrets, fingerprint, texts);
+    const authority = new CertificateAuthority(derive(key, 'certificate authority'));
+    return new Keyring(origin, secrets, fingerprint, texts, authority);
   }
 
   /**

@@ -3,6 +3,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Command, ReplyOf, RequestOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
+import type { Member } from './member.js';
 
 /** What a call brought back. */
 export interface Answer<Reply> {
@@ -21,6 +22,10 @@ export interface CallOptions {
 /** The connection by which a request came, as RpcConnection has it. */
 export interface PeerConnection {
   readonly isClosed: boolean;
+  /** The address of the other end. */
+  readonly remoteHost: string;
+  /** What the other end has proved to be; undefined on a connection that this end made. */
+  readonly member: Member | undefined;
   onClose(listener: (reason: DfsError) => void): void;
   call<Request extends TSchema, Reply extends TSchema>(
     command: Command<Request, Reply>,

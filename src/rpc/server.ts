@@ -9,8 +9,8 @@ import { HANDSHAKE_MS } from '../protocol/limits.js';
 import { ClosingLog } from './closing-log.js';
 import { ConnectionLimits, connectionNumbers } from './connection-limits.js';
 import { RpcConnection } from './connection.js';
-import { Routes } from './routes.js';
-import { Gate } from './gate.js';
+import { Routes, type PeerConnection } from './routes.js';
+import { Gate, type FindToken } from './gate.js';
 import type { Keyring, ServerKind } from './keyring.js';
 import { WireMemory } from './wire-memory.js';
 import { ping } from './watched-client.js';
@@ -27,6 +27,10 @@ export interface RpcServerOptions {
   readonly keys: Keyring;
   /** What this server proves to be to those who connect. */
   readonly kind: ServerKind;
+  /** Default: there are no tokens. */
+  readonly findToken?: FindToken;
+  /** Told of each connection whose other end has proved to be a member. */
+  readonly onMember?: (connection: PeerConnection) => void;
 }
 
 /** How often members are looked at that are idle; after IDLE_LOOKS of these they are closed. */
@@ -87,7 +91,7 @@ export class RpcServer {
   #accept(bytes: ByteStream): void {
     const { clock, log } = this.#options;
     const routes = new Routes(this.#options.routes).on(ping, async () => ({}));
-    const gate = new Gate(this.#options, routes);
+    const gate = new Gate(this.#options, routes, bytes.security);
     const connection = new RpcConnection(bytes, {
       clock,
       log,
@@ -96,6 +100,7 @@ export class RpcServer {
       closings: this.#closings,
       admit: command => gate.admit(command),
       isProven: () => gate.isOpen,
+      member: () => gate.member,
     });
     this.#connections.add(connection);
     this.#limits.accepted(connection);
@@ -120,6 +125,7 @@ export class RpcServer {
     gate.onProved = () => {
       timer.cancel();
       this.#limits.proved(connection);
+      this.#options.onMember?.(connection);
     };
   }
 

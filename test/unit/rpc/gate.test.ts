@@ -112,7 +112,7 @@ t.test('a refusal names the role that is needed and the one that was proved', as
   const connection = await clientOf(t, await startServer(t)).connect(0);
   await t.rejects(connection.call(forAdmins, {}, LONG), {
     code: 'EACCES',
-    message: /'for-admins' is for administrators, and this connection's key is for clients/,
+    message: /'for-admins' is for administrators, and this connection's key or certificate is for clients/,
   });
 });
 
@@ -145,7 +145,7 @@ t.test("a role's proof does not open another role, nor its own at another kind o
   const connection = await stranger(t, server);
   const { reply } = await connection.call(hello, { role: 'admin', challenge }, LONG);
   for (const role of ROLES) {
-    const proof = proofOf(secret, 'client', role, challenge, reply.challenge);
+    const proof = proofOf(secret, 'client', role, challenge, reply.challenge, Buffer.alloc(0));
     await t.rejects(
       connection.call(prove, { proof }, LONG),
       { code: 'EACCES' },
