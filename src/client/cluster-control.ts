@@ -12,6 +12,17 @@ import {
   type NodeStatus,
   type RepairStatus,
 } from '../protocol/cluster-commands.js';
+import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import {
+  createToken,
+  listMembers,
+  listTokens,
+  removeMember,
+  revokeToken,
+  type MemberStatus,
+  type Token,
+} from '../protocol/member-commands.js';
+import type { Role } from '../protocol/roles.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import type { MetadataSession } from './session/metadata-session.js';
 
@@ -53,6 +64,31 @@ export class ClusterControl {
   /** Forgets a lost or drained node; returns how many chunks had a replica there. ENOENT, EBUSY. */
   async removeNode(node: number, force: boolean): Promise<number> {
     return (await this.#session.ask(removenode, { node, force })).chunks;
+  }
+
+  /** Makes a token by which others join. */
+  async createToken(request: RequestOf<typeof createToken>): Promise<ReplyOf<typeof createToken>> {
+    return await this.#session.ask(createToken, request);
+  }
+
+  /** The tokens that count, the oldest first. */
+  async tokens(): Promise<Token[]> {
+    return (await this.#session.ask(listTokens, {})).tokens;
+  }
+
+  /** ENOENT. */
+  async revokeToken(id: Uint8Array): Promise<void> {
+    await this.#session.ask(revokeToken, { id });
+  }
+
+  /** Those that have joined, and are members still. */
+  async members(): Promise<MemberStatus[]> {
+    return (await this.#session.ask(listMembers, {})).members;
+  }
+
+  /** The member's certificates count nowhere any more. ENOENT. */
+  async removeMember(role: Role, name: string): Promise<void> {
+    await this.#session.ask(removeMember, { role, name });
   }
 
   /** Begins a check of everything. EBUSY. */

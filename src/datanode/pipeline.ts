@@ -33,6 +33,7 @@ export interface PipelineOptions {
 
 interface Peer {
   readonly endpoint: Endpoint;
+  readonly member: string | undefined;
   readonly rpc: WatchedClient;
 }
 
@@ -105,13 +106,20 @@ export class Pipeline {
   #rpcTo(address: NodeAddress, nodesBehind: number): WatchedClient {
     if (this.#isClosed) throw new DfsError('ESHUTDOWN', 'the data node is being shut down');
     const key = `${address.node}/${nodesBehind}`;
-    const { host, port } = address;
+    const { host, port, member } = address;
     const known = this.#peers.get(key);
-    if (known && known.endpoint.host === host && known.endpoint.port === port) return known.rpc;
+    if (known?.endpoint.host === host && known.endpoint.port === port && known.member === member)
+      return known.rpc;
     known?.rpc.close();
     const endpoint = { host, port };
-    const rpc = new WatchedClient({ ...this.#options, role: 'node', server: 'data', endpoint });
-    this.#peers.set(key, { endpoint, rpc });
+    const rpc = new WatchedClient({
+      ...this.#options,
+      role: 'node',
+      server: 'data',
+      serverName: member,
+      endpoint,
+    });
+    this.#peers.set(key, { endpoint, member, rpc });
     return rpc;
   }
 }

@@ -16,6 +16,7 @@ import { metadataRoutes } from './routes.js';
 import { nodeDisk } from '../platform/disk.js';
 import { requireDatabaseFile } from './store/sqlite/database-file.js';
 import { SqliteStore } from './store/sqlite/sqlite-store.js';
+import type { Revocations } from '../identity/revocations.js';
 import type { Keyring } from '../rpc/keyring.js';
 
 const DEFAULT_CACHE_BYTES = 256 << 20;
@@ -27,6 +28,8 @@ export interface MetadataServerOptions {
   readonly endpoint: Endpoint;
   /** With the cluster's key itself. */
   readonly keys: Keyring;
+  /** What the network goes by; default: nothing is ever revoked. */
+  readonly revocations?: Revocations | undefined;
   /** `keys` take the place of those that the database knows. */
   readonly isNewKey?: boolean | undefined;
   /** group: a change survives a power loss after at most a second; strict: before it is acknowledged. */
@@ -76,12 +79,24 @@ export class MetadataServer {
         ...this.#options,
         leaseBytes: (3 * cacheBytes) / 4,
         askIdentity: askOver({ network, clock, random, log, keys }),
+        authority: keys.authority,
         backupSpoolPath: `${databasePath}.backup-part`,
       });
       this.#service = service;
       await service.start();
       const routes = metadataRoutes(service);
-      this.#rpc = new RpcServer({ network, clock, random, log, endpoint, routes, keys, kind: 'metadata' });
+      this.#rpc = new RpcServer({
+        network,
+        clock,
+        random,
+        log,
+        endpoint,
+        routes,
+        keys,
+        kind: 'metadata',
+        findToken: async id => await service.findToken(id),
+        onMember: connection => service.connected(connection),
+      });
       await this.#rpc.start();
       const { host, port } = this.#rpc.endpoint;
       this.#lock.describe(`meta-data, process ${process.pid}, listening on ${host}:${port}`);

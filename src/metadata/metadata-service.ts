@@ -33,6 +33,11 @@ import { hold } from './operations/hold.js';
 import { reg } from './operations/reg.js';
 import { renew, session as sessionOperation } from './operations/session.js';
 import type { Peer } from './peer.js';
+import { Membership } from './members/membership.js';
+import type { CertificateAuthority } from '../identity/certificate-authority.js';
+import { Revocations } from '../identity/revocations.js';
+import type { KnownToken } from '../rpc/gate.js';
+import type { PeerConnection } from '../rpc/routes.js';
 import { ReachProbe, type AskIdentity } from './reach-probe.js';
 import type { ServerState } from './server-state.js';
 import { RepairNotes } from './repair/repair-notes.js';
@@ -78,8 +83,16 @@ export interface MetadataServiceOptions {
   readonly askIdentity?: AskIdentity | undefined;
   /** Where a file of a backup is kept until the data nodes have it. */
   readonly backupSpoolPath?: string | undefined;
+  /** Issues certificates; default: nobody can join. */
+  readonly authority?: CertificateAuthority | undefined;
+  /** What this process knows to be revoked, which its connections go by. */
+  readonly revocations?: Revocations | undefined;
+  /** How long a member's certificate holds; default: 90 days. */
+  readonly certificateLifetimeMs?: number | undefined;
 }
 
+/** How long an answer may take to be sent that is the last one on its connection. */
+const ANSWER_MS = 200;
 const DEFAULT_DEFRAGMENT_AFTER_MS = 60_000;
 const DEFAULT_REPAIR_BYTES_PER_SECOND = 100_000_000;
 
@@ -163,6 +176,12 @@ export class MetadataService {
       changedNames: new ChangedNames(steadyMs()),
       nodes,
       backup: this.#backup,
+      membership: new Membership({
+        log,
+        authority: options.authority,
+        revocations: options.revocations ?? new Revocations(),
+        certificateLifetimeMs: options.certificateLifetimeMs,
+      }),
       repair: new RepairNotes(),
       unsynced,
       damage: new DamageLog(),
@@ -228,6 +247,7 @@ export class MetadataService {
   /** Reads what an earlier process left, reserves numbers, and begins the background work. */
   async start(): Promise<void> {
     await this.#commits.submit(async tx => await loadState(tx, this.#state));
+    await this.applyRevocations();
     await this.#inodeNumbers.start();
     await this.#chunkIds.start();
     this.#roomWatch.start();
@@ -310,6 +330,34 @@ export class MetadataService {
     // Nothing is remembered of an address that is refused.
     else if (!nodes.isAt(request)) nodes.reach.forget(request);
     return reply;
+  }
+
+  /** A member with a certificate is connected. */
+  connected(connection: PeerConnection): void {
+    if (connection.member?.certificate) this.#state.membership.connected(connection);
+  }
+
+  /** Finds a token that counts, for whoever proves to know it. */
+  async findToken(id: Uint8Array): Promise<KnownToken | undefined> {
+    const record = await this.#commits.submit(async tx => await tx.tokens.get(id));
+    return record && record.expiresMs > this.#state.steadyMs() ? record : undefined;
+  }
+
+  /** What was revoked counts from now on: connections are closed, and other members are told. */
+  async applyRevocations(): Promise<void> {
+    this.#state.membership.setRevoked(
+      await this.#commits.submit(async tx => await tx.certificates.revoked()),
+    );
+  }
+
+  /** As `applyRevocations`, when an answer that is about to be sent has been sent. */
+  applyRevocationsSoon(): void {
+    const { clock, log } = this.#options;
+    clock.setTimer(ANSWER_MS, () => {
+      this.applyRevocations().catch((error: unknown) =>
+        log.error({ err: error }, 'what was revoked is not known'),
+      );
+    });
   }
 
   get backup(): BackupWork {

@@ -173,7 +173,9 @@ export class NodeTable {
     const addresses: NodeAddress[] = [];
     for (const node of new Set(nodes)) {
       const known = this.#nodes.get(node);
-      if (known) addresses.push({ node, host: known.record.host, port: known.record.port });
+      if (!known) continue;
+      const { host, port, member } = known.record;
+      addresses.push({ node, host, port, ...(member === '' ? {} : { member }) });
     }
     return addresses;
   }
@@ -183,7 +185,8 @@ export class NodeTable {
     for (const node of this.#nodes.values()) {
       const state = this.stateOf(node, monotonicMs);
       const unreachable = this.reach.unreachable(node.record)?.reason ?? '';
-      statuses.push({ ...node.record, ...node.space, state, skewMs: node.skewMs, unreachable });
+      const { member: _member, ...record } = node.record;
+      statuses.push({ ...record, ...node.space, state, skewMs: node.skewMs, unreachable });
     }
     return statuses;
   }

@@ -24,6 +24,16 @@ import { hold } from './operations/hold.js';
 import { heartbeat } from './operations/heartbeat.js';
 import { inventory } from './operations/inventory.js';
 import { link } from './operations/link.js';
+import {
+  createToken,
+  join,
+  leave,
+  listMembers,
+  listTokens,
+  removeMember,
+  renewCertificate,
+  revokeToken,
+} from './operations/members.js';
 import { list } from './operations/list.js';
 import { lookup } from './operations/lookup.js';
 import { mkdir } from './operations/mkdir.js';
@@ -79,6 +89,24 @@ export function metadataRoutes(service: MetadataService): Routes {
   routes.on(backupNow, async () => await service.backup.runNow());
   answer(heartbeat);
   answer(nodes);
+
+  answer(join);
+  answer(renewCertificate);
+  answer(createToken);
+  answer(listTokens);
+  answer(revokeToken);
+  answer(listMembers);
+  routes.on(removeMember.command, async (request, { connection }) => {
+    const reply = await service.execute(removeMember, request, connection);
+    await service.applyRevocations();
+    return reply;
+  });
+  routes.on(leave.command, async (request, { connection }) => {
+    const reply = await service.execute(leave, request, connection);
+    // Its own connection brings it the answer, and is closed then.
+    service.applyRevocationsSoon();
+    return reply;
+  });
 
   routes.on(session.command, async (request, { connection }) => {
     const reply = await service.execute(session, request, connection);

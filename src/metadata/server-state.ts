@@ -1,4 +1,5 @@
 /** The server's state in memory, besides the store. */
+import type { Membership } from './members/membership.js';
 import type { Clock } from '../platform/clock.js';
 import type { Random } from '../platform/random.js';
 import type { ReadGrantKey } from '../protocol/read-grants.js';
@@ -36,6 +37,7 @@ export interface ServerState {
   readonly unsynced: UnsyncedReplicas;
   readonly damage: DamageLog;
   readonly backup: BackupWork;
+  readonly membership: Membership;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;
   /** How long a client may use a grant to store a chunk. */

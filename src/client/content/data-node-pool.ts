@@ -50,12 +50,17 @@ export class DataNodePool {
   learn(addresses: readonly NodeAddress[]): void {
     for (const address of addresses) {
       const known = this.#nodes.get(address.node);
-      if (known && known.address.host === address.host && known.address.port === address.port) continue;
+      if (known && isSameNode(known.address, address)) continue;
       known?.rpc.close();
-      const { host, port, node } = address;
+      const { host, port, node, member } = address;
       this.#nodes.set(node, {
-        address: { node, host, port },
-        rpc: new WatchedClient({ ...this.#options, server: 'data', endpoint: { host, port } }),
+        address: { node, host, port, ...(member === undefined ? {} : { member }) },
+        rpc: new WatchedClient({
+          ...this.#options,
+          server: 'data',
+          serverName: member,
+          endpoint: { host, port },
+        }),
         distrustedUntilMs: 0,
         load: 0,
       });
@@ -131,4 +136,8 @@ export class DataNodePool {
     this.#isClosed = true;
     for (const node of this.#nodes.values()) node.rpc.close();
   }
+}
+
+function isSameNode(a: NodeAddress, b: NodeAddress): boolean {
+  return a.host === b.host && a.port === b.port && a.member === b.member;
 }

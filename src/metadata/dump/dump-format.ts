@@ -19,12 +19,15 @@ export const DUMP_VERSION = 1;
 
 /** Of a table of settings, what anybody may know; everything else is secret. */
 const PUBLIC_SETTINGS: ReadonlySet<unknown> = new Set(['cluster', 'key-fingerprint']);
-/** Tables of sessions, by whose secrets others could act, and of replies to them, which hold signed grants. */
-const SESSION_TABLES: ReadonlySet<string> = new Set(['sessions', 'replies']);
+/**
+ * Tables of sessions, by whose secrets others could act, of replies to them, which hold signed grants, and of tokens, by which others
+ * could join.
+ */
+const SECRET_TABLES: ReadonlySet<string> = new Set(['sessions', 'replies', 'tokens']);
 
 /** Whether a table has nothing to be told without secrets. */
 export function isSecretTable(table: string): boolean {
-  return SESSION_TABLES.has(table);
+  return SECRET_TABLES.has(table);
 }
 
 /** Whether a row has nothing to be told without secrets. */

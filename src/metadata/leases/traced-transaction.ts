@@ -17,12 +17,15 @@ import type {
   InodeRecord,
   InodeSet,
   InodeTable,
+  MemberTable,
   NodeRecords,
   ReplyTable,
   RetiredTable,
+  CertificateTable,
   SessionRecords,
   StoreTransaction,
   SymlinkTable,
+  TokenTable,
   XattrTable,
 } from '../store/store.js';
 import type { ChangeTrace } from './change-trace.js';
@@ -46,6 +49,9 @@ export class TracedTransaction implements StoreTransaction {
   readonly fragmented: InodeSet;
   readonly nodes: NodeRecords;
   readonly counters: CounterTable;
+  readonly members: MemberTable;
+  readonly tokens: TokenTable;
+  readonly certificates: CertificateTable;
   readonly #tx: StoreTransaction;
 
   constructor(tx: StoreTransaction, trace: ChangeTrace, reading: Reading) {
@@ -67,6 +73,9 @@ export class TracedTransaction implements StoreTransaction {
     this.fragmented = tx.fragmented;
     this.nodes = tx.nodes;
     this.counters = tx.counters;
+    this.members = tx.members;
+    this.tokens = tx.tokens;
+    this.certificates = tx.certificates;
   }
 
   get changes(): number {

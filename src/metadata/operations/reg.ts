@@ -27,6 +27,14 @@ export const reg = operation(command, async (tx, request, context) => {
       `node ${request.id} is alive at ${host}:${port}; if its directory was copied, empty the copy, if it was moved, stop the old process`,
     );
   }
+  const member = context.peer?.member?.certificate?.name ?? '';
+  const owner = known?.record.member ?? '';
+  if (owner !== '' && owner !== member && (await tx.members.get('node', owner))) {
+    return refuse(
+      context,
+      `node ${request.id} is of the member ${owner}; if its directory was moved to another machine, remove the old one: dfs member remove node/${owner}`,
+    );
+  }
   const node = known?.record.node ?? (await tx.counters.get('node')) + 1;
   const record: NodeRecord = {
     node,
@@ -35,11 +43,12 @@ export const reg = operation(command, async (tx, request, context) => {
     port: request.port,
     domain: request.domain ?? '',
     isDraining: known?.record.isDraining ?? false,
+    member,
   };
   if (!known) {
     await tx.counters.set('node', node);
     await tx.nodes.insert(record);
-  } else if (hasChanged(known, request)) {
+  } else if (hasChanged(known, request) || owner !== member) {
     await tx.nodes.update(record);
   }
   // Chunks will be recorded by this number.

@@ -139,7 +139,7 @@ function settleNodes(
     const isTaken = node === 0 || records.some(record => record.node === node) || asked.has(node);
     const number = isTaken ? Math.max(tx.counters.get('node'), ...asked.keys()) + 1 : node;
     const { port } = source.endpoint;
-    tx.nodes.insert({ node: number, id, host: advertised, port, domain: '', isDraining: false });
+    tx.nodes.insert({ node: number, id, host: advertised, port, domain: '', isDraining: false, member: '' });
     tx.counters.set('node', Math.max(tx.counters.get('node'), number));
     asked.set(number, source);
   }

@@ -6,6 +6,8 @@
  * Each access returns a value or a promise of it. Operations await them all, which costs an embedded engine a
  * microtask and lets a networked engine in without a change to any operation.
  */
+import type { MemberRole } from '../../identity/member.js';
+import type { Role } from '../../protocol/roles.js';
 import type { DfsError } from '../../protocol/errors.js';
 import type { Attributes, Extent } from '../../protocol/types.js';
 import type { Finding } from '../fsck/finding.js';
@@ -62,6 +64,8 @@ export interface NodeRecord {
   readonly domain: string;
   /** Its chunks are to be moved to other nodes. */
   readonly isDraining: boolean;
+  /** The name in its certificate; empty: it has registered by a key. */
+  readonly member: string;
 }
 
 export interface DirectoryEntryRecord {
@@ -232,6 +236,64 @@ export interface ClusterRecord {
   readonly keyFingerprint?: string | undefined;
 }
 
+export interface MemberRecord {
+  readonly role: MemberRole;
+  readonly name: string;
+  /** ms since the epoch */
+  readonly joinedMs: number;
+}
+
+export interface MemberTable {
+  /** By role and name. */
+  all(): Awaitable<MemberRecord[]>;
+  get(role: string, name: string): Awaitable<MemberRecord | undefined>;
+  insert(record: MemberRecord): Awaitable<void>;
+  delete(role: string, name: string): Awaitable<void>;
+}
+
+/** What lets its holder become a member. */
+export interface TokenRecord {
+  readonly id: Uint8Array;
+  /** By which its holder proves to know it. */
+  readonly secret: Uint8Array;
+  readonly role: Role;
+  /** ms since the epoch */
+  readonly madeMs: number;
+  readonly expiresMs: number;
+  /** It is gone when one has joined by it. */
+  readonly isForOne: boolean;
+}
+
+export interface TokenTable {
+  /** The oldest first. */
+  all(): Awaitable<TokenRecord[]>;
+  get(id: Uint8Array): Awaitable<TokenRecord | undefined>;
+  insert(record: TokenRecord): Awaitable<void>;
+  /** Returns how many that were. */
+  delete(id: Uint8Array): Awaitable<number>;
+  deleteUntil(nowMs: number): Awaitable<number>;
+}
+
+export interface CertificateRecord {
+  readonly serial: string;
+  readonly role: MemberRole;
+  readonly name: string;
+  /** ms since the epoch */
+  readonly expiresMs: number;
+}
+
+/** Certificates that have not expired. */
+export interface CertificateTable {
+  insert(record: CertificateRecord): Awaitable<void>;
+  /** When the last certificate of a member expires, in ms since the epoch; 0 when it has none. */
+  lastExpiry(role: string, name: string): Awaitable<number>;
+  /** None of a member's certificates counts any more. */
+  revokeAll(role: string, name: string): Awaitable<void>;
+  /** The serial numbers of those that do not count, in order. */
+  revoked(): Awaitable<string[]>;
+  deleteUntil(nowMs: number): Awaitable<number>;
+}
+
 /** The tables, inside one transaction. */
 export interface StoreTransaction {
   /** Changes made so far; tells whether an operation that failed had changed something. */
@@ -256,6 +318,9 @@ export interface StoreTransaction {
   readonly fragmented: InodeSet;
   readonly nodes: NodeRecords;
   readonly counters: CounterTable;
+  readonly members: MemberTable;
+  readonly tokens: TokenTable;
+  readonly certificates: CertificateTable;
 }
 
 /** A transaction with its ends, for those who begin one. */

@@ -53,7 +53,7 @@ export class DatabaseFiller {
     filler.#tx.begin();
     for (const [index, { node, id }] of nodes.entries()) {
       const where = { host: '127.0.0.1', port: 1 + index, domain: `machine${node}` };
-      filler.#tx.nodes.insert({ node, id, ...where, isDraining: false });
+      filler.#tx.nodes.insert({ node, id, ...where, isDraining: false, member: '' });
     }
     filler.#tx.counters.set('node', nodes.length);
     return filler;

@@ -64,7 +64,15 @@ async function fill(t: Test): Promise<string> {
       nodes: [1, 0x6162_6364],
     });
   }
-  tx.nodes.insert({ node: 1, id: 'a', host: '::1', port: 1, domain: 'rack "1"', isDraining: true });
+  tx.nodes.insert({
+    node: 1,
+    id: 'a',
+    host: '::1',
+    port: 1,
+    domain: 'rack "1"',
+    isDraining: true,
+    member: 'store',
+  });
   tx.sessions.insert({ session: 3, secret: SESSION_SECRET, client: 'c', acknowledged: 0, caches: true });
   tx.replies.insert(3, 1, SIGNED_REPLY);
   tx.commit();

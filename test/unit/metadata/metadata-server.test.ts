@@ -10,6 +10,7 @@ import { systemRandom } from '../../../src/platform/random.js';
 import * as clusterCommands from '../../../src/protocol/cluster-commands.js';
 import * as contentCommands from '../../../src/protocol/content-commands.js';
 import * as lockCommands from '../../../src/protocol/lock-commands.js';
+import * as memberCommands from '../../../src/protocol/member-commands.js';
 import * as namespaceCommands from '../../../src/protocol/namespace-commands.js';
 import * as sessionCommands from '../../../src/protocol/session-commands.js';
 import { DfsError } from '../../../src/protocol/errors.js';
@@ -21,6 +22,7 @@ const commands = {
   ...clusterCommands,
   ...contentCommands,
   ...lockCommands,
+  ...memberCommands,
   ...namespaceCommands,
   ...sessionCommands,
 };
@@ -58,7 +60,7 @@ t.test('every metadata command has an operation', async t => {
   t.ok(declared.length > 30);
   // The server's own request, which clients answer.
   const asked = declared.filter(
-    command => command !== (commands.revoke as unknown) && command !== (commands.recall as unknown),
+    command => ![commands.revoke, commands.recall, commands.revoked].includes(command as never),
   );
   for (const command of asked) t.equal(routes.find(command.number)?.command.name, command.name);
 });

@@ -24,6 +24,7 @@ function node(number: number, freeBytes = 100 * GIB, domain = ''): DataNode {
       port: 9000,
       domain,
       isDraining: false,
+      member: '',
     },
     space: { totalBytes: 200 * GIB, freeBytes, chunks: 0 },
     heardMs: 0,

@@ -7,7 +7,7 @@ import { NODE_LOST_MS } from '../../../src/protocol/limits.js';
 import { LOG } from './support/harness.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
-const RECORD = { node: 1, id: 'identity-1', host: 'a', port: 1, domain: '', isDraining: false };
+const RECORD = { node: 1, id: 'identity-1', host: 'a', port: 1, domain: '', isDraining: false, member: '' };
 const SPACE = { totalBytes: 1e12, freeBytes: 5e11, chunks: 0 };
 
 /** One node whose heartbeats arrive, and which answers as `answer` says. */

@@ -34,6 +34,7 @@ function tableOf(...places: Place[]): NodeTable {
       port: 9000 + node,
       domain,
       isDraining: false,
+      member: '',
     };
     const space = { totalBytes: 100 * GB, freeBytes: (100 - load) * GB, chunks: 1 };
     table.set({

@@ -14,6 +14,7 @@ import type { Command } from '../../../src/protocol/command.js';
 import * as contentCommands from '../../../src/protocol/content-commands.js';
 import * as nodeCommands from '../../../src/protocol/datanode-commands.js';
 import * as lockCommands from '../../../src/protocol/lock-commands.js';
+import * as memberCommands from '../../../src/protocol/member-commands.js';
 import * as namespaceCommands from '../../../src/protocol/namespace-commands.js';
 import { ROLES, type Role } from '../../../src/protocol/roles.js';
 import * as sessionCommands from '../../../src/protocol/session-commands.js';
@@ -33,6 +34,7 @@ const COMMANDS: readonly Command[] = [
   contentCommands,
   nodeCommands,
   lockCommands,
+  memberCommands,
   namespaceCommands,
   sessionCommands,
 ].flatMap(module => Object.values(module).filter(isCommand));
@@ -55,13 +57,17 @@ async function refused(t: Test, server: ServerKind, endpoint: Endpoint, role: Ro
       () => '',
       (error: unknown) => String(error),
     );
-    if (/ is for .*, and this connection's key is for /.test(said)) names.push(command.name);
+    if (/ is for .*, and this connection's key or certificate is for /.test(said)) names.push(command.name);
     else if (/is not known here/.test(said)) names.push(command.name);
   }
   return names.toSorted();
 }
 
-const ADMINISTRATION = ['backupnow', 'drain', 'fsck', 'rebalance', 'removenode'];
+const MEMBERSHIP = ['createtoken', 'listmembers', 'listtokens', 'removemember', 'revoketoken'];
+const ADMINISTRATION = ['backupnow', 'drain', 'fsck', 'rebalance', 'removenode', ...MEMBERSHIP];
+const FOR_ALL_MEMBERS = ['leave', 'renewcertificate'];
+/** What is for those who have no role yet, and what the metadata server asks. */
+const FOR_NO_ROLE = ['join', 'recall', 'revoke', 'revoked'];
 const REGISTRATION = ['heartbeat', 'inventory', 'reg'];
 /** Which the metadata server sends, and nobody else. */
 const ORDERS = ['assemble', 'backup-write', 'replicate', 'verify'];
@@ -95,9 +101,9 @@ t.test('every role is refused exactly what is not for it', async t => {
   t.ok(metadataCommands.length > 50, `${metadataCommands.length} commands of the metadata server`);
   const expected: Record<ServerKind, Record<Role, string[]>> = {
     metadata: {
-      client: [...ADMINISTRATION, ...REGISTRATION, 'recall', 'revoke'],
-      node: metadataCommands.filter(name => !REGISTRATION.includes(name)),
-      admin: [...REGISTRATION, 'recall', 'revoke'],
+      client: [...ADMINISTRATION, ...REGISTRATION, ...FOR_NO_ROLE],
+      node: metadataCommands.filter(name => ![...REGISTRATION, ...FOR_ALL_MEMBERS].includes(name)),
+      admin: [...REGISTRATION, ...FOR_NO_ROLE],
     },
     data: {
       client: [...ORDERS, ...BACKUPS],

@@ -117,6 +117,32 @@ const MIGRATIONS: readonly string[] = [
   `,
   // Files that may be in many small pieces.
   'CREATE TABLE fragmented (inode INTEGER PRIMARY KEY) STRICT;',
+  // Members; their certificates, until these expire; and who may become a member.
+  `
+  CREATE TABLE members (
+    role TEXT NOT NULL,
+    name TEXT NOT NULL,
+    joined_ms INTEGER NOT NULL,
+    PRIMARY KEY (role, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE certificates (
+    serial TEXT PRIMARY KEY,
+    role TEXT NOT NULL,
+    name TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    revoked INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX certificates_by_member ON certificates (role, name);
+  ALTER TABLE nodes ADD COLUMN member TEXT NOT NULL DEFAULT '';
+  CREATE TABLE tokens (
+    id BLOB PRIMARY KEY,
+    secret BLOB NOT NULL,
+    role TEXT NOT NULL,
+    made_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    once INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The schema that this program knows. */

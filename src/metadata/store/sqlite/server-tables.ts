@@ -81,37 +81,38 @@ export class SqliteNodes implements NodeRecords {
   readonly delete: (node: number) => void;
 
   constructor(connection: SqliteConnection) {
-    this.#all = connection.rows<[number, string, string, number, string, number]>(
-      'SELECT node, id, host, port, domain, draining FROM nodes ORDER BY node',
+    this.#all = connection.rows<[number, string, string, number, string, number, string]>(
+      'SELECT node, id, host, port, domain, draining, member FROM nodes ORDER BY node',
     );
     this.#insert = connection.change(
-      'INSERT INTO nodes (node, id, host, port, domain, draining) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO nodes (node, id, host, port, domain, draining, member) VALUES (?, ?, ?, ?, ?, ?, ?)',
     );
     this.#update = connection.change(
-      'UPDATE nodes SET id = ?, host = ?, port = ?, domain = ?, draining = ? WHERE node = ?',
+      'UPDATE nodes SET id = ?, host = ?, port = ?, domain = ?, draining = ?, member = ? WHERE node = ?',
     );
     this.delete = connection.change('DELETE FROM nodes WHERE node = ?');
   }
 
   all(): NodeRecord[] {
-    return this.#all().map(([node, id, host, port, domain, draining]) => ({
+    return this.#all().map(([node, id, host, port, domain, draining, member]) => ({
       node,
       id,
       host,
       port,
       domain,
       isDraining: draining !== 0,
+      member,
     }));
   }
 
   insert(record: NodeRecord): void {
-    const { node, id, host, port, domain, isDraining } = record;
-    this.#insert(node, id, host, port, domain, isDraining ? 1 : 0);
+    const { node, id, host, port, domain, isDraining, member } = record;
+    this.#insert(node, id, host, port, domain, isDraining ? 1 : 0, member);
   }
 
   update(record: NodeRecord): void {
-    const { node, id, host, port, domain, isDraining } = record;
-    this.#update(id, host, port, domain, isDraining ? 1 : 0, node);
+    const { node, id, host, port, domain, isDraining, member } = record;
+    this.#update(id, host, port, domain, isDraining ? 1 : 0, member, node);
   }
 }
 

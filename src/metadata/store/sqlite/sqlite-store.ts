@@ -23,6 +23,7 @@ import {
   SqliteSymlinks,
   SqliteXattrs,
 } from './namespace-tables.js';
+import { SqliteMembers, SqliteCertificates, SqliteTokens } from './member-tables.js';
 import { SqliteCounters, SqliteNodes, SqliteReplies, SqliteSessions } from './server-tables.js';
 import { fromSqliteError } from './sqlite-errors.js';
 import { SqliteCheck } from './sqlite-check.js';
@@ -47,6 +48,9 @@ export class SqliteTransaction implements OwnedTransaction {
   readonly fragmented: SqliteInodeSet;
   readonly nodes: SqliteNodes;
   readonly counters: SqliteCounters;
+  readonly members: SqliteMembers;
+  readonly tokens: SqliteTokens;
+  readonly certificates: SqliteCertificates;
   readonly #connection: SqliteConnection;
   readonly #begin: Database.Statement;
   readonly #commit: Database.Statement;
@@ -74,6 +78,9 @@ export class SqliteTransaction implements OwnedTransaction {
     this.fragmented = new SqliteInodeSet(connection, 'fragmented');
     this.nodes = new SqliteNodes(connection);
     this.counters = new SqliteCounters(connection);
+    this.members = new SqliteMembers(connection);
+    this.tokens = new SqliteTokens(connection);
+    this.certificates = new SqliteCertificates(connection);
     this.#begin = connection.database.prepare('BEGIN');
     this.#commit = connection.database.prepare('COMMIT');
     this.#rollback = connection.database.prepare('ROLLBACK');

@@ -7,7 +7,7 @@ import Database from 'better-sqlite3';
 import type { Test } from 'tap';
 import { createDatabase } from '../../../../src/metadata/create-database.js';
 import type { Durability } from '../../../../src/metadata/group-commit.js';
-import { MetadataService } from '../../../../src/metadata/metadata-service.js';
+import { MetadataService, type MetadataServiceOptions } from '../../../../src/metadata/metadata-service.js';
 import type { Operation } from '../../../../src/metadata/operation.js';
 import { blocks } from '../../../../src/metadata/operations/blocks.js';
 import { getattr } from '../../../../src/metadata/operations/getattr.js';
@@ -143,9 +143,16 @@ export class Harness {
   readonly path: string;
   readonly clock: ManualClock;
   readonly durability: Durability;
+  readonly #changes: Partial<MetadataServiceOptions>;
   #service: MetadataService | undefined;
 
-  constructor(path: string, clock: ManualClock, durability: Durability) {
+  constructor(
+    path: string,
+    clock: ManualClock,
+    durability: Durability,
+    changes: Partial<MetadataServiceOptions> = {},
+  ) {
+    this.#changes = changes;
     this.path = path;
     this.clock = clock;
     this.durability = durability;
@@ -163,6 +170,7 @@ export class Harness {
       clock: this.clock,
       random: systemRandom,
       log: LOG,
+      ...this.#changes,
     });
     await this.#service.start();
   }
@@ -267,12 +275,19 @@ export async function temporaryDirectory(t: Test): Promise<string> {
   return directory;
 }
 
-/** A running service on a new database; stopped and removed when the test ends. */
-export async function startHarness(t: Test, durability: Durability = 'group'): Promise<Harness> {
+/**
+ * A running service on a new database; stopped and removed when the test ends.
+ * @param changes options of the service that are not the usual ones
+ */
+export async function startHarness(
+  t: Test,
+  durability: Durability = 'group',
+  changes: Partial<MetadataServiceOptions> = {},
+): Promise<Harness> {
   const directory = await mkdtemp(join(tmpdir(), 'dfs-md-'));
   const clock = new ManualClock();
   const path = join(directory, 'metadata.db');
-  const harness = new Harness(path, clock, durability);
+  const harness = new Harness(path, clock, durability, changes);
   t.teardown(async () => {
     await harness.stop();
     await rm(directory, { recursive: true, force: true });
