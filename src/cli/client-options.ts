@@ -4,7 +4,7 @@ import type { Argv } from 'yargs';
 import { systemClock } from '../platform/clock.js';
 import { nodeLocalFiles } from '../platform/local-files.js';
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../platform/log.js';
-import { tcpNetwork, type Endpoint } from '../platform/network.js';
+import type { Endpoint } from '../platform/network.js';
 import { systemRandom } from '../platform/random.js';
 import { DfsError, isUnknownHost, toDfsError } from '../protocol/errors.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_GOAL, MAX_CALLER_GROUPS, MAX_GOAL } from '../protocol/limits.js';
@@ -21,7 +21,8 @@ import {
 } from '../vfs/vfs-options.js';
 import { Vfs } from '../vfs/vfs.js';
 import { formatEndpoint } from './address.js';
-import { KEY_FILE_OPTION, keyringFor } from './key-option.js';
+import { KEY_FILE_OPTION } from './key-option.js';
+import { accessAs, type MemberAccess } from './member-access.js';
 import { parseCount, parseSeconds } from './quantity.js';
 
 export interface ClientParameters {
@@ -83,6 +84,8 @@ export const SHORT_CIRCUIT_OPTION = {
 } as const;
 
 export interface ClientSettings extends ClientParameters {
+  /** How the program proves that it is a member; default: as accessAs() finds. */
+  readonly access?: MemberAccess;
   /** What the command needs to be; default: a client. */
   readonly role?: 'client' | 'admin';
   readonly goal?: number;
@@ -111,9 +114,13 @@ export async function openFileSystem(
   settings: ClientSettings,
   log: Logger = createLogger(program, settings.logLevel),
 ): Promise<FileSystem> {
+  const { role: wanted = 'client', keyFile, access } = settings;
+  const { network, keys, role } = access ?? accessAs(wanted, { keyFile, log });
   const options: VfsOptions = {
     metadata,
-    ...keyringFor(settings.role ?? 'client', settings.keyFile),
+    network,
+    keys,
+    role,
     goal: settings.goal ?? DEFAULT_GOAL,
     minReplicas: settings.minReplicas,
     timeoutMs: settings.timeout,
@@ -125,7 +132,6 @@ export async function openFileSystem(
     caller: processCaller(),
     clientName: `${program} on ${hostname()}, process ${process.pid}`,
     localFiles: settings.shortCircuit === false ? undefined : nodeLocalFiles,
-    network: tcpNetwork,
     clock: systemClock,
     random: systemRandom,
     log,

@@ -39,7 +39,7 @@ function readKey({ path, isNamed }: KeyPlace): Keyring {
   if (isNamed || isThere(path)) return readKeyFile(path);
   throw new DfsError(
     'ENOENT',
-    `there is no key: neither --key-file nor DFS_KEY_FILE names one, and there is no ${path}; ask for one where the cluster was made (createdb made its key; dfs key client makes one for a client)`,
+    `there is no key: neither --key-file nor DFS_KEY_FILE names one, and there is no ${path}; ask for one where the cluster was made (createdb made its key; dfs key client makes one for a client), or join the cluster (dfs join)`,
   );
 }
 

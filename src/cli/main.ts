@@ -6,8 +6,11 @@ import { createdb } from './commands/createdb.js';
 import { dataNode } from './commands/data-node.js';
 import { dump } from './commands/dump.js';
 import { key } from './commands/key.js';
+import { join } from './commands/join.js';
+import { leave } from './commands/leave.js';
 import { load } from './commands/load.js';
 import { ls } from './commands/ls.js';
+import { member } from './commands/member.js';
 import { metaData } from './commands/meta-data.js';
 import { mount } from './commands/mount.js';
 import { fsck } from './commands/fsck.js';
@@ -17,6 +20,7 @@ import { nodes } from './commands/nodes.js';
 import { rebalance } from './commands/rebalance.js';
 import { recover } from './commands/recover.js';
 import { status } from './commands/status.js';
+import { token } from './commands/token.js';
 import type { Command } from './command.js';
 import { endWithSentence, runProgram } from './program.js';
 
@@ -38,6 +42,10 @@ const COMMANDS: readonly Command[] = [
   dump,
   load,
   key,
+  token,
+  member,
+  join,
+  leave,
   bench,
 ];
 

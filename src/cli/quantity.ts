@@ -53,3 +53,19 @@ export function parseCount(text: string, what: string, min: number, max: number)
   }
   return count;
 }
+
+const LIFETIME_UNITS: ReadonlyMap<string, number> = new Map([
+  ['s', 1000],
+  ['min', 60_000],
+  ['h', 3_600_000],
+  ['d', DAY_MS],
+]);
+
+/** `30min`, `1h`, `7d`: from a second to a year, as milliseconds. */
+export function parseLifetime(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(s|min|h|d)$/.exec(text) ?? [];
+  const ms = Math.round(Number(number) * (LIFETIME_UNITS.get(unit ?? '') ?? Number.NaN));
+  if (!(ms >= 1000 && ms <= 366 * DAY_MS))
+    throw new UsageError(`'${text}' is no time; give one from 1s to 366d, such as 30min, 1h or 7d`);
+  return ms;
+}

@@ -1,12 +1,12 @@
 import { systemClock } from '../../platform/clock.js';
 import { nodeDisk } from '../../platform/disk.js';
 import { createLogger, LOG_LEVELS } from '../../platform/log.js';
-import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
 import { cacheSizeOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
-import { KEY_FILE_OPTION, keyringFor } from '../key-option.js';
+import { KEY_FILE_OPTION } from '../key-option.js';
+import { accessAs } from '../member-access.js';
 import { parseBytes, parseDays } from '../quantity.js';
 import { runUntilSignal } from '../server-lifetime.js';
 import { UsageError } from '../usage-error.js';
@@ -91,8 +91,10 @@ export const dataNode = defineCommand({
       throw new UsageError('--segment-size must be from 1M to 1G');
     const log = createLogger('data-node', logLevel);
     const { DataNode } = await import('../../datanode/data-node.js');
+    const metadata = { host: server, port: metadataPort };
+    const { keys, network, keeper } = accessAs('node', { keyFile, log, metadata });
     const node = new DataNode({
-      metadata: { host: server, port: metadataPort },
+      metadata,
       directory: datapath,
       host,
       port,
@@ -101,13 +103,18 @@ export const dataNode = defineCommand({
       scrubPeriodMs: scrubDays,
       segmentBytes: segmentSize,
       cacheBytes: cacheSize,
-      keys: keyringFor('node', keyFile).keys,
-      network: tcpNetwork,
+      keys,
+      network,
       clock: systemClock,
       random: systemRandom,
       disk: nodeDisk,
       log,
     });
-    await runUntilSignal(node, log);
+    keeper?.start();
+    try {
+      await runUntilSignal(node, log);
+    } finally {
+      keeper?.close();
+    }
   },
 });

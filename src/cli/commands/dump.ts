@@ -5,13 +5,13 @@ import type { BackupNode as BackupNodeType } from '../../metadata/recovery/backu
 import { systemClock } from '../../platform/clock.js';
 import { removeAtExit } from '../../platform/exit-removal.js';
 import { createLogger } from '../../platform/log.js';
-import { tcpNetwork, type Endpoint } from '../../platform/network.js';
+import type { Endpoint } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { DfsError } from '../../protocol/errors.js';
 import { clientOptions, withFileSystem, type ClientParameters } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { chooseServer, SERVER_DESCRIPTION } from '../server-choice.js';
-import { keyringFor } from '../key-option.js';
+import { accessAs } from '../member-access.js';
 import { secureOutput } from '../secure-output.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
@@ -94,12 +94,14 @@ async function dumpServer(
   const keep = removeAtExit(directory);
   const sources: BackupNodeType[] = [];
   try {
+    const log = createLogger('dump', parameters.logLevel);
+    const { keys, network } = accessAs('admin', { keyFile: parameters.keyFile, log });
     const access = {
-      network: tcpNetwork,
+      network,
       clock: systemClock,
       random: systemRandom,
-      log: createLogger('dump', parameters.logLevel),
-      keys: keyringFor('admin', parameters.keyFile).keys,
+      log,
+      keys,
     };
     for (const endpoint of holders) sources.push(await BackupNode.open(endpoint, access));
     const path = join(directory, 'dfs.db');

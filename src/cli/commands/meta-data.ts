@@ -1,6 +1,5 @@
 import { systemClock } from '../../platform/clock.js';
 import { createLogger, LOG_LEVELS } from '../../platform/log.js';
-import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { HEARTBEAT_MS, NODE_LOST_MS, NODE_SUSPECT_MS } from '../../protocol/limits.js';
 import { DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js';
@@ -8,6 +7,7 @@ import { cacheSizeOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
 import { KEY_FILE_OPTION } from '../key-option.js';
+import { serverAccess } from '../member-access.js';
 import { keyringForServer } from '../server-key.js';
 import { parseBytes, parseSeconds } from '../quantity.js';
 import { UsageError } from '../usage-error.js';
@@ -117,10 +117,12 @@ export const metaData = defineCommand({
     if (collectAfter < 1000) throw new UsageError('--collect-after must be at least a second');
     const log = createLogger('meta-data', logLevel);
     const { MetadataServer } = await import('../../metadata/metadata-server.js');
+    const keys = await keyringForServer({ keyFile, databasePath: db, host, isNewKey: newKey });
+    const { network, revocations } = serverAccess(keys, log);
     const server = new MetadataServer({
       databasePath: db,
       endpoint: { host, port },
-      keys: await keyringForServer({ keyFile, databasePath: db, host, isNewKey: newKey }),
+      keys,
       isNewKey: newKey,
       durability,
       nodePatience: { suspectAfterMs: suspectAfter, lostAfterMs: lostAfter },
@@ -129,7 +131,8 @@ export const metaData = defineCommand({
       backupIntervalMs: backupInterval,
       graceMs: collectAfter,
       cacheBytes: cacheSize,
-      network: tcpNetwork,
+      network,
+      revocations,
       clock: systemClock,
       random: systemRandom,
       log,

@@ -2,11 +2,11 @@ import prettyBytes from 'pretty-bytes';
 import type { Recovered } from '../../metadata/recovery/recover.js';
 import { systemClock } from '../../platform/clock.js';
 import { createLogger } from '../../platform/log.js';
-import { tcpNetwork } from '../../platform/network.js';
 import { systemRandom } from '../../platform/random.js';
 import { formatEndpoint, parsePort, parseServer } from '../address.js';
 import { defineCommand } from '../command.js';
-import { KEY_FILE_OPTION, keyringFor } from '../key-option.js';
+import { KEY_FILE_OPTION } from '../key-option.js';
+import { accessAs } from '../member-access.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
 
@@ -48,16 +48,18 @@ export const recover = defineCommand({
       parsePort(text.slice(text.lastIndexOf(':') + 1));
       return parseServer(text);
     });
+    const log = createLogger('recover', 'silent');
+    const { keys, network } = accessAs('admin', { keyFile, log });
     const { recover: run } = await import('../../metadata/recovery/recover.js');
     const recovered = await run({
       from: endpoints,
       path: db,
       isPartial: partial,
-      keys: keyringFor('admin', keyFile).keys,
-      network: tcpNetwork,
+      keys,
+      network,
       clock: systemClock,
       random: systemRandom,
-      log: createLogger('recover', 'silent'),
+      log,
     });
     await writeOut(
       json ? `${JSON.stringify(recovered, null, 2)}\n` : `${summary(recovered, db).join('\n')}\n`,

@@ -10,6 +10,7 @@ import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import { formatEndpoint } from '../address.js';
 import { openFileSystem, type ClientSettings } from '../client-options.js';
+import { accessAs } from '../member-access.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
 
@@ -52,7 +53,10 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');
   await makeMountPoint(mountPoint);
-  const fileSystem = await openUnlessSignalled(options, signalled);
+  const { settings } = options;
+  const access = accessAs(settings.role ?? 'client', { keyFile: settings.keyFile, log, metadata: server });
+  const fileSystem = await openUnlessSignalled({ ...options, settings: { ...settings, access } }, signalled);
+  access.keeper?.start();
   try {
     const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
     if (!mounted) return;
@@ -65,6 +69,7 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
     }
     log.info({ mountPoint }, 'unmounted');
   } finally {
+    access.keeper?.close();
     await closeInOrder(fileSystem, options);
   }
   log.info('everything is stored');
