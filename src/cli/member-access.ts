@@ -4,7 +4,6 @@
  * On loopback it is by a key (key-option.ts). Elsewhere it is by a certificate: the one that `dfs join` got for this machine, or one
  * that the holder of the cluster's key makes for itself.
  */
-import { hostname } from 'node:os';
 import type { KeyObject } from 'node:crypto';
 import type { CertificateAuthority } from '../identity/certificate-authority.js';
 import { IdentityKeeper } from '../identity/identity-keeper.js';
@@ -12,7 +11,7 @@ import { selfIssued, type Identity } from '../identity/identity.js';
 import type { MemberRole } from '../identity/member.js';
 import { Revocations } from '../identity/revocations.js';
 import { TlsNetwork } from '../identity/tls-network.js';
-import { systemClock } from '../platform/clock.js';
+import { steadyClock, systemClock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { tcpNetwork, type Endpoint, type Network } from '../platform/network.js';
 import { systemRandom } from '../platform/random.js';
@@ -23,6 +22,7 @@ import { RpcClient } from '../rpc/client.js';
 import { Keyring } from '../rpc/keyring.js';
 import { findIdentity, saveIdentity, storedIdentities, type StoredIdentity } from './identity-files.js';
 import { hasKey, keyringFor } from './key-option.js';
+import { machineName } from './machine-name.js';
 
 export interface MemberAccess {
   readonly network: Network;
@@ -60,39 +60,44 @@ export function accessAs(
     ? keyringFor(wanted, keyFile)
     : { keys: Keyring.none(stored.path), role: roleOf(stored, wanted) };
   const revocations = new Revocations();
-  const nowMs = (): number => systemClock.now().sec * 1000;
   const { authority } = keys;
   let keeper: IdentityKeeper | undefined;
   let identity: () => Promise<Identity | undefined>;
   if (stored && metadata) {
-    const kept = keeperOf(stored, role, metadata, log, nowMs, async () => kept.identity, revocations);
+    const kept = keeperOf(stored, role, metadata, log, async () => kept.identity, revocations);
     keeper = kept;
     identity = async () => kept.identity;
   } else if (stored) {
     identity = async () => stored.identity;
   } else {
-    identity = authority ? ownIdentity(authority, role, nowMs) : async () => undefined;
+    identity = authority ? ownIdentity(authority, role, wallMs) : async () => undefined;
   }
-  const network = new TlsNetwork({ tcp: tcpNetwork, log, identity, nowMs, revocations });
+  const network = new TlsNetwork({ tcp: tcpNetwork, log, identity, revocations });
   return { network, keys, role, revocations, keeper };
 }
 
 /** How a process proves that it has this identity. */
 export function accessOf(identity: Identity, log: Logger): Pick<MemberAccess, 'network' | 'revocations'> {
   const revocations = new Revocations();
-  const nowMs = (): number => systemClock.now().sec * 1000;
   return {
-    network: new TlsNetwork({ tcp: tcpNetwork, log, identity: async () => identity, nowMs, revocations }),
+    network: new TlsNetwork({ tcp: tcpNetwork, log, identity: async () => identity, revocations }),
     revocations,
   };
 }
 
-/** How the metadata server proves what it is: by certificates that it makes of the cluster's key. */
+/**
+ * How the metadata server proves what it is: by certificates that it makes of the cluster's key. It alone judges whether those of others
+ * have expired, by the clock as it was when it began: one that is set later shuts nobody out.
+ */
 export function serverAccess(keys: Keyring, log: Logger): Pick<MemberAccess, 'network' | 'revocations'> {
   const revocations = new Revocations();
-  const nowMs = (): number => systemClock.now().sec * 1000;
+  const nowMs = steadyClock(systemClock);
   const identity = keys.authority ? ownIdentity(keys.authority, 'metadata', nowMs) : async () => undefined;
   return { network: new TlsNetwork({ tcp: tcpNetwork, log, identity, nowMs, revocations }), revocations };
+}
+
+function wallMs(): number {
+  return systemClock.now().sec * 1000;
 }
 
 /** Certificates that the holder of the cluster's key makes for itself, one after the other. */
@@ -101,16 +106,12 @@ function ownIdentity(
   role: MemberRole,
   nowMs: () => number,
 ): () => Promise<Identity> {
-  const name =
-    hostname()
-      .replaceAll(/[^A-Za-z0-9._-]/g, '-')
-      .slice(0, 63) || 'unnamed';
   let made: Promise<Identity> | undefined;
   let untilMs = 0;
   return async () => {
     if (!made || nowMs() > untilMs) {
       untilMs = nowMs() + SELF_ISSUED_MS * PART_USED;
-      made = selfIssued(authority, role, name, nowMs(), SELF_ISSUED_MS);
+      made = selfIssued(authority, role, machineName(), nowMs(), SELF_ISSUED_MS);
     }
     return await made;
   };
@@ -136,12 +137,11 @@ function keeperOf(
   role: Role,
   endpoint: Endpoint,
   log: Logger,
-  nowMs: () => number,
   current: () => Promise<Identity>,
   revocations: Revocations,
 ): IdentityKeeper {
   const renew = async (publicKey: KeyObject): Promise<string> => {
-    const network = new TlsNetwork({ tcp: tcpNetwork, log, identity: current, nowMs, revocations });
+    const network = new TlsNetwork({ tcp: tcpNetwork, log, identity: current, revocations });
     const client = new RpcClient({
       network,
       clock: systemClock,
@@ -164,7 +164,7 @@ function keeperOf(
   return new IdentityKeeper({
     clock: systemClock,
     log,
-    nowMs,
+    nowMs: wallMs,
     identity,
     renew,
     save: async renewed => await saveIdentity(path, renewed),

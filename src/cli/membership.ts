@@ -1,5 +1,4 @@
 /** Becomes a member of a cluster, and stops being one. */
-import { hostname } from 'node:os';
 import { identityOf, newKeyPair, type Identity } from '../identity/identity.js';
 import { JoiningNetwork } from '../identity/joining-network.js';
 import { publicKeyOfSpki, spkiOf } from '../identity/ed25519.js';
@@ -22,14 +21,6 @@ const TIMEOUT_MS = 20_000;
 export interface Admission {
   readonly role: Role;
   readonly by: JoinToken | Keyring;
-}
-
-/** What a member is called when nothing is said: as its machine. */
-export function defaultMemberName(): string {
-  const name = hostname()
-    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
-    .replace(/^[^A-Za-z0-9]+/, '');
-  return name.slice(0, 63) || 'unnamed';
 }
 
 /**

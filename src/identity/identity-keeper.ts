@@ -11,7 +11,7 @@ import { identityOf, newKeyPair, type Identity } from './identity.js';
 export interface IdentityKeeperOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** ms since the epoch, by the metadata server's clock as far as that is known. */
+  /** ms since the epoch */
   readonly nowMs: () => number;
   readonly identity: Identity;
   /** Asks for a new certificate for this public key; returns it as PEM. */
@@ -57,7 +57,9 @@ export class IdentityKeeper {
     const { notBeforeMs, notAfterMs, name } = this.#identity.member;
     const lifetimeMs = notAfterMs - notBeforeMs;
     try {
-      if (notAfterMs - nowMs() < lifetimeMs * PART_LEFT) await this.#renew();
+      // A clock that is behind its beginning tells nothing of its end.
+      const isOld = notAfterMs - nowMs() < lifetimeMs * PART_LEFT || nowMs() < notBeforeMs;
+      if (isOld) await this.#renew();
     } catch (error) {
       const expires = new Date(notAfterMs).toISOString();
       log.warn(

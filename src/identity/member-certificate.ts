@@ -1,7 +1,6 @@
 /**
  * Checks a peer's certificate. Each is signed by the cluster's authority itself, so that the chain is one signature long:
- * this is all of the check. Whether it has expired is judged by the clock that is given, the metadata server's where it is known: a
- * machine whose own clock is wrong stays a member.
+ * this is all of the check. Whether it has expired is another question (tls-network.ts).
  */
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { DfsError } from '../protocol/errors.js';

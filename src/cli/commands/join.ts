@@ -7,7 +7,8 @@ import { defineCommand } from '../command.js';
 import { identityPath, saveIdentity } from '../identity-files.js';
 import { parseToken } from '../join-token.js';
 import { clusterKeyring, KEY_FILE_OPTION } from '../key-option.js';
-import { defaultMemberName, joinCluster, type Admission } from '../membership.js';
+import { machineName } from '../machine-name.js';
+import { joinCluster, type Admission } from '../membership.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
 
@@ -37,7 +38,7 @@ export const join = defineCommand({
       .option('name', {
         type: 'string',
         requiresArg: true,
-        default: defaultMemberName(),
+        default: machineName(),
         defaultDescription: 'the name of the host',
         describe: 'what the member is called; each name is there once for a role',
       })

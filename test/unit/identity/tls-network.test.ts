@@ -173,6 +173,24 @@ t.test(
   },
 );
 
+t.test(
+  'who judges no time lets nobody down: a wrong clock of a client or data node does no harm',
+  async t => {
+    const server = await startServer(t, await member('metadata', ours, 'old', NOW_MS - 31 * DAY_MS));
+    const identity = await member('client');
+    const judging = networkOf(identity);
+    await t.rejects(clientOf(t, server, judging).connect(0), { code: 'EACCES', message: /expired/ });
+    const timeless = new TlsNetwork({
+      tcp: tcpNetwork,
+      log,
+      identity: async () => identity,
+      revocations: new Revocations(),
+      isPlain: everywhere,
+    });
+    t.ok((await answered(clientOf(t, server, timeless))).includes('for-clients'));
+  },
+);
+
 t.test('what is revoked is cut off at once, at both kinds of servers, and does not come back', async t => {
   for (const kind of ['metadata', 'data'] as const) {
     const revocations = new Revocations();
