@@ -6,6 +6,7 @@
 import type { KeyObject } from 'node:crypto';
 import {
   isLoopback,
+  remoteOf,
   type Endpoint,
   type Listener,
   type Network,
@@ -15,7 +16,6 @@ import {
 } from '../platform/network.js';
 import { DfsError } from '../protocol/errors.js';
 import { memberOfCertificate } from './member-certificate.js';
-import { clientHandshake, remoteOf, securedStream } from './tls-handshake.js';
 
 export interface JoiningNetworkOptions {
   readonly tcp: TcpNetwork;
@@ -39,6 +39,7 @@ export class JoiningNetwork implements Network {
     const plain = await tcp.connect(endpoint, timeoutMs);
     if (isPlain(plain.remote.host)) return plain;
     try {
+      const { clientHandshake, securedStream } = await import('./tls-handshake.js');
       const leftMs = Math.max(1, timeoutMs - (performance.now() - startedMs));
       const socket = await clientHandshake(plain, undefined, leftMs);
       const certificate = socket.getPeerX509Certificate();

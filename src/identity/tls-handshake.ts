@@ -1,13 +1,20 @@
 /** TLS 1.3 (RFC 8446) over a connection that exists. Who is at the other end, the caller checks. */
-import { connect, TLSSocket, type SecureContext } from 'node:tls';
+import { connect, createSecureContext, TLSSocket, type SecureContext } from 'node:tls';
 import { formatDuration } from '../platform/duration.js';
-import { queuedBytesOf, type PeerCertificate, type TcpStream } from '../platform/network.js';
+import { queuedBytesOf, remoteOf, type PeerCertificate, type TcpStream } from '../platform/network.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { exportPrivateKey, type Identity } from './identity.js';
 
-export const TLS_VERSION = 'TLSv1.3';
+const TLS_VERSION = 'TLSv1.3';
 const BINDING_BYTES = 32;
 /** Labels that begin so are for private use (RFC 5705, section 4). */
 const BINDING_LABEL = 'EXPERIMENTAL dfs hello';
+
+/** What TLS needs to show a certificate. */
+export function contextOf({ certificate, privateKey }: Identity): SecureContext {
+  const key = exportPrivateKey(privateKey);
+  return createSecureContext({ cert: certificate, key, minVersion: TLS_VERSION });
+}
 
 /**
  * This end is the client. Resolves when the handshake is over. Rejects with what the system or TLS says, ETIMEDOUT when it takes too
@@ -72,10 +79,6 @@ export function securedStream(
       binding: () => socket.exportKeyingMaterial(BINDING_BYTES, BINDING_LABEL, Buffer.alloc(0)),
     },
   };
-}
-
-export function remoteOf({ remote }: TcpStream): string {
-  return `${remote.host}:${remote.port}`;
 }
 
 /** What OpenSSL says has a code of its own, which tells a person little. */

@@ -6,7 +6,7 @@
  * (rpc/gate.ts), and may then do little more than ask for one. A certificate that is not good is worse than none.
  */
 import { X509Certificate } from 'node:crypto';
-import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Logger } from '../platform/log.js';
 import {
   isLoopback,
@@ -14,13 +14,16 @@ import {
   type Listener,
   type Network,
   type TcpNetwork,
+  remoteOf,
   type TcpStream,
 } from '../platform/network.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { exportPrivateKey, type Identity } from './identity.js';
+import type { Identity } from './identity.js';
 import { memberOfCertificate, requireValid, type CertifiedMember } from './member-certificate.js';
 import type { Revocations } from './revocations.js';
-import { clientHandshake, remoteOf, securedStream, serverHandshake, TLS_VERSION } from './tls-handshake.js';
+
+/** Loaded when it is needed: a fifth of what a command on loopback takes to start would go into it. */
+type Tls = typeof import('./tls-handshake.js');
 
 export interface TlsNetworkOptions {
   readonly tcp: TcpNetwork;
@@ -56,8 +59,9 @@ export class TlsNetwork implements Network {
     if (this.#isPlain(plain)) return plain;
     try {
       const identity = await this.#identityFor(`${endpoint.host}:${endpoint.port}`);
+      const tls = await loadTls();
       const leftMs = Math.max(1, timeoutMs - (performance.now() - startedMs));
-      return await this.#startClient(plain, identity, leftMs);
+      return await this.#startClient(tls, plain, identity, leftMs);
     } catch (error) {
       plain.stream.destroy();
       throw error;
@@ -76,10 +80,10 @@ export class TlsNetwork implements Network {
         plain.stream.destroy();
       };
       plain.stream.on('error', refuse);
-      this.#identityFor(remoteOf(plain))
-        .then(identity => {
+      Promise.all([this.#identityFor(remoteOf(plain)), loadTls()])
+        .then(([identity, tls]) => {
           plain.stream.off('error', refuse);
-          if (!plain.stream.destroyed) onConnection(this.#startServer(plain, identity));
+          if (!plain.stream.destroyed) onConnection(this.#startServer(tls, plain, identity));
         })
         .catch(refuse);
     });
@@ -98,25 +102,21 @@ export class TlsNetwork implements Network {
     );
   }
 
-  #contextOf(identity: Identity): SecureContext {
-    if (this.#prepared?.identity !== identity) {
-      const { certificate, privateKey } = identity;
-      const key = exportPrivateKey(privateKey);
-      const context = createSecureContext({ cert: certificate, key, minVersion: TLS_VERSION });
-      this.#prepared = { identity, context };
-    }
+  #contextOf(tls: Tls, identity: Identity): SecureContext {
+    if (this.#prepared?.identity !== identity)
+      this.#prepared = { identity, context: tls.contextOf(identity) };
     return this.#prepared.context;
   }
 
-  async #startClient(plain: TcpStream, identity: Identity, timeoutMs: number): Promise<TcpStream> {
-    const socket = await clientHandshake(plain, this.#contextOf(identity), timeoutMs);
+  async #startClient(tls: Tls, plain: TcpStream, identity: Identity, timeoutMs: number): Promise<TcpStream> {
+    const socket = await tls.clientHandshake(plain, this.#contextOf(tls, identity), timeoutMs);
     const peer = this.#check(socket, identity);
     if (!peer) throw new DfsError('EACCES', `${remoteOf(plain)} shows no certificate`);
-    return securedStream(plain, socket, { hasShown: true, peer: () => peer });
+    return tls.securedStream(plain, socket, { hasShown: true, peer: () => peer });
   }
 
-  #startServer(plain: TcpStream, identity: Identity): TcpStream {
-    const socket = serverHandshake(plain, this.#contextOf(identity));
+  #startServer(tls: Tls, plain: TcpStream, identity: Identity): TcpStream {
+    const socket = tls.serverHandshake(plain, this.#contextOf(tls, identity));
     let peer: CertifiedMember | undefined;
     let refusal: DfsError | undefined;
     // What the peer sends is handed on after this alone. One that is refused is told why: in TLS 1.3 its own handshake is over by now.
@@ -131,7 +131,7 @@ export class TlsNetwork implements Network {
       if (refusal) throw refusal;
       return peer;
     };
-    return securedStream(plain, socket, { hasShown: true, peer: checked });
+    return tls.securedStream(plain, socket, { hasShown: true, peer: checked });
   }
 
   /** The member at the other end; undefined for one without a certificate. EACCES when its certificate is not good. */
@@ -150,4 +150,8 @@ export class TlsNetwork implements Network {
     socket.once('close', stopWatching);
     return member;
   }
+}
+
+async function loadTls(): Promise<Tls> {
+  return await import('./tls-handshake.js');
 }

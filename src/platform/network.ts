@@ -87,6 +87,11 @@ function describe(socket: Socket): TcpStream {
   };
 }
 
+/** The address at the other end, as text. */
+export function remoteOf({ remote }: ByteStream): string {
+  return `${remote.host}:${remote.port}`;
+}
+
 /** TCP, as the operating system offers it. */
 export interface TcpNetwork extends Network {
   connect(endpoint: Endpoint, timeoutMs: number): Promise<TcpStream>;
