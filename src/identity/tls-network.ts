@@ -21,9 +21,10 @@ import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Identity } from './identity.js';
 import { memberOfCertificate, requireValid, type CertifiedMember } from './member-certificate.js';
 import type { Revocations } from './revocations.js';
+import type * as tlsHandshake from './tls-handshake.js';
 
-/** Loaded when it is needed: a fifth of what a command on loopback takes to start would go into it. */
-type Tls = typeof import('./tls-handshake.js');
+/** Loaded when it is needed: a command on loopback starts without it. */
+type Tls = typeof tlsHandshake;
 
 export interface TlsNetworkOptions {
   readonly tcp: TcpNetwork;
