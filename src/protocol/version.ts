@@ -5,7 +5,7 @@
 import { DfsError } from './errors.js';
 
 /** The same as in package.json; a test compares them. */
-export const VERSION = '0.1.0';
+export const VERSION = '0.2.0';
 /** What said no version yet was of this one. */
 const FIRST = '0.1.0';
 const NUMBERS = /^(\d{1,6})\.(\d{1,6})\./;

@@ -42,6 +42,8 @@ export interface ClusterOptions {
   readonly mountOptions?: readonly string[];
   /** As in ServerProcessOptions. */
   readonly ownExecutable?: string;
+  /** As in ServerProcessOptions, for the process of a name: metadata, node1, …, mount1, … */
+  readonly installationOf?: (name: string) => string | undefined;
 }
 
 /** A mount daemon in the foreground. */
@@ -83,6 +85,7 @@ export class Cluster {
       env: this.#serverEnvironment(join(directory, 'metadata')),
       prefix: options.machines?.prefixOf('metadata'),
       ownExecutable: options.ownExecutable,
+      installation: () => options.installationOf?.('metadata'),
     });
   }
 
@@ -177,6 +180,7 @@ export class Cluster {
       prefix: machines?.prefixOf(name),
       userId,
       ownExecutable: this.#options.ownExecutable,
+      installation: () => this.#options.installationOf?.(name),
     });
     this.mounts.push(mount);
     await mount.start();
@@ -258,6 +262,7 @@ export class Cluster {
       env: this.#serverEnvironment(directory),
       prefix: machines?.prefixOf(name),
       ownExecutable: this.#options.ownExecutable,
+      installation: () => this.#options.installationOf?.(name),
     });
     this.nodes.push(node);
     if (this.#options.prepareDirectory) {

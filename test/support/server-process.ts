@@ -30,6 +30,8 @@ export interface ServerProcessOptions {
    * reach them.
    */
   readonly ownExecutable?: string | undefined;
+  /** Where the DFS is installed whose program is run, asked at each start; default this clone. */
+  readonly installation?: (() => string | undefined) | undefined;
 }
 
 /** What of the log line `ready` says where a process listens. */
@@ -78,7 +80,9 @@ export class ServerProcess {
     const { program, parameters, logPath, env, userId, ownExecutable, prefix = [] } = this.#options;
     const log = openSync(logPath, 'a');
     this.#logStart = statSync(logPath).size;
-    const path = userId === undefined ? inClone(`bin/${program}`) : inSharedClone(`bin/${program}`);
+    const own = userId === undefined ? inClone(`bin/${program}`) : inSharedClone(`bin/${program}`);
+    const installation = this.#options.installation?.();
+    const path = installation === undefined ? own : `${installation}/bin/${program}`;
     const command = [
       ...prefix,
       ...WITHOUT_TAP,
