@@ -62,6 +62,13 @@ export function parseServer(text: string, defaultPort = DEFAULT_METADATA_PORT): 
   return { host: bareHost(host), port: port === undefined ? defaultPort : parsePort(port) };
 }
 
+/** `host[:port]`, or an IPv6 address without brackets; the port is undefined when there is none. UsageError otherwise. */
+export function parseHostAndPort(text: string): { readonly host: string; readonly port: number | undefined } {
+  const [, host, port] = HOST_PORT.exec(text) ?? [];
+  if (host === undefined || port === undefined) return { host: parseHost(text), port: undefined };
+  return { host: bareHost(host), port: parsePort(port) };
+}
+
 /** `host:port:path`, or undefined if `text` does not look like one. UsageError when only its port is wrong. */
 export function parseRemotePath(text: string): RemotePath | undefined {
   const [, host, port, path] = HOST_PORT_PATH.exec(text) ?? [];

@@ -2,6 +2,7 @@
 import yargs from 'yargs';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Command } from './command.js';
+import { withConfigFile } from './config-file.js';
 import { endAtSignals } from './interruption.js';
 import { nearestName } from './nearest-name.js';
 import { OutputClosed, throwOutputFailure } from './standard-output.js';
@@ -36,7 +37,7 @@ export async function runProgram(
 ): Promise<number> {
   try {
     checkParameters(name, commands, parameters);
-    await parse(name, commands, parameters);
+    await parse(name, commands, withConfig(commands, parameters));
     await throwOutputFailure();
     return DONE;
   } catch (error) {
@@ -68,6 +69,15 @@ function checkParameters(name: string, commands: readonly Command[], parameters:
   const hint =
     nearest === undefined ? `the commands are ${names.join(', ')}` : `did you mean '${name} ${nearest}'?`;
   throw new UsageError(`there is no command '${first}'; ${hint}`);
+}
+
+/** With what a configuration file says, if one is named. */
+function withConfig(commands: readonly Command[], parameters: readonly string[]): readonly string[] {
+  const [first, ...others] = parameters;
+  const [only] = commands;
+  if (commands.length === 1 && only) return withConfigFile(only, parameters);
+  const command = commands.find(each => each.name === first);
+  return command ? [command.name, ...withConfigFile(command, others)] : parameters;
 }
 
 async function parse(

@@ -3,6 +3,7 @@ import { allowGarbage } from '../platform/garbage-allowance.js';
 import { serveFirst } from '../platform/priority.js';
 import type { Logger } from '../platform/log.js';
 import { onEndSignal } from './interruption.js';
+import { ServiceManager } from './service-manager.js';
 
 /** There are several servers on a machine, and each has this. */
 const GARBAGE = { most: 32 << 20, least: 32 << 20 };
@@ -15,13 +16,14 @@ interface Server {
 }
 
 /**
- * Runs `server` until SIGINT, SIGTERM or SIGHUP, then closes it. Rejects when it cannot start or not close, and with its
- * reason when it cannot go on.
+ * Runs `server` until SIGINT, SIGTERM or SIGHUP, then closes it; a service manager is told of both. Rejects when it cannot start or
+ * not close, and with its reason when it cannot go on.
  */
 export async function runUntilSignal(server: Server, log: Logger): Promise<void> {
   dieOfUnexpectedErrors(log);
   allowGarbage(GARBAGE);
   serveFirst(log);
+  const manager = new ServiceManager();
   let end: () => void = () => undefined;
   const ended = new Promise<void>(resolve => (end = resolve));
   const stopListening = onEndSignal(signal => {
@@ -29,13 +31,14 @@ export async function runUntilSignal(server: Server, log: Logger): Promise<void>
     end();
   });
   let failure: Error | undefined;
+  void ended.then(async () => await manager.stopping());
   void server.broken?.then(reason => {
     failure = reason;
     end();
   });
   try {
     // A signal while it is still starting must not wait for a metadata server that is away.
-    await Promise.race([server.start(), ended]);
+    await Promise.race([server.start().then(async () => await manager.ready()), ended]);
     await ended;
   } finally {
     await server.close();

@@ -33,6 +33,11 @@ export class ManualClock implements Clock {
     systemClock.atNextTurn(callback);
   }
 
+  /** How many are set. */
+  get pendingTimers(): number {
+    return this.#pending.size;
+  }
+
   /** Milliseconds since the epoch. */
   get wallMs(): number {
     return EPOCH_MS + this.#elapsedMs + this.jumpMs;

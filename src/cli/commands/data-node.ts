@@ -2,7 +2,13 @@ import { systemClock } from '../../platform/clock.js';
 import { nodeDisk } from '../../platform/disk.js';
 import { createLogger, LOG_LEVELS } from '../../platform/log.js';
 import { systemRandom } from '../../platform/random.js';
-import { DEFAULT_METADATA_PORT, parseHost, parseListenPort, parsePort } from '../address.js';
+import {
+  DEFAULT_METADATA_PORT,
+  parseHost,
+  parseHostAndPort,
+  parseListenPort,
+  parsePort,
+} from '../address.js';
 import { cacheSizeOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { KEY_FILE_OPTION } from '../key-option.js';
@@ -18,13 +24,14 @@ export const dataNode = defineCommand({
   name: 'data-node',
   positionals: '<server> <port> <datapath> [metadata-port]',
   summary: 'Run a data node until Ctrl-C',
+  takesConfig: true,
   declare: (yargs, call) =>
     yargs
       .positional('server', {
         type: 'string',
         demandOption: true,
-        coerce: parseHost,
-        describe: "the metadata server's host",
+        coerce: parseHostAndPort,
+        describe: 'the metadata server, HOST[:PORT]',
       })
       .positional('port', {
         type: 'string',
@@ -33,15 +40,16 @@ export const dataNode = defineCommand({
         describe: 'TCP port to listen on; 0 takes a free one',
       })
       .positional('datapath', {
+        alias: 'path',
         type: 'string',
         demandOption: true,
         describe: 'directory for the data; made if there is none',
       })
       .positional('metadata-port', {
         type: 'string',
-        default: String(DEFAULT_METADATA_PORT),
-        coerce: parsePort,
-        describe: "the metadata server's port",
+        coerce: (text: string | undefined): number | undefined =>
+          text === undefined ? undefined : parsePort(text),
+        describe: `the metadata server's port, where server has none [default: ${DEFAULT_METADATA_PORT}]`,
       })
       .option('host', {
         type: 'string',
@@ -80,8 +88,9 @@ export const dataNode = defineCommand({
       .option('log-level', { choices: LOG_LEVELS, default: 'info' as const, describe: 'how much to log' })
       .example([
         [`${call} 127.0.0.1 9000 /srv/dfs`, 'for a metadata server on this machine'],
-        [`${call} 10.0.0.1 9000 /srv/dfs 8000 --key-file key`, 'on a machine of its own'],
+        [`${call} 10.0.0.1:8000 9000 /srv/dfs`, 'on a machine of its own, which has joined'],
         [`${call} 10.0.0.1 9000 /srv/dfs --host 0.0.0.0 --advertise node1.example.org`, 'behind a name'],
+        [`${call} --config /etc/dfs/node.toml`, 'everything from a file, as a service'],
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it serves.'),
   async run(parameters) {
@@ -89,9 +98,13 @@ export const dataNode = defineCommand({
     const { scrubDays, segmentSize, cacheSize, keyFile, logLevel } = parameters;
     if (segmentSize < MIN_SEGMENT_BYTES || segmentSize > MAX_SEGMENT_BYTES)
       throw new UsageError('--segment-size must be from 1M to 1G');
+    if (server.port !== undefined && metadataPort !== undefined && server.port !== metadataPort)
+      throw new UsageError(
+        `the metadata server's port is given twice, as ${server.port} and as ${metadataPort}; leave one out`,
+      );
+    const metadata = { host: server.host, port: server.port ?? metadataPort ?? DEFAULT_METADATA_PORT };
     const log = createLogger('data-node', logLevel);
     const { DataNode } = await import('../../datanode/data-node.js');
-    const metadata = { host: server, port: metadataPort };
     const { keys, network, keeper } = accessAs('node', { keyFile, log, metadata });
     const node = new DataNode({
       metadata,

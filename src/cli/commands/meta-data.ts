@@ -17,6 +17,7 @@ export const metaData = defineCommand({
   name: 'meta-data',
   positionals: '[port]',
   summary: 'Run the metadata server until Ctrl-C',
+  takesConfig: true,
   declare: (yargs, call) =>
     yargs
       .positional('port', {
@@ -102,6 +103,7 @@ export const metaData = defineCommand({
       .example([
         [call, 'on 127.0.0.1:8000'],
         [`${call} 8000 --host 10.0.0.1 --key-file key`, 'for other machines'],
+        [`${call} --config /etc/dfs/metadata.toml`, 'everything from a file, as a service'],
       ])
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it listens.'),
   async run(parameters) {

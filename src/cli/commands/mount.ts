@@ -65,6 +65,7 @@ export const mount = defineCommand({
   name: 'mount',
   positionals: '[server] [mountpoint]',
   summary: 'Mount the file system: make it a directory of this machine',
+  takesConfig: true,
   declare: (yargs, call) =>
     cacheOptions(clientOptions(yargs, { logLevel: 'info' }))
       .positional('server', SERVER_POSITIONAL)

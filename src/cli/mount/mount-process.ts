@@ -13,6 +13,7 @@ import { openFileSystem, type ClientSettings } from '../client-options.js';
 import { accessAs } from '../member-access.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
+import { ServiceManager } from '../service-manager.js';
 
 /** What passes through before the heap is looked through (platform/garbage-allowance.ts). */
 const GARBAGE = { most: 64 << 20, least: 32 << 20 };
@@ -57,12 +58,15 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
   const access = accessAs(settings.role ?? 'client', { keyFile: settings.keyFile, log, metadata: server });
   const fileSystem = await openUnlessSignalled({ ...options, settings: { ...settings, access } }, signalled);
   access.keeper?.start();
+  const manager = new ServiceManager();
   try {
     const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
     if (!mounted) return;
     log.info({ mountPoint, server: formatEndpoint(server), driver: driver.name }, 'ready');
     options.onReady();
+    await manager.ready();
     const signal = await Promise.race([signalled, mounted.unmounted]);
+    await manager.stopping();
     if (signal) {
       log.info({ signal }, 'unmounting');
       await mounted.unmount();
