@@ -4,6 +4,7 @@
  */
 import { createHash, type KeyObject } from 'node:crypto';
 import { publicKeyOfSpki, SPKI_BYTES, spkiOf } from '../identity/ed25519.js';
+import { DfsError } from '../protocol/errors.js';
 import { ROLES, type Role } from '../protocol/roles.js';
 import { UsageError } from './usage-error.js';
 
@@ -36,15 +37,26 @@ export function parseToken(text: string): JoinToken {
   const role = ROLES[body[0] ?? ROLES.length];
   const isWhole =
     bytes.length === body.length + CHECK_BYTES && checkOf(body).equals(bytes.subarray(body.length));
-  if (!text.trim().startsWith(HEAD) || !isWhole || !role) {
+  const authority = isWhole ? authorityOf(body.subarray(AUTHORITY_AT)) : undefined;
+  if (!text.trim().startsWith(HEAD) || !authority || !role) {
     throw new UsageError('that is no token, or not all of one; copy what dfs token create has printed');
   }
   return {
     role,
     id: body.subarray(ROLE_BYTES, SECRET_AT),
     secret: body.subarray(SECRET_AT, AUTHORITY_AT),
-    authority: publicKeyOfSpki(body.subarray(AUTHORITY_AT)),
+    authority,
   };
+}
+
+/** Undefined when the bytes are no public key. */
+function authorityOf(spki: Uint8Array): KeyObject | undefined {
+  try {
+    return publicKeyOfSpki(spki);
+  } catch (error) {
+    if (error instanceof DfsError) return undefined;
+    throw error;
+  }
 }
 
 function checkOf(body: Uint8Array): Buffer {

@@ -5,6 +5,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
+import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import type { ChunkEntry } from './chunk-table.js';
 import type { LogPosition } from './record.js';
 import type { JournalEntry } from './segment-index.js';
@@ -80,6 +81,22 @@ function checkRow(sum: number, expected: number): void {
   if (sum !== expected) throw new Error('a row of it does not match its checksum');
 }
 
+/** What a table of the index holds (chunk-table.ts). */
+const U32_MAX = 0xffff_ffff;
+
+/** A row that matches its checksum and says what cannot be was not written by this program. */
+function checkCells(arePossible: boolean): void {
+  if (!arePossible) throw new Error('a row of it says what cannot be');
+}
+
+function isPlace(segment: number, offset: number): boolean {
+  return isWhole(segment, U32_MAX) && isWhole(offset, U32_MAX);
+}
+
+function isWhole(value: number, maximum: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0 && value <= maximum;
+}
+
 export class IndexDatabase {
   readonly #database: Database.Database;
   readonly #persist: (entries: readonly JournalEntry[], watermark: LogPosition) => void;
@@ -122,6 +139,7 @@ export class IndexDatabase {
       .all();
     return rows.map(({ segment, bytes, forgotten, sum }) => {
       checkRow(sum, rowSum(segment, bytes, forgotten));
+      checkCells(isPlace(segment, bytes));
       return { segment, bytes, isForgotten: forgotten !== 0 };
     });
   }
@@ -133,6 +151,13 @@ export class IndexDatabase {
     );
     for (const [chunk, segment, offset, length, deadCopies, sum] of statement.raw().iterate()) {
       checkRow(sum, rowSum(chunk, segment, offset, length, deadCopies));
+      const isChunk = isWhole(chunk, Number.MAX_SAFE_INTEGER) && chunk > 0;
+      checkCells(
+        isChunk &&
+          isPlace(segment, offset) &&
+          isWhole(length, MAX_CHUNK_BYTES) &&
+          isWhole(deadCopies, U32_MAX),
+      );
       visit(chunk, { segment, offset, length, deadCopies });
     }
   }
@@ -153,6 +178,7 @@ export class IndexDatabase {
       .get();
     if (!row) throw new Error('it has lost its state');
     checkRow(row.sum, rowSum(row.watermark_segment, row.watermark_offset));
+    checkCells(isPlace(row.watermark_segment, row.watermark_offset));
     return row;
   }
 

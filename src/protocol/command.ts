@@ -21,12 +21,12 @@ const NOTHING: Changes = {};
  */
 export class MessageShape<Schema extends TSchema> {
   readonly #name: string;
-  readonly #schema: Schema;
+  readonly schema: Schema;
   #compiled: TypeCheck<Schema> | undefined;
 
   constructor(name: string, schema: Schema) {
     this.#name = name;
-    this.#schema = schema;
+    this.schema = schema;
     learnShape(schema);
   }
 
@@ -50,7 +50,7 @@ export class MessageShape<Schema extends TSchema> {
   }
 
   get #check(): TypeCheck<Schema> {
-    return (this.#compiled ??= TypeCompiler.Compile(this.#schema));
+    return (this.#compiled ??= TypeCompiler.Compile(this.schema));
   }
 
   #require(value: unknown, isExplained: boolean): Static<Schema> {

@@ -9,8 +9,16 @@ import { FuseDevice, type DeviceRequest } from './device.js';
 import { MAX_REQUEST_BYTES, negotiate } from './init.js';
 import { KernelCache } from './kernel-cache.js';
 import { FuseRequests } from './requests.js';
-import { fuseBatchForgetIn, fuseForgetIn, fuseForgetOne, fuseInterruptIn, fuseRenameIn } from './structs.js';
-import { decodeHeader, FUSE_KERNEL_VERSION, Opcode, type CacheTimes, type RequestHeader } from './wire.js';
+import { fuseForgetIn, fuseInterruptIn, fuseRenameIn } from './structs.js';
+import {
+  decodeHeader,
+  FUSE_KERNEL_VERSION,
+  Opcode,
+  readForgets,
+  requireInode,
+  type CacheTimes,
+  type RequestHeader,
+} from './wire.js';
 
 const PAGE_BYTES = 4096;
 /** Reads waiting in the kernel; measured: more do not make anything faster, fewer make parallel readers slower. */
@@ -91,7 +99,7 @@ export class FuseSession {
           this.#cache.forget(header.inode, fuseForgetIn.body(bytes).nlookup);
           return;
         case Opcode.batchForget:
-          this.#forgetAll(bytes);
+          for (const { inode, lookups } of readForgets(bytes)) this.#cache.forget(inode, lookups);
           return;
         case Opcode.interrupt:
           this.#interrupt(header.unique, fuseInterruptIn.body(bytes).unique);
@@ -134,6 +142,7 @@ export class FuseSession {
     if (this.#isCutOff) throw new DfsError('EIO', 'the mount is being taken away');
     const handler = this.#requests.handlers.get(header.opcode);
     if (!handler) throw new DfsError('ENOSYS', `FUSE request ${header.opcode} is not known here`);
+    requireInode(header);
     this.#underWay.set(header.unique, stop);
     if (!stop) this.#beingDone += 1;
     const locked = lockedDirectories(header, bytes);
@@ -165,14 +174,6 @@ export class FuseSession {
   #interrupt(unique: bigint, interrupted: bigint): void {
     if (this.#underWay.has(interrupted)) this.#underWay.get(interrupted)?.abort();
     else this.#device.reply(unique, ERRNO.EAGAIN, []);
-  }
-
-  #forgetAll(bytes: Buffer): void {
-    const { count } = fuseBatchForgetIn.body(bytes);
-    for (let index = 0; index < count; index += 1) {
-      const one = fuseForgetOne.view(bytes, fuseBatchForgetIn.end + index * fuseForgetOne.bytes);
-      this.#cache.forget(one.nodeid, one.nlookup);
-    }
   }
 
   #init(bytes: Buffer): Buffer {

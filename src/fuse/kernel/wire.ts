@@ -3,7 +3,7 @@
  * structures are in structs.ts. Only what this driver sends and understands; names are the header's.
  */
 import { DfsError } from '../../protocol/errors.js';
-import { fuseInHeader } from './structs.js';
+import { fuseBatchForgetIn, fuseForgetOne, fuseInHeader } from './structs.js';
 
 export const FUSE_KERNEL_VERSION = 7;
 /** What this driver was written against; the kernel answers with the lower of its own and this. */
@@ -162,6 +162,12 @@ export function decodeHeader(bytes: Buffer): RequestHeader {
   };
 }
 
+/** ESTALE for a request about a number that no inode has: those end below 2^53. */
+export function requireInode({ inode }: RequestHeader): void {
+  if (!Number.isSafeInteger(inode))
+    throw new DfsError('ESTALE', 'the kernel asks for an inode that there is not');
+}
+
 /**
  * The NUL-terminated strings of a request.
  * @param after the structure that they come after; the header when left out
@@ -177,4 +183,25 @@ export function readNames(bytes: Buffer, count: number, after?: { readonly end: 
     at = until + 1;
   }
   return names;
+}
+
+/** What the kernel does not know any more of an inode. */
+export interface Forget {
+  readonly inode: number;
+  /** So many of the lookups that it was told. */
+  readonly lookups: number;
+}
+
+/** The inodes of BATCH_FORGET. EINVAL when it counts more than came. */
+export function readForgets(bytes: Buffer): Forget[] {
+  const { count } = fuseBatchForgetIn.body(bytes);
+  if (fuseBatchForgetIn.end + count * fuseForgetOne.bytes > bytes.length) {
+    throw new DfsError('EINVAL', `the kernel sent ${bytes.length} bytes, too few to forget ${count} inodes`);
+  }
+  const forgets: Forget[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const one = fuseForgetOne.view(bytes, fuseBatchForgetIn.end + index * fuseForgetOne.bytes);
+    forgets.push({ inode: one.nodeid, lookups: one.nlookup });
+  }
+  return forgets;
 }

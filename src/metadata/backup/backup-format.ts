@@ -21,6 +21,11 @@ const PREFIX_BYTES = MAGIC.length + 4;
 export const MAX_PREFIX_BYTES = PREFIX_BYTES + MAX_HEAD_BYTES;
 
 const Whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** The most that an SQLite database has (https://sqlite.org/limits.html). */
+const MAX_PAGES = 4_294_967_294;
+const PageCount = Type.Integer({ minimum: 0, maximum: MAX_PAGES });
+/** The last moment that a Date can be. */
+const MAX_DATE_MS = 8_640_000_000_000_000;
 const BackupContent = Type.Object({
   cluster: Type.String(),
   generation: Whole,
@@ -31,11 +36,11 @@ const BackupContent = Type.Object({
   isComplete: Type.Boolean(),
   pageBytes: Type.Integer({ minimum: 512, maximum: 65_536 }),
   /** Pages that the database has. */
-  pageCount: Whole,
+  pageCount: PageCount,
   /** Pages in this file. */
-  pages: Whole,
+  pages: PageCount,
   /** Wall-clock milliseconds. */
-  madeMs: Whole,
+  madeMs: Type.Integer({ minimum: 0, maximum: MAX_DATE_MS }),
 });
 export type BackupContent = Static<typeof BackupContent>;
 
@@ -65,9 +70,13 @@ export function decodeBackupHead(
   } catch {
     throw notABackup();
   }
-  if (!Value.Check(BackupContent, content)) throw notABackup();
+  if (!Value.Check(BackupContent, content) || !isPowerOfTwo(content.pageBytes)) throw notABackup();
   if (fileBytes !== headBytes + content.pages * (PAGE_NUMBER_BYTES + content.pageBytes)) throw notABackup();
   return { content, headBytes };
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return (value & (value - 1)) === 0;
 }
 
 function notABackup(): DfsError {

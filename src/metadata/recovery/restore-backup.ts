@@ -61,17 +61,24 @@ async function restoreGeneration(
   let last: BackupContent | undefined;
   let previous = '';
   let files = 0;
+  let pages = 0;
   try {
     for (;;) {
       const fetched = await fetchFile(holders, { generation, file: files, previous }, scratch, troubles);
       if (!fetched) break;
       await apply(fetched, scratch, target);
       last = fetched.content;
+      pages += last.pages;
       previous = fetched.sha256;
       files += 1;
     }
     if (last?.isComplete !== true) {
       troubles.push(`the backup of ${dateOf(generation)} is not complete`);
+      return undefined;
+    }
+    // All pages are in the chain, some of them more than once.
+    if (last.pageCount > pages) {
+      troubles.push(`the backup of ${dateOf(generation)} lacks pages`);
       return undefined;
     }
     await target.truncate(last.pageCount * last.pageBytes);
@@ -166,6 +173,8 @@ async function apply(
       const { bytesRead } = await source.read(block, 0, Math.min(block.length, bytes - offset), offset);
       for (let at = 0; at + record <= bytesRead; at += record) {
         const page = block.readUInt32LE(at);
+        if (page < 1 || page > content.pageCount)
+          throw new DfsError('EINVAL', `it has a page ${page}, but the database has ${content.pageCount}`);
         await target.write(block, at + PAGE_NUMBER_BYTES, pageBytes, (page - 1) * pageBytes);
       }
       offset += bytesRead;
@@ -189,6 +198,8 @@ function damageOf(path: string): string | undefined {
   }
 }
 
+/** A generation is named by the moment at which it was begun, if who names it tells the truth. */
 function dateOf(ms: number): string {
-  return new Date(ms).toISOString();
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
 }
