@@ -9,6 +9,7 @@ import { key } from './commands/key.js';
 import { join } from './commands/join.js';
 import { leave } from './commands/leave.js';
 import { load } from './commands/load.js';
+import { local } from './commands/local.js';
 import { ls } from './commands/ls.js';
 import { member } from './commands/member.js';
 import { metaData } from './commands/meta-data.js';
@@ -45,5 +46,6 @@ export const COMMANDS: readonly Command[] = [
   member,
   join,
   leave,
+  local,
   bench,
 ];

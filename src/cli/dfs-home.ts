@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-/** `${DFS_HOME:-$HOME/.dfs}`, the same as in mount.sh. */
+/** `${DFS_HOME:-$HOME/.dfs}`, absolute. */
 export function dfsHome(): string {
   const { DFS_HOME } = process.env;
   return DFS_HOME === undefined || DFS_HOME === '' ? join(homedir(), '.dfs') : resolve(DFS_HOME);

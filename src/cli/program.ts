@@ -1,8 +1,10 @@
 /** Runs a command line: exit code 0 when it is done, 1 when it failed, 2 when it was called wrongly. */
 import yargs from 'yargs';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { callingScriptName } from './called-as.js';
 import type { Command } from './command.js';
 import { withConfigFile } from './config-file.js';
+import { FailureTold } from './failure-told.js';
 import { endAtSignals } from './interruption.js';
 import { nearestName } from './nearest-name.js';
 import { OutputClosed, throwOutputFailure } from './standard-output.js';
@@ -45,8 +47,10 @@ export async function runProgram(
   }
 }
 
-/** As the user has called it: the program, or the program and its subcommand. */
+/** As the user has called it: the script before it, the program, or the program and its subcommand. */
 function calledName(name: string, commands: readonly Command[], [first]: readonly string[]): string {
+  const script = callingScriptName();
+  if (script !== undefined) return script;
   const isSubcommand = commands.length > 1 && commands.some(command => command.name === first);
   return isSubcommand ? `${name} ${first}` : name;
 }
@@ -109,6 +113,7 @@ async function parse(
 
 function tell(name: string, error: unknown): number {
   if (error instanceof OutputClosed) return DONE;
+  if (error instanceof FailureTold) return FAILED;
   if (isUsageError(error)) {
     // yargs writes lists of choices over several lines.
     const sentence = oneLine(error.message);

@@ -7,7 +7,7 @@ import { DEFAULT_METADATA_PORT, parsePort, parseServer } from './address.js';
 import { dfsHome } from './dfs-home.js';
 import { UsageError } from './usage-error.js';
 
-/** The address on which mount.sh has its servers listen. */
+/** The address on which the servers of `dfs local` listen. */
 const LOCAL_HOST = '127.0.0.1';
 
 /** What --help says of the argument. */
@@ -19,18 +19,18 @@ export const SERVER_POSITIONAL = { type: 'string', describe: SERVER_DESCRIPTION 
 
 /**
  * The server that is named by the argument, else by DFS_SERVER, else that of this machine's cluster: the one that
- * mount.sh runs with the same DFS_HOME and DFS_PORT. UsageError.
+ * `dfs local` runs with the same DFS_HOME and DFS_PORT. UsageError.
  */
 export function chooseServer(argument: string | undefined): Endpoint {
   if (argument !== undefined) return parseServer(argument);
   const { DFS_SERVER = '', DFS_PORT = '' } = process.env;
   if (DFS_SERVER !== '') return standingIn('DFS_SERVER', () => parseServer(DFS_SERVER));
-  // As mount.sh settles it.
+  // As local/settings.ts settles it.
   const port = DFS_PORT === '' ? recordedPort() : standingIn('DFS_PORT', () => parsePort(DFS_PORT));
   return { host: LOCAL_HOST, port: port ?? DEFAULT_METADATA_PORT };
 }
 
-/** The port of the cluster that mount.sh has started; it notes the port first, and removes the note with --down. */
+/** The port of the cluster that `dfs local` has started; it notes the port first, and removes the note when it stops the cluster. */
 function recordedPort(): number | undefined {
   const path = join(dfsHome(), 'run', 'settings');
   let settings: string;

@@ -72,7 +72,8 @@ async function isAlive(mountPoint: string): Promise<boolean> {
   try {
     // In a process of its own: should the mount hang, only that process does.
     // Of the file system rather than the directory, whose attributes the kernel may know without the daemon.
-    await run('stat', ['-f', '--', mountPoint], { timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    const env = { ...process.env, LC_ALL: 'C' };
+    await run('stat', ['-f', '--', mountPoint], { timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL', env });
     return true;
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
@@ -102,6 +103,22 @@ export async function unmountUnlessBusy(mountPoint: string, clock: Clock): Promi
     await sleep(clock, WATCH_MS);
   }
   return true;
+}
+
+/** How many mounts that killed daemons left on top of each other are taken away at most. */
+const MAX_DEAD_MOUNTS = 5;
+
+/**
+ * Takes away what mount daemons that were killed left at `mountPoint`; mounts that are served stay.
+ * @param onFirst is called before the first one goes
+ */
+export async function detachDeadMounts(mountPoint: string, onFirst: () => void): Promise<void> {
+  for (let round = 0; round < MAX_DEAD_MOUNTS; round++) {
+    const mounted = await findMount(mountPoint);
+    if (!mounted?.type.startsWith('fuse') || (await isAlive(mountPoint))) return;
+    if (round === 0) onFirst();
+    await detach(mountPoint);
+  }
 }
 
 /** Detaches `mount`, whose connection has ended, if it is still the one that is seen there. Never rejects. */

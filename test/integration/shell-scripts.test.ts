@@ -1,8 +1,9 @@
-/** shellcheck(1) finds nothing in the shell scripts of this clone, nor in the one that a mount runs. */
+/** shellcheck(1) finds nothing in the shell scripts of this clone, nor in those that DFS itself runs. */
 import { readdir, readFile } from 'node:fs/promises';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
+import { LAUNCH_SCRIPT } from '../../src/cli/services/launch.js';
 import { GUARD_SCRIPT } from '../../src/fuse/kernel/mount-guard.js';
 import { inClone } from '../support/programs.js';
 
@@ -62,6 +63,15 @@ t.test('every script', async t => {
 t.test('what unmounts after a daemon that was killed', async t => {
   t.equal(complaints(GUARD_SCRIPT, '--shell=sh'), '');
   t.notMatch(GUARD_SCRIPT, READ_LINE_BY_LINE);
+});
+
+t.test('what becomes a service', async t => {
+  t.equal(complaints(LAUNCH_SCRIPT, '--shell=sh'), '');
+});
+
+t.test('mount.sh only prepares: a person reads it in a minute', async t => {
+  const text = await readFile(inClone('mount.sh'), 'utf8');
+  t.ok(text.split('\n').length - 1 <= 120);
 });
 
 t.test('a mistake is found, also in a file that a script reads', async t => {

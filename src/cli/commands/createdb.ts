@@ -1,8 +1,7 @@
-import { systemClock } from '../../platform/clock.js';
-import { systemRandom } from '../../platform/random.js';
 import { defineCommand } from '../command.js';
+import { createClusterDatabase } from '../create-cluster-database.js';
 import { defaultDatabasePath } from '../dfs-home.js';
-import { KEY_FILE_OPTION, makeClusterKeyring } from '../key-option.js';
+import { KEY_FILE_OPTION } from '../key-option.js';
 import { writeOut } from '../standard-output.js';
 
 export const createdb = defineCommand({
@@ -29,13 +28,7 @@ export const createdb = defineCommand({
       ])
       .epilog('A database that exists already is left as it is, and the exit code is 1.'),
   async run({ db, keyFile }) {
-    const { createDatabase, refuseExisting } = await import('../../metadata/create-database.js');
-    const { fingerprintOf } = await import('../../metadata/cluster-key.js');
-    // Before a key is made that nothing would use.
-    refuseExisting(db);
-    const { keys, isNew } = await makeClusterKeyring(keyFile);
-    const keyFingerprint = fingerprintOf(keys);
-    await createDatabase(db, { clock: systemClock, random: systemRandom, keyFingerprint });
-    await writeOut(`created ${db}; its key is ${keys.origin}${isNew ? ', made just now' : ''}\n`);
+    const { key, isNewKey } = await createClusterDatabase(db, keyFile);
+    await writeOut(`created ${db}; its key is ${key}${isNewKey ? ', made just now' : ''}\n`);
   },
 });

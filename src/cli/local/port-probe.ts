@@ -1,0 +1,14 @@
+import { connect } from 'node:net';
+
+/** Whether a process listens on this port of 127.0.0.1. */
+export async function somebodyListens(port: number): Promise<boolean> {
+  return await new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1');
+    const end = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('error', () => end(false));
+  });
+}
