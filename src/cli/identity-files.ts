@@ -3,8 +3,8 @@
  * cluster's authority (PEM), which `dfs join` writes.
  */
 import { createPublicKey, randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import { readFileSync, statSync } from 'node:fs';
+import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { exportPrivateKey, identityOf, importPrivateKey, type Identity } from '../identity/identity.js';
 import { MEMBER_ROLES, type MemberRole } from '../identity/member.js';
@@ -12,11 +12,15 @@ import { makeDirectories } from '../platform/make-directories.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { dfsHome } from './dfs-home.js';
 
-/** Of a machine's own services, and of its root. */
+/** Of a machine's root. */
 export const SYSTEM_HOME = '/etc/dfs';
+/** Of a machine's services (packaging/systemd): theirs alone, since they renew what is in it. */
+const SERVICES_HOME = '/var/lib/dfs';
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 const OTHERS_BITS = 0o077;
+/** Not one that a symbolic link leads to. */
+const DIRECTORY_ITSELF = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const PEM = /-----BEGIN ([A-Z ]+)-----[^-]+-----END \1-----/g;
 
 /** An identity, and the file in which it is. */
@@ -25,11 +29,16 @@ export interface StoredIdentity {
   readonly identity: Identity;
 }
 
-/** The file for a role that this process joins in: in DFS_HOME, or for root without one in the machine's directory. */
+/**
+ * The file for a role that this process joins in: in DFS_HOME, or for root without one in the machine's directory, or in that of its
+ * services if it is installed and they are to have it.
+ */
 export function identityPath(role: MemberRole): string {
   const { DFS_HOME } = process.env;
   const isMachines = (DFS_HOME === undefined || DFS_HOME === '') && process.getuid?.() === 0;
-  return pathIn(isMachines ? SYSTEM_HOME : dfsHome(), role);
+  if (!isMachines) return pathIn(dfsHome(), role);
+  const isOfService = (role === 'node' || role === 'metadata') && existsSync(SERVICES_HOME);
+  return pathIn(isOfService ? SERVICES_HOME : SYSTEM_HOME, role);
 }
 
 function pathIn(home: string, role: MemberRole): string {
@@ -39,7 +48,7 @@ function pathIn(home: string, role: MemberRole): string {
 /** The first identity that is there, of these roles. EACCES when others could read it, EINVAL when it is damaged. */
 export function findIdentity(roles: readonly MemberRole[]): StoredIdentity | undefined {
   for (const role of roles) {
-    for (const home of new Set([dfsHome(), SYSTEM_HOME])) {
+    for (const home of new Set([dfsHome(), SYSTEM_HOME, SERVICES_HOME])) {
       const path = pathIn(home, role);
       const identity = readIdentity(path);
       if (identity) return { path, identity };
@@ -53,7 +62,10 @@ export function storedIdentities(): StoredIdentity[] {
   return MEMBER_ROLES.flatMap(role => findIdentity([role]) ?? []);
 }
 
-/** Writes an identity, on stable storage; a file that was there before is replaced as a whole. */
+/**
+ * Writes an identity, on stable storage; a file that was there before is replaced as a whole. Written by root, it belongs to the owner of
+ * the home that it is in.
+ */
 export async function saveIdentity(
   path: string,
   { certificate, privateKey, authority }: Identity,
@@ -66,16 +78,19 @@ export async function saveIdentity(
   ].join('');
   try {
     await makeDirectories(dirname(path), DIRECTORY_MODE);
-    const file = await open(next, 'wx', FILE_MODE);
+    // By descriptor: the owner of the home could put something else at the path meanwhile.
+    const directory = await open(dirname(path), DIRECTORY_ITSELF);
     try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(next, path);
-    const directory = await open(dirname(path), 'r');
-    try {
+      await giveToOwnerOfHome(directory, path);
+      const file = await open(next, 'wx', FILE_MODE);
+      try {
+        await giveToOwnerOfHome(file, path);
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(next, path);
       await directory.sync();
     } finally {
       await directory.close();
@@ -85,6 +100,13 @@ export async function saveIdentity(
   } finally {
     await rm(next, { force: true });
   }
+}
+
+/** What root writes below another user's home is that user's. */
+async function giveToOwnerOfHome(file: FileHandle, path: string): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = await stat(dirname(dirname(path)));
+  if (uid !== 0) await file.chown(uid, gid);
 }
 
 /** Undefined when there is none, or none for this user. */

@@ -62,6 +62,11 @@ const PREREQUISITES: readonly Prerequisite[] = [
     isThere: () => hasProgram('shellcheck'),
   },
   {
+    what: 'systemd-analyze, which looks for mistakes in units',
+    debianPackage: 'systemd',
+    isThere: () => hasProgram('systemd-analyze'),
+  },
+  {
     what: 'libfaketime, by which clocks jump',
     debianPackage: 'faketime',
     isThere: () => faketimeLibrary() !== undefined,

@@ -1,5 +1,16 @@
 /** Where identities are kept (cli/identity-files.ts). */
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -72,3 +83,22 @@ t.test('one that others could read, or that is damaged, is refused with what to 
   await writeFile(path, text.replaceAll(/[A-Za-z0-9+/]{60}/g, 'A'.repeat(60)));
   t.throws(() => findIdentity(['node']), { code: 'EINVAL' });
 });
+
+t.test(
+  'what root saves in the home of a service belongs to that service',
+  { skip: process.getuid?.() === 0 ? false : 'only root gives files away' },
+  async t => {
+    const home = await newHome(t);
+    await chown(home, 65_534, 65_534);
+    const path = identityPath('node');
+    await saveIdentity(path, await newIdentity('node', 'first'));
+    for (const each of [dirname(path), path]) t.equal((await stat(each)).uid, 65_534, each);
+    t.equal((await stat(path)).mode & 0o777, 0o600);
+    const elsewhere = join(home, 'elsewhere');
+    await mkdir(elsewhere);
+    await rm(dirname(path), { recursive: true });
+    await symlink(elsewhere, dirname(path));
+    await t.rejects(saveIdentity(path, await newIdentity('node', 'second')), /cannot write the identity/);
+    t.equal((await stat(elsewhere)).uid, 0, 'a symbolic link is not followed');
+  },
+);

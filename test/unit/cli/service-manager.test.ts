@@ -1,38 +1,11 @@
 /** What systemd is told (cli/service-manager.ts), by way of a real socket of its kind. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import { ServiceManager } from '../../../src/cli/service-manager.js';
+import { listenForDatagrams } from '../../support/datagram-listener.js';
 import { ManualClock } from '../../support/manual-clock.js';
-
-/** Binds a datagram socket, and prints each datagram as a line. */
-const LISTENER = `
-import socket, sys
-name = sys.argv[1]
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind("\\0" + name[1:] if name[0] == "@" else name)
-print("bound", flush=True)
-while True:
-    print(repr(s.recv(4096).decode()), flush=True)
-`;
-
-/** @returns reads the next datagram */
-async function listen(t: Test, name: string): Promise<() => Promise<string>> {
-  const listener = spawn('python3', ['-c', LISTENER, name], { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.teardown(async () => {
-    const ended = once(listener, 'exit');
-    listener.kill('SIGKILL');
-    await ended;
-  });
-  const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<string> => String((await lines.next()).value);
-  t.equal(await next(), 'bound');
-  return next;
-}
 
 function newPath(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'dfs-notify-'));
@@ -42,27 +15,27 @@ function newPath(t: Test): string {
 
 t.test('ready and stopping arrive, by a path and by an abstract name', async t => {
   for (const name of [newPath(t), `@dfs-test-${process.pid}`]) {
-    const next = await listen(t, name);
+    const next = await listenForDatagrams(t, name);
     const manager = new ServiceManager({ NOTIFY_SOCKET: name });
     await manager.ready();
-    t.equal(await next(), "'READY=1'", name);
+    t.equal(await next(), 'READY=1', name);
     await manager.stopping();
-    t.equal(await next(), "'STOPPING=1'");
+    t.equal(await next(), 'STOPPING=1');
   }
 });
 
 t.test('a watched service says regularly that it turns, until it stops', async t => {
   const name = newPath(t);
-  const next = await listen(t, name);
+  const next = await listenForDatagrams(t, name);
   const clock = new ManualClock();
   const manager = new ServiceManager({ NOTIFY_SOCKET: name, WATCHDOG_USEC: '10000000' }, clock);
   await manager.ready();
-  t.equal(await next(), "'READY=1'");
-  t.equal(await next(), "'WATCHDOG=1'");
+  t.equal(await next(), 'READY=1');
+  t.equal(await next(), 'WATCHDOG=1');
   clock.advance(5000);
-  t.equal(await next(), "'WATCHDOG=1'");
+  t.equal(await next(), 'WATCHDOG=1');
   await manager.stopping();
-  t.equal(await next(), "'STOPPING=1'");
+  t.equal(await next(), 'STOPPING=1');
   clock.advance(60_000);
   await manager.ready();
   t.equal(clock.pendingTimers, 0, 'one that has begun to end is not made ready again');
