@@ -97,11 +97,11 @@ export interface ClientSettings extends ClientParameters {
   readonly atime?: AtimeRule;
 }
 
-/** Who runs this, to whom the metadata server may refuse what it likes; undefined for root. */
-function processCaller(): Caller | undefined {
+/** Who runs this, to whom the metadata server may refuse what it likes. */
+function processCaller(): Caller {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
   const groups = (process.getgroups?.() ?? []).slice(0, MAX_CALLER_GROUPS);
-  return uid === 0 ? undefined : { uid, gid, groups };
+  return { uid, gid, groups };
 }
 
 /**

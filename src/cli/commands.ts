@@ -11,6 +11,7 @@ import { leave } from './commands/leave.js';
 import { load } from './commands/load.js';
 import { local } from './commands/local.js';
 import { ls } from './commands/ls.js';
+import { exportCommand } from './commands/export.js';
 import { member } from './commands/member.js';
 import { metaData } from './commands/meta-data.js';
 import { mount } from './commands/mount.js';
@@ -44,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   key,
   token,
   member,
+  exportCommand,
   join,
   leave,
   local,

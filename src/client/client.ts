@@ -43,6 +43,8 @@ export interface ClientOptions {
   readonly limits?: ClientLimits | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
+  /** The directory that is to be the root; left out: whatever this machine may mount. */
+  readonly path?: readonly Uint8Array[] | undefined;
   /** How the files of data nodes on this machine are read; without it their chunks come over the network too. */
   readonly localFiles?: LocalFiles | undefined;
   readonly network: Network;

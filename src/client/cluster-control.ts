@@ -13,6 +13,7 @@ import {
   type RepairStatus,
 } from '../protocol/cluster-commands.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import { addExport, listExports, removeExport, type ExportRule } from '../protocol/export-commands.js';
 import {
   createToken,
   listMembers,
@@ -84,6 +85,21 @@ export class ClusterControl {
   /** Those that have joined, and are members still. */
   async members(): Promise<MemberStatus[]> {
     return (await this.#session.ask(listMembers, {})).members;
+  }
+
+  /** Who may mount what. */
+  async exports(): Promise<ExportRule[]> {
+    return (await this.#session.ask(listExports, {})).exports;
+  }
+
+  /** Returns the rule's number. ENOENT, ENOTDIR, EINVAL, EEXIST. */
+  async addExport(rule: RequestOf<typeof addExport>): Promise<number> {
+    return (await this.#session.ask(addExport, rule)).id;
+  }
+
+  /** ENOENT. */
+  async removeExport(id: number): Promise<void> {
+    await this.#session.ask(removeExport, { id });
   }
 
   /** The member's certificates count nowhere any more. ENOENT. */

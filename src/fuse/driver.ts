@@ -55,6 +55,8 @@ export interface FuseMount {
 
 export interface FuseDriver {
   readonly name: string;
+  /** Whether it knows who makes each request; otherwise all are made for the user who mounts. */
+  readonly namesCallers: boolean;
   /** What this driver cannot do that a local file system can; one sentence each, for people. */
   readonly limitations: readonly string[];
   /** Mounts. EBUSY, ENOTDIR, ENOENT, EACCES, ENODEV with a sentence that says what to do. */

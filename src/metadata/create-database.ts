@@ -10,6 +10,8 @@ import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { ROOT_INODE, S_IFDIR } from '../protocol/file-mode.js';
 import type { InodeRecord } from './store/store.js';
 import { GOAL_OF_CREATOR } from '../protocol/limits.js';
+import { SqliteExports } from './store/sqlite/export-table.js';
+import { INITIAL_EXPORTS } from './exports/initial-exports.js';
 import { SqliteConnection } from './store/sqlite/connection.js';
 import { SqliteCounters } from './store/sqlite/server-tables.js';
 import { SqliteInodes } from './store/sqlite/namespace-tables.js';
@@ -139,6 +141,9 @@ export function fillDatabase(
     inodes.insert(root);
     inodes.saveCount();
     new SqliteCounters(connection).set('inode', ROOT_INODE);
+    const exports = new SqliteExports(connection);
+    for (const rule of INITIAL_EXPORTS) exports.insert(rule);
+    new SqliteCounters(connection).set('export', INITIAL_EXPORTS.length);
     const setting = database.prepare('INSERT INTO settings (name, value) VALUES (?, ?)');
     setting.run('cluster', Buffer.from(random.bytes(CLUSTER_ID_BYTES).toString('hex')));
     writeKeys(database, { grantKey: newGrantKey(random), keyFingerprint });

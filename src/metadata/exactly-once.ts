@@ -9,6 +9,7 @@ import { DfsError, isErrnoName } from '../protocol/errors.js';
 import type { batch } from '../protocol/session-commands.js';
 import type { Once } from '../protocol/types.js';
 import { HeldElsewhere } from './leases/reading.js';
+import { perform } from './exports/admission.js';
 import type { Operation, OperationContext } from './operation.js';
 import { requireRoom } from './room-rules.js';
 import type { Session } from './session-table.js';
@@ -114,7 +115,7 @@ async function attempt<Request extends TSchema, Reply extends TSchema>(
   const changesBefore = tx.changes;
   try {
     requireRoom(operation.command, request as object, context.state.room);
-    return { reply: await operation.execute(tx, request, context) };
+    return { reply: await perform(operation, tx, request, context) };
   } catch (error) {
     // It runs again once what it needs is recalled.
     if (error instanceof HeldElsewhere) throw error;

@@ -6,12 +6,14 @@ import type { Random } from '../platform/random.js';
 import { GRANT_LIFETIME_MS } from '../protocol/limits.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { FsckStatus, RepairStatus } from '../protocol/cluster-commands.js';
-import type { ReplyOf, RequestOf } from '../protocol/command.js';
+import type { Command, ReplyOf, RequestOf } from '../protocol/command.js';
 import { ReadGrantKey } from '../protocol/read-grants.js';
 import { BackupWork } from './backup/backup-work.js';
 import { BackgroundWork } from './background/background-work.js';
 import { Defragmenter } from './background/defragmenter.js';
 import { DamageLog } from './fsck/damage-log.js';
+import { admit } from './exports/admission.js';
+import { Exports } from './exports/exports.js';
 import { FsckJob } from './fsck/fsck-job.js';
 import { GoneClients } from './gone-clients.js';
 import { GroupCommit, type Durability } from './group-commit.js';
@@ -182,6 +184,7 @@ export class MetadataService {
         revocations: options.revocations ?? new Revocations(),
         certificateLifetimeMs: options.certificateLifetimeMs,
       }),
+      exports: new Exports(),
       repair: new RepairNotes(),
       unsynced,
       damage: new DamageLog(),
@@ -281,9 +284,41 @@ export class MetadataService {
     return await this.#requests.execute(operation, request, once, session, peer);
   }
 
-  /** EACCES when a request that no operation answers names a session that is not the connection's. */
-  requireOwnSession(request: object, peer: Peer): void {
+  /**
+   * A request that no operation answers, as far as the session may send it. EACCES when it names a session that is not the connection's,
+   * or something out of that one's reach; EROFS.
+   */
+  async admit<Request extends TSchema>(
+    command: Command<Request>,
+    request: Static<Request> & object,
+    peer: Peer,
+  ): Promise<Static<Request>> {
     this.#bindings.check(request, peer);
+    const rights = this.#state.exports.of(peer);
+    if (!rights) return request;
+    return await this.#commits.submit(async tx => await admit(command, request, rights, tx), peer);
+  }
+
+  /**
+   * The rules for exports have changed: clients that have other rights by them than before are disconnected, and get those when they come
+   * back.
+   */
+  async applyExports(): Promise<void> {
+    const { exports, membership } = this.#state;
+    for (const connection of membership.connections()) {
+      const hasChanged = await this.#commits.submit(async tx => await exports.hasChanged(tx, connection));
+      if (hasChanged) connection.close(new DfsError('ECONNRESET', 'what this client may mount has changed'));
+    }
+  }
+
+  /** As `applyExports`, when an answer that is about to be sent has been sent. */
+  applyExportsSoon(): void {
+    const { clock, log } = this.#options;
+    clock.setTimer(ANSWER_MS, () => {
+      this.applyExports().catch((error: unknown) =>
+        log.error({ err: error }, 'clients have the rights of before'),
+      );
+    });
   }
 
   /**
@@ -291,7 +326,7 @@ export class MetadataService {
    * a busy database takes nobody's lease away. EACCES as `execute`, ESTALE.
    */
   async renew(request: RequestOf<typeof renew.command>, peer: Peer): Promise<ReplyOf<typeof renew.command>> {
-    this.requireOwnSession(request, peer);
+    this.#bindings.check(request, peer);
     const { sessions, leases, clock } = this.#state;
     const known = sessions.get(request.session);
     if (known?.caches !== true || request.caches !== true) return await this.execute(renew, request, peer);
@@ -304,7 +339,7 @@ export class MetadataService {
     const { session, turn = false, ...rest } = request;
     const [inode] = request.inodes;
     if (!turn || inode === undefined) return await this.execute(hold, { session, ...rest }, peer);
-    this.requireOwnSession(request, peer);
+    this.#bindings.check(request, peer);
     const reply = await this.#requests.takeTurn(request, inode, peer);
     return reply ?? (await this.execute(hold, { session, ...rest }, peer));
   }

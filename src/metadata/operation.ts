@@ -2,6 +2,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Timespec } from '../platform/clock.js';
 import type { Command } from '../protocol/command.js';
+import type { SessionRights } from './exports/session-rights.js';
 import type { TaskControl } from './group-commit.js';
 import type { ChangeTrace } from './leases/change-trace.js';
 import type { Claim } from './leases/exclusive-leases.js';
@@ -25,6 +26,10 @@ export interface OperationContext {
   readonly peer: Peer | undefined;
   /** The session that asks: the connection's own. */
   readonly session: number | undefined;
+  /** What the session may do; undefined: everything. */
+  readonly rights: SessionRights | undefined;
+  /** The same transaction, of which it is not noted what is read. */
+  readonly untraced: StoreTransaction;
   readonly trace: ChangeTrace;
   readonly claim: Claim;
 }

@@ -34,6 +34,7 @@ import {
   renewCertificate,
   revokeToken,
 } from './operations/members.js';
+import { addExport, listExports, removeExport } from './operations/exports.js';
 import { list } from './operations/list.js';
 import { lookup } from './operations/lookup.js';
 import { mkdir } from './operations/mkdir.js';
@@ -96,6 +97,17 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(listTokens);
   answer(revokeToken);
   answer(listMembers);
+  answer(listExports);
+  routes.on(addExport.command, async (request, { connection }) => {
+    const reply = await service.execute(addExport, request, connection);
+    service.applyExportsSoon();
+    return reply;
+  });
+  routes.on(removeExport.command, async (request, { connection }) => {
+    const reply = await service.execute(removeExport, request, connection);
+    service.applyExportsSoon();
+    return reply;
+  });
   routes.on(removeMember.command, async (request, { connection }) => {
     const reply = await service.execute(removeMember, request, connection);
     await service.applyRevocations();
@@ -159,9 +171,9 @@ export function metadataRoutes(service: MetadataService): Routes {
     handle: (request: Static<Request>, peer: Peer) => Promise<Static<Reply>>,
   ): void => {
     routes.on(command, async (request, { connection }) => {
-      service.requireOwnSession(request as object, connection);
+      const admitted = await service.admit(command, request as Static<Request> & object, connection);
       // As above.
-      return (await handle(request, connection)) as ReplyOf<Command<Request, Reply>>;
+      return (await handle(admitted, connection)) as ReplyOf<Command<Request, Reply>>;
     });
   };
   lockRoute(lock, async (request, peer) => await locks.lock(request, peer));

@@ -1,4 +1,5 @@
 /** The server's state in memory, besides the store. */
+import type { Exports } from './exports/exports.js';
 import type { Membership } from './members/membership.js';
 import type { Clock } from '../platform/clock.js';
 import type { Random } from '../platform/random.js';
@@ -38,6 +39,7 @@ export interface ServerState {
   readonly damage: DamageLog;
   readonly backup: BackupWork;
   readonly membership: Membership;
+  readonly exports: Exports;
   readonly inodeNumbers: IdAllocator;
   readonly chunkIds: IdAllocator;
   /** How long a client may use a grant to store a chunk. */

@@ -152,3 +152,6 @@ export const SCATTERED_OFFSET = MAX_FILE_BYTES;
 /** Members of a cluster, and certificates that are revoked and have not expired, and tokens that have not. */
 export const MAX_MEMBERS = 10_000;
 export const MAX_TOKENS = 1000;
+/** Rules that say who may mount what, and ranges of one rule's maps. */
+export const MAX_EXPORTS = 1000;
+export const MAX_ID_RANGES = 64;

@@ -2,6 +2,7 @@
 import { Type, type Static } from '@sinclair/typebox';
 import { changesInBatch } from './batched-changes.js';
 import { command } from './command.js';
+import { Rights } from './export-commands.js';
 import { CLIENTS, METADATA_SERVER } from './roles.js';
 import {
   MAX_BATCH,
@@ -9,6 +10,7 @@ import {
   MAX_HELD_AT_ONCE,
   MAX_NEWS,
   MAX_OPEN_INODES,
+  MAX_PATH_NAMES,
   MAX_RESERVED_INODES,
   MAX_REVOKED,
   MAX_UNSYNCED_CHANGES,
@@ -48,6 +50,10 @@ export const session = command('session', 10, {
     unsynced: Type.Optional(Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES })),
     /** The inodes that this client has to itself; none when left out. */
     held: Type.Optional(InodeRanges),
+    /** It knows `rights`, and so who its users are when it decides something by itself. */
+    heedsRights: Type.Optional(Type.Boolean()),
+    /** The directory that it is to see as its root; left out: whatever it may mount. */
+    path: Type.Optional(Type.Array(NameBytes, { maxItems: MAX_PATH_NAMES })),
   }),
   reply: Type.Object({
     session: SafeInteger,
@@ -71,6 +77,8 @@ export const session = command('session', 10, {
     run: Type.String({ maxLength: 64 }),
     /** Those of `unsynced` that a power loss took: they were done, and are undone. */
     lost: Type.Array(SafeInteger, { maxItems: MAX_UNSYNCED_CHANGES }),
+    /** What the session may do; left out: everything. */
+    rights: Type.Optional(Rights),
   }),
   maxRequestBytes: 3 << 20,
 });

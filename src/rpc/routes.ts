@@ -33,6 +33,8 @@ export interface PeerConnection {
     options: CallOptions,
   ): Promise<Answer<Static<Reply>>>;
   keep(): void;
+  /** Ends the connection; what is under way on it fails with the reason. */
+  close(reason?: DfsError): void;
 }
 
 /** What a handler knows about the request besides its header. */

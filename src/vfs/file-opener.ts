@@ -49,7 +49,9 @@ export class FileOpener {
     privilegeLoss: PrivilegeLoss | undefined,
     { caller }: namespace.By,
   ): Promise<FileHandle> {
-    const { attributes: cache, opens } = this.#options.session;
+    const { attributes: cache, opens, rights } = this.#options.session;
+    if (rights?.readOnly === true && (accessOf(openFlags) & MAY_WRITE) !== 0)
+      throw new DfsError('EROFS', 'this machine may only read here');
     const ticket = cache.ticket();
     // Whether others than root may, the server says.
     const known = caller ? undefined : opens.openKnown(inode);

@@ -3,6 +3,7 @@
  * on inodes; every method rejects with a DfsError that carries the errno of the POSIX page named there.
  */
 import { ATTRIBUTES_BYTES, LRU_ENTRY_BYTES } from '../client/caches/cache-budget.js';
+import type { Rights } from '../protocol/export-commands.js';
 import type { CacheKeeper } from '../client/leases/cache-lease.js';
 import type { ClusterControl } from '../client/cluster-control.js';
 import type { ListedInode } from '../client/namespace/list.js';
@@ -93,10 +94,13 @@ export const FallocateFlag = { keepSize: 1, punchHole: 2, zeroRange: 16 } as con
 
 export interface FileSystem {
   readonly cluster: ClusterControl;
+  /** What this machine may do; undefined: everything. Others may decide that while the file system is in use. */
+  readonly rights: Rights | undefined;
 
   /**
-   * The same file system, its handles included, as somebody sees it who may be refused (EACCES, EPERM); root, to whom
-   * nothing is refused, when undefined. What is done by handle is not asked about again, as POSIX has it.
+   * The same file system, its handles included, as a user of this machine sees it, who may be refused (EACCES, EPERM); root too,
+   * where the machine's rights say so. Undefined: as the client itself, to which nothing is refused of what this machine may do. What
+   * is done by handle is not asked about again, as POSIX has it.
    */
   as(caller: Caller | undefined): FileSystem;
 

@@ -37,7 +37,7 @@ export interface VfsOptions {
   readonly chunkBytes: number;
   /** Whether reading moves access times, and by which rule (mount(8)); not at all when left out. */
   readonly atime?: AtimeRule | undefined;
-  /** For whom requests are made unless FileSystem.as says otherwise; root when left out. */
+  /** For whom requests are made unless FileSystem.as says otherwise; for the client itself when left out. */
   readonly caller?: Caller | undefined;
   /** As in ClientOptions. */
   readonly onMisprediction?: OnMisprediction | undefined;
@@ -45,6 +45,8 @@ export interface VfsOptions {
   readonly limits?: ClientLimits | undefined;
   /** Who this is, for people: program, host and process. */
   readonly clientName: string;
+  /** As in ClientOptions. */
+  readonly path?: readonly Uint8Array[] | undefined;
   /** As in ClientOptions. */
   readonly localFiles?: LocalFiles | undefined;
   readonly network: Network;

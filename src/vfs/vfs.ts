@@ -7,7 +7,9 @@ import * as namespace from '../client/namespace/namespace.js';
 import type { MetadataSession } from '../client/session/metadata-session.js';
 import type { Loans } from '../platform/loans.js';
 import { DfsError } from '../protocol/errors.js';
+import type { Rights } from '../protocol/export-commands.js';
 import { ROOT_INODE } from '../protocol/file-mode.js';
+import { callerInCluster, givenInCluster, ownerInCluster } from '../rules/export-identities.js';
 import { clampTime } from '../rules/file-time.js';
 import type { Payload } from '../protocol/frame.js';
 import { MAX_DIRECTORY_PAGE, MAX_FILE_BYTES } from '../protocol/limits.js';
@@ -64,7 +66,7 @@ export class Vfs implements FileSystem {
     this.#session = shared.client.session;
     this.#files = shared.files;
     this.cluster = new ClusterControl(this.#session);
-    this.#by = caller && caller.uid !== 0 ? { caller } : {};
+    this.#by = caller ? byOf(caller, this.#session.rights) : {};
   }
 
   /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
@@ -113,6 +115,10 @@ export class Vfs implements FileSystem {
     return new Vfs(shared, options.caller);
   }
 
+  get rights(): Rights | undefined {
+    return this.#session.rights;
+  }
+
   as(caller: Caller | undefined): FileSystem {
     return new Vfs(this.#shared, caller);
   }
@@ -158,7 +164,7 @@ export class Vfs implements FileSystem {
     if (changes.atime !== undefined) this.#shared.accessTimes?.forget(inode);
     const attributes = await namespace.setattr(
       this.#session,
-      { inode, ...withPossibleTimes(changes), ...this.#by },
+      { inode, ...withPossibleTimes(this.#given(changes)), ...this.#by },
       {
         mayDecide: () => !file || (size === undefined ? mtime === undefined || file.maySetTime : file.mayCut),
         extents: () => this.#files.extentsOf(inode),
@@ -180,11 +186,11 @@ export class Vfs implements FileSystem {
   }
 
   async mknod(parent: number, name: Uint8Array, creation: Creation, rdev: number): Promise<Attributes> {
-    return await namespace.mknod(this.#session, parent, name, creation, rdev, this.#by);
+    return await namespace.mknod(this.#session, parent, name, this.#owned(creation), rdev, this.#by);
   }
 
   async mkdir(parent: number, name: Uint8Array, creation: Creation): Promise<Attributes> {
-    return await namespace.mkdir(this.#session, parent, name, creation, this.#by);
+    return await namespace.mkdir(this.#session, parent, name, this.#owned(creation), this.#by);
   }
 
   async symlink(
@@ -193,7 +199,7 @@ export class Vfs implements FileSystem {
     target: Uint8Array,
     owner: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<Attributes> {
-    return await namespace.symlink(this.#session, parent, name, target, owner, this.#by);
+    return await namespace.symlink(this.#session, parent, name, target, this.#owned(owner), this.#by);
   }
 
   async link(inode: number, parent: number, name: Uint8Array, replace = false): Promise<Attributes> {
@@ -220,7 +226,12 @@ export class Vfs implements FileSystem {
   ): Promise<void> {
     // A program that writes a file and then gives it another's name must find the one or the other there after a crash.
     await this.#files.closedOne(this.#session.names.knows(parent, name));
-    const options = { flags, whiteoutOwner, isSettled: (inode: number) => this.#files.isSettled(inode) };
+    const owner = whiteoutOwner && this.#owned(whiteoutOwner);
+    const options = {
+      flags,
+      whiteoutOwner: owner,
+      isSettled: (inode: number) => this.#files.isSettled(inode),
+    };
     await namespace.rename(this.#session, [parent, name], [newParent, newName], options, this.#by);
   }
 
@@ -233,11 +244,12 @@ export class Vfs implements FileSystem {
     privilegeLoss?: PrivilegeLoss,
   ): Promise<Opened> {
     const { opener } = this.#shared;
-    return await opener.create(parent, name, creation, exclusive, openFlags, privilegeLoss, this.#by);
+    const owned = this.#owned(creation);
+    return await opener.create(parent, name, owned, exclusive, openFlags, privilegeLoss, this.#by);
   }
 
   async tmpfile(directory: number, creation: Creation, openFlags: number): Promise<Opened> {
-    return await this.#shared.opener.tmpfile(directory, creation, openFlags, this.#by);
+    return await this.#shared.opener.tmpfile(directory, this.#owned(creation), openFlags, this.#by);
   }
 
   async fsyncDirectory(inode: number): Promise<void> {
@@ -372,6 +384,17 @@ export class Vfs implements FileSystem {
     this.#session.lost.tellAny();
   }
 
+  /** Who owns in the cluster what is made for a user of this machine. */
+  #owned<Owned extends Pick<Creation, 'uid' | 'gid'>>(creation: Owned): Owned {
+    const { rights } = this.#session;
+    return rights ? { ...creation, ...ownerInCluster(rights, creation) } : creation;
+  }
+
+  #given(changes: AttributeChanges): AttributeChanges {
+    const { rights } = this.#session;
+    return rights ? givenInCluster(rights, changes) : changes;
+  }
+
   async close(): Promise<void> {
     if (this.#shared.isClosed) return;
     this.#shared.isClosed = true;
@@ -384,6 +407,12 @@ export class Vfs implements FileSystem {
       await this.#client.close();
     }
   }
+}
+
+/** As whom a user of this machine is judged; nobody for root, to whom nothing is refused. */
+function byOf(caller: Caller, rights: Rights | undefined): namespace.By {
+  const judged = rights ? callerInCluster(rights, caller) : caller;
+  return judged.uid === 0 ? {} : { caller: judged };
 }
 
 /** A local file system takes any time, and keeps the nearest that it can (utimensat(2), timestamp_truncate() in Linux). */

@@ -1,82 +1,17 @@
 /** Three machines, of which two join the first one's cluster: encrypted connections, tokens, and a member that is removed. */
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import t, { type Test } from 'tap';
-import { Namespaces } from '../support/namespaces.js';
-import { environmentFor, inClone, runFile, shell, type Outcome } from '../support/programs.js';
-import { ServerProcess } from '../support/server-process.js';
+import t from 'tap';
+import { Fleet } from '../support/fleet.js';
+import { inClone, shell } from '../support/programs.js';
+import type { ServerProcess } from '../support/server-process.js';
 import { waitUntil } from '../support/wait-until.js';
 
 const isRoot = process.getuid?.() === 0;
 /** What is written, as it must not be seen on the way. */
 const SECRET = 'Nobody between the machines reads this sentence. ';
-
-class Fleet {
-  readonly directory: string;
-  readonly network: Namespaces;
-  metadata = '';
-  metadataPort = 0;
-
-  constructor(directory: string, network: Namespaces) {
-    this.directory = directory;
-    this.network = network;
-  }
-
-  static async start(t: Test): Promise<Fleet> {
-    const directory = await mkdtemp(join(tmpdir(), 'dfs-fleet-'));
-    t.teardown(async () => await rm(directory, { recursive: true, force: true }));
-    const fleet = new Fleet(directory, await Namespaces.create(t));
-    fleet.metadata = await fleet.network.addressOf('head');
-    for (const machine of ['store', 'desk']) await fleet.network.addressOf(machine);
-    for (const machine of ['head', 'store', 'desk']) await mkdir(fleet.home(machine), { mode: 0o700 });
-    return fleet;
-  }
-
-  home(machine: string): string {
-    return join(this.directory, machine);
-  }
-
-  environment(machine: string): NodeJS.ProcessEnv {
-    return environmentFor(this.home(machine));
-  }
-
-  get server(): string {
-    return `${this.metadata}:${this.metadataPort}`;
-  }
-
-  /** Runs `dfs` on a machine. */
-  async dfs(machine: string, parameters: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-    const [program = '', ...rest] = [...this.network.prefixOf(machine), inClone('bin/dfs'), ...parameters];
-    return await runFile(program, rest, { env: { ...this.environment(machine), ...more } });
-  }
-
-  /** The same, which must succeed; returns its output. */
-  async done(machine: string, parameters: readonly string[], more?: NodeJS.ProcessEnv): Promise<string> {
-    const { code, stdout, stderr } = await this.dfs(machine, parameters, more);
-    if (code !== 0) throw new Error(`dfs ${parameters.join(' ')}: ${stderr}`);
-    return stdout.trim();
-  }
-
-  process(
-    machine: string,
-    program: string,
-    parameters: (port: number) => readonly string[],
-    directory: string,
-  ): ServerProcess {
-    return new ServerProcess({
-      name: `${program} on ${machine}`,
-      program,
-      parameters,
-      directory,
-      logPath: join(this.directory, `${machine}-${program}.log`),
-      env: this.environment(machine),
-      prefix: this.network.prefixOf(machine),
-    });
-  }
-}
 
 t.test(
   'machines join, exchange nothing that others can read, and are removed',
@@ -122,6 +57,8 @@ t.test(
     await store.start();
 
     await fleet.done('desk', ['join', server, '--name', 'desk'], { DFS_TOKEN: await token('client') });
+    const allowed = ['export', 'add', '/', '--to', 'client/desk', '--no-root-squash'];
+    await fleet.done('head', [...allowed, '--server', server]);
     const refused = await fleet.dfs('desk', ['token', 'list', '--server', server]);
     t.match(refused.stderr, /as client .*needs the role admin/, 'a client is no administrator');
 

@@ -202,11 +202,12 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
 async function startInBackground(parameters: MountParameters, mountPoint: string): Promise<void> {
   const { server, logFile } = parameters;
   const logPath = resolve(logFile ?? defaultLogPath(server, mountPoint));
-  const pid = await runInBackground(foregroundArguments(parameters, mountPoint), logPath);
+  const { pid, note } = await runInBackground(foregroundArguments(parameters, mountPoint), logPath);
   process.stdout.write(
     `mounted ${formatEndpoint(server)} at ${mountPoint}, process ${pid}, log ${logPath}; ` +
       `end it with: umount ${mountPoint}\n`,
   );
+  if (note !== undefined) process.stderr.write(`dfs mount: ${note}\n`);
 }
 
 async function runInForeground(parameters: MountParameters, mountPoint: string): Promise<void> {
@@ -232,7 +233,7 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
       busyPollMs: parameters.busyPoll,
       keepsNames: parameters.keepNames,
       log: createLogger('mount', parameters.logLevel),
-      onReady: () => void report({ state: 'ready' }),
+      onReady: note => void report({ state: 'ready', ...(note === undefined ? {} : { note }) }),
     });
   } catch (error) {
     await reportFailure(error);

@@ -10,7 +10,9 @@ const LOG_MODE = 0o600;
 const LOG_DIRECTORY_MODE = 0o700;
 
 /** What the process in the background tells the one that started it. */
-type Report = { readonly state: 'ready' } | { readonly state: 'failed'; code: string; message: string };
+type Report =
+  | { readonly state: 'ready'; readonly note?: string }
+  | { readonly state: 'failed'; code: string; message: string };
 
 /** Tells the process that waits in `runInBackground`, if there is one. */
 export async function report(message: Report): Promise<void> {
@@ -30,9 +32,12 @@ export async function reportFailure(error: unknown): Promise<void> {
 
 /**
  * Starts this program again with other arguments, detached, with its output going to `logPath`, and waits until it
- * reports. Returns its process id; rejects with what it says went wrong.
+ * reports. Returns its process id, and what its user should know; rejects with what it says went wrong.
  */
-export async function runInBackground(parameters: readonly string[], logPath: string): Promise<number> {
+export async function runInBackground(
+  parameters: readonly string[],
+  logPath: string,
+): Promise<{ readonly pid: number; readonly note: string | undefined }> {
   const log = await openLog(logPath);
   let child: ChildProcess;
   try {
@@ -58,7 +63,7 @@ export async function runInBackground(parameters: readonly string[], logPath: st
       throw new DfsError(isErrnoName(told.code) ? told.code : 'EIO', told.message);
     }
     if (child.pid === undefined) throw new DfsError('EIO', 'the process in the background has no id');
-    return child.pid;
+    return { pid: child.pid, note: told.note };
   } finally {
     stopListening();
     if (child.connected) child.disconnect();
@@ -77,7 +82,8 @@ async function openLog(path: string): Promise<number> {
 
 function parseReport(message: unknown, logPath: string): Report {
   if (typeof message === 'object' && message !== null && 'state' in message) {
-    if (message.state === 'ready') return { state: 'ready' };
+    if (message.state === 'ready')
+      return 'note' in message ? { state: 'ready', note: String(message.note) } : { state: 'ready' };
     if (message.state === 'failed' && 'code' in message && 'message' in message) {
       return { state: 'failed', code: String(message.code), message: String(message.message) };
     }

@@ -11,6 +11,7 @@ import type { FileSystem } from '../../vfs/file-system.js';
 import { formatEndpoint } from '../address.js';
 import { openFileSystem, type ClientSettings } from '../client-options.js';
 import { accessAs } from '../member-access.js';
+import { exportNote } from '../export-note.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
 import { ServiceManager } from '../service-manager.js';
@@ -37,8 +38,8 @@ export interface MountProcessOptions {
   readonly attrTimeoutMs: number;
   readonly negativeTimeoutMs: number;
   readonly log: Logger;
-  /** Called once when the mount can be used. */
-  readonly onReady: () => void;
+  /** Called once when the mount can be used, with what its user should know of it. */
+  readonly onReady: (note: string | undefined) => void;
 }
 
 /**
@@ -63,7 +64,9 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
     const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
     if (!mounted) return;
     log.info({ mountPoint, server: formatEndpoint(server), driver: driver.name }, 'ready');
-    options.onReady();
+    const note = exportNote(fileSystem.rights);
+    if (note !== undefined) log.info({ mountPoint }, note);
+    options.onReady(note);
     await manager.ready();
     const signal = await Promise.race([signalled, mounted.unmounted]);
     await manager.stopping();
@@ -103,12 +106,13 @@ function endAtOnce(): void {
 
 /** EINTR when a signal comes before the server has answered. */
 async function openUnlessSignalled(
-  { server, settings, log }: MountProcessOptions,
+  { server, settings, log, driver }: MountProcessOptions,
   signalled: Promise<EndSignal>,
 ): Promise<FileSystem> {
   const fileSystem = await Promise.race([openFileSystem('mount', server, settings, log), signalled]);
-  if (typeof fileSystem !== 'string') return fileSystem;
-  throw new DfsError('EINTR', 'interrupted before anything was mounted');
+  if (typeof fileSystem === 'string') throw new DfsError('EINTR', 'interrupted before anything was mounted');
+  // What root's mount does by itself, and by handle, is done for whoever may do it there.
+  return driver.namesCallers && process.getuid?.() === 0 ? fileSystem.as(undefined) : fileSystem;
 }
 
 async function mountUnlessSignalled(

@@ -7,6 +7,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { Endpoint } from '../../platform/network.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { DfsError } from '../../protocol/errors.js';
+import type { Rights } from '../../protocol/export-commands.js';
 import { getattr } from '../../protocol/namespace-commands.js';
 import { batch, hold, recall, renew, revoke, sync } from '../../protocol/session-commands.js';
 import type { Attributes } from '../../protocol/types.js';
@@ -179,6 +180,11 @@ export class MetadataSession {
 
   get targets(): LinkTargets {
     return this.#caches.targets;
+  }
+
+  /** What this client may do; undefined: everything. */
+  get rights(): Rights | undefined {
+    return this.#server.rights;
   }
 
   get cluster(): string {

@@ -11,6 +11,7 @@ import type { Logger } from '../../platform/log.js';
 import type { Endpoint, Network } from '../../platform/network.js';
 import type { Random } from '../../platform/random.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
+import type { Rights } from '../../protocol/export-commands.js';
 import type { InodeRange } from '../../protocol/inode-ranges.js';
 import { LEASE_RENEW_MS, SESSION_RENEW_MS, SESSION_TIMEOUT_MS } from '../../protocol/limits.js';
 import type { Role } from '../../protocol/roles.js';
@@ -34,6 +35,8 @@ export interface ServerSessionOptions {
   readonly role: Role;
   /** Who this is, for people. */
   readonly clientName: string;
+  /** The directory that is to be the root; left out: whatever this machine may mount. */
+  readonly path?: readonly Uint8Array[] | undefined;
 }
 
 /** The client's state that goes to the server when a session begins or is resumed, and the listeners for its answer. */
@@ -75,6 +78,7 @@ export class ServerSession {
   #secret: Uint8Array = new Uint8Array();
   #cluster = '';
   #run = '';
+  #rights: Rights | undefined;
   #renewTimer: Timer | undefined;
   #isClosed = false;
 
@@ -103,6 +107,11 @@ export class ServerSession {
 
   get cluster(): string {
     return this.#cluster;
+  }
+
+  /** What this client may do; undefined: everything. Others may decide that while it runs. */
+  get rights(): Rights | undefined {
+    return this.#rights;
   }
 
   get isClosed(): boolean {
@@ -172,6 +181,8 @@ export class ServerSession {
       opens: this.#state.opens(),
       caches: lease.isWanted,
       unsynced: this.#state.unsynced(),
+      heedsRights: true,
+      ...(this.#options.path ? { path: [...this.#options.path] } : {}),
     };
     const options = { timeoutMs: GREETING_TIMEOUT_MS };
     const locks = heldLocks.all();
@@ -201,6 +212,7 @@ export class ServerSession {
     this.#id = reply.session;
     this.#secret = Buffer.from(reply.secret);
     this.#cluster = reply.cluster;
+    this.#rights = reply.rights;
     lease.grant(sentMs, reply.leaseMs);
     connection.onClose(() => void this.#comeBack());
   }

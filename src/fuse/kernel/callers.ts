@@ -13,7 +13,7 @@ export class Callers {
   readonly #fileSystem: FileSystem;
   readonly #cache: Pick<KernelCache, 'lockingGroup'>;
 
-  /** @param fileSystem as root has it */
+  /** @param fileSystem as the client itself has it */
   constructor(fileSystem: FileSystem, cache: Pick<KernelCache, 'lockingGroup'>) {
     this.#fileSystem = fileSystem;
     this.#cache = cache;
@@ -29,7 +29,7 @@ export class Callers {
     work: (fileSystem: FileSystem) => Promise<Result>,
   ): Promise<Result> {
     const { uid, gid } = requester;
-    if (uid === 0) return await work(this.#fileSystem);
+    if (uid === 0 && !this.#fileSystem.rights) return await work(this.#fileSystem);
     try {
       return await work(this.#fileSystem.as({ uid, gid, groups: [] }));
     } catch (error) {
@@ -45,8 +45,10 @@ export class Callers {
   ): Promise<Result> {
     const credentials = uid === 0 ? undefined : await credentialsOf(pid);
     // Of a process that is not to be seen from here, only the kernel knows what it may; and it let it pass.
-    if (!credentials || credentials.isCapable) return await work(this.#fileSystem);
-    const groups = credentials.groups.slice(0, MAX_CALLER_GROUPS);
+    const isCapable = !credentials || credentials.isCapable;
+    // Where root is nobody in particular, its capabilities are none either.
+    if (isCapable && !this.#fileSystem.rights) return await work(this.#fileSystem);
+    const groups = credentials?.groups.slice(0, MAX_CALLER_GROUPS) ?? [];
     return await work(this.#fileSystem.as({ uid, gid, groups }));
   }
 

@@ -29,6 +29,7 @@ const READ_AHEAD_KIB = 4096;
 
 export const kernelDriver: FuseDriver = {
   name: 'kernel',
+  namesCallers: true,
   limitations: [],
 
   async mount(fileSystem: FileSystem, given: FuseMountOptions): Promise<FuseMount> {

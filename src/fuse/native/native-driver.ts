@@ -17,6 +17,7 @@ const MAX_REQUEST_BYTES = 128 << 10;
 
 export const nativeDriver: FuseDriver = {
   name: 'fuse-native',
+  namesCallers: false,
   limitations: NATIVE_LIMITATIONS.map(({ sentence }) => sentence),
 
   async mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount> {

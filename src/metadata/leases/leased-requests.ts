@@ -12,6 +12,7 @@ import type { Changed, Given } from '../../protocol/session-commands.js';
 import type { Attributes, Once } from '../../protocol/types.js';
 import type { Piece } from '../background/background-work.js';
 import { ExactlyOnce } from '../exactly-once.js';
+import { perform } from '../exports/admission.js';
 import type { GroupCommit } from '../group-commit.js';
 import { attributesOf } from '../namespace/inodes.js';
 import type { Operation, OperationContext } from '../operation.js';
@@ -69,23 +70,23 @@ export class LeasedRequests {
     try {
       if (!once) {
         const told = await this.#untilFree(run, async (tx, context) =>
-          operation.execute(tx, request, context),
+          perform(operation, tx, request, context),
         );
         const isGiven = session !== undefined && exclusive.isActive(session) && run.reading.seen.length > 0;
-        return isGiven ? { ...(told as object), ...this.#give(session, run.reading.seen, run.claim) } : told;
+        return isGiven ? { ...(told as object), ...this.#give(session, run.reading.seen, run) } : told;
       }
       const outcome = await this.#untilFree(
         run,
         async (tx, context) => await this.#once.execute(tx, operation, request, once, context),
       );
       if ('refusal' in outcome) throw outcome.refusal;
-      const { trace, claim, reading } = run;
+      const { trace, reading } = run;
       if (trace.isRepeated || !this.#state.leases.isHolder(once.session)) return outcome.reply;
       const { session: own, returned = [] } = once;
       for (const inode of returned)
         if (exclusive.holderOf(inode) === own) this.#state.leases.share(own, inode);
       const changed = [...trace.inodes.keys(), ...reading.made].filter(inode => !returned.includes(inode));
-      const given = this.#give(own, changed, claim);
+      const given = this.#give(own, changed, run);
       return { ...(outcome.reply as object), ...changedBy(trace), ...given };
     } finally {
       // Also after an error: a long request may have failed when a part of it was committed.
@@ -146,7 +147,7 @@ export class LeasedRequests {
         await leases.dropElsewhere(session, inode, isOfNames ? changedNames.mark(inode) : undefined);
         const reply = await this.#untilFree(
           run,
-          async (tx, context) => await hold.execute(tx, request, context),
+          async (tx, context) => await perform(hold, tx, request, context),
         );
         if (reply.given.length > 0) return isOfNames ? this.#withChanges(session, inode, reply) : reply;
         if (clock.monotonicMs() > untilMs) return reply;
@@ -214,8 +215,9 @@ export class LeasedRequests {
   }
 
   /** Gives the session what nobody else uses of these inodes. */
-  #give(session: number, inodes: readonly number[], claim: Claim): Partial<Given> {
-    const { leases, exclusive, room } = this.#state;
+  #give(session: number, inodes: readonly number[], { peer, claim }: Run): Partial<Given> {
+    const { leases, exclusive, room, exports } = this.#state;
+    if (exports.of(peer)?.mayDecide === false) return {};
     if (exclusive.isFull) void this.#recalls.trim();
     if (room.isShort) return {};
     const given = inodes.filter(inode => leases.tryGive(session, inode, claim));
@@ -239,6 +241,8 @@ export class LeasedRequests {
         mayPause: true,
         peer,
         session,
+        rights: this.#state.exports.of(peer),
+        untraced: tx,
         trace,
         claim,
       };

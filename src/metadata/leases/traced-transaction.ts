@@ -12,6 +12,7 @@ import type {
   DirectoryEntryRecord,
   DoomedTable,
   DropTable,
+  ExportTable,
   ExtentTable,
   GrantTable,
   InodeRecord,
@@ -51,6 +52,7 @@ export class TracedTransaction implements StoreTransaction {
   readonly counters: CounterTable;
   readonly members: MemberTable;
   readonly tokens: TokenTable;
+  readonly exports: ExportTable;
   readonly certificates: CertificateTable;
   readonly #tx: StoreTransaction;
 
@@ -75,6 +77,7 @@ export class TracedTransaction implements StoreTransaction {
     this.counters = tx.counters;
     this.members = tx.members;
     this.tokens = tx.tokens;
+    this.exports = tx.exports;
     this.certificates = tx.certificates;
   }
 
@@ -177,6 +180,15 @@ class TracedDentries implements DentryTable {
   isEmpty(parent: number): Awaitable<boolean> {
     this.#reading.read(parent);
     return this.#table.isEmpty(parent);
+  }
+
+  /** Nobody is told of it. */
+  directoriesOf(inode: number, limit: number): Awaitable<number[]> {
+    return this.#table.directoriesOf(inode, limit);
+  }
+
+  indexByInode(): Awaitable<void> {
+    return this.#table.indexByInode();
   }
 
   insert(parent: number, name: Uint8Array, inode: number): Awaitable<void> {

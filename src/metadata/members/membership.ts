@@ -50,6 +50,11 @@ export class Membership {
     if (this.#options.revocations.serials.length > 0) void this.#tell(connection);
   }
 
+  /** Those of members with certificates. */
+  connections(): PeerConnection[] {
+    return [...this.#connections];
+  }
+
   /** The addresses from which a member is connected. */
   addressesOf(role: string, name: string): string[] {
     const its = [...this.#connections].filter(({ member }) => {

@@ -8,6 +8,7 @@ import type { Once } from '../../protocol/types.js';
 import { operation, type Operation, type OperationContext } from '../operation.js';
 import type { StoreTransaction } from '../store/store.js';
 import { blocks } from './blocks.js';
+import { perform } from '../exports/admission.js';
 import { HeldElsewhere } from '../leases/reading.js';
 import { aheadOf, freeBytesOf, reserved } from './hold.js';
 import { link } from './link.js';
@@ -75,7 +76,7 @@ function executing<Request extends TSchema, Reply extends TSchema>(
   return [
     each.command.number,
     async (tx, change, once, context) => {
-      await each.execute(tx, each.command.request.check({ ...change.request, once }), context);
+      await perform(each, tx, each.command.request.check({ ...change.request, once }), context);
     },
   ];
 }

@@ -6,6 +6,7 @@ import { createInode, requireFreeName, type NewInode } from '../namespace/creati
 import { attributesOf, requireLinkedDirectory } from '../namespace/inodes.js';
 import { newNameRefusal, quoted } from '../../rules/names.js';
 import { refuse } from '../../rules/refusal.js';
+import { Access } from '../../rules/permissions.js';
 import { checkCreate, checkSearch } from '../namespace/permissions.js';
 import type { OperationContext } from '../operation.js';
 import type { InodeRecord, StoreTransaction } from '../store/store.js';
@@ -42,6 +43,7 @@ export async function openOrCreate(
     if (existing) {
       checkOpenable(existing, name);
       markOpen(session, existing.inode, context);
+      if (session !== undefined) context.rights?.noteOpen(existing.inode, 0);
       return { attributes: attributesOf(existing), created: false };
     }
     await checkCreate(tx, directory, caller);
@@ -65,6 +67,7 @@ async function create(
 ): Promise<OpenedOrCreated> {
   const inode = await createInode(tx, directory, name, created, context);
   markOpen(session, inode.inode, context);
+  if (session !== undefined) context.rights?.noteOpen(inode.inode, Access.read | Access.write);
   return { attributes: attributesOf(inode), created: true };
 }
 

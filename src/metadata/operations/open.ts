@@ -12,5 +12,6 @@ export const open = operation(command, async (tx, { inode: number, session, call
   const inode = await requireInode(tx, number);
   await checkAccess(tx, inode, caller, access ?? 0);
   markOpen(session, number, context);
+  context.rights?.noteOpen(number, access ?? 0);
   return { attributes: attributesOf(inode) };
 });

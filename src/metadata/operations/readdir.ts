@@ -9,7 +9,7 @@ import { operation } from '../operation.js';
  * Names that stay while a directory is read are returned once; whether those that come or go meanwhile are is
  * unspecified (POSIX readdir()). Going on after a name rather than at a position keeps that whatever happens.
  */
-export const readdir = operation(command, async (tx, { inode, after, limit, caller }) => {
+export const readdir = operation(command, async (tx, { inode, after, limit, caller }, { rights }) => {
   const directory = await requireDirectory(tx, inode);
   await checkAccess(tx, directory, caller, Access.read);
   const page = await tx.dentries.after(inode, after, limit + 1);
@@ -19,7 +19,7 @@ export const readdir = operation(command, async (tx, { inode, after, limit, call
   const last = entries.at(-1);
   return {
     entries,
-    parent: directory.parent,
+    parent: inode === rights?.root ? inode : directory.parent,
     end: page.length <= limit,
     withXattrs: last ? await tx.xattrs.among(inode, after, last.name) : [],
   };

@@ -8,6 +8,9 @@ export const release = operation(command, async (tx, { inodes, session }, contex
   const { sessions, clock } = context.state;
   const known = sessions.get(session);
   if (known) known.heardMs = clock.monotonicMs();
-  for (const inode of inodes) await closeInode(tx, session, inode, context);
+  for (const inode of inodes) {
+    context.rights?.opens.delete(inode);
+    await closeInode(tx, session, inode, context);
+  }
   return {};
 });

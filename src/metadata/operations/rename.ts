@@ -55,6 +55,11 @@ export const rename = operation(command, async (tx, request, context) => {
     refuse(renameRoomRefusal(records));
   }
   const after = renamed(records, meaning, context.now);
+  if (parent !== newParent && [moved, exchanged].some(each => each && isDirectory(each.mode))) {
+    const { parents } = context.state.exports;
+    parents.forget();
+    context.control.onRollback(() => parents.forget());
+  }
   const reply = { inode: moved.inode, replaced: exchanged || !target ? 0 : target.inode };
   if (exchanged) {
     await tx.dentries.update(parent, name, exchanged.inode);

@@ -8,7 +8,7 @@ import { checkSearch } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import { step } from './lookup.js';
 
-export const resolve = operation(command, async (tx, { start, names, caller }) => {
+export const resolve = operation(command, async (tx, { start, names, caller }, context) => {
   let inode = await requireInode(tx, start);
   for (const [walked, name] of names.entries()) {
     // Whether and where a link leads is for the caller to say, who knows its own root.
@@ -18,7 +18,7 @@ export const resolve = operation(command, async (tx, { start, names, caller }) =
       throw new DfsError('ENOTDIR', `${what} is not a directory`);
     }
     await checkSearch(tx, inode, caller);
-    inode = await step(tx, inode, name);
+    inode = await step(tx, inode, name, context);
   }
   return { attributes: attributesOf(inode), walked: names.length };
 });

@@ -25,12 +25,16 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
   const { state } = context;
   const monotonicMs = state.clock.monotonicMs();
   const known = state.sessions.authenticate(request.session, request.secret);
+  const rights = await state.exports.find(context.untraced, context.peer, request.path);
   const resumed = known ?? (await begin(tx, request.client, context));
+  if (context.peer) state.exports.begin(context.peer, resumed.id, request, rights);
   resumed.heardMs = monotonicMs;
   for (const inode of request.opens) markOpen(resumed.id, inode, context);
   const locks = known ? (request.locks ?? []) : [];
   if (known && locks.length === 0) await tx.counters.delete(forfeitRecord(known.id));
   const locksKept = state.locks.resume(resumed.id, context.peer, locks);
+  const mayDecide = context.peer === undefined || state.exports.of(context.peer)?.mayDecide !== false;
+  if (known && !mayDecide && (request.held ?? []).length > 0) await takeHeld(tx, known.id, context);
   const heldKept = await resumeHeld(tx, known, request.held ?? [], context);
   state.sessions.resume(resumed, monotonicMs);
   state.leases.disconnect(resumed.id);
@@ -45,6 +49,7 @@ export const session = operation(sessionCommand, async (tx, request, context) =>
     now: context.now,
     run: state.run,
     lost: await lostOf(tx, known, request.unsynced ?? []),
+    ...(rights ? { rights } : {}),
   };
 });
 
@@ -101,10 +106,18 @@ export async function forfeitHeld(
   { state, control }: OperationContext,
 ): Promise<void> {
   const { exclusive, leases } = state;
-  if (!exclusive.mayHold(id) || !leases.isGone(id)) return;
+  if (exclusive.mayHold(id) && leases.isGone(id)) await takeHeld(tx, id, { state, control });
+}
+
+/** Records that a session has nothing to itself any more, whether it knows that or not. */
+async function takeHeld(
+  tx: StoreTransaction,
+  id: number,
+  { state, control }: Pick<OperationContext, 'state' | 'control'>,
+): Promise<void> {
   await tx.counters.set(heldForfeitRecord(id), 1);
   control.requireDurable();
-  exclusive.forfeit(id);
+  state.exclusive.forfeit(id);
 }
 
 /** Whether a client still has what it had to itself before its connection broke. One that accepts the loss is told so no more. */
@@ -155,6 +168,7 @@ export async function endSession(
   sessions.delete(ended, clock.monotonicMs());
   context.state.leases.end(ended.id);
   context.state.exclusive.end(ended.id);
+  context.state.exports.end(ended.id);
   context.control.onRollback(bringBack);
   for (const [index, inode] of opens.of(ended.id).entries()) {
     if (index > 0 && index % CLOSED_AT_ONCE === 0) {

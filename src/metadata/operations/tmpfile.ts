@@ -3,6 +3,7 @@ import { PERMISSION_BITS, S_IFREG } from '../../protocol/file-mode.js';
 import { tmpfile as command } from '../../protocol/namespace-commands.js';
 import { insertInode } from '../namespace/creation.js';
 import { attributesOf, requireLinkedDirectory } from '../namespace/inodes.js';
+import { Access } from '../../rules/permissions.js';
 import { checkCreate } from '../namespace/permissions.js';
 import { operation } from '../operation.js';
 import { markOpen } from './open-or-create.js';
@@ -18,6 +19,7 @@ export const tmpfile = operation(
     const inode = await insertInode(tx, directory, created, context);
     await tx.orphans.insert(inode.inode);
     markOpen(once.session, inode.inode, context);
+    context.rights?.noteOpen(inode.inode, Access.read | Access.write);
     return { attributes: attributesOf(inode) };
   },
   (request, reply, context) => markOpen(request.once.session, reply.attributes.inode, context),

@@ -7,6 +7,7 @@
  * microtask and lets a networked engine in without a change to any operation.
  */
 import type { MemberRole } from '../../identity/member.js';
+import type { ExportRule } from '../../protocol/export-commands.js';
 import type { Role } from '../../protocol/roles.js';
 import type { DfsError } from '../../protocol/errors.js';
 import type { Attributes, Extent } from '../../protocol/types.js';
@@ -96,6 +97,10 @@ export interface DentryTable {
   /** Entries whose names come after `after`, in byte order; an empty `after` means from the first. */
   after(parent: number, after: Uint8Array, limit: number): Awaitable<DirectoryEntryRecord[]>;
   isEmpty(parent: number): Awaitable<boolean>;
+  /** The directories in which an inode has names, up to `limit`; quick once there is an index (`indexByInode`). */
+  directoriesOf(inode: number, limit: number): Awaitable<number[]>;
+  /** Makes the index, unless there is one: about a second for a million names. */
+  indexByInode(): Awaitable<void>;
   insert(parent: number, name: Uint8Array, inode: number): Awaitable<void>;
   /** Makes an existing name lead to another inode. */
   update(parent: number, name: Uint8Array, inode: number): Awaitable<void>;
@@ -219,7 +224,13 @@ export interface NodeRecords {
  * that lost what it had to itself.
  */
 export type CounterName =
-  'inode' | 'chunk' | 'session' | 'node' | `locks-forfeited-${number}` | `held-forfeited-${number}`;
+  | 'inode'
+  | 'chunk'
+  | 'session'
+  | 'node'
+  | 'export'
+  | `locks-forfeited-${number}`
+  | `held-forfeited-${number}`;
 
 export interface CounterTable {
   /** 0 when it was never set. */
@@ -274,6 +285,15 @@ export interface TokenTable {
   deleteUntil(nowMs: number): Awaitable<number>;
 }
 
+/** Which clients may mount what. */
+export interface ExportTable {
+  /** By number. */
+  all(): Awaitable<ExportRule[]>;
+  insert(rule: ExportRule): Awaitable<void>;
+  /** Returns how many that were. */
+  delete(id: number): Awaitable<number>;
+}
+
 export interface CertificateRecord {
   readonly serial: string;
   readonly role: MemberRole;
@@ -320,6 +340,7 @@ export interface StoreTransaction {
   readonly counters: CounterTable;
   readonly members: MemberTable;
   readonly tokens: TokenTable;
+  readonly exports: ExportTable;
   readonly certificates: CertificateTable;
 }
 

@@ -57,6 +57,10 @@ export class MemoryFileSystem implements FileSystem {
     throw refusal('ENOSYS', 'there is no cluster');
   }
 
+  get rights(): undefined {
+    return undefined;
+  }
+
   as(): FileSystem {
     return this;
   }

@@ -33,11 +33,13 @@ async function isFile(path: string, disk: Disk): Promise<boolean> {
  * Opens the database, which is there, for the server, and brings its schema up to date. EINVAL when the file is no
  * metadata database, or one of a newer DFS.
  * @param pageCacheBytes memory for its pages; default: 64 MiB
+ * @param onMigrated told the schema that it had, when that was an older one
  */
 export function openDatabaseFile(
   path: string,
   disk: Disk = nodeDisk,
   pageCacheBytes = DEFAULT_PAGE_CACHE_BYTES,
+  onMigrated: (from: number) => void = () => undefined,
 ): Database.Database {
   let database: Database.Database | undefined;
   try {
@@ -53,6 +55,7 @@ export function openDatabaseFile(
     configure(database, pageCacheBytes);
     database.pragma('journal_mode = WAL');
     migrate(database, version);
+    if (version < SCHEMA_VERSION) onMigrated(version);
     return database;
   } catch (error) {
     database?.close();

@@ -186,6 +186,8 @@ export class SqliteDentries implements DentryTable {
   readonly #select;
   readonly #page;
   readonly #first;
+  readonly #directories;
+  readonly #index;
   readonly insert: (parent: number, name: Uint8Array, inode: number) => void;
   readonly #update;
   readonly delete: (parent: number, name: Uint8Array) => void;
@@ -201,6 +203,10 @@ export class SqliteDentries implements DentryTable {
        WHERE d.parent = ? AND d.name > ? ORDER BY d.name LIMIT ?`,
     );
     this.#first = connection.row<[number]>('SELECT inode FROM dentries WHERE parent = ? LIMIT 1');
+    this.#directories = connection.rows<[number]>(
+      'SELECT DISTINCT parent FROM dentries WHERE inode = ? LIMIT ?',
+    );
+    this.#index = connection.change('CREATE INDEX IF NOT EXISTS dentries_by_inode ON dentries (inode)');
     this.insert = connection.change('INSERT INTO dentries (parent, name, inode) VALUES (?, ?, ?)');
     this.#update = connection.change('UPDATE dentries SET inode = ? WHERE parent = ? AND name = ?');
     this.delete = connection.change('DELETE FROM dentries WHERE parent = ? AND name = ?');
@@ -213,6 +219,14 @@ export class SqliteDentries implements DentryTable {
 
   after(parent: number, after: Uint8Array, limit: number): DirectoryEntryRecord[] {
     return this.#page(parent, after, limit).map(row => ({ name: row[18], inode: toRecord(row) }));
+  }
+
+  directoriesOf(inode: number, limit: number): number[] {
+    return this.#directories(inode, limit).map(([parent]) => parent);
+  }
+
+  indexByInode(): void {
+    this.#index();
   }
 
   isEmpty(parent: number): boolean {

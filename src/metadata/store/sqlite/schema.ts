@@ -143,10 +143,40 @@ const MIGRATIONS: readonly string[] = [
     once INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  // Which clients may mount what (docs/exports.md). Those of a cluster from before that go on as they did.
+  `
+  CREATE TABLE exports (
+    id INTEGER PRIMARY KEY,
+    root INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    target TEXT NOT NULL,
+    read_only INTEGER NOT NULL,
+    squash TEXT NOT NULL,
+    anon_uid INTEGER NOT NULL,
+    anon_gid INTEGER NOT NULL,
+    uids TEXT NOT NULL,
+    gids TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO exports SELECT 1, 1, x'', '*', 0, 'none', 65534, 65534, '', '' WHERE EXISTS (SELECT 1 FROM inodes);
+  INSERT OR IGNORE INTO counters (name, value) SELECT 'export', 1 WHERE EXISTS (SELECT 1 FROM exports);
+  `,
 ];
 
 /** The schema that this program knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** What somebody should know whose database had an older schema: from which schema on, and what. */
+const NOTES: readonly (readonly [schema: number, note: string])[] = [
+  [
+    6,
+    'clients of other machines may mount all of it as before, as root too; an export says so now, which can be replaced (dfs export list, docs/exports.md)',
+  ],
+];
+
+/** What the steps from this schema on bring that an administrator should know. */
+export function notesOnMigrationFrom(schema: number): string[] {
+  return NOTES.filter(([since]) => schema < since).map(([, note]) => note);
+}
 
 /** Brings a database from the schema it has to the one this program knows (or to an older one), a step a transaction. */
 export function migrate(database: Database.Database, from: number, to = SCHEMA_VERSION): void {

@@ -14,6 +14,7 @@ import {
   SqliteGrants,
   SqliteRetired,
 } from './content-tables.js';
+import { SqliteExports } from './export-table.js';
 import { openDatabaseFile, requireDatabaseFile } from './database-file.js';
 import { DatabaseRoom } from './database-room.js';
 import {
@@ -23,6 +24,7 @@ import {
   SqliteSymlinks,
   SqliteXattrs,
 } from './namespace-tables.js';
+import { notesOnMigrationFrom } from './schema.js';
 import { SqliteMembers, SqliteCertificates, SqliteTokens } from './member-tables.js';
 import { SqliteCounters, SqliteNodes, SqliteReplies, SqliteSessions } from './server-tables.js';
 import { fromSqliteError } from './sqlite-errors.js';
@@ -50,6 +52,7 @@ export class SqliteTransaction implements OwnedTransaction {
   readonly counters: SqliteCounters;
   readonly members: SqliteMembers;
   readonly tokens: SqliteTokens;
+  readonly exports: SqliteExports;
   readonly certificates: SqliteCertificates;
   readonly #connection: SqliteConnection;
   readonly #begin: Database.Statement;
@@ -80,6 +83,7 @@ export class SqliteTransaction implements OwnedTransaction {
     this.counters = new SqliteCounters(connection);
     this.members = new SqliteMembers(connection);
     this.tokens = new SqliteTokens(connection);
+    this.exports = new SqliteExports(connection);
     this.certificates = new SqliteCertificates(connection);
     this.#begin = connection.database.prepare('BEGIN');
     this.#commit = connection.database.prepare('COMMIT');
@@ -150,7 +154,9 @@ export class SqliteStore implements Store, KeyStore {
   ): Promise<SqliteStore> {
     await requireDatabaseFile(path, disk);
     const room = await DatabaseRoom.open(disk, log, path);
-    const database = openDatabaseFile(path, disk, pageCacheBytes);
+    const database = openDatabaseFile(path, disk, pageCacheBytes, from => {
+      for (const note of notesOnMigrationFrom(from)) log.warn({ schema: from }, note);
+    });
     try {
       const pageBytes = Number(database.pragma('page_size', { simple: true }));
       room.emptyBytes = () => pageBytes * Number(database.pragma('freelist_count', { simple: true }));
