@@ -8,7 +8,7 @@ import { GUARD_SCRIPT } from '../../src/fuse/kernel/mount-guard.js';
 import { inClone } from '../support/programs.js';
 
 /** Where scripts are, besides those beside package.json. */
-const DIRECTORIES = ['.ci', 'bin', 'src', 'test'];
+const DIRECTORIES = ['.ci', 'bin', 'packaging', 'src', 'test'];
 const SHEBANG = /^#!.*\b(?:ba|da)?sh\b/;
 /** A program in JavaScript that a shell starts: it reads two lines, and the second one ends with `exec`. */
 const POLYGLOT = /^#![^\n]*\n':' [^\n]*; exec [^\n]*\n/;
