@@ -146,7 +146,11 @@ export function endWithSentence(
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, ' ').trim();
+  // Other machines may have made it: nothing of it steers the terminal.
+  return text
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replaceAll(/\p{Cc}/gu, '?')
+    .trim();
 }
 
 function isDebugging(): boolean {

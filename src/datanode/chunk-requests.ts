@@ -67,8 +67,9 @@ export class ChunkRequests {
         const { chunk, offset, length } = request;
         this.#requireReadable(request);
         await reserve(length);
-        const part = await this.answer(this.openStore().read(chunk, offset, length));
-        return withPayload({ checksums: part.checksums }, [part.bytes]);
+        const { checksums, bytes } = await this.answer(this.openStore().read(chunk, offset, length));
+        if (request.wantsTable !== true) return withPayload({ checksums }, [bytes]);
+        return withPayload({ checksums, table: await this.answer(this.openStore().table(chunk)) }, [bytes]);
       })
       .on(readparts, async ({ parts }, { reserve }) => {
         const bytes = parts.reduce((sum, { length }) => sum + length, 0);

@@ -242,6 +242,11 @@ export class ChunkStore {
     return await this.#stored.head(chunk);
   }
 
+  /** The checksums of all of a chunk's blocks. ENOENT, EIO as for `head`. */
+  async table(chunk: number): Promise<Buffer> {
+    return await this.#stored.table(chunk);
+  }
+
   /** Where a chunk is in the node's files, by the shape of `locate`. ENOENT, EIO as for `head`. */
   async locate(chunk: number): Promise<ReplyOf<typeof locate>> {
     return await this.#stored.locate(chunk);

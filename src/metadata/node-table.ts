@@ -1,5 +1,5 @@
 /** The data nodes: their addresses (in the store too) and their states (in memory only). */
-import { NODE_LOST_MS, NODE_SUSPECT_MS } from '../protocol/limits.js';
+import { MAX_NODE_BYTES, NODE_LOST_MS, NODE_SUSPECT_MS } from '../protocol/limits.js';
 import type { NodeState, NodeStatus } from '../protocol/cluster-commands.js';
 import type { NodeAddress } from '../protocol/types.js';
 import { NodeLoads } from './node-loads.js';
@@ -40,6 +40,16 @@ export const DEFAULT_PATIENCE: NodePatience = { suspectAfterMs: NODE_SUSPECT_MS,
 
 const NEVER_HEARD = { hasReported: false, skewMs: 0, peer: undefined, proof: Buffer.alloc(0) };
 const NO_SPACE: NodeSpace = { totalBytes: 0, freeBytes: 0, chunks: 0 };
+
+/** What a node says of its room, as far as it can be: more is free than there is, or than any disk has, in none. */
+export function believableSpace({ totalBytes, freeBytes, chunks }: NodeSpace): NodeSpace {
+  const total = Math.min(totalBytes, MAX_NODE_BYTES);
+  return {
+    totalBytes: total,
+    freeBytes: Math.min(freeBytes, total),
+    chunks: Math.min(chunks, MAX_NODE_BYTES),
+  };
+}
 
 /** What fails together with the node. */
 export function domainOf({ record }: DataNode): string {

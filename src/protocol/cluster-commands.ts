@@ -4,10 +4,10 @@ import { command } from './command.js';
 import { ADMINS, CLIENTS, NODES } from './roles.js';
 import { MAX_DROPS, MAX_FINDINGS_PAGE, MAX_INVENTORY, MAX_TROUBLES } from './limits.js';
 import { Nothing } from './request-shapes.js';
-import { ChunkId, HostName, NodeNumber, Port, SafeInteger } from './types.js';
+import { ChunkId, HostName, NodeNumber, Port, SafeInteger, VISIBLE } from './types.js';
 
 /** What fails together with the node: a rack, a machine; empty for its host. */
-const Domain = Type.String({ maxLength: 64 });
+const Domain = Type.String({ maxLength: 64, pattern: VISIBLE });
 
 const NodeSpace = {
   totalBytes: SafeInteger,
@@ -28,7 +28,7 @@ export const reg = command('reg', 1, {
   allow: NODES,
   request: Type.Object({
     /** The identity that the node keeps in its data directory. */
-    id: Type.String({ minLength: 8, maxLength: 64 }),
+    id: Type.String({ minLength: 8, maxLength: 64, pattern: VISIBLE }),
     /** The cluster the directory belongs to; empty for a new directory. */
     cluster: Type.String({ maxLength: 64 }),
     host: HostName,

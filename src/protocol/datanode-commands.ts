@@ -73,10 +73,16 @@ const ChunkPart = Type.Object({
  */
 export const read = command('read', 1002, {
   allow: MEMBERS,
-  request: ChunkPart,
+  request: Type.Object({
+    ...ChunkPart.properties,
+    /** The chunk's whole table is wanted too. */
+    wantsTable: Type.Optional(Type.Boolean()),
+  }),
   reply: Type.Object({
     /** One CRC-32 for each piece of the payload, cut where blocks of the chunk end. */
     checksums: ChecksumTable,
+    /** One for each block of the chunk, where it is wanted; nodes before 0.2 leave it out. */
+    table: Type.Optional(ChecksumTable),
   }),
 });
 

@@ -29,7 +29,14 @@ export const Goal = Type.Integer({ minimum: 1, maximum: MAX_GOAL });
 
 /** Bytes of a name; what a name may hold besides is checked by the operations, which answer with an errno. */
 export const NameBytes = Type.Uint8Array({ maxByteLength: MAX_SYMLINK_BYTES });
-export const HostName = Type.String({ minLength: 1, maxLength: 255 });
+/** A host's name or address: no white space, and nothing that steers the terminals of those who are shown it. */
+export const HostName = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  pattern: String.raw`^[^\u0000-\u0020\u007f-\u00a0/@[\]\\]+$`,
+});
+/** A pattern for text that people are shown: without what steers their terminals. */
+export const VISIBLE = String.raw`^[^\u0000-\u001f\u007f-\u009f]*$`;
 export const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
 
 export const WireTimespec = Type.Object({

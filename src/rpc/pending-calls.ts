@@ -4,6 +4,9 @@ import { MessageShape } from '../protocol/command.js';
 import { DfsError, isErrnoName, toDfsError } from '../protocol/errors.js';
 import { FrameKind, type Frame } from '../protocol/frame.js';
 
+/** Characters of a message that the other end may have. */
+const MAX_MESSAGE_LENGTH = 4096;
+
 export const ErrorMessage = new MessageShape(
   'error reply',
   Type.Object({ code: Type.String(), message: Type.String() }),
@@ -67,7 +70,9 @@ export class PendingCalls {
 function decodeError(frame: Frame): DfsError {
   try {
     const { code, message } = ErrorMessage.decode(frame.header);
-    return new DfsError(isErrnoName(code) ? code : 'EIO', message, { isAnswer: true });
+    return new DfsError(isErrnoName(code) ? code : 'EIO', message.slice(0, MAX_MESSAGE_LENGTH), {
+      isAnswer: true,
+    });
   } catch (error) {
     return toDfsError(error);
   }

@@ -17,5 +17,6 @@ export const DECODERS: ReadonlyMap<string, () => Promise<Decoder>> = new Map<str
   ['identities', async () => await (await import('./decoders/identities.js')).identities()],
   ['acl', async () => (await import('./decoders/acl.js')).acl],
   ['mount-table', async () => (await import('./decoders/mount-table.js')).mountTable],
+  ['toml', async () => (await import('./decoders/toml.js')).toml()],
   ['addresses', async () => (await import('./decoders/addresses.js')).addresses],
 ]);

@@ -1,13 +1,19 @@
-/** Reads chunks from whichever replica answers, and believes none without its checksums. */
+/** Reads chunks from whichever replica answers, and believes none without the checksums with which the chunk was committed. */
 import type { Loans } from '../../platform/loans.js';
 import type { Logger } from '../../platform/log.js';
-import { matchesChecksums } from '../../protocol/checksum.js';
+import { blocksCovering, matchesChecksums } from '../../protocol/checksum.js';
 import { read, readparts } from '../../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import { payloadBytes, slicePayload } from '../../platform/payload.js';
 import type { Payload } from '../../protocol/frame.js';
-import { MAX_CHUNK_BYTES, MAX_SMALL_FILES } from '../../protocol/limits.js';
+import {
+  CHECKSUM_BLOCK_BYTES,
+  CHECKSUM_BYTES,
+  MAX_CHUNK_BYTES,
+  MAX_SMALL_FILES,
+} from '../../protocol/limits.js';
 import { isConnectionError } from '../../rpc/client.js';
+import { ChunkTables, isTableOf, requireTable } from './chunk-tables.js';
 import type { DataNodePool } from './data-node-pool.js';
 import type { LocalReplicas } from '../local/local-replicas.js';
 import { isGrantRefused, readGrantBytes, type ReadableChunk } from './readable-chunk.js';
@@ -18,10 +24,12 @@ export class ChunkReader {
   readonly #nodes: DataNodePool;
   readonly #log: Logger;
   readonly #local: LocalReplicas | undefined;
+  readonly #tables: ChunkTables;
 
   /** @param local the replicas on this machine, which are preferred to all others */
   constructor(nodes: DataNodePool, log: Logger, local?: LocalReplicas) {
     this.#nodes = nodes;
+    this.#tables = new ChunkTables(nodes);
     this.#log = log;
     this.#local = local;
   }
@@ -108,11 +116,13 @@ export class ChunkReader {
     let at = 0;
     for (const { index, checksums } of reply.read) {
       const part = parts[index];
-      if (!part) throw new DfsError('EPROTO', `data node ${node} sent what it was not asked for`);
+      const location = locations[index];
+      if (!part || !location)
+        throw new DfsError('EPROTO', `data node ${node} sent what it was not asked for`);
       // A copy: the rest of what came with it would stay in memory for as long as this is kept.
       const bytes = Buffer.concat(slicePayload(payload, at, part.length));
       at += part.length;
-      if (bytes.length === part.length && matchesChecksums([bytes], checksums))
+      if (isTableOf(location, checksums) && matchesChecksums([bytes], checksums))
         chunks.set(part.chunk, [bytes]);
     }
   }
@@ -127,21 +137,44 @@ export class ChunkReader {
     await this.#local?.prefetch(location, offset, length);
   }
 
-  async #readFrom(
-    node: number,
-    { chunk, readGrant }: ReadableChunk,
-    offset: number,
-    length: number,
-  ): Promise<Payload> {
-    const request = { chunk, offset, length, grant: readGrantBytes(readGrant) };
-    const { reply, payload } = await this.#nodes.call(node, read, request, { timeoutMs: READ_TIMEOUT_MS });
-    if (payloadBytes(payload) !== length) {
-      throw new DfsError('EIO', `data node ${node} sent ${payloadBytes(payload)} bytes instead of ${length}`);
+  /** Reads the blocks in which these bytes are, so that they can be checked. */
+  async #readFrom(node: number, location: ReadableChunk, offset: number, length: number): Promise<Payload> {
+    const { chunk, readGrant } = location;
+    const firstBlock = Math.floor(offset / CHECKSUM_BLOCK_BYTES);
+    const from = firstBlock * CHECKSUM_BLOCK_BYTES;
+    const blocks = blocksCovering(offset, length);
+    const bytes = Math.min(location.length, from + blocks * CHECKSUM_BLOCK_BYTES) - from;
+    // All checksums of a whole chunk come with it.
+    const isWhole = bytes === location.length;
+    const kept = isWhole ? undefined : this.#tables.kept(chunk);
+    const { reply, payload } = await this.#nodes.call(
+      node,
+      read,
+      {
+        chunk,
+        offset: from,
+        length: bytes,
+        grant: readGrantBytes(readGrant),
+        ...(isWhole || kept ? {} : { wantsTable: true }),
+      },
+      { timeoutMs: READ_TIMEOUT_MS },
+    );
+    if (payloadBytes(payload) !== bytes) {
+      throw new DfsError('EIO', `data node ${node} sent ${payloadBytes(payload)} bytes instead of ${bytes}`);
     }
-    if (!matchesChecksums(payload, reply.checksums, offset)) {
+    if (isWhole) requireTable(location, reply.checksums, node);
+    const table = isWhole ? reply.checksums : (kept ?? (await this.#tableFrom(node, location, reply.table)));
+    const entries = table.subarray(firstBlock * CHECKSUM_BYTES, (firstBlock + blocks) * CHECKSUM_BYTES);
+    if (!matchesChecksums(payload, entries)) {
       throw new DfsError('EIO', `what data node ${node} sent of chunk ${chunk} does not match its checksum`);
     }
-    return payload;
+    return bytes === length ? payload : slicePayload(payload, offset - from, length);
+  }
+
+  /** @param told what the node told with its answer */
+  async #tableFrom(node: number, location: ReadableChunk, told: Uint8Array | undefined): Promise<Buffer> {
+    if (!told) return await this.#tables.ask(node, location);
+    return this.#tables.take(node, location, told);
   }
 }
 

@@ -233,6 +233,11 @@ export class ChunkWriter {
           { grant, checksums, inode, fileOffset, forward, durable },
           { payload, timeoutMs: WRITE_TIMEOUT_MS, passesOn: forward.length },
         );
+        const stranger = reply.stored.find(
+          node => node !== first && !forward.some(each => each.node === node),
+        );
+        if (stranger !== undefined)
+          throw new DfsError('EPROTO', `data node ${first} names node ${stranger}, which was not asked`);
         for (const node of reply.stored) {
           stored.add(node);
           failed.delete(node);

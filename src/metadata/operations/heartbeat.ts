@@ -3,11 +3,12 @@ import { MAX_DROPS, SHOWN_SKEW_MS } from '../../protocol/limits.js';
 import { heartbeat as command } from '../../protocol/cluster-commands.js';
 import { operation, toMs, type OperationContext } from '../operation.js';
 import { removeReplica } from '../repair/replica-changes.js';
+import { believableSpace } from '../node-table.js';
 import type { StoreTransaction } from '../store/store.js';
 
 export const heartbeat = operation(command, async (tx, request, context) => {
   const { state, peer, nowMs } = context;
-  const { node, id, totalBytes, freeBytes, chunks } = request;
+  const { node, id } = request;
   const known = state.nodes.registered(node, id, peer);
   if (!known) return { known: false, drop: [], serverMs: nowMs };
   const aheadMs = request.wallMs === undefined ? 0 : request.wallMs - toMs(context.now);
@@ -15,7 +16,7 @@ export const heartbeat = operation(command, async (tx, request, context) => {
   if (request.dropped.length > 0) await tx.drops.deleteMany(node, request.dropped);
   state.nodes.set({
     ...known,
-    space: { totalBytes, freeBytes, chunks },
+    space: believableSpace(request),
     heardMs: state.clock.monotonicMs(),
     skewMs,
   });

@@ -85,5 +85,6 @@ function idsOf(bytes: Uint8Array): number[] {
   const ids: number[] = [];
   for (let at = 0; at + ID_BYTES <= buffer.length; at += ID_BYTES)
     ids.push(Number(buffer.readBigUInt64LE(at)));
-  return ids;
+  // Others are no chunks: the first is 1, and beyond 2^53 two of them would be the same number.
+  return ids.filter(id => id >= 1 && Number.isSafeInteger(id));
 }

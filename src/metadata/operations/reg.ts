@@ -2,7 +2,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
 import { reg as command } from '../../protocol/cluster-commands.js';
-import type { DataNode } from '../node-table.js';
+import { believableSpace, type DataNode } from '../node-table.js';
+import { MAX_NODES } from '../../protocol/limits.js';
 import { operation, type OperationContext } from '../operation.js';
 import type { NodeRecord } from '../store/store.js';
 
@@ -35,6 +36,12 @@ export const reg = operation(command, async (tx, request, context) => {
       `node ${request.id} is of the member ${owner}; if its directory was moved to another machine, remove the old one: dfs member remove node/${owner}`,
     );
   }
+  if (!known && state.nodes.size >= MAX_NODES) {
+    return refuse(
+      context,
+      `there are ${MAX_NODES} data nodes, which is as many as there may be; remove those that are gone: dfs node remove N`,
+    );
+  }
   const node = known?.record.node ?? (await tx.counters.get('node')) + 1;
   const record: NodeRecord = {
     node,
@@ -53,10 +60,9 @@ export const reg = operation(command, async (tx, request, context) => {
   }
   // Chunks will be recorded by this number.
   context.control.requireDurable();
-  const { totalBytes, freeBytes, chunks } = request;
   const registered: DataNode = {
     record,
-    space: { totalBytes, freeBytes, chunks },
+    space: believableSpace(request),
     heardMs: state.clock.monotonicMs(),
     hasReported: false,
     skewMs: known?.skewMs ?? 0,
