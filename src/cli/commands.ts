@@ -2,6 +2,7 @@
 import { backup } from './commands/backup.js';
 import { bench } from './commands/bench.js';
 import { copy } from './commands/copy.js';
+import { create } from './commands/create.js';
 import { createdb } from './commands/createdb.js';
 import { dataNode } from './commands/data-node.js';
 import { dump } from './commands/dump.js';
@@ -26,6 +27,7 @@ import { token } from './commands/token.js';
 import type { Command } from './command.js';
 
 export const COMMANDS: readonly Command[] = [
+  create,
   createdb,
   metaData,
   dataNode,

@@ -10,12 +10,8 @@ import { exportPrivateKey, identityOf, importPrivateKey, type Identity } from '.
 import { MEMBER_ROLES, type MemberRole } from '../identity/member.js';
 import { makeDirectories } from '../platform/make-directories.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { dfsHome } from './dfs-home.js';
+import { dfsHome, hasOwnHome, SERVICE_HOME, SYSTEM_HOME } from './dfs-home.js';
 
-/** Of a machine's root. */
-export const SYSTEM_HOME = '/etc/dfs';
-/** Of a machine's services (packaging/systemd): theirs alone, since they renew what is in it. */
-const SERVICES_HOME = '/var/lib/dfs';
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 const OTHERS_BITS = 0o077;
@@ -34,11 +30,9 @@ export interface StoredIdentity {
  * services if it is installed and they are to have it.
  */
 export function identityPath(role: MemberRole): string {
-  const { DFS_HOME } = process.env;
-  const isMachines = (DFS_HOME === undefined || DFS_HOME === '') && process.getuid?.() === 0;
-  if (!isMachines) return pathIn(dfsHome(), role);
-  const isOfService = (role === 'node' || role === 'metadata') && existsSync(SERVICES_HOME);
-  return pathIn(isOfService ? SERVICES_HOME : SYSTEM_HOME, role);
+  if (hasOwnHome()) return pathIn(dfsHome(), role);
+  const isOfService = (role === 'node' || role === 'metadata') && existsSync(SERVICE_HOME);
+  return pathIn(isOfService ? SERVICE_HOME : SYSTEM_HOME, role);
 }
 
 function pathIn(home: string, role: MemberRole): string {
@@ -48,13 +42,18 @@ function pathIn(home: string, role: MemberRole): string {
 /** The first identity that is there, of these roles. EACCES when others could read it, EINVAL when it is damaged. */
 export function findIdentity(roles: readonly MemberRole[]): StoredIdentity | undefined {
   for (const role of roles) {
-    for (const home of new Set([dfsHome(), SYSTEM_HOME, SERVICES_HOME])) {
+    for (const home of new Set([dfsHome(), SYSTEM_HOME, SERVICE_HOME])) {
       const path = pathIn(home, role);
       const identity = readIdentity(path);
       if (identity) return { path, identity };
     }
   }
   return undefined;
+}
+
+/** Whether this machine, or user, is a member in that role where identityPath() has it. */
+export function hasIdentity(role: MemberRole): boolean {
+  return readIdentity(identityPath(role)) !== undefined;
 }
 
 /** One for each role that there is any of. */

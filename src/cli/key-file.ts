@@ -5,6 +5,7 @@ import {
   fstatSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
   readFileSync,
   rmSync,
@@ -14,6 +15,7 @@ import { dirname } from 'node:path';
 import { makeDirectories } from '../platform/make-directories.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { Keyring } from '../rpc/keyring.js';
+import { SERVICE_HOME, SERVICE_KEY } from './dfs-home.js';
 
 const MIN_KEY_BYTES = 16;
 const MAX_KEY_BYTES = 4096;
@@ -81,7 +83,7 @@ function readSecretFile(path: string): string {
       throw new DfsError('EACCES', `others could read the key in ${path}; run: chmod 600 ${path}`);
     }
     const own = process.getuid?.() ?? 0;
-    if (stat.uid !== 0 && stat.uid !== own) {
+    if (stat.uid !== 0 && stat.uid !== own && stat.uid !== ownerOfService(path)) {
       throw new DfsError(
         'EACCES',
         `user ${stat.uid} could change the key in ${path}; run: chown ${own} ${path}`,
@@ -92,6 +94,14 @@ function readSecretFile(path: string): string {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/**
+ * The user that this machine's metadata server runs as, whose key root uses (`dfs create`); that user serves whatever root would ask
+ * with it. Undefined for every other file.
+ */
+function ownerOfService(path: string): number | undefined {
+  return path === SERVICE_KEY ? lstatSync(SERVICE_HOME, { throwIfNoEntry: false })?.uid : undefined;
 }
 
 function openKeyFile(path: string): number {

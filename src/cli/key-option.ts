@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import type { Role } from '../protocol/roles.js';
 import type { Keyring } from '../rpc/keyring.js';
-import { defaultKeyPath } from './dfs-home.js';
+import { defaultKeyPath, keyPaths } from './dfs-home.js';
 import { createKeyFile, readKeyFile } from './key-file.js';
 
 /** The option by which every command is given its key; the environment variable spares typing it. */
@@ -20,10 +20,11 @@ interface KeyPlace {
   readonly isNamed: boolean;
 }
 
-/** `--key-file`, else DFS_KEY_FILE, else `$DFS_HOME/key`. */
+/** `--key-file`, else DFS_KEY_FILE, else `$DFS_HOME/key`, else for root the one of this machine's own metadata server. */
 function keyPlace(keyFile: string | undefined): KeyPlace {
   const named = keyFile ?? process.env['DFS_KEY_FILE'] ?? '';
-  return named === '' ? { path: defaultKeyPath(), isNamed: false } : { path: resolve(named), isNamed: true };
+  if (named !== '') return { path: resolve(named), isNamed: true };
+  return { path: keyPaths().find(isThere) ?? defaultKeyPath(), isNamed: false };
 }
 
 /** One that cannot be looked at is there: reading it tells why. */

@@ -5,6 +5,7 @@ import type { Endpoint } from '../platform/network.js';
 import { hasCode, toDfsError } from '../protocol/errors.js';
 import { DEFAULT_METADATA_PORT, parsePort, parseServer } from './address.js';
 import { dfsHome } from './dfs-home.js';
+import { recordedServer } from './machine/server-record.js';
 import { UsageError } from './usage-error.js';
 
 /** The address on which the servers of `dfs local` listen. */
@@ -19,7 +20,7 @@ export const SERVER_POSITIONAL = { type: 'string', describe: SERVER_DESCRIPTION 
 
 /**
  * The server that is named by the argument, else by DFS_SERVER, else that of this machine's cluster: the one that
- * `dfs local` runs with the same DFS_HOME and DFS_PORT. UsageError.
+ * `dfs local` runs with the same DFS_HOME and DFS_PORT, or the one that `dfs create` or `dfs join` recorded. UsageError.
  */
 export function chooseServer(argument: string | undefined): Endpoint {
   if (argument !== undefined) return parseServer(argument);
@@ -27,7 +28,8 @@ export function chooseServer(argument: string | undefined): Endpoint {
   if (DFS_SERVER !== '') return standingIn('DFS_SERVER', () => parseServer(DFS_SERVER));
   // As local/settings.ts settles it.
   const port = DFS_PORT === '' ? recordedPort() : standingIn('DFS_PORT', () => parsePort(DFS_PORT));
-  return { host: LOCAL_HOST, port: port ?? DEFAULT_METADATA_PORT };
+  if (port !== undefined) return { host: LOCAL_HOST, port };
+  return recordedServer() ?? { host: LOCAL_HOST, port: DEFAULT_METADATA_PORT };
 }
 
 /** The port of the cluster that `dfs local` has started; it notes the port first, and removes the note when it stops the cluster. */

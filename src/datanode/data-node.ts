@@ -44,6 +44,8 @@ export interface DataNodeOptions {
   readonly domain?: string | undefined;
   /** Milliseconds in which everything is read once, to find what rots; 0: never; default: 14 days. */
   readonly scrubPeriodMs?: number | undefined;
+  /** As in MetadataLinkOptions. */
+  readonly startTimeoutMs?: number | undefined;
   /** Bytes after which another segment is begun. */
   readonly segmentBytes?: number | undefined;
   /** As tableBytes of ChunkStoreOptions. */
@@ -187,6 +189,7 @@ export class DataNode {
       serverTime: this.#serverTime,
       id: identity.id,
       domain: this.#options.domain ?? '',
+      startTimeoutMs: this.#options.startTimeoutMs,
       cluster: () => this.#identity?.cluster ?? '',
       report: async () => {
         await this.#checkDirectory(store);

@@ -24,7 +24,7 @@ import type { ServerTime } from './server-time.js';
 import { reportInventory } from './inventory-report.js';
 import type { Keyring } from '../rpc/keyring.js';
 
-/** How long a start waits for the metadata server. */
+/** How long a start waits for the metadata server when nobody says otherwise. */
 const START_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 5000;
 /** How often everything is reported, besides at each registration. */
@@ -63,6 +63,8 @@ export interface MetadataLinkOptions {
   readonly cluster: () => string;
   /** What fails together with this node; empty for its host. */
   readonly domain: string;
+  /** How long a start waits for the metadata server; default 10,000 ms. */
+  readonly startTimeoutMs?: number | undefined;
   readonly report: () => Promise<NodeReport>;
   readonly onRegistered: (registration: Registration) => Promise<void>;
   /** Every chunk on this node, ascending, and whether one is here. */
@@ -109,16 +111,16 @@ export class MetadataLink {
 
   /** Connects; returns the address by which this machine reaches the metadata server. */
   async connect(): Promise<string> {
-    const { clock, metadata } = this.#options;
+    const { clock, metadata, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
     try {
-      const connection = await this.#rpc.connect(clock.monotonicMs() + START_TIMEOUT_MS);
+      const connection = await this.#rpc.connect(clock.monotonicMs() + startTimeoutMs);
       return connection.localHost;
     } catch (error) {
       const reason = toDfsError(error);
       if (!isConnectionError(reason)) throw reason;
       throw new DfsError(
         reason.code,
-        `the metadata server ${metadata.host}:${metadata.port} did not answer within ${START_TIMEOUT_MS / 1000} s (${reason.message}); start it first, or check the address`,
+        `the metadata server ${metadata.host}:${metadata.port} did not answer within ${startTimeoutMs / 1000} s (${reason.message}); start it first, or check the address`,
       );
     }
   }

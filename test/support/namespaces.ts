@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import { shell } from './programs.js';
 
-const NETWORK = '10.213.0';
+const DEFAULT_NETWORK = '10.213.0';
 /** Belongs to nobody: what is sent there arrives nowhere, and nobody is told. */
 const NOBODY = '02:00:00:00:00:01';
 
@@ -22,9 +22,18 @@ export class Namespaces implements Machines {
   readonly #id = `dfs-${process.pid}-${randomBytes(2).toString('hex')}`;
   readonly #addresses = new Map<string, string>();
 
-  /** Makes the switch. Everything is removed when `t` ends. */
-  static async create(t: Test): Promise<Namespaces> {
-    const namespaces = new Namespaces();
+  readonly #network: string;
+
+  constructor(network: string) {
+    this.#network = network;
+  }
+
+  /**
+   * Makes the switch. Everything is removed when `t` ends.
+   * @param network the first three numbers of its addresses
+   */
+  static async create(t: Test, network = DEFAULT_NETWORK): Promise<Namespaces> {
+    const namespaces = new Namespaces(network);
     t.teardown(async () => await namespaces.#remove());
     const hub = namespaces.#hub;
     await shell(
@@ -37,7 +46,7 @@ export class Namespaces implements Machines {
     const known = this.#addresses.get(name);
     if (known !== undefined) return known;
     const number = this.#addresses.size + 1;
-    const address = `${NETWORK}.${number}`;
+    const address = `${this.#network}.${number}`;
     this.#addresses.set(name, address);
     const [namespace, hub] = [this.#namespaceOf(name), this.#hub];
     await shell(`
@@ -51,7 +60,12 @@ export class Namespaces implements Machines {
 
   prefixOf(name: string): readonly string[] {
     // Not `ip netns exec`, which makes a mount namespace too: nobody else would see what is mounted in it.
-    return ['nsenter', `--net=/run/netns/${this.#namespaceOf(name)}`];
+    return ['nsenter', `--net=${this.pathOf(name)}`];
+  }
+
+  /** The file by which the kernel knows the network of a machine; addressOf() was asked before. */
+  pathOf(name: string): string {
+    return `/run/netns/${this.#namespaceOf(name)}`;
   }
 
   /** From now on nothing gets from one to the other, in either direction, and neither is told. */

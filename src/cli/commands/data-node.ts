@@ -13,7 +13,7 @@ import { cacheSizeOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { KEY_FILE_OPTION } from '../key-option.js';
 import { accessAs } from '../member-access.js';
-import { parseBytes, parseDays } from '../quantity.js';
+import { parseBytes, parseDays, parseSeconds } from '../quantity.js';
 import { runUntilSignal } from '../server-lifetime.js';
 import { UsageError } from '../usage-error.js';
 
@@ -69,6 +69,13 @@ export const dataNode = defineCommand({
         describe:
           'what fails together with it, e.g. rack1; replicas are spread over domains [default: its host]',
       })
+      .option('patience', {
+        type: 'string',
+        requiresArg: true,
+        default: '10',
+        coerce: parseSeconds,
+        describe: 'seconds for which it waits at its start for a metadata server that does not answer',
+      })
       .option('scrub-days', {
         type: 'string',
         requiresArg: true,
@@ -95,7 +102,7 @@ export const dataNode = defineCommand({
       .epilog('Logs JSON lines to standard error; the line with "msg":"ready" says that it serves.'),
   async run(parameters) {
     const { server, port, datapath, metadataPort, host, advertise, domain } = parameters;
-    const { scrubDays, segmentSize, cacheSize, keyFile, logLevel } = parameters;
+    const { patience, scrubDays, segmentSize, cacheSize, keyFile, logLevel } = parameters;
     if (segmentSize < MIN_SEGMENT_BYTES || segmentSize > MAX_SEGMENT_BYTES)
       throw new UsageError('--segment-size must be from 1M to 1G');
     if (server.port !== undefined && metadataPort !== undefined && server.port !== metadataPort)
@@ -113,6 +120,7 @@ export const dataNode = defineCommand({
       port,
       advertise,
       domain,
+      startTimeoutMs: patience,
       scrubPeriodMs: scrubDays,
       segmentBytes: segmentSize,
       cacheBytes: cacheSize,

@@ -5,6 +5,11 @@ import { ROLES } from '../../protocol/roles.js';
 import { formatEndpoint } from '../address.js';
 import { defineCommand } from '../command.js';
 import { storedIdentities } from '../identity-files.js';
+import { removeConfig } from '../machine/config-files.js';
+import { machineLayout, type MachineLayout } from '../machine/machine-layout.js';
+import { machineServices } from '../machine/machine-services.js';
+import { nodeServices } from '../machine/node-service.js';
+import { forgetServer } from '../machine/server-record.js';
 import { leaveCluster } from '../membership.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
@@ -42,10 +47,22 @@ export const leave = defineCommand({
           `no metadata server answers at ${formatEndpoint(endpoint)}; with --force the certificates are removed all the same`,
         );
       }
+      if (own === 'node') await stopNodes(machineLayout());
       await rm(path);
+      if (storedIdentities().length === 0) await forgetServer(machineLayout());
       await writeOut(
         `${own}/${name} is no member any more${isTold ? '' : ', but the cluster does not know it'}; removed ${path}\n`,
       );
     }
   },
 });
+
+/** The data nodes of this machine run no more, and do not start with it. Their directories stay. */
+async function stopNodes(layout: MachineLayout): Promise<void> {
+  const services = machineServices(layout);
+  for (const { name, directory } of await nodeServices(layout)) {
+    await services.disable(name);
+    await removeConfig(layout, name);
+    await writeOut(`the data node in ${directory} is stopped; its data stays there\n`);
+  }
+}

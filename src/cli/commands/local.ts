@@ -4,7 +4,8 @@ import { UsageError } from '../usage-error.js';
 export const local = defineCommand({
   name: 'local',
   positionals: '<action> [mountpoint]',
-  summary: 'A cluster on this machine alone: start and mount it, look at it, stop it',
+  summary:
+    'A cluster on this machine alone, or the servers that dfs create and dfs join set up: start, look, stop',
   declare: (yargs, call) =>
     yargs
       .positional('action', {
@@ -30,7 +31,17 @@ export const local = defineCommand({
   async run({ action, mountpoint }) {
     if (action === 'status' && mountpoint !== undefined) throw new UsageError('status takes no mount point');
     const { up, down, status } = await import('../local/local-cluster.js');
-    if (action === 'up') await up(mountpoint);
+    const machine = await import('../machine/machine-cluster.js');
+    const layout = await machine.ownLayout();
+    if (layout) {
+      if (mountpoint !== undefined)
+        throw new UsageError(
+          `this machine's servers are set up (dfs create, dfs join); mount with: dfs mount ${mountpoint}`,
+        );
+      if (action === 'up') await machine.startConfigured(layout);
+      else if (action === 'down') await machine.stopConfigured(layout);
+      else await machine.tellConfigured(layout);
+    } else if (action === 'up') await up(mountpoint);
     else if (action === 'down') await down(mountpoint);
     else await status();
   },

@@ -17,9 +17,10 @@ const LOCK_POLL_MS = 50;
 const { R_OK, W_OK, X_OK } = constants;
 
 export type Purpose = 'read' | 'change';
+export type HomePaths = Pick<LocalPaths, 'home' | 'run' | 'log'>;
 
 /** EACCES when the directory is somebody else's, and this user may not do that there. */
-export async function requireHome({ home, run }: LocalPaths, purpose: Purpose): Promise<void> {
+export async function requireHome({ home, run }: HomePaths, purpose: Purpose): Promise<void> {
   let owner: number | undefined;
   try {
     const directory = statSync(run, { throwIfNoEntry: false });
@@ -73,7 +74,7 @@ export async function userName(uid: number): Promise<string> {
 }
 
 /** Makes the directory with what belongs in it. What is in the files is nobody else's business. */
-export async function makeHome({ home, run, log }: LocalPaths): Promise<void> {
+export async function makeHome({ home, run, log }: HomePaths): Promise<void> {
   await makeDirectories(dirname(home));
   for (const directory of [home, run, log]) await makeDirectories(directory, OWNER_ALONE);
   // A process that can open the lock can hold it, and keep the cluster from starting.
@@ -85,7 +86,7 @@ export async function makeHome({ home, run, log }: LocalPaths): Promise<void> {
  * network file systems, the servers' own have to do: no two of them serve one directory. EBUSY.
  */
 export async function withHomeLock<Result>(
-  { home, run }: LocalPaths,
+  { home, run }: HomePaths,
   work: () => Promise<Result>,
 ): Promise<Result> {
   const descriptor = openSync(join(run, 'lock'), 'a', LOCK_MODE);

@@ -1,0 +1,87 @@
+/** `dfs create` and `dfs join` without systemd: servers that DFS starts itself, and starts again after the machine was. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { readRecord } from '../../src/cli/services/service-record.js';
+import { Namespaces } from '../support/namespaces.js';
+import { environmentFor, inClone, runFile, type Outcome } from '../support/programs.js';
+import { waitUntil } from '../support/wait-until.js';
+
+const CONTENT = 'There after everything was killed. '.repeat(1000);
+
+t.test(
+  'one command a machine: create, join, and everything is there again after a power cut',
+  { skip: process.getuid?.() !== 0 && 'only root makes network namespaces' },
+  async t => {
+    const directory = await mkdtemp(join(tmpdir(), 'dfs-create-'));
+    t.teardown(async () => await rm(directory, { recursive: true, force: true }));
+    const network = await Namespaces.create(t);
+    const first = await network.addressOf('one');
+    await network.addressOf('two');
+    const homeOf = (machine: string): string => join(directory, machine);
+    const dfs = async (machine: string, ...parameters: string[]): Promise<Outcome> => {
+      const [program = '', ...rest] = [...network.prefixOf(machine), inClone('bin/dfs'), ...parameters];
+      return await runFile(program, rest, { env: environmentFor(homeOf(machine)) });
+    };
+    const done = async (machine: string, ...parameters: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await dfs(machine, ...parameters);
+      if (code !== 0) throw new Error(`dfs ${parameters.join(' ')}: ${stderr}`);
+      return stdout;
+    };
+    t.teardown(async () => {
+      for (const machine of ['two', 'one']) await dfs(machine, 'local', 'down');
+    });
+
+    const created = await done('one', 'create', join(directory, 'disk1'));
+    const [, joinCommand = ''] = /^On each machine with disks: +dfs (.*)$/m.exec(created) ?? [];
+    t.match(joinCommand, new RegExp(`^join dfs://${first}:8000 /srv/dfs --token dfs1-`));
+    const [, url = '', , , token = ''] = joinCommand.split(' ');
+    const full = join(directory, 'full');
+    await mkdir(full);
+    await writeFile(join(full, 'mine'), 'mine');
+    const refused = await dfs('two', 'join', url, full, '--token', token);
+    t.match(refused.stderr, /did not start \(.* not empty \(mine\)/, 'a directory in use is refused');
+    t.equal(await readFile(join(full, 'mine'), 'utf8'), 'mine', 'and left as it is');
+    t.match(
+      await done('two', 'join', url, join(directory, 'disk2')),
+      /on port 9000/,
+      'the machine is a member by now',
+    );
+    t.match(
+      await done('two', 'join', url, join(directory, 'disk3')),
+      /on port 9001/,
+      'another disk needs no token',
+    );
+    const nodes = JSON.parse(await done('one', 'nodes', '--json')) as { state: string }[];
+    t.equal(nodes.filter(({ state }) => state === 'live').length, 3);
+
+    const file = join(directory, 'file');
+    await writeFile(file, CONTENT);
+    await done('one', 'copy', file, `${first}:8000:/file`, '--goal', '3');
+    // The power is cut.
+    for (const [machine, services] of [
+      ['one', ['metadata', 'node']],
+      ['two', ['node', 'node-disk3']],
+    ] as const) {
+      for (const name of services) {
+        const record = readRecord(join(homeOf(machine), 'run'), name);
+        if (!record) throw new Error(`${name} of ${machine} has no record`);
+        process.kill(record.pid, 'SIGKILL');
+      }
+      await waitUntil(async () => (await dfs(machine, 'local', 'status')).code !== 0, {
+        what: `${machine} is off`,
+      });
+    }
+    t.match(
+      await done('two', 'local', 'up'),
+      /Started node node-disk3/,
+      'a machine comes back before the server',
+    );
+    t.match(await done('one', 'local', 'up'), /Started metadata node/);
+    t.equal(await done('one', 'copy', `${first}:8000:/file`, '-'), CONTENT);
+
+    t.match(await done('two', 'leave'), /stopped; its data stays there[^]*no member any more/);
+    t.equal((await dfs('two', 'nodes')).code, 1, 'a machine that left is let in no more');
+  },
+);
