@@ -76,6 +76,17 @@ export function parseRemotePath(text: string): RemotePath | undefined {
   return { server: { host: bareHost(host), port: parsePort(port) }, path };
 }
 
+/**
+ * What to mount: `[dfs://]host[:port]`, and the directory to begin with, as `host:/photos`, `host:8000:/photos` or
+ * `dfs://host:8000/photos`. UsageError otherwise.
+ */
+export function parseMountSource(text: string): RemotePath {
+  const source = text.replace(/^dfs:\/\//, '');
+  const slash = source.indexOf('/');
+  if (slash === -1) return { server: parseServer(source), path: '/' };
+  return { server: parseServer(source.slice(0, slash).replace(/:$/, '')), path: source.slice(slash) };
+}
+
 /** `host:port`, with brackets where they are needed. */
 export function formatEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;

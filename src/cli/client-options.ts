@@ -19,6 +19,7 @@ import {
   type AtimeRule,
   type VfsOptions,
 } from '../vfs/vfs-options.js';
+import { viewOf } from '../vfs/export-view.js';
 import { Vfs } from '../vfs/vfs.js';
 import { formatEndpoint } from './address.js';
 import { KEY_FILE_OPTION } from './key-option.js';
@@ -95,6 +96,8 @@ export interface ClientSettings extends ClientParameters {
   readonly readAheadBytes?: number;
   readonly shortCircuit?: boolean;
   readonly atime?: AtimeRule;
+  /** The names of the directory that is to be the root; left out: whatever this machine may mount. */
+  readonly rootPath?: readonly Uint8Array[] | undefined;
 }
 
 /** Who runs this, to whom the metadata server may refuse what it likes. */
@@ -130,6 +133,7 @@ export async function openFileSystem(
     chunkBytes: DEFAULT_CHUNK_BYTES,
     atime: settings.atime,
     caller: processCaller(),
+    path: settings.rootPath,
     clientName: `${program} on ${hostname()}, process ${process.pid}`,
     localFiles: settings.shortCircuit === false ? undefined : nodeLocalFiles,
     clock: systemClock,
@@ -137,7 +141,13 @@ export async function openFileSystem(
     log,
   };
   try {
-    return await Vfs.open(options);
+    const fileSystem = await Vfs.open(options);
+    try {
+      return await viewOf(fileSystem, settings.rootPath);
+    } catch (error) {
+      await fileSystem.close();
+      throw error;
+    }
   } catch (error) {
     const reason = toDfsError(error);
     if (!isConnectionError(reason)) throw reason;

@@ -1,9 +1,9 @@
 /** Which DFS a path on this machine is in. */
 import { readFile, realpath } from 'node:fs/promises';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { parseMountTable } from '../fuse/mount-table.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
-import { parseRemotePath, parseServer, type RemotePath } from './address.js';
+import { parseMountSource, parseRemotePath, type RemotePath } from './address.js';
 
 /** What `dfs mount` gives as the source of its mounts, before the server's address. */
 const SOURCE_PREFIX = 'dfs@';
@@ -26,6 +26,6 @@ export async function locate(path: string): Promise<RemotePath> {
   if (!mount?.source.startsWith(SOURCE_PREFIX)) {
     throw new DfsError('EINVAL', `${path} is not in a mounted DFS; give such a path, or HOST:PORT:/path`);
   }
-  const server = parseServer(mount.source.slice(SOURCE_PREFIX.length));
-  return { server, path: `/${relative(mount.mountPoint, real)}` };
+  const { server, path: root } = parseMountSource(mount.source.slice(SOURCE_PREFIX.length));
+  return { server, path: join(root, relative(mount.mountPoint, real)) };
 }

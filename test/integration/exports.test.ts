@@ -45,10 +45,10 @@ t.test(
     const token = await atHead('token', 'create', '--role', 'client');
     await fleet.done('desk', ['join', server, '--name', 'desk', '--token', token]);
 
-    const mountOn = async (machine: string): Promise<string> => {
-      const mountPoint = join(fleet.directory, `mount-${machine}`);
+    const mountOn = async (machine: string, name = machine, source = server): Promise<string> => {
+      const mountPoint = join(fleet.directory, `mount-${machine}-${name}`);
       const options = ['--goal=1', '--timeout=3', '--log-level=info'];
-      await start(fleet.process(machine, 'dfs', () => ['mount', server, mountPoint, ...options], mountPoint));
+      await start(fleet.process(machine, 'dfs', () => ['mount', source, mountPoint, ...options], mountPoint));
       t.teardown(async () => await shell(`umount -l ${mountPoint} 2>/dev/null || true`));
       return mountPoint;
     };
@@ -68,8 +68,8 @@ t.test(
       `cp /etc/hostname ${far}/shared/hostname && mkdir ${far}/shared/d && echo a > ${far}/shared/d/f`,
     );
     t.equal(await shell(`stat -c %u:%g ${own}/shared/hostname ${own}/shared/d/f | sort -u`), '65534:65534');
-    const asUser = (command: string): string =>
-      `setpriv --reuid 1234 --regid 1234 --clear-groups sh -c '${command}'`;
+    const asUser = (command: string, id = 1234): string =>
+      `setpriv --reuid ${id} --regid ${id} --clear-groups sh -c '${command}'`;
     await shell(asUser(`cd ${far}/shared && umask 022 && mkdir u && echo mine > u/f && mv u/f u/g`));
     t.equal(await shell(`stat -c %u:%g ${own}/shared/u/g`), '1234:1234', 'its other users are who they are');
 
@@ -95,8 +95,63 @@ t.test(
     const copied = await fleet.dfs('desk', ['copy', join(fleet.directory, 'file'), `${server}:/copied`]);
     t.match(copied.stderr, /EROFS|reading only/);
 
-    for (const id of ['4', '1']) await atHead('export', 'remove', id);
-    await waitUntil(async () => /rror|denied/.test(await told(`timeout 10 cat ${far}/root-only`)), {
+    await shell(
+      `cd ${own} && mkdir -p photos/2026 && echo in > photos/2026/in && echo out > out && chown -R 1234:1234 photos`,
+    );
+    const part = [
+      'export',
+      'add',
+      '/photos',
+      '--to',
+      'client/desk',
+      '--map-uid',
+      '1000:1234',
+      '--map-gid',
+      '1000:1234',
+    ];
+    await atHead('export', 'remove', '4');
+    await atHead(...part);
+    await waitUntil(async () => /denied/.test(await told(`cat ${far}/root-only`)), {
+      what: 'the mount of everything reaches nothing outside any more',
+    });
+    const photos = await mountOn('desk', 'photos', `${server}:/photos`);
+    t.equal(await shell(`cd ${photos} && cat 2026/in && ls -a . && stat -c %i .`), 'in\n.\n..\n2026\n1');
+    t.equal(
+      await shell(`stat -c %u:%g ${photos} ${photos}/2026/in | sort -u`),
+      '1000:1000',
+      'users are mapped',
+    );
+    await shell(
+      asUser(
+        `cd ${photos}/2026 && echo new > new && mv new .. && ln in ../in && mkdir -p a/b && rm in`,
+        1000,
+      ),
+    );
+    t.equal(
+      await shell(`cd ${own}/photos && cat new in && stat -c %u:%g new 2026/a/b | sort -u`),
+      'new\nin\n1234:1234',
+    );
+    t.match(await told(asUser(`touch ${photos}/x`, 1001)), /denied/);
+    t.match(await told(`chown 7 ${photos}/new`), /Invalid argument/);
+    t.match(await shell(`findmnt -no SOURCE ${photos}`), /:\/photos$/);
+    await shell(`cd ${own}/photos && mv 2026 renamed && echo more > renamed/more`);
+    t.equal(await shell(`cat ${photos}/renamed/more`), 'more');
+    t.equal(
+      await shell(
+        asUser(`cd ${photos} && echo far > far && cat ${own}/photos/far && ls .. > /dev/null`, 1000),
+      ),
+      'far',
+    );
+    t.match(await fleet.done('desk', ['ls', server, '/photos']), /photos\/new/);
+    t.match((await fleet.dfs('desk', ['ls', server])).stderr, /may not do this with \//);
+    const both = await mountOn('head', 'photos', `${server}:/photos/renamed`);
+    t.equal(await shell(`cat ${both}/more`), 'more', 'who may mount everything may mount a part');
+
+    const { id } = (JSON.parse(await atHead('export', 'list', '--json')) as { id: number }[]).at(-1) ?? {
+      id: 0,
+    };
+    for (const each of [id, 1]) await atHead('export', 'remove', String(each));
+    await waitUntil(async () => /rror|denied/.test(await told(`timeout 10 cat ${photos}/new`)), {
       what: 'a machine without a rule reads nothing more',
     });
     const refused = await fleet.dfs('desk', ['ls', server]);

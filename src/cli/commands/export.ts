@@ -25,7 +25,7 @@ export const exportCommand = defineCommand({
       })
       .positional('what', {
         type: 'string',
-        describe: 'add: the directory, which is /; remove: the number that list shows',
+        describe: 'add: the directory, from the root on, e.g. /photos; remove: the number that list shows',
       })
       .option('server', { type: 'string', requiresArg: true, describe: SERVER_DESCRIPTION })
       .option('to', {
@@ -51,7 +51,7 @@ export const exportCommand = defineCommand({
       .option('map-gid', mapOption('group'))
       .option('json', { type: 'boolean', default: false, describe: 'list: as JSON' })
       .example([
-        [`${call} add / --to client/laptop --read-only`, 'the laptop changes nothing'],
+        [`${call} add /photos --to client/laptop --read-only`, 'the laptop sees /photos, and nothing else'],
         [`${call} add / --to 10.0.0.0/24 --no-root-squash`, 'root of those machines is root'],
         [`${call} add / --to client/desk --map-uid 1000:2000`, "the desk's user 1000 is user 2000"],
         [`${call} remove 3`, ''],
@@ -120,10 +120,9 @@ function ruleOf(parameters: RuleParameters): Omit<ExportRule, 'id' | 'root' | 'p
 }
 
 function placeOf(path: string | undefined, to: string | undefined): Pick<ExportRule, 'path' | 'target'> {
-  if (path?.startsWith('/') !== true) throw new UsageError('say which directory: /');
-  const names = namesOf(Buffer.from(path));
-  if (names.length > 0) throw new UsageError('so far only all of it is exported, /');
-  return { path: names, target: to ?? '' };
+  if (path?.startsWith('/') !== true)
+    throw new UsageError('say which directory, from the root on, e.g. /photos');
+  return { path: namesOf(Buffer.from(path)), target: to ?? '' };
 }
 
 function numberOf(text: string | undefined): number {

@@ -15,7 +15,8 @@ import {
   DEFAULT_READ_AHEAD_BYTES,
   type AtimeRule,
 } from '../../vfs/vfs-options.js';
-import { formatEndpoint } from '../address.js';
+import { namesOf } from '../../vfs/path-walk.js';
+import { formatEndpoint, parseMountSource } from '../address.js';
 import {
   clientOptions,
   GOAL_OPTION,
@@ -30,7 +31,7 @@ import { locateKeyFile } from '../key-option.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
 import { runMount } from '../mount/mount-process.js';
 import { parseCount, parseSeconds } from '../quantity.js';
-import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
+import { chooseServer, SERVER_DESCRIPTION, SERVER_POSITIONAL } from '../server-choice.js';
 import { UsageError } from '../usage-error.js';
 
 const DRIVERS: readonly FuseDriver[] = [kernelDriver, nativeDriver];
@@ -39,6 +40,8 @@ const MAX_BUSY_POLL_US = 1000;
 
 interface MountParameters extends ClientParameters {
   readonly server: Endpoint;
+  /** The directory that is to be the root of the mount. */
+  readonly path: string;
   readonly background: boolean;
   readonly goal: number;
   readonly minReplicas: number | undefined;
@@ -68,7 +71,10 @@ export const mount = defineCommand({
   takesConfig: true,
   declare: (yargs, call) =>
     cacheOptions(clientOptions(yargs, { logLevel: 'info' }))
-      .positional('server', SERVER_POSITIONAL)
+      .positional('server', {
+        ...SERVER_POSITIONAL,
+        describe: `${SERVER_DESCRIPTION}; with a directory to mount only that: HOST[:PORT]:/photos`,
+      })
       .positional('mountpoint', {
         type: 'string',
         describe: 'an empty directory, made if there is none; alone, it has a slash in it (./mnt)',
@@ -108,6 +114,7 @@ export const mount = defineCommand({
       .example([
         [`${call} /mnt/dfs`, "this machine's own cluster, in the foreground"],
         [`${call} 10.0.0.1:8001 /mnt/dfs --background`, 'returns when the mount can be used'],
+        [`${call} 10.0.0.1:/photos /mnt/photos`, 'only that directory'],
       ])
       .epilog(
         'umount <mountpoint>, Ctrl-C and SIGTERM end the mount after everything written is stored; a second signal ' +
@@ -115,7 +122,9 @@ export const mount = defineCommand({
       ),
   async run(given) {
     const { server, mountpoint } = serverAndMountPoint(given.server, given.mountpoint);
-    const parameters = { ...given, server: chooseServer(server) };
+    const source =
+      server === undefined ? { server: chooseServer(undefined), path: '/' } : parseMountSource(server);
+    const parameters = { ...given, server: source.server, path: source.path };
     const { background, logFile } = parameters;
     if (logFile !== undefined && !background) {
       throw new UsageError('--log-file is for --background; without it the log goes to standard error');
@@ -204,7 +213,7 @@ async function startInBackground(parameters: MountParameters, mountPoint: string
   const logPath = resolve(logFile ?? defaultLogPath(server, mountPoint));
   const { pid, note } = await runInBackground(foregroundArguments(parameters, mountPoint), logPath);
   process.stdout.write(
-    `mounted ${formatEndpoint(server)} at ${mountPoint}, process ${pid}, log ${logPath}; ` +
+    `mounted ${sourceOf(parameters)} at ${mountPoint}, process ${pid}, log ${logPath}; ` +
       `end it with: umount ${mountPoint}\n`,
   );
   if (note !== undefined) process.stderr.write(`dfs mount: ${note}\n`);
@@ -223,6 +232,7 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
         ...parameters,
         // The mount's process leaves the directory in which the path was typed.
         keyFile: locateKeyFile(parameters.keyFile),
+        rootPath: rootPathOf(parameters),
         cacheBytes: parameters.cacheSize,
         dirtyBytes: parameters.dirty,
         readAheadBytes: parameters.readAhead,
@@ -247,7 +257,7 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
   const seconds = (ms: number): string => String(ms / 1000);
   return [
     'mount',
-    formatEndpoint(parameters.server),
+    sourceOf(parameters),
     mountPoint,
     `--goal=${parameters.goal}`,
     `--driver=${parameters.driver}`,
@@ -269,6 +279,17 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     ...(minReplicas === undefined ? [] : [`--min-replicas=${minReplicas}`]),
     ...(keyFile === undefined ? [] : [`--key-file=${resolve(keyFile)}`]),
   ];
+}
+
+/** As `parseMountSource` takes it. */
+function sourceOf({ server, path }: Pick<MountParameters, 'server' | 'path'>): string {
+  return path === '/' ? formatEndpoint(server) : `${formatEndpoint(server)}:${path}`;
+}
+
+/** Undefined for the root, which is whatever this machine may mount. */
+function rootPathOf({ path }: MountParameters): Buffer[] | undefined {
+  const names = namesOf(Buffer.from(path));
+  return names.length === 0 ? undefined : names;
 }
 
 function isRoot(): boolean {

@@ -123,7 +123,7 @@ async function mountUnlessSignalled(
   const mounting = options.driver.mount(fileSystem, {
     ...options,
     atime: options.settings.atime ?? 'noatime',
-    source: `dfs@${formatEndpoint(options.server)}`,
+    source: sourceOf(fileSystem, options),
     clock: systemClock,
   });
   const signal = await Promise.race([signalled, mounting]);
@@ -131,6 +131,13 @@ async function mountUnlessSignalled(
   // Half a mount cannot be taken back; a whole one can.
   await (await mounting).unmount();
   return undefined;
+}
+
+/** What `mount` and `df` show, by which others find out what is mounted (mounted-path.ts). */
+function sourceOf({ rights }: FileSystem, { server, settings }: MountProcessOptions): string {
+  const names = settings.rootPath ?? rights?.path ?? [];
+  const path = names.map(name => `/${Buffer.from(name).toString()}`).join('');
+  return `dfs@${formatEndpoint(server)}${path === '' ? '' : `:${path}`}`;
 }
 
 async function makeMountPoint(path: string): Promise<void> {
