@@ -1,5 +1,4 @@
 /** The key with which the metadata server starts; a cluster from before clusters had keys is given one. */
-import { fingerprintOf, recordedFingerprint } from '../metadata/cluster-key.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Keyring } from '../rpc/keyring.js';
 import { isLoopback } from '../platform/network.js';
@@ -20,6 +19,7 @@ export interface ServerKeyQuestion {
  * is no key and there should be one, EACCES, EINVAL as readKeyFile().
  */
 export async function keyringForServer(question: ServerKeyQuestion): Promise<Keyring> {
+  const { fingerprintOf } = await import('../metadata/cluster-key.js');
   const keys = await findKeyring(question);
   // Refuses a role's key before anything is opened.
   fingerprintOf(keys);
@@ -34,6 +34,7 @@ async function findKeyring(question: ServerKeyQuestion): Promise<Keyring> {
     return keys;
   }
   if (hasKey(keyFile)) return clusterKeyring(keyFile);
+  const { recordedFingerprint } = await import('../metadata/cluster-key.js');
   // Its sentence says that there is no key, and where it was looked for.
   if ((await recordedFingerprint(databasePath)) !== undefined) return clusterKeyring(keyFile);
   if (!isLoopback(host)) {

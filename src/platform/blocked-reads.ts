@@ -3,7 +3,8 @@
  * descriptor does not wake them, and they would keep the file behind it alive.
  */
 import { closeSync, openSync, readdirSync } from 'node:fs';
-import koffi, { type KoffiFunc } from 'koffi';
+import type { KoffiFunc } from 'koffi';
+import { loadKoffi } from './foreign-functions.js';
 
 type Dup2 = KoffiFunc<(from: number, to: number) => number>;
 type Tgkill = KoffiFunc<(process: number, thread: number, signal: number) => number>;
@@ -17,7 +18,7 @@ const SIGNAL_NUMBER = 12;
  * kernel begins them again (signal(7), SA_RESTART) by the descriptor's number. Linux.
  */
 export function emptyDescriptor(descriptor: number): void {
-  const libc = koffi.load(null);
+  const libc = loadKoffi().load(null);
   const dup2 = libc.func('int dup2(int from, int to)') as Dup2;
   const tgkill = libc.func('int tgkill(int process, int thread, int signal)') as Tgkill;
   // For good: one that comes late would end the process.

@@ -4,7 +4,9 @@
  * calls it. So a request wakes the event loop itself, rather than a thread of the pool that then wakes the event loop.
  */
 import { isMainThread } from 'node:worker_threads';
-import koffi, { type KoffiFunc } from 'koffi';
+import type * as Koffi from 'koffi';
+import type { KoffiFunc } from 'koffi';
+import { loadKoffi } from './foreign-functions.js';
 
 /** `enum uv_handle_type` of <uv.h>. */
 const UV_POLL = 8;
@@ -18,6 +20,7 @@ const O_NONBLOCK = 0o4000;
 type Address = bigint;
 
 interface Libuv {
+  readonly koffi: typeof Koffi;
   readonly handleBytes: number;
   readonly loop: Address;
   readonly init: KoffiFunc<(loop: Address, handle: Buffer, fd: number) => number>;
@@ -34,12 +37,14 @@ let libuv: Libuv | undefined;
 function loadLibuv(): Libuv | undefined {
   if (libuv || !isMainThread || process.platform !== 'linux') return libuv;
   try {
+    const koffi = loadKoffi();
     const program = koffi.load(null);
     koffi.proto('void DfsPollCallback(void *handle, int status, int events)');
     koffi.proto('void DfsCloseCallback(void *handle)');
     const handleSize = program.func('size_t uv_handle_size(int type)') as KoffiFunc<(type: number) => number>;
     const defaultLoop = program.func('void *uv_default_loop()') as KoffiFunc<() => Address>;
     libuv = {
+      koffi,
       handleBytes: handleSize(UV_POLL),
       loop: defaultLoop(),
       init: program.func('int uv_poll_init(void *loop, void *handle, int fd)') as Libuv['init'],
@@ -82,6 +87,7 @@ export class ReadableDescriptor {
     if (!uv) return undefined;
     const handle = Buffer.alloc(uv.handleBytes);
     if (uv.init(uv.loop, handle, fd) !== 0) return undefined;
+    const { koffi } = uv;
     const onPoll = koffi.register(() => onReadable(), koffi.pointer('DfsPollCallback'));
     const watch = new ReadableDescriptor(uv, fd, handle, onPoll);
     if (uv.start(handle, UV_READABLE, onPoll) !== 0) {
@@ -102,6 +108,7 @@ export class ReadableDescriptor {
 
   /** Calls nobody any more. The descriptor stays open. May be called twice. */
   async close(): Promise<void> {
+    const { koffi } = this.#libuv;
     this.#closing ??= new Promise(resolve => {
       this.#libuv.stop(this.#handle);
       const onClose = koffi.register(() => {

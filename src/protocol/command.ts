@@ -3,30 +3,28 @@
  * their types and their checks from the declaration.
  */
 import type { Static, TSchema } from '@sinclair/typebox';
-import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler';
 import { DfsError } from './errors.js';
 import { learnShape } from './known-keys.js';
 import { DEFAULT_REQUEST_BYTES } from './limits.js';
 import { decodeMessage, encodeMessage } from './message.js';
 import type { Allow } from './roles.js';
+import { ShapeCheck } from './shape-check.js';
 
 /** Of a longer message it is not said which field is wrong: to find that takes many times as long as reading it. */
 const MAX_EXPLAINED_BYTES = 16 << 10;
 
 const NOTHING: Changes = {};
 
-/**
- * The shape of one message: checks what comes from the wire before anybody uses it. The check is compiled at its first use:
- * a command uses few of all the shapes, and compiling every one is a tenth of its time.
- */
+/** The shape of one message: checks what comes from the wire before anybody uses it. */
 export class MessageShape<Schema extends TSchema> {
   readonly #name: string;
   readonly schema: Schema;
-  #compiled: TypeCheck<Schema> | undefined;
+  readonly #check: ShapeCheck<Schema>;
 
   constructor(name: string, schema: Schema) {
     this.#name = name;
     this.schema = schema;
+    this.#check = new ShapeCheck(schema);
     learnShape(schema);
   }
 
@@ -41,7 +39,7 @@ export class MessageShape<Schema extends TSchema> {
 
   /** Whether the value is such a message. */
   accepts(value: unknown): boolean {
-    return this.#check.Check(value);
+    return this.#check.accepts(value);
   }
 
   /** The value, if it is such a message; throws EPROTO, naming the field. */
@@ -49,17 +47,10 @@ export class MessageShape<Schema extends TSchema> {
     return this.#require(value, true);
   }
 
-  get #check(): TypeCheck<Schema> {
-    return (this.#compiled ??= TypeCompiler.Compile(this.schema));
-  }
-
   #require(value: unknown, isExplained: boolean): Static<Schema> {
-    if (this.#check.Check(value)) return value;
-    const first = isExplained ? this.#check.Errors(value).First() : undefined;
-    throw new DfsError(
-      'EPROTO',
-      `bad ${this.#name}: ${first ? `${first.path || '/'}: ${first.message}` : 'it has another shape'}`,
-    );
+    if (this.#check.accepts(value)) return value;
+    const complaint = isExplained ? this.#check.complaint(value) : undefined;
+    throw new DfsError('EPROTO', `bad ${this.#name}: ${complaint ?? 'it has another shape'}`);
   }
 }
 

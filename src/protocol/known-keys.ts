@@ -17,8 +17,8 @@ const SLOTS = 1024;
 /** hash → the keys that have it */
 const slots: KnownKey[][] = Array.from({ length: SLOTS }, () => []);
 const texts = new Set<string>();
-/** keys, joined → what makes an object that has them, in this order */
-const makers = new Map<string, Maker>();
+/** keys, joined → what makes an object that has them, in this order; until that is asked for the first time, the keys */
+const makers = new Map<string, Maker | readonly string[]>();
 /** What can stand as a key in an object literal. */
 const PLAIN_KEY = /^[a-zA-Z]\w*$/;
 
@@ -50,7 +50,13 @@ export function findKey(source: Buffer, from: number, length: number): string | 
 
 /** What makes objects with these keys, if some shape has them in this order. */
 export function findMaker(keys: readonly string[]): Maker | undefined {
-  return makers.get(keys.join());
+  const joined = keys.join();
+  const found = makers.get(joined);
+  if (found === undefined || typeof found === 'function') return found;
+  // A process reads few of all the shapes, and to make something for every one takes longer than most commands.
+  const maker = makeMaker(found);
+  makers.set(joined, maker);
+  return maker;
 }
 
 function learnKey(text: string): void {
@@ -61,11 +67,14 @@ function learnKey(text: string): void {
 }
 
 function learnMaker(keys: readonly string[]): void {
-  if (keys.length === 0 || makers.has(keys.join()) || !keys.every(key => PLAIN_KEY.test(key))) return;
+  if (keys.length > 0 && keys.every(key => PLAIN_KEY.test(key)) && !makers.has(keys.join()))
+    makers.set(keys.join(), keys);
+}
+
+function makeMaker(keys: readonly string[]): Maker {
   // The keys are those of our own declarations, and the values of an object literal are evaluated in its order.
   // oxlint-disable-next-line typescript/no-implied-eval -- PLAIN_KEY lets no code in
-  const make = new Function('read', `return { ${keys.map(key => `${key}: read()`).join(', ')} };`);
-  makers.set(keys.join(), make as Maker);
+  return new Function('read', `return { ${keys.map(key => `${key}: read()`).join(', ')} };`) as Maker;
 }
 
 function hashOf(source: Buffer, from: number, length: number): number {

@@ -11,7 +11,7 @@ import { untilLive } from '../support/repair-status.js';
 
 const STRANGER = 65_534;
 /** Without tap, which would fail there for want of permission before the program does. */
-const AS_STRANGER = `setpriv --reuid=${STRANGER} --regid=${STRANGER} --clear-groups -- /usr/bin/env --unset=NODE_OPTIONS`;
+const AS_STRANGER = `setpriv --reuid=${STRANGER} --regid=${STRANGER} --clear-groups -- /usr/bin/env`;
 const LONG = { timeout: 180_000 };
 
 if (withOpenFuseDevice(fileURLToPath(import.meta.url))) defineTests();

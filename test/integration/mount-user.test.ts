@@ -14,7 +14,7 @@ import { withOpenFuseDevice } from '../support/open-fuse-device.js';
 const USER = 65_534;
 const LONG = { timeout: 120_000 };
 /** Without tap, which would fail there for want of permission before the program does. */
-const AS_USER = `setpriv --reuid=${USER} --regid=${USER} --clear-groups -- /usr/bin/env --unset=NODE_OPTIONS`;
+const AS_USER = `setpriv --reuid=${USER} --regid=${USER} --clear-groups -- /usr/bin/env`;
 const tree = inSharedClone('src');
 
 if (withOpenFuseDevice(fileURLToPath(import.meta.url))) defineTests();

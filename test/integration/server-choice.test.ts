@@ -28,8 +28,8 @@ t.test('every command finds the server by its argument, by DFS_SERVER and by the
   const { address, port } = { address: cluster.metadata.address, port: cluster.endpoint.port };
   const home = join(cluster.directory, 'home');
   const env = environmentFor(home);
-  await shell(`echo x | env --unset=NODE_OPTIONS ${inClone('bin/copy')} - ${address}:/file`, { env });
-  /** As mount.sh notes the cluster that it has started. */
+  await shell(`echo x | ${inClone('bin/copy')} - ${address}:/file`, { env });
+  /** As `dfs local` notes the cluster that it has started. */
   await mkdir(join(home, 'run'), { recursive: true });
   const record = async (recorded: number): Promise<void> =>
     await writeFile(join(home, 'run', 'settings'), `${recorded} 1\n`);
@@ -37,8 +37,8 @@ t.test('every command finds the server by its argument, by DFS_SERVER and by the
   const run = async (call: string, argument: string, variables: NodeJS.ProcessEnv) => {
     const [program = '', ...words] = call.replace('SERVER', argument).split(' ');
     const parameters = words.filter(word => word !== '');
-    const command = ['--unset=NODE_OPTIONS', process.execPath, inClone(`bin/${program}`), ...parameters];
-    return await runFile('env', command, { env: { ...env, ...variables } });
+    const command = [inClone(`bin/${program}`), ...parameters];
+    return await runFile(process.execPath, command, { env: { ...env, ...variables } });
   };
   const limit = pLimit(AT_ONCE);
   const all = async (what: string, argument: string, variables: NodeJS.ProcessEnv): Promise<void> => {
@@ -56,7 +56,7 @@ t.test('every command finds the server by its argument, by DFS_SERVER and by the
   t.equal((await run('dfs status', '', { DFS_PORT: String(port) })).code, 0, 'DFS_PORT before the record');
   t.match((await run('dfs status', '', { DFS_SERVER: NOBODY })).stderr, /answers at 127\.0\.0\.1:1;/);
   await record(port);
-  await all('the record of mount.sh', '', {});
+  await all('the record of dfs local', '', {});
 
   const mountPoint = join(cluster.directory, 'mnt');
   t.equal((await run(`dfs mount ${mountPoint} --background`, '', {})).code, 0);
@@ -65,8 +65,7 @@ t.test('every command finds the server by its argument, by DFS_SERVER and by the
 
 t.test('help tells the rule', async t => {
   for (const name of ['ls', 'status', 'dump', 'mount']) {
-    const command = ['--unset=NODE_OPTIONS', process.execPath, inClone('bin/dfs'), name, '--help'];
-    const { stdout } = await runFile('env', command);
+    const { stdout } = await runFile(process.execPath, [inClone('bin/dfs'), name, '--help']);
     t.match(stdout.replaceAll(/\s+/g, ' '), /\$DFS_SERVER, else this machine's own cluster/, name);
   }
 });

@@ -9,8 +9,6 @@ const WRONG_USAGE = 2;
 /** A program that waits for something is killed, by its id, and the test fails. */
 const DEADLINE_MS = 30_000;
 const AT_ONCE = 4;
-/** tap loads itself into every child process, which doubles the time that a command takes. */
-const WITHOUT_TAP = ['--unset=NODE_OPTIONS'];
 
 export interface Refusal {
   /** The program and its arguments, of which none has a blank in it. */
@@ -38,7 +36,7 @@ export async function refuse(
   const check = async ({ call, code, says }: Refusal): Promise<void> => {
     const [program = '', ...parameters] = call.split(' ').map(word => (word === "''" ? '' : word));
     const path = isOtherUser ? inSharedClone(`bin/${program}`) : inClone(`bin/${program}`);
-    const command = [...WITHOUT_TAP, ...user, process.execPath, path, ...parameters];
+    const command = [...user, process.execPath, path, ...parameters];
     const outcome = await runFile('env', command, { timeoutMs: DEADLINE_MS, ...options });
     const { stderr } = outcome;
     t.equal(outcome.code, code, call);

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { Endpoint } from '../../src/platform/network.js';
-import { inClone, inSharedClone } from './programs.js';
+import { inClone, inSharedClone, WITHOUT_TAP } from './programs.js';
 import { waitUntil } from './wait-until.js';
 
 const READY_DEADLINE_MS = 60_000;
@@ -41,12 +41,6 @@ interface ReadyLine {
   readonly host?: string;
   readonly port?: number;
 }
-
-/**
- * tap loads itself into every child process, to write down in the clone what it ran: that slows servers down, and not
- * every user may write there. It sets the environment as late as it can, so it is taken out later still.
- */
-const WITHOUT_TAP = ['env', '--unset=NODE_OPTIONS'];
 
 /** As the programs in bin/ start Node (docs/decisions/35; README, "How much memory it takes"). */
 const LARGE_PAGES = 'GLIBC_TUNABLES=glibc.malloc.hugetlb=1';

@@ -1,5 +1,4 @@
 import { systemClock } from '../../platform/clock.js';
-import { nodeDisk } from '../../platform/disk.js';
 import { createLogger, LOG_LEVELS } from '../../platform/log.js';
 import { systemRandom } from '../../platform/random.js';
 import {
@@ -112,6 +111,7 @@ export const dataNode = defineCommand({
     const metadata = { host: server.host, port: server.port ?? metadataPort ?? DEFAULT_METADATA_PORT };
     const log = createLogger('data-node', logLevel);
     const { DataNode } = await import('../../datanode/data-node.js');
+    const { nodeDisk } = await import('../../platform/disk.js');
     const { keys, network, keeper } = accessAs('node', { keyFile, log, metadata });
     const node = new DataNode({
       metadata,

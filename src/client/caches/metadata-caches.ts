@@ -1,7 +1,7 @@
 /** The caches of attributes, names, extended attributes and targets of links, which the lease keeps true; replies to changes update them. */
 import { Type } from '@sinclair/typebox';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { Changed } from '../../protocol/session-commands.js';
+import { ShapeCheck } from '../../protocol/shape-check.js';
 import { Attributes } from '../../protocol/types.js';
 import type { CacheLease } from '../leases/cache-lease.js';
 import { AttributeCache, type AttributeTicket } from './attribute-cache.js';
@@ -10,8 +10,8 @@ import { LinkTargets } from './link-targets.js';
 import { NameCache } from './name-cache.js';
 import { XattrCache } from './xattr-cache.js';
 
-const changedCheck = TypeCompiler.Compile(Changed);
-const attributesCheck = TypeCompiler.Compile(Type.Object({ attributes: Attributes }));
+const changedCheck = new ShapeCheck(Changed);
+const attributesCheck = new ShapeCheck(Type.Object({ attributes: Attributes }));
 
 export class MetadataCaches {
   readonly #lease: CacheLease;
@@ -45,7 +45,7 @@ export class MetadataCaches {
     }
     this.attributes.change(ticket, told.changed, told.gone);
     // A new inode is not among those that changed.
-    if (attributesCheck.Check(reply)) this.attributes.keep(ticket, reply.attributes);
+    if (attributesCheck.accepts(reply)) this.attributes.keep(ticket, reply.attributes);
   }
 
   /** Acknowledged changes are not done: no entry of the caches is true for certain. */
@@ -58,5 +58,5 @@ export class MetadataCaches {
 
 /** What the server says that a request has changed; undefined when it does not say. */
 export function changedTold(reply: unknown): Changed | undefined {
-  return changedCheck.Check(reply) ? reply : undefined;
+  return changedCheck.accepts(reply) ? reply : undefined;
 }

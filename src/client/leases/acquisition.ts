@@ -1,7 +1,6 @@
 /** Asks the metadata server for inodes that this client wants to itself (held-inodes.ts). */
 import { LRUCache } from 'lru-cache';
 import { Type } from '@sinclair/typebox';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import type { ReplyOf } from '../../protocol/command.js';
@@ -9,6 +8,7 @@ import { toDfsError } from '../../protocol/errors.js';
 import { inodesOf } from '../../protocol/inode-ranges.js';
 import { MAX_HELD_AT_ONCE } from '../../protocol/limits.js';
 import { Given, type hold, type Holding } from '../../protocol/session-commands.js';
+import { ShapeCheck } from '../../protocol/shape-check.js';
 import type { AttributeCache } from '../caches/attribute-cache.js';
 import type { NameCache } from '../caches/name-cache.js';
 import type { XattrCache } from '../caches/xattr-cache.js';
@@ -16,7 +16,7 @@ import type { CacheLease } from './cache-lease.js';
 import { DirectoryTurns } from './directory-turns.js';
 import type { HeldInodes } from './held-inodes.js';
 
-const givenCheck = TypeCompiler.Compile(Type.Partial(Given));
+const givenCheck = new ShapeCheck(Type.Partial(Given));
 
 /**
  * What one inode was refused is not asked for again for a while: somebody else uses it. At first for a short one, since others that
@@ -102,7 +102,7 @@ export class Acquisition {
    */
   learn(ticket: number, reply: unknown, isChange: boolean): void {
     if (!this.#options.lease.isWanted) return;
-    if (!givenCheck.Check(reply) || !reply.given || reply.given.length === 0) return;
+    if (!givenCheck.accepts(reply) || !reply.given || reply.given.length === 0) return;
     this.#options.held.give(ticket, reply.given);
     if (isChange) for (const inode of inodesOf(reply.given, MAX_HELD_AT_ONCE)) this.#wantEntries(inode);
   }
