@@ -96,6 +96,8 @@ export interface ClientSettings extends ClientParameters {
   readonly readAheadBytes?: number;
   readonly shortCircuit?: boolean;
   readonly atime?: AtimeRule;
+  /** As in VfsOptions. */
+  readonly readOnly?: boolean;
   /** The names of the directory that is to be the root; left out: whatever this machine may mount. */
   readonly rootPath?: readonly Uint8Array[] | undefined;
 }
@@ -132,6 +134,7 @@ export async function openFileSystem(
     readAheadBytes: settings.readAheadBytes ?? DEFAULT_READ_AHEAD_BYTES,
     chunkBytes: DEFAULT_CHUNK_BYTES,
     atime: settings.atime,
+    readOnly: settings.readOnly,
     caller: processCaller(),
     path: settings.rootPath,
     clientName: `${program} on ${hostname()}, process ${process.pid}`,

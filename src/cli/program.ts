@@ -13,7 +13,7 @@ import { readVersion } from './version.js';
 
 const DONE = 0;
 const FAILED = 1;
-const WRONG_USAGE = 2;
+export const WRONG_USAGE = 2;
 const HELP_COLUMNS = 110;
 const BUG_REPORT = 'this is a mistake in DFS; please report it, with what it prints under DFS_DEBUG=1';
 

@@ -16,6 +16,10 @@ export interface FuseMountOptions {
   /** Files may have a user set who runs them (setuid), and devices lead to the machine's. For root alone. */
   readonly allowSuid: boolean;
   readonly allowDevices: boolean;
+  /** Programs stored here may run; default: true. */
+  readonly allowPrograms?: boolean | undefined;
+  /** The kernel refuses every change with EROFS. */
+  readonly readOnly?: boolean | undefined;
   /**
    * How long the kernel may believe names, attributes and absent names, in milliseconds, where no lease says that they
    * are true; changes by others show late then.
@@ -37,8 +41,13 @@ export interface FuseMountOptions {
 export function privilegeOptions({
   allowSuid,
   allowDevices,
-}: Pick<FuseMountOptions, 'allowSuid' | 'allowDevices'>): string[] {
-  return [allowSuid ? 'suid' : 'nosuid', allowDevices ? 'dev' : 'nodev'];
+  allowPrograms = true,
+}: Pick<FuseMountOptions, 'allowSuid' | 'allowDevices' | 'allowPrograms'>): string[] {
+  return [
+    allowSuid ? 'suid' : 'nosuid',
+    allowDevices ? 'dev' : 'nodev',
+    ...(allowPrograms ? [] : ['noexec']),
+  ];
 }
 
 /** A file system that is mounted. */

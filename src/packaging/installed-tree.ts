@@ -7,6 +7,7 @@ import { billOfMaterials } from './bill-of-materials.js';
 import { bashCompletion, fishCompletion, zshCompletion } from './completions.js';
 import { collectLicences } from './licences.js';
 import { manPage, overviewPage, type Edition } from './man-page.js';
+import { mountHelperPage } from './mount-helper-page.js';
 import { stageNativePackages } from './native-modules.js';
 import { filesBelow, type Staging } from './staging.js';
 
@@ -34,6 +35,9 @@ export function stageTree(staging: Staging, options: TreeOptions): string[] {
   for (const name of PROGRAM_FILES) staging.copy(join(clone, 'bin', name), join(home, 'bin', name));
   staging.copy(join(clone, 'package.json'), join(home, 'package.json'));
   staging.link('../lib/dfs/bin/dfs', join(prefix, 'bin/dfs'));
+  // Where mount(8) looks for it.
+  staging.copyProgram(join(clone, 'bin/mount.dfs'), join(home, 'bin/mount.dfs'));
+  staging.link('../lib/dfs/bin/mount.dfs', join(prefix, 'sbin/mount.dfs'));
   const bundle = join(clone, 'build/bundle');
   for (const path of filesBelow(bundle)) {
     // What Node keeps of the code that it compiled here.
@@ -72,6 +76,7 @@ function stageDocumentation(staging: Staging, options: TreeOptions): void {
     staging.write(share(`man/man1/dfs-${command.name}.1.gz`), compressed(page));
   }
   staging.write(share('man/man1/dfs.1.gz'), compressed(overviewPage(COMMANDS, edition)));
+  staging.write(share('man/man8/mount.dfs.8.gz'), compressed(mountHelperPage(edition)));
   staging.write(share('bash-completion/completions/dfs'), bashCompletion(COMMANDS));
   staging.write(share('zsh/vendor-completions/_dfs'), zshCompletion(COMMANDS));
   staging.write(share('fish/vendor_completions.d/dfs.fish'), fishCompletion(COMMANDS));

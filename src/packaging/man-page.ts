@@ -12,7 +12,7 @@ export interface Edition {
 
 interface Page {
   readonly name: string;
-  readonly section: 1 | 8;
+  readonly section: 1;
   readonly summary: string;
   readonly synopsis: string;
   /** Title and text, in order; those without text are left out. */

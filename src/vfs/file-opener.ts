@@ -28,6 +28,8 @@ export interface FileOpenerOptions extends Pick<Client, 'grants'>, Pick<VfsOptio
   readonly session: MetadataSession;
   readonly nodes: Pick<Client['nodes'], 'distrusted'>;
   readonly files: Pick<OpenFiles, 'add' | 'release' | 'present' | 'named'>;
+  /** Nothing is opened for writing. */
+  readonly readOnly: boolean;
   /** Makes a file empty, without asking whether the caller may: that was asked when the file was opened. */
   readonly empty: (inode: number, privilegeLoss: PrivilegeLoss | undefined) => Promise<void>;
 }
@@ -50,7 +52,8 @@ export class FileOpener {
     { caller }: namespace.By,
   ): Promise<FileHandle> {
     const { attributes: cache, opens, rights } = this.#options.session;
-    if (rights?.readOnly === true && (accessOf(openFlags) & MAY_WRITE) !== 0)
+    const mayOnlyRead = rights?.readOnly === true || this.#options.readOnly;
+    if (mayOnlyRead && (accessOf(openFlags) & MAY_WRITE) !== 0)
       throw new DfsError('EROFS', 'this machine may only read here');
     const ticket = cache.ticket();
     // Whether others than root may, the server says.

@@ -37,6 +37,8 @@ export interface VfsOptions {
   readonly chunkBytes: number;
   /** Whether reading moves access times, and by which rule (mount(8)); not at all when left out. */
   readonly atime?: AtimeRule | undefined;
+  /** Every change is refused with EROFS. */
+  readonly readOnly?: boolean | undefined;
   /** For whom requests are made unless FileSystem.as says otherwise; for the client itself when left out. */
   readonly caller?: Caller | undefined;
   /** As in ClientOptions. */

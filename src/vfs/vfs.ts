@@ -48,6 +48,8 @@ interface Shared {
   /** Undefined when reading moves no access times. */
   readonly accessTimes: AccessTimes | undefined;
   readonly accesses: AccessRecorder | undefined;
+  /** Every change is refused. */
+  readonly readOnly: boolean;
   isClosed: boolean;
 }
 
@@ -71,13 +73,13 @@ export class Vfs implements FileSystem {
 
   /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
   static async open(options: VfsOptions): Promise<Vfs> {
-    const { goal, chunkBytes, atime, clock } = options;
+    const { goal, chunkBytes, atime, clock, readOnly = false } = options;
     const client = await Client.open(options);
     const { session, log, grants, nodes, budget, cacheSizes } = client;
     const directories = new Directories(session);
     const onDisplaced = (inode: number): void => void keepers.displaced(inode);
     const times =
-      atime === 'relatime'
+      atime === 'relatime' && !readOnly
         ? new AccessTimes({
             clock,
             now: () => session.serverClock.now(),
@@ -103,12 +105,13 @@ export class Vfs implements FileSystem {
     const shared: Shared = {
       client,
       files,
-      opener: new FileOpener({ session, grants, nodes, files, goal, chunkBytes, empty }),
+      opener: new FileOpener({ session, grants, nodes, files, goal, chunkBytes, empty, readOnly }),
       xattrs: new FileXattrs({ session, files }),
       directories,
       keepers,
       accessTimes: times,
       accesses: times && new AccessRecorder({ times, session, present, log }),
+      readOnly,
       isClosed: false,
     };
     const root: Vfs = new Vfs(shared, undefined);
@@ -203,16 +206,19 @@ export class Vfs implements FileSystem {
   }
 
   async link(inode: number, parent: number, name: Uint8Array, replace = false): Promise<Attributes> {
+    this.#requireWritable();
     await this.#files.closedOne(inode);
     return this.#files.present(await namespace.link(this.#session, inode, parent, name, replace, this.#by));
   }
 
   async unlink(parent: number, name: Uint8Array): Promise<void> {
+    this.#requireWritable();
     const { inode, nlink } = await namespace.unlink(this.#session, parent, name, this.#by);
     if (nlink === 0) this.#files.forget(inode);
   }
 
   async rmdir(parent: number, name: Uint8Array): Promise<void> {
+    this.#requireWritable();
     await namespace.rmdir(this.#session, parent, name, this.#by);
   }
 
@@ -224,6 +230,7 @@ export class Vfs implements FileSystem {
     flags: number,
     whiteoutOwner?: Omit<Creation, 'mode' | 'umask'>,
   ): Promise<void> {
+    this.#requireWritable();
     // A program that writes a file and then gives it another's name must find the one or the other there after a crash.
     await this.#files.closedOne(this.#session.names.knows(parent, name));
     const owner = whiteoutOwner && this.#owned(whiteoutOwner);
@@ -302,10 +309,12 @@ export class Vfs implements FileSystem {
     flags: number,
     stripSetgid = false,
   ): Promise<void> {
+    this.#requireWritable();
     await this.#shared.xattrs.set(inode, { name, value, flags, stripSetgid }, this.#by);
   }
 
   async removexattr(inode: number, name: Uint8Array): Promise<void> {
+    this.#requireWritable();
     await this.#shared.xattrs.remove(inode, name, this.#by);
   }
 
@@ -387,12 +396,18 @@ export class Vfs implements FileSystem {
   /** Who owns in the cluster what is made for a user of this machine. */
   #owned<Owned extends Pick<Creation, 'uid' | 'gid'>>(creation: Owned): Owned {
     const { rights } = this.#session;
+    this.#requireWritable();
     return rights ? { ...creation, ...ownerInCluster(rights, creation) } : creation;
   }
 
   #given(changes: AttributeChanges): AttributeChanges {
     const { rights } = this.#session;
+    this.#requireWritable();
     return rights ? givenInCluster(rights, changes) : changes;
+  }
+
+  #requireWritable(): void {
+    if (this.#shared.readOnly) throw new DfsError('EROFS', 'this mount is read-only');
   }
 
   async close(): Promise<void> {

@@ -52,6 +52,8 @@ t.test('what is installed runs by itself, and is complete', async t => {
   for (const command of COMMANDS) isThere(`usr/share/man/man1/dfs-${command.name}.1.gz`);
   for (const path of [
     'usr/share/man/man1/dfs.1.gz',
+    'usr/share/man/man8/mount.dfs.8.gz',
+    'usr/sbin/mount.dfs',
     'usr/share/bash-completion/completions/dfs',
     'usr/share/zsh/vendor-completions/_dfs',
     'usr/share/fish/vendor_completions.d/dfs.fish',

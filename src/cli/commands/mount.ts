@@ -29,6 +29,8 @@ import { defineCommand } from '../command.js';
 import { logDirectory } from '../dfs-home.js';
 import { locateKeyFile } from '../key-option.js';
 import { report, reportFailure, runInBackground } from '../mount/background.js';
+import { FSTAB, fstabLine, writeFstab } from '../mount/fstab.js';
+import { fstabOptions } from '../mount/fstab-options.js';
 import { runMount } from '../mount/mount-process.js';
 import { parseCount, parseSeconds } from '../quantity.js';
 import { chooseServer, SERVER_DESCRIPTION, SERVER_POSITIONAL } from '../server-choice.js';
@@ -42,6 +44,9 @@ interface MountParameters extends ClientParameters {
   readonly server: Endpoint;
   /** The directory that is to be the root of the mount. */
   readonly path: string;
+  readonly readOnly: boolean;
+  readonly exec: boolean;
+  readonly quiet: boolean;
   readonly background: boolean;
   readonly goal: number;
   readonly minReplicas: number | undefined;
@@ -73,7 +78,7 @@ export const mount = defineCommand({
     cacheOptions(clientOptions(yargs, { logLevel: 'info' }))
       .positional('server', {
         ...SERVER_POSITIONAL,
-        describe: `${SERVER_DESCRIPTION}; with a directory to mount only that: HOST[:PORT]:/photos`,
+        describe: `${SERVER_DESCRIPTION}; also as dfs://HOST[:PORT]/; with a directory to mount only that: HOST[:PORT]:/photos`,
       })
       .positional('mountpoint', {
         type: 'string',
@@ -83,6 +88,21 @@ export const mount = defineCommand({
         type: 'boolean',
         default: false,
         describe: 'return when it is mounted; print the process id',
+      })
+      .option('quiet', {
+        type: 'boolean',
+        default: false,
+        describe: 'with --background: print nothing when it is mounted',
+      })
+      .option('fstab', {
+        type: 'boolean',
+        default: false,
+        describe: `root only: write the line of ${FSTAB} for this mount, which then is made when it is used first`,
+      })
+      .option('read-only', {
+        type: 'boolean',
+        default: false,
+        describe: 'refuse every change (EROFS)',
       })
       .option('goal', GOAL_OPTION)
       .option('min-replicas', MIN_REPLICAS_OPTION)
@@ -106,6 +126,11 @@ export const mount = defineCommand({
         default: false,
         describe: "root only: device files stored here lead to this machine's devices",
       })
+      .option('exec', {
+        type: 'boolean',
+        default: true,
+        describe: 'let programs run that are stored here',
+      })
       .option('log-file', {
         type: 'string',
         requiresArg: true,
@@ -115,6 +140,7 @@ export const mount = defineCommand({
         [`${call} /mnt/dfs`, "this machine's own cluster, in the foreground"],
         [`${call} 10.0.0.1:8001 /mnt/dfs --background`, 'returns when the mount can be used'],
         [`${call} 10.0.0.1:/photos /mnt/photos`, 'only that directory'],
+        [`${call} dfs://10.0.0.1/ /mnt/dfs --fstab`, 'at every start of the machine, by systemd'],
       ])
       .epilog(
         'umount <mountpoint>, Ctrl-C and SIGTERM end the mount after everything written is stored; a second signal ' +
@@ -125,7 +151,12 @@ export const mount = defineCommand({
     const source =
       server === undefined ? { server: chooseServer(undefined), path: '/' } : parseMountSource(server);
     const parameters = { ...given, server: source.server, path: source.path };
-    const { background, logFile } = parameters;
+    const { background, logFile, fstab } = parameters;
+    if (fstab) {
+      if (server === undefined) throw new UsageError('--fstab needs the server: dfs://HOST/');
+      await enterInFstab(parameters, resolve(mountpoint));
+      return;
+    }
     if (logFile !== undefined && !background) {
       throw new UsageError('--log-file is for --background; without it the log goes to standard error');
     }
@@ -144,7 +175,8 @@ function serverAndMountPoint(
   mountpoint: string | undefined,
 ): { readonly server: string | undefined; readonly mountpoint: string } {
   if (mountpoint !== undefined) return { server, mountpoint };
-  if (server?.includes('/') === true) return { server: undefined, mountpoint: server };
+  if (server?.includes('/') === true && !server.startsWith('dfs://'))
+    return { server: undefined, mountpoint: server };
   const hint = server === undefined ? '' : `; for the directory ${server}, write ./${server}`;
   throw new UsageError(`the mount point is missing${hint}`);
 }
@@ -209,14 +241,15 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
 }
 
 async function startInBackground(parameters: MountParameters, mountPoint: string): Promise<void> {
-  const { server, logFile } = parameters;
+  const { server, logFile, quiet } = parameters;
   const logPath = resolve(logFile ?? defaultLogPath(server, mountPoint));
   const { pid, note } = await runInBackground(foregroundArguments(parameters, mountPoint), logPath);
+  if (note !== undefined) process.stderr.write(`dfs mount: ${note}\n`);
+  if (quiet) return;
   process.stdout.write(
     `mounted ${sourceOf(parameters)} at ${mountPoint}, process ${pid}, log ${logPath}; ` +
       `end it with: umount ${mountPoint}\n`,
   );
-  if (note !== undefined) process.stderr.write(`dfs mount: ${note}\n`);
 }
 
 async function runInForeground(parameters: MountParameters, mountPoint: string): Promise<void> {
@@ -228,6 +261,7 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
       allowOther: parameters.allowOther ?? isRoot(),
       allowSuid: parameters.suid,
       allowDevices: parameters.dev,
+      allowPrograms: parameters.exec,
       settings: {
         ...parameters,
         // The mount's process leaves the directory in which the path was typed.
@@ -274,6 +308,8 @@ function foregroundArguments(parameters: MountParameters, mountPoint: string): s
     ...(allowOther === undefined ? [] : [allowOther ? '--allow-other' : '--no-allow-other']),
     ...(parameters.suid ? ['--suid'] : []),
     ...(parameters.dev ? ['--dev'] : []),
+    ...(parameters.readOnly ? ['--read-only'] : []),
+    ...(parameters.exec ? [] : ['--no-exec']),
     ...(parameters.keepNames ? [] : ['--no-keep-names']),
     ...(parameters.shortCircuit ? [] : ['--no-short-circuit']),
     ...(minReplicas === undefined ? [] : [`--min-replicas=${minReplicas}`]),
@@ -290,6 +326,19 @@ function sourceOf({ server, path }: Pick<MountParameters, 'server' | 'path'>): s
 function rootPathOf({ path }: MountParameters): Buffer[] | undefined {
   const names = namesOf(Buffer.from(path));
   return names.length === 0 ? undefined : names;
+}
+
+async function enterInFstab(parameters: MountParameters, mountPoint: string): Promise<void> {
+  const options = fstabOptions(parameters);
+  const entry = {
+    source: `${formatEndpoint(parameters.server)}:${parameters.path}`,
+    mountPoint,
+    type: 'dfs',
+    options,
+  };
+  const changed = await writeFstab(FSTAB, entry);
+  const next = `to mount it now: systemctl daemon-reload && mkdir -p ${mountPoint} && mount ${mountPoint}`;
+  process.stdout.write(`${changed ? 'wrote' : 'unchanged'}: ${fstabLine(entry)}\n${next}\n`);
 }
 
 function isRoot(): boolean {

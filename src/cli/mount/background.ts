@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { makeDirectories } from '../../platform/make-directories.js';
 import { DfsError, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import { onEndSignal } from '../interruption.js';
+import { programPath } from '../program-path.js';
 
 const LOG_MODE = 0o600;
 const LOG_DIRECTORY_MODE = 0o700;
@@ -41,7 +42,7 @@ export async function runInBackground(
   const log = await openLog(logPath);
   let child: ChildProcess;
   try {
-    child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...parameters], {
+    child = spawn(process.execPath, [...process.execArgv, programPath('dfs'), ...parameters], {
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
     });

@@ -28,6 +28,7 @@ export interface MountProcessOptions {
   /** As in FuseMountOptions. */
   readonly allowSuid: boolean;
   readonly allowDevices: boolean;
+  readonly allowPrograms: boolean;
   readonly settings: ClientSettings;
   /** As in FuseMountOptions. */
   readonly busyPollMs: number;
@@ -122,6 +123,7 @@ async function mountUnlessSignalled(
 ): Promise<FuseMount | undefined> {
   const mounting = options.driver.mount(fileSystem, {
     ...options,
+    readOnly: options.settings.readOnly,
     atime: options.settings.atime ?? 'noatime',
     source: sourceOf(fileSystem, options),
     clock: systemClock,

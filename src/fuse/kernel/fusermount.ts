@@ -8,7 +8,7 @@ import { accessSync, constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
-import { sourceOption, type FuseMountOptions } from '../driver.js';
+import { privilegeOptions, sourceOption, type FuseMountOptions } from '../driver.js';
 
 const PROGRAM = 'fusermount3';
 const CONFIGURATION = '/etc/fuse.conf';
@@ -52,11 +52,11 @@ export async function mountByFusermount(options: FuseMountOptions): Promise<numb
   }
 }
 
-function mountParameters({ source, allowOther, mountPoint, atime }: FuseMountOptions): string[] {
+function mountParameters(given: FuseMountOptions): string[] {
+  const { source, allowOther, mountPoint, atime, readOnly, allowPrograms } = given;
   const options = [
-    'rw',
-    'nosuid',
-    'nodev',
+    readOnly === true ? 'ro' : 'rw',
+    ...privilegeOptions({ allowSuid: false, allowDevices: false, allowPrograms }),
     sourceOption(source),
     'subtype=dfs',
     'default_permissions',

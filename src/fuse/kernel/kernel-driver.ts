@@ -124,6 +124,7 @@ async function mountAsRoot(options: FuseMountOptions): Promise<number> {
 /** mount(8) does the mount(2) that Node has not, with our descriptor as its fourth. */
 async function mountDevice(fd: number, options: FuseMountOptions): Promise<void> {
   const mountOptions = [
+    options.readOnly === true ? 'ro' : 'rw',
     `fd=${CHILD_FD}`,
     `rootmode=${ROOT_MODE}`,
     `user_id=${process.getuid?.() ?? 0}`,

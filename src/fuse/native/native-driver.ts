@@ -54,6 +54,7 @@ function mountOptions(options: FuseMountOptions): string[] {
     'use_ino',
     'default_permissions',
     ...privilegeOptions(options),
+    ...(options.readOnly === true ? ['ro'] : []),
     ...(options.allowOther ? ['allow_other'] : []),
     `max_read=${MAX_REQUEST_BYTES}`,
     `max_write=${MAX_REQUEST_BYTES}`,

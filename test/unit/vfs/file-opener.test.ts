@@ -39,6 +39,7 @@ async function opener(t: Test) {
   };
   const how = { empty: async (...call: unknown[]) => void emptied.push(call) };
   const open = new FileOpener({
+    readOnly: false,
     session,
     grants,
     nodes,
