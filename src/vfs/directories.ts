@@ -10,7 +10,9 @@ import { firstAfter } from '../client/caches/sorted-search.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
 import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
 import { lookup, readdir } from '../protocol/namespace-commands.js';
+import type { ReplyOf } from '../protocol/command.js';
 import type { Attributes, Caller } from '../protocol/types.js';
+import { newNameRefusal } from '../rules/names.js';
 import type { DirectoryPage } from './file-system.js';
 import { ListingAhead } from './listing-ahead.js';
 
@@ -227,6 +229,7 @@ export class Directories {
     const { attributes: cache, xattrs } = this.#session;
     const ticket = cache.ticket();
     const page = await this.#session.ask(readdir, { inode, after, limit, ...by });
+    requirePage(page, after);
     const withXattrs = page.withXattrs && new Set(page.withXattrs);
     const entries = page.entries.map(({ name, attributes }) => {
       cache.keep(ticket, attributes);
@@ -235,6 +238,21 @@ export class Directories {
     });
     return { entries, parent: page.parent, isLast: page.end };
   }
+}
+
+/**
+ * EPROTO unless the names of a page are names, in their order and behind `after`: a program that trusts them would leave the directory, or
+ * not come to an end.
+ */
+function requirePage({ entries, end }: ReplyOf<typeof readdir>, after: Uint8Array): void {
+  let last = after;
+  for (const { name } of entries) {
+    if (newNameRefusal(name) || Buffer.compare(name, last) <= 0)
+      throw new DfsError('EPROTO', 'the metadata server lists a directory with names that cannot be in one');
+    last = name;
+  }
+  if (entries.length === 0 && !end)
+    throw new DfsError('EPROTO', 'the metadata server lists a directory without an end');
 }
 
 /** The index of the first of the sorted names that comes behind `after`. */

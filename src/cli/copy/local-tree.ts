@@ -1,18 +1,12 @@
 /** This machine's files, as a copy sees them. Paths are bytes. */
-import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import {
-  chmod,
-  lchown,
   link,
   lstat,
-  lutimes,
   mkdir,
   open,
-  opendir,
   readlink,
   rename,
-  rm,
   stat,
   symlink,
   unlink,
@@ -25,6 +19,14 @@ import { tryLockFile } from '../../platform/file-lock.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import { PERMISSION_BITS } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
+import {
+  namesIn,
+  openDirectory,
+  pathOf,
+  removeAll,
+  setFileAttributes,
+  setLinkAttributes,
+} from './local-descriptors.js';
 import {
   specialFile,
   type Child,
@@ -42,14 +44,30 @@ const BILLION = 1_000_000_000n;
 const SLASH = 0x2f;
 const DOT = 0x2e;
 
+/** A directory that a copy has made, and by which everything below it is reached. */
+interface Anchor {
+  readonly place: Buffer;
+  readonly directory: FileHandle;
+}
+
+/**
+ * Others may have the right to change the directory that a copy goes to, and put a symbolic link in the place of what was made there a
+ * moment ago. So the topmost directory that is made is kept open, and what is below it is reached by its descriptor
+ * (/proc/self/fd, as openat(2) would); nobody else can change what is in it, for it has mode 700 until it is complete. No symbolic
+ * link is followed that takes the place of anything that was made, listed or is being removed.
+ */
 export class LocalTree implements Tree<Buffer> {
+  #anchor: Anchor | undefined;
+  /** Places that were listed: what is there now is not followed if it is a symbolic link. */
+  readonly #listed = new WeakSet<Buffer>();
+
   describe(place: Buffer): string {
     return place.toString('utf8');
   }
 
   async stat(place: Buffer, isFollowing: boolean): Promise<Entry | undefined> {
     try {
-      return entryOf(await (isFollowing ? stat : lstat)(place, { bigint: true }));
+      return entryOf(await (isFollowing ? stat : lstat)(this.#reach(place), { bigint: true }));
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return undefined;
       throw this.#explain(error, place);
@@ -57,25 +75,27 @@ export class LocalTree implements Tree<Buffer> {
   }
 
   async *children(place: Buffer): AsyncGenerator<Child<Buffer>> {
-    for await (const name of this.#names(place)) {
-      const child = this.child(place, name);
-      const entry = await this.stat(child, false);
-      if (entry) yield { name, place: child, entry };
-    }
-  }
-
-  async *#names(place: Buffer): AsyncGenerator<Buffer> {
-    // The types of Node know only encodings of text; with this one names are bytes.
-    const encoding = 'buffer' as BufferEncoding;
-    const directory = await this.#doing(place, async () => await opendir(place, { encoding }));
-    for await (const { name } of directory as AsyncIterable<{ name: unknown }>) {
-      yield Buffer.isBuffer(name) ? name : Buffer.from(String(name));
+    const directory = await this.#doing(
+      place,
+      async () => await openDirectory(place, this.#listed.has(place)),
+    );
+    try {
+      for await (const name of namesIn(directory)) {
+        const child = this.child(place, name);
+        const entry = await this.stat(child, false);
+        if (!entry) continue;
+        this.#listed.add(child);
+        yield { name, place: child, entry };
+      }
+    } finally {
+      await directory.close();
     }
   }
 
   async openReader(place: Buffer): Promise<Reader> {
     // A FIFO that came in the file's place would have it wait for a writer.
-    const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+    const flags =
+      constants.O_RDONLY | constants.O_NONBLOCK | (this.#listed.has(place) ? constants.O_NOFOLLOW : 0);
     const file = await this.#doing(place, async () => await open(place, flags));
     const { kind } = entryOf(await file.stat({ bigint: true }));
     if (kind !== 'file') {
@@ -108,9 +128,14 @@ export class LocalTree implements Tree<Buffer> {
 
   async *hiddenNamesBeside(place: Buffer): AsyncGenerator<Buffer> {
     try {
-      for await (const name of this.#names(this.parent(place))) if (name[0] === DOT) yield name;
+      const directory = await openDirectory(this.parent(place), false);
+      try {
+        for await (const name of namesIn(directory)) if (name[0] === DOT) yield name;
+      } finally {
+        await directory.close();
+      }
     } catch (error) {
-      if (!hasCode(error, 'EACCES', 'EPERM')) throw error;
+      if (!hasCode(error, 'EACCES', 'EPERM')) throw this.#explain(error, this.parent(place));
     }
   }
 
@@ -153,25 +178,46 @@ export class LocalTree implements Tree<Buffer> {
 
   async createWriter(place: Buffer): Promise<Writer> {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-    const file = await this.#doing(place, async () => await open(place, flags, 0o600));
+    const file = await this.#doing(place, async () => await open(this.#reach(place), flags, 0o600));
     return new LocalWriter(file, async work => await this.#doing(place, work));
   }
 
   async makeDirectory(place: Buffer): Promise<void> {
-    await this.#doing(place, async () => await mkdir(place, 0o700));
+    await this.#doing(place, async () => {
+      await mkdir(this.#reach(place), 0o700);
+      if (this.#anchor) return;
+      const directory = await openDirectory(place, true);
+      if ((await directory.stat()).uid === process.geteuid?.()) this.#anchor = { place, directory };
+      else {
+        await directory.close();
+        throw new DfsError('EACCES', `${this.describe(place)} was replaced while it was made`);
+      }
+    });
   }
 
   async makeSymlink(place: Buffer, target: Buffer): Promise<void> {
-    await this.#doing(place, async () => await symlink(target, place));
+    await this.#doing(place, async () => await symlink(target, this.#reach(place)));
   }
 
   async setAttributes(place: Buffer, kind: Entry['kind'], kept: Kept): Promise<void> {
-    const { owner, times } = kept;
     await this.#doing(place, async () => {
-      // chown(2) takes setuid and setgid away, so it comes first.
-      if (owner) await lchown(place, owner.uid, owner.gid);
-      if (kind !== 'symlink') await chmod(place, kept.permissions);
-      if (times) await lutimes(place, seconds(times.atime), seconds(times.mtime));
+      if (kind === 'symlink') await setLinkAttributes(this.#reach(place), kept);
+      else if (this.#anchor?.place.equals(place) === true)
+        await setFileAttributes(this.#anchor.directory, kept);
+      else {
+        const file = await open(
+          this.#reach(place),
+          constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+        );
+        try {
+          // Nor is it another name of a file of ours that lies elsewhere.
+          if (kind === 'file' && (await file.stat()).nlink !== 1)
+            throw new DfsError('EACCES', `${this.describe(place)} was replaced while it was written`);
+          await setFileAttributes(file, kept);
+        } finally {
+          await file.close();
+        }
+      }
     });
   }
 
@@ -180,18 +226,27 @@ export class LocalTree implements Tree<Buffer> {
       if (isReplacing) await rename(from, to);
       else await this.#renameToFree(from, to);
     });
+    await this.#letGo(from);
   }
 
   async remove(place: Buffer): Promise<void> {
-    // rm(…, { recursive }) of Node 20 takes only text for what is below.
-    const entry = await this.stat(place, false);
-    if (!entry) return;
-    if (entry.kind !== 'directory') {
-      await this.#doing(place, async () => await unlink(place));
-      return;
-    }
-    for await (const child of this.children(place)) await this.remove(child.place);
-    await this.#doing(place, async () => await rm(place, { recursive: true }));
+    await this.#doing(place, async () => await removeAll(place));
+    await this.#letGo(place);
+  }
+
+  /** The path by which a place is reached. */
+  #reach(place: Buffer): Buffer {
+    if (!this.#anchor) return place;
+    const { place: above, directory } = this.#anchor;
+    const isBelow = place[above.length] === SLASH && place.subarray(0, above.length).equals(above);
+    return isBelow ? Buffer.concat([pathOf(directory), place.subarray(above.length)]) : place;
+  }
+
+  async #letGo(place: Buffer): Promise<void> {
+    if (this.#anchor?.place.equals(place) !== true) return;
+    const { directory } = this.#anchor;
+    this.#anchor = undefined;
+    await directory.close();
   }
 
   /** Node has no renameat2(2) with RENAME_NOREPLACE; these do not replace anything either. */
@@ -317,9 +372,4 @@ function kindOf(stats: BigIntStats): Entry['kind'] {
 function timespec(nanoseconds: bigint): Timespec {
   const nsec = ((nanoseconds % BILLION) + BILLION) % BILLION;
   return { sec: Number((nanoseconds - nsec) / BILLION), nsec: Number(nsec) };
-}
-
-/** As exactly as a double has them: to the microsecond or better until the year 2242. */
-function seconds(time: Timespec): number {
-  return time.sec + time.nsec / 1e9;
 }

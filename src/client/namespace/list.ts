@@ -3,6 +3,8 @@ import { MAX_DIRECTORY_PAGE } from '../../protocol/limits.js';
 import { list as command } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { MetadataSession } from '../session/metadata-session.js';
+import { DfsError } from '../../protocol/errors.js';
+import { newNameRefusal } from '../../rules/names.js';
 import type { By } from './credentials.js';
 
 /** A file or directory, and the names that lead to it from where the listing began. */
@@ -23,6 +25,8 @@ export async function* list(
     const request = { root, after, limit: MAX_DIRECTORY_PAGE, recursive, ...by };
     const page = await session.ask(command, request);
     for (const { path, attributes } of page.entries) {
+      if (path.length === 0 || path.some(name => newNameRefusal(name)))
+        throw new DfsError('EPROTO', 'the metadata server lists names that cannot be in a directory');
       yield { path: path.map(name => Buffer.from(name)), attributes };
     }
     const last = page.entries.at(-1);

@@ -1,4 +1,6 @@
 /** symlink(2), decided by this client where it may, else by the server; and readlink(2). */
+import { DfsError } from '../../protocol/errors.js';
+import { symlinkTargetRefusal } from '../../rules/names.js';
 import { readlink as readCommand, symlink as command } from '../../protocol/namespace-commands.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { MetadataSession } from '../session/metadata-session.js';
@@ -35,6 +37,8 @@ export async function readlink(session: MetadataSession, inode: number): Promise
   if (kept) return kept;
   const ticket = lease.ticket();
   const { target } = await session.ask(readCommand, { inode });
+  if (symlinkTargetRefusal(target))
+    throw new DfsError('EPROTO', 'the metadata server says that a symbolic link leads to what is no path');
   targets.keep(ticket, inode, target);
   return Buffer.from(target);
 }
