@@ -8,6 +8,7 @@ import type { Endpoint } from '../platform/network.js';
 import { systemRandom } from '../platform/random.js';
 import { DfsError, isUnknownHost, toDfsError } from '../protocol/errors.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_GOAL, MAX_CALLER_GROUPS, MAX_GOAL } from '../protocol/limits.js';
+import type { FileSystemState } from '../protocol/take-over.js';
 import type { Caller } from '../protocol/types.js';
 import { isConnectionError } from '../rpc/client.js';
 import type { FileSystem } from '../vfs/file-system.js';
@@ -100,6 +101,8 @@ export interface ClientSettings extends ClientParameters {
   readonly readOnly?: boolean;
   /** The names of the directory that is to be the root; left out: whatever this machine may mount. */
   readonly rootPath?: readonly Uint8Array[] | undefined;
+  /** As in VfsOptions. */
+  readonly taken?: FileSystemState;
 }
 
 /** Who runs this, to whom the metadata server may refuse what it likes. */
@@ -135,6 +138,7 @@ export async function openFileSystem(
     chunkBytes: DEFAULT_CHUNK_BYTES,
     atime: settings.atime,
     readOnly: settings.readOnly,
+    taken: settings.taken,
     caller: processCaller(),
     path: settings.rootPath,
     clientName: `${program} on ${hostname()}, process ${process.pid}`,
@@ -146,9 +150,10 @@ export async function openFileSystem(
   try {
     const fileSystem = await Vfs.open(options);
     try {
-      return await viewOf(fileSystem, settings.rootPath);
+      return await viewOf(fileSystem, settings.rootPath, settings.taken?.root);
     } catch (error) {
-      await fileSystem.close();
+      if (settings.taken) await fileSystem.handOver.leave();
+      else await fileSystem.close();
       throw error;
     }
   } catch (error) {

@@ -27,10 +27,13 @@ export class ServiceManager {
     this.#clock = clock;
   }
 
-  /** The service serves; from now on systemd is told regularly that it still does, if it asked for that. */
-  async ready(): Promise<void> {
+  /**
+   * The service serves; from now on systemd is told regularly that it still does, if it asked for that.
+   * @param takesPlace this process has taken the place of the one that the unit started
+   */
+  async ready(takesPlace = false): Promise<void> {
     if (this.#isStopping) return;
-    await this.#tell('READY=1');
+    await this.#tell(takesPlace ? `MAINPID=${process.pid}\nREADY=1` : 'READY=1');
     const periodMs = this.#watchPeriodMs;
     if (periodMs === undefined || this.#isStopping) return;
     const beat = (): void => {

@@ -6,6 +6,7 @@ import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
 import { nodes } from '../protocol/cluster-commands.js';
+import type { SessionState } from '../protocol/take-over.js';
 import type { ClientLimits } from './client-limits.js';
 import { CacheBudget } from './caches/cache-budget.js';
 import { divideCache, type CacheSizes } from './caches/cache-sizes.js';
@@ -32,6 +33,8 @@ export interface ClientOptions {
   readonly minReplicas?: number | undefined;
   /** Memory for what is kept to be read, or told, again (cache-sizes.ts). */
   readonly cacheBytes: number;
+  /** A session that an earlier process has begun; a new one begins when left out. */
+  readonly begun?: SessionState | undefined;
   /** The most bytes of a chunk that this client writes. */
   readonly chunkBytes: number;
   /**
@@ -72,7 +75,7 @@ export class Client {
     this.cacheSizes = divideCache(options.cacheBytes);
     this.budget = new CacheBudget(this.cacheSizes.totalBytes);
     this.session = new MetadataSession({ ...options, cacheSizes: this.cacheSizes });
-    this.locks = new LockClient(this.session, clock, timeoutMs);
+    this.locks = new LockClient(this.session, clock, timeoutMs, options.begun?.lockRequests);
     this.nodes = new DataNodePool(options);
     this.grants = new GrantPool(this.session, this.nodes, clock, options.chunkBytes, options.minReplicas);
     this.writer = new ChunkWriter({ ...options, nodes: this.nodes, grants: this.grants });
@@ -103,7 +106,9 @@ export class Client {
     try {
       await client.session.start();
     } catch (error) {
-      await client.close();
+      // A session that others have begun goes on with them.
+      if (options.begun) await client.leave();
+      else await client.close();
       throw error;
     }
     return client;
@@ -119,6 +124,16 @@ export class Client {
   /** Ends the session and closes every connection. May be called twice. */
   async close(): Promise<void> {
     await this.session.close();
+    await this.#disconnect();
+  }
+
+  /** Closes every connection for good; the session goes on with another process. */
+  async leave(): Promise<void> {
+    this.session.leave();
+    await this.#disconnect();
+  }
+
+  async #disconnect(): Promise<void> {
     this.nodes.close();
     await this.#local?.close();
   }

@@ -1,6 +1,7 @@
 /** The interface of every way of mounting (docs/decisions/08), so that the command line is independent of the driver. */
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
+import type { MountState } from '../protocol/take-over.js';
 import type { FileSystem } from '../vfs/file-system.js';
 
 /** Long enough for a program that does nothing but work on the mount to send its next request. */
@@ -60,6 +61,37 @@ export interface FuseMount {
    * ends when the last user goes. May be called twice.
    */
   unmount(): Promise<void>;
+  /** Hands the mount over to another process; undefined where the driver cannot do that. */
+  readonly handOver?: HandOver;
+}
+
+/** What a successor needs to go on with a mount, beside the descriptor of its device. */
+export type TakenMount = Pick<MountState, 'kernel' | 'inodes'>;
+
+/** The steps by which a process that serves a mount gives it to another one. Until `leave`, `resume` takes all of them back. */
+export interface HandOver {
+  /** The kernel's device. It belongs to the mount, and stays open. */
+  readonly descriptor: number;
+  /** The kernel drops what it keeps, and keeps nothing more. The mount goes on. */
+  prepare(): Promise<void>;
+  /**
+   * Answers what was asked for, and takes no more requests.
+   * @throws EBUSY when that takes longer than `patienceMs`; the mount goes on then
+   */
+  pause(patienceMs: number): Promise<void>;
+  /** While it is paused. */
+  state(): TakenMount;
+  resume(): void;
+  /** The other process serves the mount: this one will not unmount it when it ends. */
+  leave(): void;
+}
+
+/** A mount of an earlier process, before this one serves it. */
+export interface TakenOver {
+  /** Answers the kernel from now on. */
+  serve(): FuseMount;
+  /** Another process goes on with it. */
+  abandon(): Promise<void>;
 }
 
 export interface FuseDriver {
@@ -70,6 +102,16 @@ export interface FuseDriver {
   readonly limitations: readonly string[];
   /** Mounts. EBUSY, ENOTDIR, ENOENT, EACCES, ENODEV with a sentence that says what to do. */
   mount(fileSystem: FileSystem, options: FuseMountOptions): Promise<FuseMount>;
+  /**
+   * Makes ready to go on with a mount of an earlier process; undefined where the driver cannot do that.
+   * @param descriptor of the kernel's device; belongs to the mount from now on
+   */
+  takeOver?(
+    fileSystem: FileSystem,
+    options: FuseMountOptions,
+    taken: TakenMount,
+    descriptor: number,
+  ): Promise<TakenOver>;
 }
 
 /** libfuse's option for what mount(8) shows as the source, in which a comma ends an option unless it is escaped. */

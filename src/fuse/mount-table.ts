@@ -10,6 +10,8 @@ export interface MountEntry {
   readonly source: string;
   /** Of the device number that stat(2) shows for its files; for FUSE it also names the connection. */
   readonly deviceMinor: number;
+  /** Of FUSE: the user who has mounted. */
+  readonly userId?: number;
 }
 
 const SEPARATOR = ' - ';
@@ -31,15 +33,17 @@ export function parseMountTable(text: string): MountEntry[] {
     const separator = line.indexOf(SEPARATOR);
     if (separator < 0) continue;
     const [id, , device, , mountPoint] = line.slice(0, separator).split(' ');
-    const [type, source] = line.slice(separator + SEPARATOR.length).split(' ');
+    const [type, source, options] = line.slice(separator + SEPARATOR.length).split(' ');
     if (mountPoint === undefined || type === undefined || source === undefined) continue;
     const deviceMinor = Number(device?.split(':')[1] ?? -1);
+    const userId = /(?:^|,)user_id=(\d+)/.exec(options ?? '')?.[1];
     entries.push({
       id: Number(id),
       mountPoint: unescape(mountPoint),
       type: unescape(type),
       source: unescape(source),
       deviceMinor,
+      ...(userId === undefined ? {} : { userId: Number(userId) }),
     });
   }
   return entries;

@@ -106,6 +106,16 @@ export class ReadableDescriptor {
     return this.#libuv.read(this.#fd, target, target.length);
   }
 
+  /** Calls nobody until `resume`. */
+  pause(): void {
+    this.#libuv.stop(this.#handle);
+  }
+
+  /** Calls again after `pause`. Not after `close`. */
+  resume(): void {
+    this.#libuv.start(this.#handle, UV_READABLE, this.#onPoll);
+  }
+
   /** Calls nobody any more. The descriptor stays open. May be called twice. */
   async close(): Promise<void> {
     const { koffi } = this.#libuv;

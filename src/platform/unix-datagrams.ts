@@ -56,7 +56,7 @@ export async function sendDatagram(path: string, text: string): Promise<boolean>
 }
 
 /** struct sockaddr_un, with no byte more than the name has; undefined for a name that no socket can have. */
-function socketAddress(path: string): Buffer | undefined {
+export function socketAddress(path: string): Buffer | undefined {
   const name = Buffer.from(path);
   if (name.length < 2 || name.length >= MAX_PATH_BYTES) return undefined;
   const isAbstract = path.startsWith('@');

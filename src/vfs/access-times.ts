@@ -73,8 +73,9 @@ export class AccessTimes {
   }
 
   /** Tells what is left, unless that takes long. Never rejects. */
-  async close(): Promise<void> {
+  async flush(): Promise<void> {
     this.#timer?.cancel();
+    this.#timer = undefined;
     const all = async (): Promise<void> => {
       while (this.#pending.size > 0) {
         this.#flush();

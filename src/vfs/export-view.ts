@@ -11,6 +11,7 @@ import { DfsError } from '../protocol/errors.js';
 import type { Rights } from '../protocol/export-commands.js';
 import { ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
+import type { FileSystemState } from '../protocol/take-over.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
 import { gidOnClient, uidOnClient } from '../rules/export-identities.js';
 import type {
@@ -21,6 +22,7 @@ import type {
   FileHandle,
   FileLock,
   FileSystem,
+  FileSystemHandOver,
   KeepingLease,
   Statfs,
   WriteOptions,
@@ -31,20 +33,23 @@ type Owner = Omit<Creation, 'mode' | 'umask'>;
 /**
  * The file system as this machine sees it, of which the rights say how, and from the directory at `path` on, if one is given.
  * ENOENT, ENOTDIR, EACCES for the path.
+ * @param takenRoot the root of a mount that an earlier process has served, whatever the path leads to by now
  */
 export async function viewOf(
   fileSystem: FileSystem,
   path: readonly Uint8Array[] | undefined,
+  takenRoot?: number,
 ): Promise<FileSystem> {
   const { rights } = fileSystem;
   if (rights) {
-    const { root, uids, gids } = rights;
+    const { uids, gids } = rights;
+    const root = takenRoot ?? rights.root;
     const isPlain = root === ROOT_INODE && uids.length === 0 && gids.length === 0;
     // A path that was asked for is where paths begin; otherwise they are those of the cluster.
     return isPlain ? fileSystem : new ExportView(fileSystem, root, path ? [] : rights.path, new Map());
   }
-  if (!path || path.length === 0) return fileSystem;
-  const { inode } = await fileSystem.resolve(path);
+  if (takenRoot === undefined && (!path || path.length === 0)) return fileSystem;
+  const inode = takenRoot ?? (await fileSystem.resolve(path ?? [])).inode;
   return inode === ROOT_INODE ? fileSystem : new ExportView(fileSystem, inode, [], new Map());
 }
 
@@ -301,6 +306,16 @@ class ExportView implements FileSystem {
 
   async removexattr(inode: number, name: Uint8Array): Promise<void> {
     await this.#below.removexattr(this.#swapped(inode), name);
+  }
+
+  get handOver(): FileSystemHandOver | undefined {
+    const below = this.#below.handOver;
+    if (!below) return undefined;
+    const suspend = (): FileSystemState | undefined => {
+      const state = below.suspend();
+      return state && { ...state, root: this.#root };
+    };
+    return { ...below, suspend };
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { DfsError } from '../protocol/errors.js';
+import { decodeFailure, encodeFailure, type OpenFilesState } from '../protocol/take-over.js';
 import type { OpenFile } from './open-file.js';
 
 /** Files whose failures are remembered. */
@@ -23,6 +24,15 @@ export class FileFailures {
   get untold(): DfsError | undefined {
     const [first] = this.#untold.values();
     return first;
+  }
+
+  /** What a successor of this process has to know (protocol/take-over.ts). */
+  state(): OpenFilesState['failures'] {
+    return [...this.#untold.entries()].map(([inode, reason]) => ({ inode, failure: encodeFailure(reason) }));
+  }
+
+  restore(failures: OpenFilesState['failures']): void {
+    for (const { inode, failure } of failures) this.#untold.set(inode, decodeFailure(failure));
   }
 
   /** A change that was acknowledged is lost: the open handles of the file report it, or the next open does. */

@@ -9,6 +9,7 @@ import type { ClusterControl } from '../client/cluster-control.js';
 import type { ListedInode } from '../client/namespace/list.js';
 import type { Loans } from '../platform/loans.js';
 import type { Payload } from '../protocol/frame.js';
+import type { FileSystemState } from '../protocol/take-over.js';
 import type { Attributes, Caller, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
 
 /** The fields of setattr that are given are changed; the others stay. */
@@ -91,6 +92,21 @@ export interface WriteOptions {
 
 /** fallocate(2)'s modes (<linux/falloc.h>), as far as they are known here. */
 export const FallocateFlag = { keepSize: 1, punchHole: 2, zeroRange: 16 } as const;
+
+/** How a file system changes hands from one process to another (VfsOptions.taken). */
+export interface FileSystemHandOver {
+  /** Everything that programs were told is done is committed, as far as servers answer. Never rejects. */
+  settled(): Promise<void>;
+  /**
+   * Stops using the session, so that another process may go on with it by what is returned. Undefined while something is under way that
+   * may change anything. Nobody may ask for anything meanwhile.
+   */
+  suspend(): FileSystemState | undefined;
+  /** Goes on after `suspend`: no other process has used the session. */
+  goOn(): void;
+  /** Closes every connection for good; the session goes on with another process. */
+  leave(): Promise<void>;
+}
 
 export interface FileSystem {
   readonly cluster: ClusterControl;
@@ -273,6 +289,9 @@ export interface FileSystem {
   ): Promise<void>;
   removexattr(inode: number, name: Uint8Array): Promise<void>;
 
-  /** Commits everything written by anybody through this client, and ends the session. May be called twice. */
+  /** Undefined where another process cannot go on with it. */
+  readonly handOver?: FileSystemHandOver | undefined;
+
+  /** Commits everything written by anybody through this client, and ends the session; nothing after `leave`. May be called twice. */
   close(): Promise<void>;
 }

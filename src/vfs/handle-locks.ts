@@ -9,6 +9,7 @@
  */
 import type { HeldLocks } from '../client/locks/held-locks.js';
 import type { LockClient } from '../client/locks/lock-client.js';
+import type { OpenFilesState } from '../protocol/take-over.js';
 import type { LockKind } from '../protocol/types.js';
 import type { FileHandle, FileLock } from './file-system.js';
 import type { OpenFile } from './open-file.js';
@@ -40,6 +41,20 @@ export class HandleLocks {
   constructor(options: HandleLocksOptions) {
     this.#options = options;
     this.#indexes = new SqliteIndexes(options);
+  }
+
+  /** What a successor of this process has to know (protocol/take-over.ts). */
+  state(): Pick<OpenFilesState, 'lockOwners' | 'sqliteIndexes'> {
+    const lockOwners = [...this.#owners].flatMap(([inode, owners]) =>
+      [...owners].map(([owner, handles]) => ({ inode, owner, handles: [...handles] })),
+    );
+    return { lockOwners, sqliteIndexes: this.#indexes.state() };
+  }
+
+  restore({ lockOwners, sqliteIndexes }: Pick<OpenFilesState, 'lockOwners' | 'sqliteIndexes'>): void {
+    for (const { inode, owner, handles } of lockOwners)
+      for (const handle of handles) this.#locked(handle, inode, 'posix', owner);
+    this.#indexes.restore(sqliteIndexes);
   }
 
   /** A program was told that the name leads to the inode. */

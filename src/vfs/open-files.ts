@@ -10,6 +10,7 @@ import { UnderWay } from '../platform/under-way.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { isRegularFile } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
+import type { OpenFilesState } from '../protocol/take-over.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
 import type { AccessTimes } from './access-times.js';
 import { ClosingFiles } from './closing-files.js';
@@ -22,6 +23,7 @@ import type { OpenFile } from './open-file.js';
 import { lossOf, OpenHandles, reportFailure, type Handle } from './open-handles.js';
 import { allocateRange, copyRange, requireReadable, requireWritable } from './range-changes.js';
 import { ReadAhead } from './read-ahead.js';
+import { encodeOpenFiles, restoredHandles } from './open-files-state.js';
 import type { VfsOptions } from './vfs-options.js';
 
 export class OpenFiles {
@@ -245,6 +247,38 @@ export class OpenFiles {
     const synced = await Promise.allSettled([...this.#table].map(async file => await file.fsync()));
     const failure = synced.find(result => result.status === 'rejected');
     if (failure) throw toDfsError(failure.reason);
+  }
+
+  /** Everything that was written is committed by the metadata server's word, and what was closed is given back. Never rejects. */
+  async settled(): Promise<void> {
+    await this.#releasing.settled();
+    await this.#closing.settled();
+    // What cannot be stored its programs are told of, as ever.
+    await Promise.allSettled([...this.#table].map(async file => await file.settledInTime()));
+  }
+
+  /** What a successor of this process has to know; undefined while something that was written is not committed. */
+  state(): OpenFilesState | undefined {
+    const files = [...this.#table].filter(({ handles }) => handles > 0);
+    const isSettled = [...this.#table].every(file => !file.isDirty && !file.isUnanswered);
+    return isSettled && this.#releasing.isEmpty
+      ? encodeOpenFiles({
+          files,
+          handles: this.#handles,
+          failures: this.#table.failures,
+          locks: this.#handleLocks,
+        })
+      : undefined;
+  }
+
+  /** Takes over what programs have opened through an earlier process. The session has it open already. */
+  restore(state: OpenFilesState): void {
+    const open = (attributes: Attributes): OpenFile =>
+      this.#table.open(attributes, this.#session.attributes.ticket(), false);
+    const handles = restoredHandles(state, open, () => new ReadAhead(this.#options.readAheadBytes));
+    this.#handles.restore(handles, state.lastHandle);
+    this.#handleLocks.restore(state);
+    this.#table.failures.restore(state.failures);
   }
 
   /** Gives every handle back, whose data are committed. Rejects with the first failure, but leaves none out. */

@@ -36,6 +36,20 @@ export class OpenHandles implements Iterable<readonly [FileHandle, Handle]> {
     return this.#last;
   }
 
+  /** The number that was given last. */
+  get last(): FileHandle {
+    return this.#last;
+  }
+
+  /**
+   * Takes over what an earlier process had given numbers.
+   * @param last the number that it had given last
+   */
+  restore(handles: Iterable<readonly [FileHandle, Handle]>, last: FileHandle): void {
+    for (const [number, handle] of handles) this.#handles.set(number, handle);
+    this.#last = last;
+  }
+
   /** EBADF when no file is open under this number. */
   get(number: FileHandle): Handle {
     const handle = this.#handles.get(number);

@@ -41,6 +41,15 @@ export class SqliteIndexes {
     this.#options = options;
   }
 
+  /** The indexes that are known. */
+  state(): number[] {
+    return [...this.#inodes.keys()];
+  }
+
+  restore(inodes: readonly number[]): void {
+    for (const inode of inodes) this.#inodes.set(inode, true);
+  }
+
   /** A program was told that the name leads to the inode. */
   found(name: Uint8Array, inode: number): void {
     if (name.at(-1) !== LAST_BYTE || name.length <= SUFFIX.length) return;

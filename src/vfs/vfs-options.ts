@@ -6,6 +6,7 @@ import type { LocalFiles } from '../platform/local-files.js';
 import type { Logger } from '../platform/log.js';
 import type { Endpoint, Network } from '../platform/network.js';
 import type { Random } from '../platform/random.js';
+import type { FileSystemState } from '../protocol/take-over.js';
 import type { Caller } from '../protocol/types.js';
 import type { Role } from '../protocol/roles.js';
 import type { Keyring } from '../rpc/keyring.js';
@@ -41,6 +42,8 @@ export interface VfsOptions {
   readonly readOnly?: boolean | undefined;
   /** For whom requests are made unless FileSystem.as says otherwise; for the client itself when left out. */
   readonly caller?: Caller | undefined;
+  /** What an earlier process had open, in its session; nothing, and a new session, when left out. */
+  readonly taken?: FileSystemState | undefined;
   /** As in ClientOptions. */
   readonly onMisprediction?: OnMisprediction | undefined;
   /** As in ClientOptions. */

@@ -28,6 +28,7 @@ import type {
   FileHandle,
   FileLock,
   FileSystem,
+  FileSystemHandOver,
   KeepingLease,
   Statfs,
   WriteOptions,
@@ -73,8 +74,8 @@ export class Vfs implements FileSystem {
 
   /** Connects and begins a session. ECONNREFUSED, EHOSTUNREACH, EACCES, … when that fails. */
   static async open(options: VfsOptions): Promise<Vfs> {
-    const { goal, chunkBytes, atime, clock, readOnly = false } = options;
-    const client = await Client.open(options);
+    const { goal, chunkBytes, atime, clock, readOnly = false, taken } = options;
+    const client = await Client.open({ ...options, begun: taken?.session });
     const { session, log, grants, nodes, budget, cacheSizes } = client;
     const directories = new Directories(session);
     const onDisplaced = (inode: number): void => void keepers.displaced(inode);
@@ -89,6 +90,7 @@ export class Vfs implements FileSystem {
           })
         : undefined;
     const files: OpenFiles = new OpenFiles(client, options, directories, onDisplaced, times);
+    if (taken) files.restore(taken.files);
     const present = (attributes: Attributes): Attributes => files.present(attributes);
     const keepers = new CacheKeepers({
       lease: session.lease,
@@ -410,12 +412,32 @@ export class Vfs implements FileSystem {
     if (this.#shared.readOnly) throw new DfsError('EROFS', 'this mount is read-only');
   }
 
+  get handOver(): FileSystemHandOver {
+    return {
+      settled: async () => {
+        await this.#files.settled();
+        await this.#shared.accessTimes?.flush();
+        await this.#session.settled();
+      },
+      suspend: () => {
+        const files = this.#files.state();
+        const session = files && this.#session.suspend(this.#client.locks.lastRequest);
+        return session && { session, files, root: ROOT_INODE };
+      },
+      goOn: () => this.#session.goOn(),
+      leave: async () => {
+        this.#shared.isClosed = true;
+        await this.#client.leave();
+      },
+    };
+  }
+
   async close(): Promise<void> {
     if (this.#shared.isClosed) return;
     this.#shared.isClosed = true;
     try {
       await this.#files.close();
-      await this.#shared.accessTimes?.close();
+      await this.#shared.accessTimes?.flush();
       await this.#session.finishChanges();
       this.#session.lost.tellAny();
     } finally {

@@ -28,7 +28,8 @@ function defineTests(): void {
     const scratch = join(cluster.directory, 'scratch');
     await mkdir(scratch, { mode: 0o777 });
     await shell(`chmod 777 ${scratch}`);
-    const mount = await cluster.addMount([], USER);
+    let mount = await cluster.addMount([], USER);
+    const first = mount;
     const { mountPoint } = mount;
     const withKey = `${AS_USER} DFS_KEY_FILE=${await cluster.roleKey('client', USER)}`;
 
@@ -49,6 +50,15 @@ function defineTests(): void {
       t.equal(await shell(`stat -c '%u %g' ${rootMount.mountPoint}/home/tree`), `${USER} ${USER}`);
       await t.rejects(shell(`${AS_USER} touch ${mountPoint}/forbidden`), /Permission denied/);
       await t.rejects(readdir(mountPoint), { code: 'EACCES' }, 'no allow_other: not even root looks in');
+    });
+
+    await t.test('another process of the user takes the mount over', async t => {
+      mount = await cluster.takeOver(first, [], USER);
+      t.equal(await first.exited(), 0);
+      t.equal(
+        await shell(`${AS_USER} sh -c 'echo on > ${mountPoint}/home/on && cat ${mountPoint}/home/on'`),
+        'on',
+      );
     });
 
     await t.test('without a mount the servers refuse what a kernel would refuse', async t => {
@@ -80,6 +90,7 @@ function defineTests(): void {
     });
 
     await t.test('SIGTERM ends it too, even while somebody stands in the mount', async t => {
+      mount = first;
       await mount.start();
       const standing = spawn('sh', ['-c', 'cd "$1" && echo here && exec sleep 60', 'sh', mountPoint], {
         stdio: ['ignore', 'pipe', 'ignore'],

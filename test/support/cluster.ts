@@ -187,6 +187,31 @@ export class Cluster {
     return mount;
   }
 
+  /**
+   * A process that takes the place of one that serves a mount, which then ends by itself.
+   * @param userId who takes it over; by default who runs the tests
+   */
+  async takeOver(
+    mount: MountProcess,
+    options: readonly string[] = [],
+    userId?: number,
+  ): Promise<MountProcess> {
+    const name = `mount${this.mounts.length + 1}`;
+    const { directory } = mount;
+    const successor = new MountProcess({
+      name,
+      program: 'dfs',
+      parameters: () => ['mount', directory, '--take-over', ...options],
+      directory,
+      logPath: this.#logPath(name),
+      env: this.#env,
+      userId,
+    });
+    this.mounts.push(successor);
+    await successor.start();
+    return successor;
+  }
+
   /** Runs an executable of bin/ to its end, with this cluster's DFS_HOME. */
   async run(program: string, parameters: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     const prefix = this.#options.machines?.prefixOf(ADMINISTRATOR) ?? [];

@@ -1,5 +1,5 @@
 /** mount: makes a DFS a directory of this machine. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { DEFAULT_BUSY_POLL_MS, type FuseDriver } from '../../fuse/driver.js';
 import { kernelDriver, kernelDriverCanRun } from '../../fuse/kernel/kernel-driver.js';
@@ -26,12 +26,13 @@ import {
 } from '../client-options.js';
 import { cacheSizeOption, memoryOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
-import { logDirectory } from '../dfs-home.js';
 import { locateKeyFile } from '../key-option.js';
-import { report, reportFailure, runInBackground } from '../mount/background.js';
+import { report, reportingFailure, runInBackground } from '../mount/background.js';
 import { FSTAB, fstabLine, writeFstab } from '../mount/fstab.js';
 import { fstabOptions } from '../mount/fstab-options.js';
+import { defaultLogPath } from '../mount/log-path.js';
 import { runMount } from '../mount/mount-process.js';
+import { takeOver } from '../mount/take-over.js';
 import { parseCount, parseSeconds } from '../quantity.js';
 import { chooseServer, SERVER_DESCRIPTION, SERVER_POSITIONAL } from '../server-choice.js';
 import { UsageError } from '../usage-error.js';
@@ -131,6 +132,12 @@ export const mount = defineCommand({
         default: true,
         describe: 'let programs run that are stored here',
       })
+      .option('take-over', {
+        type: 'boolean',
+        default: false,
+        describe:
+          'go on with what is mounted there, in the place of the process that serves it, e.g. with a newer DFS: programs notice a short pause; the mount keeps its settings',
+      })
       .option('log-file', {
         type: 'string',
         requiresArg: true,
@@ -141,6 +148,7 @@ export const mount = defineCommand({
         [`${call} 10.0.0.1:8001 /mnt/dfs --background`, 'returns when the mount can be used'],
         [`${call} 10.0.0.1:/photos /mnt/photos`, 'only that directory'],
         [`${call} dfs://10.0.0.1/ /mnt/dfs --fstab`, 'at every start of the machine, by systemd'],
+        [`${call} /mnt/dfs --take-over --background`, 'after an upgrade: the new DFS serves what is mounted'],
       ])
       .epilog(
         'umount <mountpoint>, Ctrl-C and SIGTERM end the mount after everything written is stored; a second signal ' +
@@ -148,6 +156,11 @@ export const mount = defineCommand({
       ),
   async run(given) {
     const { server, mountpoint } = serverAndMountPoint(given.server, given.mountpoint);
+    if (given.takeOver) {
+      requireBackground(given.background, given.logFile);
+      await takeOver(given, server, resolve(mountpoint));
+      return;
+    }
     const source =
       server === undefined ? { server: chooseServer(undefined), path: '/' } : parseMountSource(server);
     const parameters = { ...given, server: source.server, path: source.path };
@@ -157,9 +170,7 @@ export const mount = defineCommand({
       await enterInFstab(parameters, resolve(mountpoint));
       return;
     }
-    if (logFile !== undefined && !background) {
-      throw new UsageError('--log-file is for --background; without it the log goes to standard error');
-    }
+    requireBackground(background, logFile);
     if ((parameters.suid || parameters.dev) && !isRoot()) {
       throw new DfsError('EPERM', '--suid and --dev are for root: both can give away the whole machine');
     }
@@ -168,6 +179,12 @@ export const mount = defineCommand({
     else await runInForeground(parameters, mountPoint);
   },
 });
+
+function requireBackground(background: boolean, logFile: string | undefined): void {
+  if (logFile !== undefined && !background) {
+    throw new UsageError('--log-file is for --background; without it the log goes to standard error');
+  }
+}
 
 /** A single argument with a slash in it is a mount point. UsageError when there is none. */
 function serverAndMountPoint(
@@ -242,7 +259,7 @@ function cacheOptions<Parameters>(yargs: Argv<Parameters>) {
 
 async function startInBackground(parameters: MountParameters, mountPoint: string): Promise<void> {
   const { server, logFile, quiet } = parameters;
-  const logPath = resolve(logFile ?? defaultLogPath(server, mountPoint));
+  const logPath = resolve(logFile ?? defaultLogPath(mountPoint, server.port));
   const { pid, note } = await runInBackground(foregroundArguments(parameters, mountPoint), logPath);
   if (note !== undefined) process.stderr.write(`dfs mount: ${note}\n`);
   if (quiet) return;
@@ -253,7 +270,7 @@ async function startInBackground(parameters: MountParameters, mountPoint: string
 }
 
 async function runInForeground(parameters: MountParameters, mountPoint: string): Promise<void> {
-  try {
+  await reportingFailure(async () => {
     await runMount({
       server: parameters.server,
       mountPoint,
@@ -279,10 +296,7 @@ async function runInForeground(parameters: MountParameters, mountPoint: string):
       log: createLogger('mount', parameters.logLevel),
       onReady: note => void report({ state: 'ready', ...(note === undefined ? {} : { note }) }),
     });
-  } catch (error) {
-    await reportFailure(error);
-    throw error;
-  }
+  });
 }
 
 /** What the process in the background is started with: the same, without what is done here. */
@@ -350,10 +364,4 @@ function driverNamed(name: string): FuseDriver {
   const driver = DRIVERS.find(each => each.name === name);
   if (!driver) throw new UsageError(`there is no driver ${name}`);
   return driver;
-}
-
-/** A file for each mount point, so that its earlier mounts can be read about too. */
-function defaultLogPath(server: Endpoint, mountPoint: string): string {
-  const place = `${mountPoint}-${server.port}`.replaceAll(/[^A-Za-z0-9._-]+/g, '-');
-  return join(logDirectory(), `mount${place}.log`);
 }

@@ -25,10 +25,15 @@ export async function report(message: Report): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
-/** `report` for a failure. */
-export async function reportFailure(error: unknown): Promise<void> {
-  const { code, message } = toDfsError(error);
-  await report({ state: 'failed', code, message });
+/** Tells the process that waits for this one, if there is one, when `work` fails. */
+export async function reportingFailure(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const { code, message } = toDfsError(error);
+    await report({ state: 'failed', code, message });
+    throw error;
+  }
 }
 
 /**

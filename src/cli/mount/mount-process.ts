@@ -1,86 +1,194 @@
 /** The process that serves a mount: from connecting until an unmount or a signal. */
-import { systemClock } from '../../platform/clock.js';
-import type { Logger } from '../../platform/log.js';
+import { isDoneWithin, systemClock } from '../../platform/clock.js';
+import type { Logger, LogLevel } from '../../platform/log.js';
 import { makeDirectories } from '../../platform/make-directories.js';
 import type { Endpoint } from '../../platform/network.js';
 import { allowGarbage } from '../../platform/garbage-allowance.js';
 import { serveFirst } from '../../platform/priority.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
-import type { FuseDriver, FuseMount } from '../../fuse/driver.js';
+import type { FuseDriver, FuseMount, FuseMountOptions, TakenOver } from '../../fuse/driver.js';
 import type { FileSystem } from '../../vfs/file-system.js';
 import { formatEndpoint } from '../address.js';
 import { openFileSystem, type ClientSettings } from '../client-options.js';
-import { accessAs } from '../member-access.js';
+import { accessAs, type MemberAccess } from '../member-access.js';
 import { exportNote } from '../export-note.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
+import { HandOverOffer, type Successor } from './hand-over.js';
+import { Succession } from './succession.js';
+import { optionsOf, settingsOf, type MountProcessOptions } from './mount-settings.js';
 import { ServiceManager } from '../service-manager.js';
 
 /** What passes through before the heap is looked through (platform/garbage-allowance.ts). */
 const GARBAGE = { most: 64 << 20, least: 32 << 20 };
 
-export interface MountProcessOptions {
-  readonly server: Endpoint;
-  /** Absolute. */
-  readonly mountPoint: string;
-  readonly driver: FuseDriver;
-  readonly allowOther: boolean;
-  /** As in FuseMountOptions. */
-  readonly allowSuid: boolean;
-  readonly allowDevices: boolean;
-  readonly allowPrograms: boolean;
-  readonly settings: ClientSettings;
-  /** As in FuseMountOptions. */
-  readonly busyPollMs: number;
-  /** As in FuseMountOptions. */
-  readonly keepsNames: boolean;
-  /** How long the kernel may believe names, attributes and absent names, in milliseconds. */
-  readonly entryTimeoutMs: number;
-  readonly attrTimeoutMs: number;
-  readonly negativeTimeoutMs: number;
-  readonly log: Logger;
-  /** Called once when the mount can be used, with what its user should know of it. */
-  readonly onReady: (note: string | undefined) => void;
-}
+/** How long a process that takes a mount over tries to reach the metadata server: less than the one that serves waits (STEP_MS). */
+const OPEN_MS = 8000;
 
 /**
  * Mounts, and resolves when the mount has ended and everything written to it is stored. Rejects when mounting fails,
  * or when what was written could not be stored.
  */
 export async function runMount(options: MountProcessOptions): Promise<void> {
-  const { log, mountPoint, server, driver } = options;
+  const { log, mountPoint, server, settings } = options;
+  prepareProcess(log);
+  const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
+  await makeMountPoint(mountPoint);
+  const access = accessAs(settings.role ?? 'client', { keyFile: settings.keyFile, log, metadata: server });
+  const fileSystem = await openUnlessSignalled({ ...options, settings: { ...settings, access } }, signalled);
+  await closedAfter(fileSystem, access, options, async () => {
+    const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
+    return mounted ? await serveUntilEnd({ mounted, fileSystem, options, signalled }) : 'interrupted';
+  });
+}
+
+/**
+ * Goes on with a mount that another process serves now, and resolves as `runMount`. Rejects when that is not possible: then the other one
+ * goes on.
+ */
+export async function runTakeOver(
+  given: Pick<MountProcessOptions, 'mountPoint' | 'driver' | 'log' | 'onReady'>,
+  logLevel: LogLevel,
+): Promise<void> {
+  const { log } = given;
+  prepareProcess(log);
+  const succession = await Succession.begin(given.mountPoint, systemClock);
+  const { mountPoint } = succession;
+  const options = { ...optionsOf(succession.settings, logLevel), ...given, mountPoint };
+  const { keyFile } = options.settings;
+  const access = accessAs('client', { keyFile, log, metadata: options.server });
+  const settings = { ...options.settings, access };
+  const { fileSystem, taken } = await take(succession, { ...options, settings });
+  const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
+  const mounted = taken.serve();
+  const serve = serveUntilEnd({ mounted, fileSystem, options, signalled, predecessor: succession });
+  await closedAfter(fileSystem, access, options, async () => await serve);
+}
+
+/** Does `work`, and then closes what it needs, whatever comes of it. */
+async function closedAfter(
+  fileSystem: FileSystem,
+  { keeper }: MemberAccess,
+  options: MountProcessOptions,
+  work: () => Promise<'unmounted' | 'handed over' | 'interrupted'>,
+): Promise<void> {
+  keeper?.start();
+  let how: string;
+  try {
+    how = await work();
+  } finally {
+    keeper?.close();
+    await closeInOrder(fileSystem, options);
+  }
+  if (how === 'unmounted') options.log.info('everything is stored');
+}
+
+/** The mount is this process's when it resolves; when it rejects the other one goes on. */
+async function take(
+  succession: Succession,
+  options: MountProcessOptions,
+): Promise<{ readonly fileSystem: FileSystem; readonly taken: TakenOver }> {
+  const { server, settings, driver, log } = options;
+  const { takeOver } = driver;
+  if (!takeOver) throw new DfsError('EOPNOTSUPP', `the driver ${driver.name} takes over no mounts`);
+  const state = await succession.take();
+  let fileSystem: FileSystem | undefined;
+  let taken: TakenOver | undefined;
+  try {
+    const opened = await openInTime(server, { ...settings, taken: state.fileSystem }, log);
+    fileSystem = servedBy(driver, opened);
+    taken = await takeOver(fileSystem, fuseOptions(fileSystem, options), state, state.descriptor);
+    await succession.commit();
+    return { fileSystem, taken };
+  } catch (error) {
+    succession.close();
+    await taken?.abandon();
+    await fileSystem?.handOver?.leave();
+    throw error;
+  }
+}
+
+/** EBUSY when the server does not answer before the process that waits goes on: by then this one must have given up. */
+async function openInTime(server: Endpoint, settings: ClientSettings, log: Logger): Promise<FileSystem> {
+  const opening = openFileSystem('mount', server, settings, log);
+  if (await isDoneWithin(systemClock, OPEN_MS, opening)) return await opening;
+  void opening.then(async late => await late.handOver?.leave());
+  throw new DfsError(
+    'EBUSY',
+    `the metadata server at ${formatEndpoint(server)} does not answer in time; try again`,
+  );
+}
+
+function prepareProcess(log: Logger): void {
   dieOfUnexpectedErrors(log, endAtOnce);
   allowGarbage(GARBAGE);
   serveFirst(log);
-  const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   // A directory that this process stands in could not be unmounted by others.
   process.chdir('/');
-  await makeMountPoint(mountPoint);
-  const { settings } = options;
-  const access = accessAs(settings.role ?? 'client', { keyFile: settings.keyFile, log, metadata: server });
-  const fileSystem = await openUnlessSignalled({ ...options, settings: { ...settings, access } }, signalled);
-  access.keeper?.start();
+}
+
+interface Served {
+  readonly mounted: FuseMount;
+  readonly fileSystem: FileSystem;
+  readonly options: MountProcessOptions;
+  readonly signalled: Promise<EndSignal>;
+  /** The process that served the mount before, and ends when this one does. */
+  readonly predecessor?: Succession;
+}
+
+/** Until the mount ends, a signal comes, or another process has taken the mount over. */
+async function serveUntilEnd({
+  mounted,
+  fileSystem,
+  options,
+  signalled,
+  predecessor,
+}: Served): Promise<'unmounted' | 'handed over'> {
+  const { log, mountPoint, server, driver } = options;
   const manager = new ServiceManager();
+  const offer = await HandOverOffer.begin({
+    mounted,
+    fileSystem: fileSystem.handOver,
+    settings: settingsOf(options),
+    clock: systemClock,
+    log,
+  });
   try {
-    const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
-    if (!mounted) return;
     log.info({ mountPoint, server: formatEndpoint(server), driver: driver.name }, 'ready');
     const note = exportNote(fileSystem.rights);
     if (note !== undefined) log.info({ mountPoint }, note);
     options.onReady(note);
-    await manager.ready();
-    const signal = await Promise.race([signalled, mounted.unmounted]);
+    await manager.ready(predecessor !== undefined);
+    await predecessor?.serving();
+    const end = await Promise.race([signalled, mounted.unmounted, offer.handedOver]);
+    // A process that is taking the mount over has it first, or has not got it.
+    const isHandedOver = typeof end === 'object' || (await offer.settled());
+    if (isHandedOver) {
+      await leave(await offer.handedOver, fileSystem, options);
+      return 'handed over';
+    }
     await manager.stopping();
-    if (signal) {
-      log.info({ signal }, 'unmounting');
+    if (end) {
+      log.info({ signal: end }, 'unmounting');
       await mounted.unmount();
     }
     log.info({ mountPoint }, 'unmounted');
+    return 'unmounted';
   } finally {
-    access.keeper?.close();
-    await closeInOrder(fileSystem, options);
+    offer.close();
   }
-  log.info('everything is stored');
+}
+
+/** EIO when nobody serves the mount any more. */
+async function leave(
+  successor: Successor,
+  fileSystem: FileSystem,
+  { log, mountPoint }: MountProcessOptions,
+): Promise<void> {
+  await fileSystem.handOver?.leave();
+  log.info({ mountPoint, successor: successor.process }, 'another process serves the mount');
+  if (successor.isServing) return;
+  throw new DfsError('EIO', `process ${successor.process} was given the mount, and has ended`);
 }
 
 /** umount(8) is over before: of what could not be stored the log tells, and the exit code of this process. */
@@ -112,8 +220,12 @@ async function openUnlessSignalled(
 ): Promise<FileSystem> {
   const fileSystem = await Promise.race([openFileSystem('mount', server, settings, log), signalled]);
   if (typeof fileSystem === 'string') throw new DfsError('EINTR', 'interrupted before anything was mounted');
-  // What root's mount does by itself, and by handle, is done for whoever may do it there.
-  return driver.namesCallers && process.getuid?.() === 0 ? fileSystem.as(undefined) : fileSystem;
+  return servedBy(driver, fileSystem);
+}
+
+/** What root's mount does by itself, and by handle, is done for whoever may do it there. */
+function servedBy({ namesCallers }: FuseDriver, fileSystem: FileSystem): FileSystem {
+  return namesCallers && process.getuid?.() === 0 ? fileSystem.as(undefined) : fileSystem;
 }
 
 async function mountUnlessSignalled(
@@ -121,13 +233,7 @@ async function mountUnlessSignalled(
   options: MountProcessOptions,
   signalled: Promise<EndSignal>,
 ): Promise<FuseMount | undefined> {
-  const mounting = options.driver.mount(fileSystem, {
-    ...options,
-    readOnly: options.settings.readOnly,
-    atime: options.settings.atime ?? 'noatime',
-    source: sourceOf(fileSystem, options),
-    clock: systemClock,
-  });
+  const mounting = options.driver.mount(fileSystem, fuseOptions(fileSystem, options));
   const signal = await Promise.race([signalled, mounting]);
   if (typeof signal !== 'string') return signal;
   // Half a mount cannot be taken back; a whole one can.
@@ -140,6 +246,12 @@ function sourceOf({ rights }: FileSystem, { server, settings }: MountProcessOpti
   const names = settings.rootPath ?? rights?.path ?? [];
   const path = names.map(name => `/${Buffer.from(name).toString()}`).join('');
   return `dfs@${formatEndpoint(server)}${path === '' ? '' : `:${path}`}`;
+}
+
+function fuseOptions(fileSystem: FileSystem, options: MountProcessOptions): FuseMountOptions {
+  const atime = options.settings.atime ?? 'noatime';
+  const { readOnly } = options.settings;
+  return { ...options, readOnly, atime, source: sourceOf(fileSystem, options), clock: systemClock };
 }
 
 async function makeMountPoint(path: string): Promise<void> {

@@ -24,13 +24,19 @@ export class LockClient {
   readonly #held: HeldLocks;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  #lastRequest = 0;
+  #lastRequest: number;
 
-  constructor(session: MetadataSession, clock: Clock, timeoutMs: number) {
+  /** @param lastRequest the number of the last request of an earlier process, whose session this is */
+  constructor(session: MetadataSession, clock: Clock, timeoutMs: number, lastRequest = 0) {
+    this.#lastRequest = lastRequest;
     this.#session = session;
     this.#held = session.heldLocks;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
+  }
+
+  get lastRequest(): number {
+    return this.#lastRequest;
   }
 
   /**

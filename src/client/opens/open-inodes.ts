@@ -11,9 +11,11 @@
  */
 import type { Clock, Timer } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
+import { UnderWay } from '../../platform/under-way.js';
 import { open, release } from '../../protocol/content-commands.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import { MAX_OPEN_INODES, MAX_RELEASED } from '../../protocol/limits.js';
+import type { SessionState } from '../../protocol/take-over.js';
 import type { Attributes, Caller } from '../../protocol/types.js';
 import type { MetadataCaches } from '../caches/metadata-caches.js';
 import type { CacheKeeper, Revocation } from '../leases/cache-lease.js';
@@ -45,6 +47,8 @@ export class OpenInodes implements CacheKeeper {
   /** Inodes that are not open any more, of which the server was not told yet. */
   readonly #releasing = new Set<number>();
   #releaseTimer: Timer | undefined;
+  /** Tellings of inodes that are not open any more. */
+  readonly #telling = new UnderWay();
   /** Requests under way that take names away. */
   #removals = 0;
 
@@ -55,6 +59,32 @@ export class OpenInodes implements CacheKeeper {
 
   has(inode: number): boolean {
     return this.#handles.has(inode);
+  }
+
+  /** What a successor of this process has to know (protocol/take-over.ts). */
+  state(): SessionState['opens'] {
+    return [...this.#handles].map(([inode, handles]) => ({ inode, handles }));
+  }
+
+  /** Takes over what an earlier process had open, of which the server is told when the session is resumed. */
+  restore(opens: SessionState['opens']): void {
+    for (const { inode, handles } of opens) {
+      this.#handles.set(inode, handles);
+      this.#unregistered.add(inode);
+    }
+  }
+
+  /** Tells the server of everything that is closed. Never rejects. */
+  async releasedAll(): Promise<void> {
+    this.#releaseTimer?.cancel();
+    await Promise.all(this.#registering.values());
+    await this.#telling.settled();
+    await this.#telling.during(this.#releaseAll());
+  }
+
+  /** Whether the server knows of everything that is closed. */
+  get isReleased(): boolean {
+    return this.#releasing.size === 0 && this.#registering.size === 0 && this.#telling.isEmpty;
   }
 
   /** Whether one more file may be open. */
@@ -148,7 +178,7 @@ export class OpenInodes implements CacheKeeper {
     this.#releasing.add(inode);
     this.#releaseTimer ??= this.#options.clock.setTimer(
       RELEASE_AFTER_MS,
-      () => void this.#releaseAll(),
+      () => void this.#telling.during(this.#releaseAll()),
       true,
     );
   }

@@ -3,6 +3,7 @@
  * acknowledged. `fsync` of the inode or the directory reports each once; `syncfs` reports that there are any.
  */
 import { DfsError } from '../../protocol/errors.js';
+import { decodeFailure, encodeFailure, type SessionState } from '../../protocol/take-over.js';
 
 /** Inodes of which a loss is remembered; beyond it every directory may have lost names. */
 const MAX_INODES = 4096;
@@ -14,6 +15,22 @@ export class LostChanges {
   #anywhere: DfsError | undefined;
   /** The newest failure, for `syncfs`. */
   #any: DfsError | undefined;
+
+  /** What a successor of this process has to know (protocol/take-over.ts). */
+  state(): SessionState['lost'] {
+    return {
+      inodes: [...this.#inodes].map(([inode, reason]) => ({ inode, failure: encodeFailure(reason) })),
+      ...(this.#anywhere ? { anywhere: encodeFailure(this.#anywhere) } : {}),
+      ...(this.#any ? { any: encodeFailure(this.#any) } : {}),
+    };
+  }
+
+  /** Takes over what an earlier process did not report. */
+  restore({ inodes, anywhere, any }: SessionState['lost']): void {
+    for (const { inode, failure } of inodes) this.#inodes.set(inode, decodeFailure(failure));
+    this.#anywhere = anywhere && decodeFailure(anywhere);
+    this.#any = any && decodeFailure(any);
+  }
 
   /** Changes of these inodes, or of names in them, are gone. */
   add(inodes: Iterable<number>, reason: DfsError): void {

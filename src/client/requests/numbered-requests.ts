@@ -39,16 +39,29 @@ export interface NumberedRequestsOptions {
   readonly caches: MetadataCaches;
   /** Told of each reply. */
   readonly acquisition: Acquisition;
+  /** That of the last request of an earlier process, whose session this is. */
+  readonly sequence?: number | undefined;
 }
 
 export class NumberedRequests {
   readonly #options: NumberedRequestsOptions;
-  #sequence = 0;
+  #sequence: number;
   /** Sequences whose replies have not arrived. */
   readonly #outstanding = new Set<number>();
 
   constructor(options: NumberedRequestsOptions) {
     this.#options = options;
+    this.#sequence = options.sequence ?? 0;
+  }
+
+  /** That of the last request. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** Whether every request is answered. */
+  get isIdle(): boolean {
+    return this.#outstanding.size === 0;
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../platform/clock.js';
 import { MAX_UNSYNCED_CHANGES } from '../../protocol/limits.js';
+import type { SessionState } from '../../protocol/take-over.js';
 
 /** The server puts every change on stable storage within a second of its answer; the rest is for slow clocks and disks. */
 const UNSYNCED_MS = 5000;
@@ -43,6 +44,15 @@ export class UnsyncedChanges {
 
   sequences(): number[] {
     return [...this.#changes.keys()];
+  }
+
+  /** What a successor of this process has to know (protocol/take-over.ts). */
+  state(): SessionState['unsynced'] {
+    return [...this.#changes].map(([sequence, { directories, inodes }]) => ({
+      sequence,
+      directories: [...directories],
+      inodes: [...inodes],
+    }));
   }
 
   /** A change was answered. */

@@ -10,6 +10,7 @@ import type { DfsError } from '../../protocol/errors.js';
 import type { Rights } from '../../protocol/export-commands.js';
 import { getattr } from '../../protocol/namespace-commands.js';
 import { batch, hold, recall, renew, revoke, sync } from '../../protocol/session-commands.js';
+import type { SessionState } from '../../protocol/take-over.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import { Routes } from '../../rpc/routes.js';
@@ -40,6 +41,8 @@ export interface MetadataSessionOptions extends ServerSessionOptions {
   readonly timeoutMs: number;
   /** See ClientOptions. */
   readonly onMisprediction?: OnMisprediction | undefined;
+  /** A session that an earlier process has begun; a new one begins when left out. */
+  readonly begun?: SessionState | undefined;
   readonly cacheSizes: CacheSizes;
   /** Those that are not the usual ones. */
   readonly limits?: ClientLimits | undefined;
@@ -127,6 +130,7 @@ export class MetadataSession {
       unsynced,
       caches,
       acquisition: this.#acquisition,
+      sequence: options.begun?.sequence,
     });
     this.opens = new OpenInodes({
       clock,
@@ -163,6 +167,7 @@ export class MetadataSession {
         lost: (inodes, reason) => this.onChangesLost(inodes, reason),
       },
     });
+    if (options.begun) this.#restore(options.begun);
   }
 
   /** The attributes of inodes, from the server's replies. */
@@ -285,6 +290,53 @@ export class MetadataSession {
   async finishChanges(): Promise<void> {
     this.#isEnding = true;
     await this.changes.drained();
+  }
+
+  /** The server has everything that programs were told is done, and knows what is closed. */
+  async settled(): Promise<void> {
+    await this.changes.drained();
+    await this.opens.releasedAll();
+  }
+
+  /**
+   * Stops using the session, so that another process may take it up by what is returned; undefined while a request is under way that may
+   * change something.
+   * @param lockRequests so many requests for locks were made
+   */
+  suspend(lockRequests: number): SessionState | undefined {
+    const isIdle = this.#numbered.isIdle && this.changes.isEmpty && !this.ordered.isBusy;
+    if (!isIdle || !this.opens.isReleased) return undefined;
+    this.#server.suspend();
+    const { path, ...begun } = this.#server.begun;
+    return {
+      ...begun,
+      ...(path ? { path: [...path] } : {}),
+      sequence: this.#numbered.sequence,
+      lockRequests,
+      locks: this.heldLocks.all(),
+      opens: this.opens.state(),
+      unsynced: this.#unsynced.state(),
+      lost: this.#lost.state(),
+    };
+  }
+
+  /** Goes on with the session after `suspend`: no other process has used it. */
+  goOn(): void {
+    this.#server.goOn();
+  }
+
+  /** Stops using the session for good; it goes on with another process. */
+  leave(): void {
+    this.opens.close();
+    this.lease.close();
+    this.#server.suspend();
+  }
+
+  #restore({ locks, opens, unsynced, lost }: SessionState): void {
+    for (const lock of locks) this.heldLocks.add(lock);
+    this.opens.restore(opens);
+    for (const change of unsynced) this.#unsynced.add(change.sequence, change);
+    this.#lost.restore(lost);
   }
 
   /** Ends the session if the server is there, and closes the connection. May be called twice. */

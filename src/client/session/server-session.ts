@@ -37,6 +37,18 @@ export interface ServerSessionOptions {
   readonly clientName: string;
   /** The directory that is to be the root; left out: whatever this machine may mount. */
   readonly path?: readonly Uint8Array[] | undefined;
+  /** A session that an earlier process has begun; a new one begins when left out. */
+  readonly begun?: BegunSession | undefined;
+}
+
+/** What proves to the server that the session is this client's. */
+export interface BegunSession {
+  readonly session: number;
+  readonly secret: Uint8Array;
+  readonly cluster: string;
+  readonly run: string;
+  /** As in ServerSessionOptions. */
+  readonly path?: readonly Uint8Array[] | undefined;
 }
 
 /** The client's state that goes to the server when a session begins or is resumed, and the listeners for its answer. */
@@ -66,6 +78,7 @@ export interface SessionState {
   readonly resumed: (isRestarted: boolean, lost: readonly number[]) => void;
 }
 
+const NONE: BegunSession = { session: 0, secret: new Uint8Array(), cluster: '', run: '' };
 const GREETING_TIMEOUT_MS = 5000;
 /** How often a client that caches tries to come back: others may wait for it to drop what it has. */
 const RETURN_MS = 250;
@@ -74,15 +87,23 @@ export class ServerSession {
   readonly #options: ServerSessionOptions;
   readonly #state: SessionState;
   readonly #rpc: RpcClient;
-  #id = 0;
-  #secret: Uint8Array = new Uint8Array();
-  #cluster = '';
-  #run = '';
+  #id: number;
+  #secret: Uint8Array;
+  #cluster: string;
+  #run: string;
   #rights: Rights | undefined;
   #renewTimer: Timer | undefined;
+  #connection: RpcConnection | undefined;
+  /** While another process may use the session: whoever wants a connection waits for its end. */
+  #suspension: { readonly over: Promise<void>; readonly goOn: () => void } | undefined;
   #isClosed = false;
 
   constructor(options: ServerSessionOptions, state: SessionState) {
+    const { begun = NONE } = options;
+    this.#id = begun.session;
+    this.#secret = begun.secret;
+    this.#cluster = begun.cluster;
+    this.#run = begun.run;
     this.#options = options;
     this.#state = state;
     const { network, clock, random, log, metadata, keys, role } = options;
@@ -114,6 +135,10 @@ export class ServerSession {
     return this.#rights;
   }
 
+  get #path(): readonly Uint8Array[] | undefined {
+    return this.#options.path ?? this.#options.begun?.path;
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -126,7 +151,32 @@ export class ServerSession {
 
   /** A connection on which the session is resumed; tries until `deadlineMs`. Rejects with a connection's error. */
   connect(deadlineMs: number): Promise<RpcConnection> {
+    if (this.#suspension) return this.#connectAfter(this.#suspension.over, deadlineMs);
     return this.#rpc.connect(deadlineMs);
+  }
+
+  /** What another process needs to take up the session. */
+  get begun(): BegunSession {
+    const path = this.#path;
+    const begun = { session: this.#id, secret: this.#secret, cluster: this.#cluster, run: this.#run };
+    return path ? { ...begun, path } : begun;
+  }
+
+  /** Closes the connection, and makes no other one until `goOn`, so that another process may take up the session. */
+  suspend(): void {
+    if (this.#suspension || this.#isClosed) return;
+    let goOn = (): void => undefined;
+    const over = new Promise<void>(resolve => (goOn = resolve));
+    this.#suspension = { over, goOn };
+    this.#renewTimer?.cancel();
+    this.#connection?.close(new DfsError('ECONNRESET', 'the session is handed over'));
+  }
+
+  /** Takes up the session again after `suspend`. */
+  goOn(): void {
+    this.#suspension?.goOn();
+    this.#suspension = undefined;
+    this.scheduleRenewal(0);
   }
 
   /** Says that this client lives, and whether it caches. ESTALE when the session has ended. */
@@ -141,7 +191,7 @@ export class ServerSession {
 
   /** The next renewal is sent after so long; by default when it is due. */
   scheduleRenewal(delayMs = this.#renewalMs): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#suspension) return;
     this.#renewTimer?.cancel();
     this.#renewTimer = this.#options.clock.setTimer(delayMs, () => void this.#renew(), true);
   }
@@ -172,7 +222,14 @@ export class ServerSession {
     this.#rpc.close();
   }
 
+  async #connectAfter(over: Promise<void>, deadlineMs: number): Promise<RpcConnection> {
+    await over;
+    return await this.connect(deadlineMs);
+  }
+
   async #greet(connection: RpcConnection): Promise<void> {
+    if (this.#suspension) throw new DfsError('ECONNRESET', 'the session is handed over');
+    this.#connection = connection;
     const { lease, serverClock, heldLocks } = this.#state;
     const sentMs = this.#options.clock.monotonicMs();
     const greeting = {
@@ -182,7 +239,7 @@ export class ServerSession {
       caches: lease.isWanted,
       unsynced: this.#state.unsynced(),
       heedsRights: true,
-      ...(this.#options.path ? { path: [...this.#options.path] } : {}),
+      ...(this.#path ? { path: [...this.#path] } : {}),
     };
     const options = { timeoutMs: GREETING_TIMEOUT_MS };
     const locks = heldLocks.all();
@@ -256,7 +313,7 @@ export class ServerSession {
     if (this.#isClosed) return;
     const { clock, log } = this.#options;
     try {
-      await this.#rpc.connect(clock.monotonicMs() + SESSION_TIMEOUT_MS);
+      await this.connect(clock.monotonicMs() + SESSION_TIMEOUT_MS);
     } catch (error) {
       // The next renewal tries again.
       log.debug({ reason: toDfsError(error).message }, 'the metadata server stays away');
@@ -272,7 +329,7 @@ export class ServerSession {
     const sentMs = clock.monotonicMs();
     let delayMs = RETURN_MS;
     try {
-      const connection = await this.#rpc.connect(clock.monotonicMs());
+      const connection = await this.connect(clock.monotonicMs());
       try {
         await this.renewOn(connection, GREETING_TIMEOUT_MS);
       } catch (error) {

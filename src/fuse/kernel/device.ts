@@ -47,6 +47,7 @@ export class FuseDevice {
   readonly #busyPoll: BusyPoll;
   #endPolling: () => void = () => undefined;
   #isStopping = false;
+  #isPaused = false;
   #isClosed = false;
 
   constructor(options: DeviceOptions) {
@@ -77,6 +78,23 @@ export class FuseDevice {
     this.#isStopping = true;
     if (this.#watch) this.#endPolling();
     else emptyDescriptor(this.#options.fd);
+  }
+
+  /**
+   * Takes no requests until `resume`; they wait in the kernel, or for another process that has the descriptor. Returns false where reads
+   * wait on threads: then nothing has changed.
+   */
+  pause(): boolean {
+    if (!this.#watch) return false;
+    this.#isPaused = true;
+    this.#watch.pause();
+    return true;
+  }
+
+  resume(): void {
+    if (!this.#isPaused || this.#isStopping) return;
+    this.#isPaused = false;
+    this.#watch?.resume();
   }
 
   /** Answers a request. ENOENT from the kernel means that the request was interrupted and nobody waits any more. */
@@ -114,7 +132,7 @@ export class FuseDevice {
 
   /** Everything is answered: looks for the next request for a while, and takes it. Never throws. */
   lookForMore(): void {
-    if (!this.#watch || this.#isStopping) return;
+    if (!this.#watch || this.#isStopping || this.#isPaused) return;
     const untilMs = this.#busyPoll.until(performance.now());
     if (untilMs === undefined) return;
     const buffer = this.#buffers.take();
@@ -139,7 +157,7 @@ export class FuseDevice {
    * that there are none (EAGAIN) costs more than half a request. Never throws.
    */
   #takeRequest(): void {
-    if (this.#isStopping) return;
+    if (this.#isStopping || this.#isPaused) return;
     const { fd } = this.#options;
     const buffer = this.#buffers.take();
     try {

@@ -2,10 +2,11 @@
 import { constants } from 'node:fs';
 import { DfsError } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
+import type { KernelState } from '../../protocol/take-over.js';
 import type { DirectoryPage, FileSystem } from '../../vfs/file-system.js';
 import { writeEntry } from './attributes.js';
 import type { Callers, Requester } from './callers.js';
-import { DirectoryStream, type PlacedEntry } from './directory-stream.js';
+import { DirectoryStream, type PlacedEntry, type StreamState } from './directory-stream.js';
 import type { KernelCache } from './kernel-cache.js';
 import { dirent, done, NOTHING, openOut, type RequestHandler } from './replies.js';
 import { checkFlags } from './request-flags.js';
@@ -17,6 +18,10 @@ const MIN_DIRENT_PLUS_BYTES = fuseEntryOut.bytes + fuseDirent.bytes + 8;
 const { O_NOATIME } = constants;
 
 interface OpenDirectory {
+  readonly inode: number;
+  readonly opener: Requester;
+  /** Whether the opener may read it is known. */
+  isAllowed: boolean;
   readonly stream: DirectoryStream;
   /** It was opened without O_NOATIME. */
   readonly movesAtime: boolean;
@@ -28,7 +33,7 @@ export class DirectoryRequests {
   readonly #callers: Callers;
   /** handle → the directory it reads */
   readonly #directories = new Map<number, OpenDirectory>();
-  #nextDirectory = 1;
+  #lastDirectory = 0;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
@@ -46,24 +51,42 @@ export class DirectoryRequests {
   }
 
   async #opendir({ inode, uid, gid, pid }: RequestHeader, bytes: Buffer): Promise<Payload> {
-    const handle = this.#nextDirectory;
-    this.#nextDirectory += 1;
-    const stream = this.#directoryOf(inode, { uid, gid, pid });
+    this.#lastDirectory += 1;
+    const handle = this.#lastDirectory;
     const movesAtime = (fuseOpenIn.body(bytes).flags & O_NOATIME) === 0;
-    this.#directories.set(handle, { stream, movesAtime });
+    this.#open(handle, { inode, opener: { uid, gid, pid }, isAllowed: false, movesAtime });
     return [openOut(handle, this.#cache.listingFlags(this.#cache.ticket(), inode))];
   }
 
+  /** What a successor of this process has to know (protocol/take-over.ts). */
+  state(): Pick<KernelState, 'directories' | 'lastDirectory'> {
+    const directories = [...this.#directories].map(
+      ([handle, { inode, opener, isAllowed, movesAtime, stream }]) => {
+        const { uid, gid, pid } = opener;
+        const { parent, starts } = stream.state();
+        return { handle, inode, opener: { uid, gid, pid }, isAllowed, movesAtime, parent, starts };
+      },
+    );
+    return { directories, lastDirectory: this.#lastDirectory };
+  }
+
+  restore({ directories, lastDirectory }: Pick<KernelState, 'directories' | 'lastDirectory'>): void {
+    for (const directory of directories) this.#open(directory.handle, directory, directory);
+    this.#lastDirectory = lastDirectory;
+  }
+
   /** The process that opened the directory must be allowed to read it; one that reads on by the handle is not checked (open(2)). */
-  #directoryOf(inode: number, opener: Requester): DirectoryStream {
-    let isAllowed = false;
+  #open(handle: number, opened: Omit<OpenDirectory, 'stream'>, begun?: StreamState): void {
     const readdirPage = async (...page: Parameters<FileSystem['readdirPage']>): Promise<DirectoryPage> => {
-      if (isAllowed) return await this.#fileSystem.readdirPage(...page);
-      const first = await this.#callers.act(opener, async files => await files.readdirPage(...page));
-      isAllowed = true;
+      if (open.isAllowed) return await this.#fileSystem.readdirPage(...page);
+      const first = await this.#callers.act(open.opener, async files => await files.readdirPage(...page));
+      open.isAllowed = true;
       return first;
     };
-    return new DirectoryStream({ readdirPage }, inode);
+    const { inode, opener, isAllowed, movesAtime } = opened;
+    const stream = new DirectoryStream({ readdirPage }, inode, begun);
+    const open: OpenDirectory = { inode, opener, isAllowed, movesAtime, stream };
+    this.#directories.set(handle, open);
   }
 
   async #readdir({ inode }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {

@@ -3,6 +3,7 @@
  * Pages are fetched as they are wanted; going back to any position that was reached before is possible (seekdir(3)).
  */
 import { ROOT_INODE } from '../../protocol/file-mode.js';
+import type { OpenDirectoryState } from '../../protocol/take-over.js';
 import type { DirectoryEntry, FileSystem } from '../../vfs/file-system.js';
 
 /** An entry, and the position behind it. */
@@ -17,8 +18,10 @@ export interface PlacedEntry {
 
 interface PageStart {
   readonly position: number;
-  readonly after: Buffer;
+  readonly after: Uint8Array;
 }
+
+export type StreamState = Pick<OpenDirectoryState, 'parent' | 'starts'>;
 
 const DIRECTORY_MODE = 0o040000;
 const DOTS = 2;
@@ -33,9 +36,28 @@ export class DirectoryStream {
   #position = DOTS;
   #isLast = false;
 
-  constructor(fileSystem: Pick<FileSystem, 'readdirPage'>, inode: number) {
+  /** @param begun where an earlier process has come (`state`) */
+  constructor(fileSystem: Pick<FileSystem, 'readdirPage'>, inode: number, begun?: StreamState) {
     this.#fileSystem = fileSystem;
     this.#inode = inode;
+    if (!begun) return;
+    this.#parent = begun.parent;
+    this.#starts = begun.starts.map(({ position, after }) => ({ position, after: Buffer.from(after) }));
+    // No page is there: whatever is asked for is behind it.
+    this.#position = Number.POSITIVE_INFINITY;
+  }
+
+  /** What another process needs to go on from every position that was told last. */
+  state(): StreamState {
+    const within = this.#entries.map(({ name }, index) => ({
+      position: this.#position + index + 1,
+      after: name,
+    }));
+    const first = this.#position;
+    return {
+      parent: this.#parent,
+      starts: [...this.#starts.filter(({ position }) => position <= first), ...within],
+    };
   }
 
   /** The entries from `position` on, as far as one page goes; none at the end. Position 0 reads the directory anew. */
@@ -67,7 +89,9 @@ export class DirectoryStream {
    */
   async freshFrom(position: number, limit: number): Promise<PlacedEntry[]> {
     const before = position > DOTS ? this.#entries[position - this.#position - 1] : undefined;
+    const start = this.#starts.find(each => each.position === position);
     if (before) await this.#load({ position, after: before.name }, limit);
+    else if (start && position > DOTS) await this.#load(start, limit);
     else if (position <= DOTS) await this.#load({ position: DOTS, after: Buffer.alloc(0) }, limit);
     // Someone sought to where no page begins: walk there, then ask again.
     else {

@@ -70,6 +70,15 @@ export class FileRequests {
     ]);
   }
 
+  /** Handles of which the kernel keeps no pages, for a successor of this process. */
+  get pageless(): number[] {
+    return [...this.#pageless];
+  }
+
+  restore(pageless: readonly number[]): void {
+    for (const handle of pageless) this.#pageless.add(handle);
+  }
+
   async #open(header: RequestHeader, bytes: Buffer): Promise<Payload> {
     const { inode } = header;
     const ticket = this.#cache.ticket();

@@ -1,5 +1,6 @@
 /** INIT, the first request of a mount: what the kernel can do, and what of it this driver takes. */
 import { DfsError } from '../../protocol/errors.js';
+import type { KernelState } from '../../protocol/take-over.js';
 import { fuseInitIn, fuseInitOut, fuseShortInitIn } from './structs.js';
 import {
   FUSE_KERNEL_MINOR_VERSION,
@@ -42,12 +43,24 @@ export interface Negotiated {
   /** The kernel's minor version. */
   readonly minor: number;
   readonly flags: number;
+  readonly flags2: number;
   /** A file that is opened without pages may be mapped all the same. */
   readonly mayBypassPages: boolean;
   /** SETXATTR has the long structure. */
   readonly hasLongSetxattr: boolean;
   /** fuse_init_out */
   readonly answer: Buffer;
+}
+
+/** What was agreed on, as one process that serves the mount tells the next one. */
+export function meaningOf({ minor, flags, flags2 }: KernelState['init']): Omit<Negotiated, 'answer'> {
+  return {
+    minor,
+    flags,
+    flags2,
+    mayBypassPages: (flags2 & InitFlag2.directIoMaps) !== 0,
+    hasLongSetxattr: (flags & InitFlag.setxattrExtended) !== 0,
+  };
 }
 
 /** Answers INIT. EPROTO for a kernel that is too old. */
@@ -63,10 +76,7 @@ export function negotiate(request: Buffer): Negotiated {
   const taken = (offered & WANTED) >>> 0;
   const taken2 = offered2 & InitFlag2.directIoMaps;
   return {
-    minor,
-    flags: taken,
-    mayBypassPages: taken2 !== 0,
-    hasLongSetxattr: (taken & InitFlag.setxattrExtended) !== 0,
+    ...meaningOf({ minor, flags: taken, flags2: taken2, maxWrite: MAX_REQUEST_BYTES }),
     answer: fuseInitOut.encode({
       major: FUSE_KERNEL_VERSION,
       minor: FUSE_KERNEL_MINOR_VERSION,

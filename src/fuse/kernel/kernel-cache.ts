@@ -7,8 +7,16 @@ import type { Clock } from '../../platform/clock.js';
 import { Counts } from '../../platform/counts.js';
 import type { Logger } from '../../platform/log.js';
 import { isRegularFile, ROOT_INODE, S_IFDIR, S_ISGID, S_ISUID, S_IXGRP } from '../../protocol/file-mode.js';
+import type { KernelState } from '../../protocol/take-over.js';
 import type { Attributes } from '../../protocol/types.js';
-import type { CacheKeeper, FileSystem, KeepingLease, Revocation } from '../../vfs/file-system.js';
+import {
+  TOLD_BYTES,
+  type CacheKeeper,
+  type FileSystem,
+  type KeepingLease,
+  type Revocation,
+} from '../../vfs/file-system.js';
+import type { TakenMount } from '../driver.js';
 import { InodePruning } from './inode-pruning.js';
 import { Invalidator } from './invalidator.js';
 import { KnownInodes } from './known-inodes.js';
@@ -74,19 +82,56 @@ export class KernelCache implements CacheKeeper {
   static async open(options: KernelCacheOptions): Promise<KernelCache> {
     const cache = new KernelCache(options);
     try {
-      const lease = await options.fileSystem.keepCaches(cache);
-      cache.#lease = lease;
-      cache.#lastTold = new LastTold(lease.nodeBytes * LAST_TOLD_PART);
-      cache.#pruning = new InodePruning({
-        known: cache.#known,
-        limitBytes: lease.nodeBytes * (1 - LAST_TOLD_PART),
-        prune: async inodes => await cache.#invalidator.prune(inodes),
-      });
+      await cache.begin();
     } catch (error) {
       await cache.close();
       throw error;
     }
     return cache;
+  }
+
+  /** That of a mount which an earlier process has served. The kernel may keep nothing until `begin`. */
+  static takeOver(options: KernelCacheOptions, { kernel, inodes }: TakenMount): KernelCache {
+    const cache = new KernelCache({ ...options, keepsNames: kernel.keepsNames });
+    const nowMs = options.clock.monotonicMs();
+    const pages = inodes.map(page => Buffer.from(page.buffer, page.byteOffset, page.length));
+    cache.#known.addPages(pages, nowMs);
+    for (const { inode, gid } of kernel.lockingGroups) cache.#lockingGroups.set(inode, gid);
+    cache.#lastTold = new LastTold(kernel.told.length * 2 * TOLD_BYTES);
+    for (const attributes of kernel.told) cache.#lastTold.note(attributes);
+    return cache;
+  }
+
+  /** Asks the file system for a lease, by which the kernel may keep what it is told. Rejects as any request to it does. */
+  async begin(): Promise<void> {
+    const lease = await this.#options.fileSystem.keepCaches(this);
+    this.#lease = lease;
+    const told = this.#lastTold.all();
+    this.#lastTold = new LastTold(lease.nodeBytes * LAST_TOLD_PART);
+    for (const attributes of told) this.#lastTold.note(attributes);
+    this.#pruning = new InodePruning({
+      known: this.#known,
+      limitBytes: lease.nodeBytes * (1 - LAST_TOLD_PART),
+      prune: async inodes => await this.#invalidator.prune(inodes),
+    });
+  }
+
+  /** The kernel drops everything, and may keep nothing of what it is told from now on. Returns what allows it again. */
+  async withhold(): Promise<() => void> {
+    const lease = this.#lease;
+    this.#lease = undefined;
+    await this.dropAll();
+    return () => (this.#lease = lease);
+  }
+
+  /** What a successor of this process has to know (protocol/take-over.ts), after `withhold`. */
+  state(): Pick<KernelState, 'keepsNames' | 'lockingGroups' | 'told'> & Pick<TakenMount, 'inodes'> {
+    return {
+      keepsNames: this.overlay.mayKeep,
+      lockingGroups: [...this.#lockingGroups].map(([inode, gid]) => ({ inode, gid })),
+      told: this.#lastTold.all(),
+      inodes: [...this.#known.pages(ROOT_INODE)],
+    };
   }
 
   /** The protocol's minor version that the kernel speaks. */

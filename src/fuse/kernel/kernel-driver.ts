@@ -6,7 +6,14 @@ import { isDoneWithin } from '../../platform/clock.js';
 import type { Logger } from '../../platform/log.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import type { FileSystem } from '../../vfs/file-system.js';
-import { privilegeOptions, type FuseDriver, type FuseMount, type FuseMountOptions } from '../driver.js';
+import {
+  privilegeOptions,
+  type FuseDriver,
+  type FuseMount,
+  type FuseMountOptions,
+  type TakenMount,
+  type TakenOver,
+} from '../driver.js';
 import {
   canonicalMountPoint,
   detachDead,
@@ -14,8 +21,9 @@ import {
   unmountOrDetach,
   unmountUnlessBusy,
 } from '../mount-point.js';
-import { findMount } from '../mount-table.js';
+import { findMount, type MountEntry } from '../mount-table.js';
 import { hasFusermount, mountByFusermount } from './fusermount.js';
+import { MAX_REQUEST_BYTES } from './init.js';
 import { MountGuard } from './mount-guard.js';
 import { FuseSession } from './session.js';
 
@@ -51,32 +59,99 @@ export const kernelDriver: FuseDriver = {
       guard?.end();
       throw error;
     }
-    const serve = async (): Promise<void> => {
-      await session.run();
-      // umount -f ends the connection, and leaves the mount where it is while somebody uses it.
-      if (entry) await detachDead(entry, log);
-      guard?.end();
-    };
-    const unmounted = serve();
+    const mount = serve({ fd, session, entry, guard: () => guard, options });
     if (entry) await widenReadAhead(entry.deviceMinor, log);
+    return mount;
+  },
+
+  async takeOver(fileSystem, given, taken, fd): Promise<TakenOver> {
+    const { log, clock, entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs, busyPollMs, keepsNames } = given;
+    requireFit(taken);
+    const { mountPoint } = given;
+    const entry = await findMount(mountPoint);
+    const times = { entryTimeoutMs, attrTimeoutMs, negativeTimeoutMs };
+    const session = FuseSession.takeOver(
+      { fd, fileSystem, times, busyPollMs, keepsNames, clock, log },
+      taken,
+    );
     return {
-      mountPoint,
-      unmounted,
-      async unmount() {
-        if (await unmountUnlessBusy(mountPoint, clock)) {
-          if (await isDoneWithin(clock, GONE_MS, unmounted)) return;
-          // A process with mounts of its own (a container, unshare(1)) that was started meanwhile got a copy of ours.
-          log.warn({ mountPoint }, 'the mount is still there in another mount namespace; cutting it off');
-        } else {
-          log.warn({ mountPoint }, 'somebody still uses the mount; cutting it off');
-          await unmountOrDetach(mountPoint);
-        }
-        await session.cutOff();
-        await unmounted;
+      serve() {
+        // Not before: the guard of a successor that fails would unmount what its predecessor serves.
+        const guard = (): MountGuard | undefined => entry && MountGuard.start(entry, log);
+        const mount = serve({ fd, session, entry, guard, options: given });
+        void session.beginKeeping();
+        return mount;
+      },
+      async abandon() {
+        await session.abandon();
+        closeSync(fd);
       },
     };
   },
 };
+
+interface Served {
+  readonly fd: number;
+  readonly session: FuseSession;
+  readonly entry: MountEntry | undefined;
+  /** Called when the kernel is being answered. */
+  readonly guard: () => MountGuard | undefined;
+  readonly options: FuseMountOptions;
+}
+
+/** Answers the kernel until the mount ends. */
+function serve({ fd, session, entry, guard: startGuard, options }: Served): FuseMount {
+  const { mountPoint, clock, log } = options;
+  const running = session.run();
+  const guard = startGuard();
+  const end = async (): Promise<void> => {
+    await running;
+    // umount -f ends the connection, and leaves the mount where it is while somebody uses it.
+    if (entry) await detachDead(entry, log);
+    guard?.end();
+  };
+  const unmounted = end();
+  let allowKeeping: (() => void) | undefined;
+  return {
+    mountPoint,
+    unmounted,
+    async unmount() {
+      if (await unmountUnlessBusy(mountPoint, clock)) {
+        if (await isDoneWithin(clock, GONE_MS, unmounted)) return;
+        // A process with mounts of its own (a container, unshare(1)) that was started meanwhile got a copy of ours.
+        log.warn({ mountPoint }, 'the mount is still there in another mount namespace; cutting it off');
+      } else {
+        log.warn({ mountPoint }, 'somebody still uses the mount; cutting it off');
+        await unmountOrDetach(mountPoint);
+      }
+      await session.cutOff();
+      await unmounted;
+    },
+    handOver: {
+      descriptor: fd,
+      async prepare() {
+        allowKeeping ??= await session.withhold();
+      },
+      pause: async patienceMs => await session.pause(patienceMs),
+      state: () => session.state(),
+      resume() {
+        session.resume();
+        allowKeeping?.();
+        allowKeeping = undefined;
+      },
+      leave: () => guard?.end(),
+    },
+  };
+}
+
+/** EPROTO when the kernel was promised more than this build can do. */
+function requireFit({ kernel: { init } }: TakenMount): void {
+  if (init.maxWrite <= MAX_REQUEST_BYTES) return;
+  throw new DfsError(
+    'EPROTO',
+    `the kernel may send ${init.maxWrite} bytes with a write, and this build takes ${MAX_REQUEST_BYTES}; unmount, and mount again`,
+  );
+}
 
 /** Whether this driver can mount here: there is FUSE, and somebody who may mount. */
 export function kernelDriverCanRun(): boolean {

@@ -10,6 +10,9 @@ import { assert } from '../../protocol/errors.js';
 /** Bytes of all columns together. */
 const PLACE_BYTES = 24;
 const MIN_PLACES = 1024;
+/** Of an inode that goes to another process: its number (8), lookups, and mode with what the kernel may have of it (4 each). */
+const HANDED_BYTES = 16;
+const PAGE_INODES = 65_536;
 /** With more of its places taken the table grows, by half. */
 const MAX_LOAD = 4 / 5;
 /** With fewer it shrinks to half. */
@@ -31,6 +34,7 @@ const Flag = {
   recent: 0x8_0000,
 } as const;
 const MODE = 0xffff;
+const HANDED_MODE = MODE | Flag.told | Flag.pages;
 
 export class KnownInodes {
   /** Each inode's number; 0 where there is none. */
@@ -69,6 +73,51 @@ export class KnownInodes {
 
   *inodes(): Generator<number> {
     for (const inode of this.#inodes) if (inode !== 0) yield inode;
+  }
+
+  /**
+   * The inodes but one, for a successor of this process, so many in each piece at the most.
+   * @param left the one that is left out
+   */
+  *pages(left: number, most = PAGE_INODES): Generator<Buffer> {
+    let page = Buffer.alloc(0);
+    let used = 0;
+    for (const [place, inode] of this.#inodes.entries()) {
+      if (inode === 0 || inode === left) continue;
+      if (used === page.length) {
+        if (used > 0) yield page;
+        page = Buffer.alloc(Math.min(most, this.#size) * HANDED_BYTES);
+        used = 0;
+      }
+      page.writeDoubleLE(inode, used);
+      page.writeUInt32LE(this.#lookups[place] ?? 0, used + 8);
+      page.writeUInt32LE((this.#modes[place] ?? 0) & HANDED_MODE, used + 12);
+      used += HANDED_BYTES;
+    }
+    if (used > 0) yield page.subarray(0, used);
+  }
+
+  /** Takes over the pieces of an earlier process's. */
+  addPages(pages: readonly Buffer[], nowMs: number): void {
+    const inodes = pages.reduce((sum, { length }) => sum + length / HANDED_BYTES, this.#size);
+    let places = this.#inodes.length;
+    while (inodes > places * MAX_LOAD) places = nextPlaces(places);
+    // At once: they come in the order of their places, and would lie close together in a smaller table.
+    this.#resize(places);
+    for (const page of pages) this.#addPage(page, nowMs);
+  }
+
+  #addPage(page: Buffer, nowMs: number): void {
+    for (let at = 0; at + HANDED_BYTES <= page.length; at += HANDED_BYTES) {
+      const inode = page.readDoubleLE(at);
+      const lookups = page.readUInt32LE(at + 8);
+      if (!Number.isSafeInteger(inode) || inode < 1 || lookups === 0) continue;
+      const mode = page.readUInt32LE(at + 12) & HANDED_MODE;
+      this.addLookup(inode, mode & MODE, nowMs);
+      const place = this.#find(inode);
+      this.#lookups[place] = lookups;
+      this.#modes[place] = mode | Flag.recent;
+    }
   }
 
   /** One more answer tells the inode as an entry. Returns whether it is new. */

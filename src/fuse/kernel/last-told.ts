@@ -25,6 +25,11 @@ export class LastTold {
     return (this.#files.size + this.#others.size) * TOLD_BYTES;
   }
 
+  /** All of them, those told longest ago first. */
+  all(): Attributes[] {
+    return [...this.#files.rvalues(), ...this.#others.rvalues()].filter(told => told !== undefined);
+  }
+
   note(attributes: Attributes): void {
     const { inode, mode } = attributes;
     const told = isRegularFile(mode) || isSymlink(mode) ? this.#files : this.#others;

@@ -3,6 +3,7 @@ import type { Logger } from '../../platform/log.js';
 import { DfsError, hasCode } from '../../protocol/errors.js';
 import { PERMISSION_BITS, S_IFMT, S_ISGID } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
+import type { KernelState } from '../../protocol/take-over.js';
 import type { Attributes, TimeOrNow } from '../../protocol/types.js';
 import type { AttributeChanges, FileSystem } from '../../vfs/file-system.js';
 import { encodeAttr, encodeEntry, encodeNoEntry } from './attributes.js';
@@ -27,6 +28,8 @@ import {
 import { Opcode, OPEN_KILL_PRIVILEGES, readNames, SetattrValid, type RequestHeader } from './wire.js';
 import { XattrRequests } from './xattr-requests.js';
 
+type OpenState = Pick<KernelState, 'pageless' | 'directories' | 'lastDirectory'>;
+
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
 const FREE_INODES = 0x1000_0000;
@@ -36,6 +39,8 @@ export class FuseRequests {
   readonly #cache: KernelCache;
   readonly #callers: Callers;
   readonly #xattrs: XattrRequests;
+  readonly #files: FileRequests;
+  readonly #directories: DirectoryRequests;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
@@ -44,9 +49,11 @@ export class FuseRequests {
     this.#cache = cache;
     this.#callers = new Callers(fileSystem, cache);
     this.#xattrs = new XattrRequests(fileSystem, cache, this.#callers);
+    this.#files = new FileRequests(fileSystem, cache, this.#callers, log);
+    this.#directories = new DirectoryRequests(fileSystem, cache, this.#callers);
     this.handlers = new Map<number, RequestHandler>([
-      ...new FileRequests(fileSystem, cache, this.#callers, log).handlers,
-      ...new DirectoryRequests(fileSystem, cache, this.#callers).handlers,
+      ...this.#files.handlers,
+      ...this.#directories.handlers,
       ...this.#xattrs.handlers,
       [Opcode.lookup, async (h, b) => await this.#lookup(h, b)],
       [Opcode.getattr, async (h, b) => await this.#getattr(h, b)],
@@ -66,6 +73,16 @@ export class FuseRequests {
       [Opcode.syncfs, async () => await done(fileSystem.syncfs())],
       [Opcode.ioctl, noIoctl],
     ]);
+  }
+
+  /** What a successor of this process has to know (protocol/take-over.ts). */
+  state(): OpenState {
+    return { pageless: this.#files.pageless, ...this.#directories.state() };
+  }
+
+  restore(state: OpenState): void {
+    this.#files.restore(state.pageless);
+    this.#directories.restore(state);
   }
 
   /** FUSE_SETXATTR_EXT was negotiated. */

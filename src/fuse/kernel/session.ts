@@ -1,12 +1,14 @@
 /** The conversation with the kernel on one mount: INIT, then requests until the mount ends. */
 import { writeSync } from 'node:fs';
 import type { Logger } from '../../platform/log.js';
-import { DfsError, ERRNO, hasCode, toDfsError } from '../../protocol/errors.js';
+import { assert, DfsError, ERRNO, hasCode, toDfsError } from '../../protocol/errors.js';
+import type { KernelState } from '../../protocol/take-over.js';
 import type { FileSystem } from '../../vfs/file-system.js';
-import type { Clock } from '../../platform/clock.js';
+import { isDoneWithin, sleep, type Clock } from '../../platform/clock.js';
 import { Loans } from '../../platform/loans.js';
+import type { TakenMount } from '../driver.js';
 import { FuseDevice, type DeviceRequest } from './device.js';
-import { MAX_REQUEST_BYTES, negotiate } from './init.js';
+import { MAX_REQUEST_BYTES, meaningOf, negotiate } from './init.js';
 import { KernelCache } from './kernel-cache.js';
 import { FuseRequests } from './requests.js';
 import { fuseForgetIn, fuseInterruptIn, fuseRenameIn } from './structs.js';
@@ -23,6 +25,10 @@ import {
 const PAGE_BYTES = 4096;
 /** Reads waiting in the kernel; measured: more do not make anything faster, fewer make parallel readers slower. */
 const READERS = 3;
+/** How long after a failure the kernel's caches are asked for again. */
+const KEEPING_RETRY_MS = 1000;
+/** Why a request that waits for a lock is ended: it is done anew later, by this process or its successor. */
+const SET_ASIDE = new DfsError('EINTR', 'the request is set aside');
 
 export interface FuseSessionOptions {
   readonly fd: number;
@@ -39,7 +45,15 @@ export class FuseSession {
   readonly #cache: KernelCache;
   readonly #requests: FuseRequests;
   readonly #log: Logger;
+  readonly #clock: Clock;
+  /** What was agreed on with the kernel. */
+  #agreed: KernelState['init'] | undefined;
+  /** Requests that wait for locks, and that this process does not answer while it is paused. */
+  #aside: Buffer[] = [];
+  /** Told when no request is under way. */
+  #onIdle: (() => void) | undefined;
   #isCutOff = false;
+  #hasEnded = false;
   /** Number of a request under way → what stops it, if it can be stopped */
   readonly #underWay = new Map<bigint, AbortController | undefined>();
   /** Those of them that do not wait for other processes. */
@@ -47,6 +61,7 @@ export class FuseSession {
 
   private constructor(options: FuseSessionOptions, cache: KernelCache) {
     this.#log = options.log;
+    this.#clock = options.clock;
     this.#cache = cache;
     this.#requests = new FuseRequests(options.fileSystem, cache, options.log);
     this.#device = new FuseDevice({
@@ -68,9 +83,23 @@ export class FuseSession {
     return new FuseSession(options, cache);
   }
 
+  /** Makes ready for a mount that an earlier process has served, whose kernel may keep nothing at first. */
+  static takeOver(options: FuseSessionOptions, taken: TakenMount): FuseSession {
+    const { fd, log } = options;
+    const cacheOptions = { ...options, writeNow: (message: Buffer) => writeNow(fd, message, log) };
+    const session = new FuseSession(options, KernelCache.takeOver(cacheOptions, taken));
+    session.#agree(taken.kernel.init);
+    session.#requests.restore(taken.kernel);
+    session.#aside = taken.kernel.waiting.map(request => Buffer.from(request));
+    return session;
+  }
+
   /** Answers the kernel until the mount ends, then gives the descriptor back. */
   async run(): Promise<void> {
-    await this.#device.run();
+    const ended = this.#device.run();
+    this.#takeAside();
+    await ended;
+    this.#hasEnded = true;
     await this.#cache.close();
     await this.#device.close();
   }
@@ -85,6 +114,75 @@ export class FuseSession {
     this.#device.stop();
   }
 
+  /** The kernel drops what it keeps of the mount, and may keep nothing from now on. Returns what allows it again. */
+  async withhold(): Promise<() => void> {
+    return await this.#cache.withhold();
+  }
+
+  /**
+   * The kernel may keep what it is told as soon as the file system says so, which is tried until it does, or the mount has ended.
+   * For after `takeOver`. Never rejects.
+   */
+  async beginKeeping(): Promise<void> {
+    while (!this.#hasEnded) {
+      try {
+        await this.#cache.begin();
+        return;
+      } catch (error) {
+        const reason = toDfsError(error).message;
+        this.#log.warn({ reason }, 'the kernel keeps nothing of the mount until the metadata server is back');
+        await sleep(this.#clock, KEEPING_RETRY_MS);
+      }
+    }
+  }
+
+  /** Gives back what was made for a mount that is not served; its descriptor is the caller's. */
+  async abandon(): Promise<void> {
+    await this.#cache.close();
+  }
+
+  /**
+   * Takes no more requests, which wait in the kernel, and resolves when those are answered that were taken. Only those that wait
+   * for locks stay, which a successor does anew.
+   * @throws EBUSY when that takes longer than `patienceMs`, and EOPNOTSUPP where requests are read by threads; it goes on then
+   */
+  async pause(patienceMs: number): Promise<void> {
+    if (!this.#device.pause())
+      throw new DfsError('EOPNOTSUPP', 'this mount reads requests by threads, and cannot be handed over');
+    for (const stop of this.#underWay.values()) stop?.abort(SET_ASIDE);
+    const idle = new Promise<void>(resolve => (this.#onIdle = resolve));
+    this.#noteIdle();
+    if (await isDoneWithin(this.#clock, patienceMs, idle)) return;
+    this.resume();
+    throw new DfsError('EBUSY', 'requests of programs wait for servers; try again when these answer');
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    this.#onIdle = undefined;
+    this.#device.resume();
+    this.#takeAside();
+  }
+
+  /** What a successor has to know; while this one is paused, and after `withhold`. */
+  state(): TakenMount {
+    assert(
+      this.#agreed !== undefined && this.#underWay.size === 0,
+      'a mount is handed over when it stands still',
+    );
+    const { inodes, ...cache } = this.#cache.state();
+    const waiting = [...this.#aside];
+    return { kernel: { init: this.#agreed, waiting, ...cache, ...this.#requests.state() }, inodes };
+  }
+
+  #noteIdle(): void {
+    if (this.#underWay.size === 0) this.#onIdle?.();
+  }
+
+  #takeAside(): void {
+    for (const bytes of this.#aside.splice(0)) void this.#take({ bytes, release: () => undefined });
+  }
+
   /** Never rejects: every request gets an answer, if only an errno. */
   async #take(request: DeviceRequest): Promise<void> {
     const header = this.#headerOf(request);
@@ -93,6 +191,7 @@ export class FuseSession {
     const waits = header.opcode === Opcode.setlk || header.opcode === Opcode.setlkw;
     const bytes = waits ? Buffer.from(request.bytes) : request.bytes;
     if (waits) request.release();
+    const stop = waits ? new AbortController() : undefined;
     try {
       switch (header.opcode) {
         case Opcode.forget:
@@ -106,7 +205,7 @@ export class FuseSession {
           return;
         case Opcode.setlk:
         case Opcode.setlkw:
-          await this.#answer(header, bytes, new AbortController());
+          await this.#answer(header, bytes, stop);
           return;
         case Opcode.init:
           this.#device.reply(header.unique, 0, [this.#init(bytes)]);
@@ -118,11 +217,16 @@ export class FuseSession {
           await this.#answer(header, bytes);
       }
     } catch (error) {
+      if (stop?.signal.reason === SET_ASIDE && hasCode(error, 'EINTR')) {
+        this.#aside.push(bytes);
+        return;
+      }
       if (!(error instanceof DfsError))
         this.#log.error({ err: error, opcode: header.opcode }, 'request failed');
       this.#device.reply(header.unique, toDfsError(error).errno, []);
     } finally {
       if (!waits) request.release();
+      this.#noteIdle();
       if (this.#beingDone === 0) this.#device.lookForMore();
     }
   }
@@ -177,12 +281,18 @@ export class FuseSession {
   }
 
   #init(bytes: Buffer): Buffer {
-    const { minor, flags, mayBypassPages, hasLongSetxattr, answer } = negotiate(bytes);
+    const { minor, flags, flags2, answer } = negotiate(bytes);
+    this.#agree({ minor, flags, flags2, maxWrite: MAX_REQUEST_BYTES });
+    this.#log.info({ kernel: `${FUSE_KERNEL_VERSION}.${minor}`, flags }, 'the kernel mounted us');
+    return answer;
+  }
+
+  #agree(init: KernelState['init']): void {
+    this.#agreed = init;
+    const { minor, mayBypassPages, hasLongSetxattr } = meaningOf(init);
     this.#cache.kernelMinor = minor;
     this.#cache.mayBypassPages = mayBypassPages;
     this.#requests.hasLongSetxattr = hasLongSetxattr;
-    this.#log.info({ kernel: `${FUSE_KERNEL_VERSION}.${minor}`, flags }, 'the kernel mounted us');
-    return answer;
   }
 }
 

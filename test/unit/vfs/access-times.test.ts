@@ -132,7 +132,7 @@ t.test('the end tells what is left, and does not wait for a server that is away'
   const at = clock.now();
   clock.advance(10);
   times.accessed(inodeAt(1, at));
-  const closing = times.close();
+  const closing = times.flush();
   t.equal(sent.length, 1);
   clock.advance(LONG_MS);
   await closing;

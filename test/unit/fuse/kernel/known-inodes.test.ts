@@ -108,3 +108,22 @@ t.test('FUSE_NOTIFY_PRUNE names its inodes as <linux/fuse.h> has it', async t =>
       '0000000002000000',
   );
 });
+
+t.test('what is handed over in pieces is the same table', async t => {
+  const known = new KnownInodes();
+  for (let inode = 1; inode <= 5000; inode += 1) known.addLookup(inode * 7, FILE, 10);
+  for (let again = 0; again < 3; again += 1) known.addLookup(7 * 100, FILE, 10);
+  known.dropTold(7 * 200, 20);
+  known.dropPages(7 * 300, 20);
+  const successor = new KnownInodes();
+  successor.addLookup(1, FILE, 0);
+  successor.addPages([...known.pages(7, 999)], 30);
+  t.equal(successor.size, 5000, 'but for the one that is left out');
+  t.notOk(successor.has(7));
+  t.same([successor.isTold(7 * 200), successor.isTold(7 * 300)], [false, true]);
+  t.same([successor.mayHavePages(7 * 200), successor.mayHavePages(7 * 300)], [true, false]);
+  successor.takeLookups(7 * 100, 3);
+  t.ok(successor.has(7 * 100), 'it was told four times');
+  successor.takeLookups(7 * 100, 1);
+  t.notOk(successor.has(7 * 100));
+});

@@ -6,6 +6,7 @@ import { closeSync, read as readCallback, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import koffi from 'koffi';
 import type { Test } from 'tap';
+import type { TakenMount } from '../../../../../src/fuse/driver.js';
 import { FuseSession } from '../../../../../src/fuse/kernel/session.js';
 import { fuseInHeader, fuseInitIn, fuseOutHeader } from '../../../../../src/fuse/kernel/structs.js';
 import { FUSE_KERNEL_VERSION, InitFlag, Opcode } from '../../../../../src/fuse/kernel/wire.js';
@@ -46,6 +47,10 @@ const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(
 
 export class FakeDevice {
   readonly #fd: number;
+  /** The driver's end. */
+  readonly #driverFd: number;
+  /** Resolves when the session that serves has ended. */
+  #ended: Promise<void> = Promise.resolve();
   #unique = 2n;
   /** Number of a request → who waits for its answer */
   readonly #waiting = new Map<bigint, (answer: Answer) => void>();
@@ -54,34 +59,39 @@ export class FakeDevice {
   /** Called with each notification. */
   readonly #listeners = new Set<(notification: Notification) => void>();
 
-  private constructor(fd: number) {
+  private constructor(fd: number, driverFd: number) {
     this.#fd = fd;
+    this.#driverFd = driverFd;
   }
 
   /** A session that serves `fileSystem` to the fake kernel, after INIT; ended with the test. */
   static async mount(t: Test, fileSystem: FileSystem, log: Logger = createLogger('test', 'silent')) {
     const pair = openSocketPair('messages');
-    const device = new FakeDevice(pair.ours);
-    const times = { entryTimeoutMs: 0, attrTimeoutMs: 0, negativeTimeoutMs: 0 };
-    const session = await FuseSession.open({
-      fd: pair.theirs,
-      fileSystem,
-      times,
-      busyPollMs: 0,
-      keepsNames: true,
-      clock: systemClock,
-      log,
-    });
-    const ended = session.run();
+    const device = new FakeDevice(pair.ours, pair.theirs);
+    const session = await FuseSession.open(device.#options(fileSystem, log));
+    device.#ended = session.run();
     const reading = device.#read();
     t.teardown(async () => {
       // As umount(8) does: DESTROY, and then the device is at its end.
       await device.#end();
-      await ended;
+      await device.#ended;
       await reading;
       closeSync(pair.ours);
     });
     return { device, session };
+  }
+
+  /** A session that goes on with what another one has left, in its place. */
+  takeOver(fileSystem: FileSystem, taken: TakenMount): FuseSession {
+    const session = FuseSession.takeOver(this.#options(fileSystem, createLogger('test', 'silent')), taken);
+    this.#ended = session.run();
+    return session;
+  }
+
+  #options(fileSystem: FileSystem, log: Logger) {
+    const times = { entryTimeoutMs: 0, attrTimeoutMs: 0, negativeTimeoutMs: 0 };
+    const manner = { times, busyPollMs: 0, keepsNames: true };
+    return { fd: this.#driverFd, fileSystem, ...manner, clock: systemClock, log };
   }
 
   /** INIT, as a kernel of version 7.44 sends it. */
