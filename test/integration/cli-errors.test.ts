@@ -41,6 +41,15 @@ t.test('no command tries for ever to make a directory where there can be none', 
   );
 });
 
+t.test('dfs join --token - reads the token from standard input', async t => {
+  const scratch = await scratchDirectory(t);
+  const script = `"$1" join ${NOBODY} --token - < /dev/null`;
+  const env = environmentFor(join(scratch, 'home'));
+  const { code, stderr } = await runFile('bash', ['-c', script, 'bash', inClone('bin/dfs')], { env });
+  t.equal(code, 2);
+  t.match(stderr, /give --token, which dfs token create prints/, 'there is none in it');
+});
+
 t.test('a command that is called wrongly says what is wrong with which argument', async t => {
   const scratch = await scratchDirectory(t);
   const env = environmentFor(join(scratch, 'home'));
@@ -53,7 +62,7 @@ t.test('a command that is called wrongly says what is wrong with which argument'
       misused(`copy '' ${NOBODY}:/x`, /argument 1 is empty/),
       misused("data-node 127.0.0.1 0 ''", /argument 3 is empty/),
       misused("dfs mount ''", /argument 2 is empty/),
-      misused('dfs nosuch', /there is no command 'nosuch'; the commands are createdb, /),
+      misused('dfs nosuch', /there is no command 'nosuch'; the commands are create, createdb, /),
       misused('dfs stats', /there is no command 'stats'; did you mean 'dfs status'\?/),
       misused('dfs reb', /did you mean 'dfs rebalance'\?/),
       misused('dfs status --nosuch', /there is no such option or further argument: nosuch/),

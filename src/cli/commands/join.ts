@@ -7,6 +7,7 @@ import { formatEndpoint, parsePort, parseServerUrl } from '../address.js';
 import { defineCommand } from '../command.js';
 import { hasIdentity, identityPath, saveIdentity } from '../identity-files.js';
 import { parseToken } from '../join-token.js';
+import { LONE_DASH } from '../program.js';
 import { clusterKeyring, KEY_FILE_OPTION } from '../key-option.js';
 import { machineName } from '../machine-name.js';
 import { machineLayout } from '../machine/machine-layout.js';
@@ -81,7 +82,7 @@ export const join = defineCommand({
     if (port !== undefined && datapath === undefined)
       throw new UsageError('--port is for a data node; name its directory too');
     const { DFS_TOKEN = '' } = process.env;
-    const text = token === '-' ? await readStandardInput() : (token ?? DFS_TOKEN);
+    const text = token === LONE_DASH ? await readStandardInput() : (token ?? DFS_TOKEN);
     const layout = machineLayout();
     const account =
       datapath !== undefined && layout.user !== undefined
