@@ -197,6 +197,7 @@ export class MetadataService {
       clock,
       random,
     };
+    this.#state.exports.onLeft = peer => this.#closeSoon(peer, 'a directory was moved out of its reach');
     this.#recalls = new Recalls({
       clock,
       log,
@@ -448,6 +449,14 @@ export class MetadataService {
     this.#state.leases.close();
     await this.#commits.close();
     await this.#store.close();
+  }
+
+  /** Whoever comes back drops what it has kept. */
+  #closeSoon(peer: Peer, why: string): void {
+    this.#options.clock.setTimer(ANSWER_MS, () => {
+      const found = this.#state.membership.connections().find(each => each === peer);
+      found?.close(new DfsError('ECONNRESET', why));
+    });
   }
 
   /** Never rejects: what could not be recorded the node's next inventory tells. */

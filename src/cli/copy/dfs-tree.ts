@@ -118,6 +118,14 @@ export class DfsTree implements Tree<DfsPlace> {
     }
   }
 
+  /** To whom belongs what this process makes, as the file system shows it. */
+  get #shownUid(): number {
+    const { rights } = this.#fileSystem;
+    return rights && (rights.squash === 'all' || isSquashed(this.#fileSystem))
+      ? rights.anonUid
+      : this.#owner.uid;
+  }
+
   async makeLock(place: DfsPlace): Promise<Lock | undefined> {
     const { directory, name } = this.#entryPlace(place);
     return await this.#about(place, async () => {
@@ -132,7 +140,7 @@ export class DfsTree implements Tree<DfsPlace> {
     const { directory, name } = this.#entryPlace(place);
     try {
       const { inode, mode, uid } = await this.#fileSystem.lookup(await this.#inodeOf(directory), name);
-      if (!isRegularFile(mode) || uid !== this.#owner.uid) return undefined;
+      if (!isRegularFile(mode) || uid !== this.#shownUid) return undefined;
       return await this.#locked(await this.#fileSystem.open(inode, constants.O_RDWR));
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'EACCES')) return undefined;
@@ -212,7 +220,7 @@ export class DfsTree implements Tree<DfsPlace> {
     if (!kept.owner && !kept.times) return;
     await this.#about(place, async () => {
       const inode = await this.#inodeOf(place);
-      if (kept.owner) await this.#fileSystem.setattr(inode, kept.owner);
+      if (kept.owner && !isSquashed(this.#fileSystem)) await this.#fileSystem.setattr(inode, kept.owner);
       await this.#fileSystem.setattr(inode, {
         ...(kind === 'symlink' ? {} : { mode: kept.permissions }),
         ...kept.times,
@@ -273,4 +281,9 @@ export class DfsTree implements Tree<DfsPlace> {
   async #about<Result>(place: DfsPlace, work: () => Promise<Result>): Promise<Result> {
     return await aboutPath(this.describe(place), work);
   }
+}
+
+/** Whether this process's root may give files to nobody there, since it is not root there. */
+function isSquashed({ rights }: FileSystem): boolean {
+  return rights !== undefined && rights.squash !== 'none' && process.getuid?.() === 0;
 }

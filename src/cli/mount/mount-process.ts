@@ -250,7 +250,7 @@ function sourceOf({ rights }: FileSystem, { server, settings }: MountProcessOpti
 
 function fuseOptions(fileSystem: FileSystem, options: MountProcessOptions): FuseMountOptions {
   const atime = options.settings.atime ?? 'noatime';
-  const { readOnly } = options.settings;
+  const readOnly = options.settings.readOnly === true || fileSystem.rights?.readOnly === true;
   return { ...options, readOnly, atime, source: sourceOf(fileSystem, options), clock: systemClock };
 }
 

@@ -47,6 +47,10 @@ export class Exports {
   readonly parents = new DirectoryParents();
   /** connection → what its session was begun with */
   readonly #begun = new WeakMap<Peer, Begun>();
+  /** Connections whose sessions see a part of the tree. */
+  readonly #inParts = new Set<Peer>();
+  /** Told of a connection whose client may have kept what is out of its reach now. */
+  onLeft: (peer: Peer) => void = () => undefined;
   /** session with limited rights → what it has opened */
   readonly #opens = new Map<number, CheckedOpens>();
   readonly #beforeSession = new SessionRights(BEFORE_SESSION, new Map(), this.parents, 'unknown');
@@ -96,6 +100,26 @@ export class Exports {
     const client = heedsRights === true ? 'heeds' : 'ignores';
     const rights = told && new SessionRights(told, this.#opensOf(session), this.parents, client);
     this.#begun.set(peer, { session, path, rights });
+    if (told && told.root !== ROOT_INODE) this.#inParts.add(peer);
+    else this.#inParts.delete(peer);
+  }
+
+  /**
+   * A directory is about to move from one to another, or two of them change places: what is known of their parents is not true any
+   * more, and a client that sees only one of the two is to drop what it has of the directory.
+   */
+  async directoryMoves(tx: StoreTransaction, from: number, to: number, isExchange: boolean): Promise<void> {
+    for (const peer of this.#inParts) {
+      const root = peer.isClosed ? undefined : this.of(peer)?.root;
+      if (root === undefined) {
+        this.#inParts.delete(peer);
+        continue;
+      }
+      const wasIn = await this.parents.isBelow(tx, from, root);
+      const comesIn = await this.parents.isBelow(tx, to, root);
+      if (isExchange ? wasIn !== comesIn : wasIn && !comesIn) this.onLeft(peer);
+    }
+    this.parents.forget();
   }
 
   /** The session has ended. */

@@ -56,9 +56,9 @@ export const rename = operation(command, async (tx, request, context) => {
   }
   const after = renamed(records, meaning, context.now);
   if (parent !== newParent && [moved, exchanged].some(each => each && isDirectory(each.mode))) {
-    const { parents } = context.state.exports;
-    parents.forget();
-    context.control.onRollback(() => parents.forget());
+    const { exports } = context.state;
+    await exports.directoryMoves(context.untraced, parent, newParent, exchanged !== undefined);
+    context.control.onRollback(() => exports.parents.forget());
   }
   const reply = { inode: moved.inode, replaced: exchanged || !target ? 0 : target.inode };
   if (exchanged) {

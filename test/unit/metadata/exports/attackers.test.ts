@@ -29,10 +29,10 @@ import { setattr } from '../../../../src/metadata/operations/setattr.js';
 import { tmpfile } from '../../../../src/metadata/operations/tmpfile.js';
 import { unlink } from '../../../../src/metadata/operations/unlink.js';
 import { setxattr } from '../../../../src/metadata/operations/xattrs.js';
-import type { Peer } from '../../../../src/metadata/peer.js';
 import { metadataRoutes } from '../../../../src/metadata/routes.js';
 import { ROOT_INODE, S_IFCHR, S_IFREG, S_ISUID } from '../../../../src/protocol/file-mode.js';
 import type { RequestOf } from '../../../../src/protocol/command.js';
+import type { PeerConnection } from '../../../../src/rpc/routes.js';
 import { CLIENTS } from '../../../../src/protocol/roles.js';
 import type { Caller } from '../../../../src/protocol/types.js';
 import { refusal, startHarness, type Harness, type TestClient } from '../support/harness.js';
@@ -58,7 +58,9 @@ function bytes(name: string): Buffer {
 
 /** A machine that joined, and sends what it likes. */
 class Machine {
-  readonly peer: Peer;
+  readonly peer: PeerConnection;
+  /** How often the server has closed its connection. */
+  closed = 0;
   readonly #harness: Harness;
   id = 0;
   #secret: Uint8Array = new Uint8Array();
@@ -66,7 +68,16 @@ class Machine {
 
   constructor(harness: Harness, name: string, remoteHost = '10.0.0.7', role: 'client' | 'admin' = 'client') {
     this.#harness = harness;
-    this.peer = { isClosed: false, remoteHost, member: { role, certificate: { role, name, serial: name } } };
+    this.peer = {
+      isClosed: false,
+      remoteHost,
+      member: { role, certificate: { role, name, serial: name } },
+      onClose: () => undefined,
+      call: async () => await Promise.reject(new Error('it is asked nothing')),
+      keep: () => undefined,
+      close: () => (this.closed += 1),
+    };
+    harness.service.connected(this.peer);
   }
 
   async begin(more: Partial<RequestOf<(typeof session)['command']>> = {}) {
@@ -419,6 +430,8 @@ t.test(
       flags: 0,
     });
     t.equal(await reaches(inside), 'EACCES', 'moved out with its directory');
+    harness.clock.advance(1000);
+    t.equal(machine.closed, 1, 'and is to drop what it has kept of it');
     await root.execute(link, { parent: photos, name: bytes('second'), inode: inside });
     t.equal(await reaches(inside), 'OK', 'one name inside is enough');
     await root.execute(rename, {
@@ -467,6 +480,16 @@ t.test('the most precise rules count, and the deepest directory among them', asy
   t.match((await new Machine(harness, 'laptop').begin({ path: [bytes('photos')] })).rights, {
     readOnly: true,
   });
+});
+
+t.test('a changed rule disconnects whom it concerns, and nobody else', async t => {
+  const { harness, root, machine } = await scene(t);
+  const other = new Machine(harness, 'other', '10.0.1.1');
+  await other.begin();
+  await root.ask(addExport, { ...SQUASHED, path: [], target: '10.0.0.0/24', readOnly: true });
+  await harness.service.applyExports();
+  t.same([machine.closed, other.closed], [1, 0]);
+  t.match((await machine.begin()).rights, { readOnly: true });
 });
 
 t.test('without a session, or a rule, nothing is told', async t => {
