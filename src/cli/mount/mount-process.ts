@@ -15,6 +15,7 @@ import { exportNote } from '../export-note.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
 import { HandOverOffer, type Successor } from './hand-over.js';
+import { inheritMountRecord } from '../local/mount-record.js';
 import { Succession } from './succession.js';
 import { optionsOf, settingsOf, type MountProcessOptions } from './mount-settings.js';
 import { ServiceManager } from '../service-manager.js';
@@ -61,6 +62,7 @@ export async function runTakeOver(
   const { fileSystem, taken } = await take(succession, { ...options, settings });
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   const mounted = taken.serve();
+  inheritMountRecord(mountPoint, log);
   const serve = serveUntilEnd({ mounted, fileSystem, options, signalled, predecessor: succession });
   await closedAfter(fileSystem, access, options, async () => await serve);
 }
