@@ -82,6 +82,7 @@ function stageDocumentation(staging: Staging, options: TreeOptions): void {
   staging.write(share('fish/vendor_completions.d/dfs.fish'), fishCompletion(COMMANDS));
   const documents = (name: string): string => share(join('doc/dfs', name));
   staging.copy(join(clone, 'README.md'), documents('README.md'));
+  staging.write(documents('changelog.gz'), compressed(readFileSync(join(clone, 'CHANGELOG.md'), 'utf8')));
   staging.copy(join(clone, 'LICENSE'), documents('copyright'));
   staging.write(documents('third-party-licences.gz'), compressed(collectLicences(clone)));
   staging.write(documents('sbom.cdx.json'), billOfMaterials(clone, options.builtAt));
