@@ -338,10 +338,12 @@ export class MetadataService {
   /** Gives a session inodes to itself, as far as nobody else uses them. EACCES as `execute`, ESTALE. */
   async hold(request: RequestOf<typeof hold.command>, peer: Peer): Promise<ReplyOf<typeof hold.command>> {
     const { session, turn = false, ...rest } = request;
-    const [inode] = request.inodes;
-    if (!turn || inode === undefined) return await this.execute(hold, { session, ...rest }, peer);
+    if (!turn) return await this.execute(hold, { session, ...rest }, peer);
     this.#bindings.check(request, peer);
-    const reply = await this.#requests.takeTurn(request, inode, peer);
+    // Others are asked to give back only what the session may have.
+    const asked = this.#state.exports.of(peer) ? await this.admit(hold.command, request, peer) : request;
+    const [inode] = asked.inodes;
+    const reply = inode === undefined ? undefined : await this.#requests.takeTurn(asked, inode, peer);
     return reply ?? (await this.execute(hold, { session, ...rest }, peer));
   }
 

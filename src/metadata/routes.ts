@@ -84,7 +84,11 @@ export function metadataRoutes(service: MetadataService): Routes {
     service.startFsck(deep, repair);
     return {};
   });
-  routes.on(fsckStatus, async ({ from }) => service.fsckStatus(from));
+  routes.on(fsckStatus, async (request, { connection }) => {
+    // It names files.
+    const { from } = await service.admit(fsckStatus, request, connection);
+    return service.fsckStatus(from);
+  });
   routes.on(repairStatus, async () => service.repairStatus());
   routes.on(backupStatus, async () => service.backup.status());
   routes.on(backupNow, async () => await service.backup.runNow());

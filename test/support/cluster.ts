@@ -133,7 +133,7 @@ export class Cluster {
       await mkdir(join(this.directory, 'metadata'));
       await this.#options.prepareMetadata(join(this.directory, 'metadata'));
     }
-    const { code, stderr } = await this.run('createdb', ['--db', this.#databasePath]);
+    const { code, stderr } = await this.run('createdb', ['--db', this.#databasePath], {}, 'metadata');
     if (code !== 0) throw new Error(`createdb failed: ${stderr}`);
     await this.metadata.start();
     // One after the other, so that the node's number is the one in its name.
@@ -212,10 +212,21 @@ export class Cluster {
     return successor;
   }
 
-  /** Runs an executable of bin/ to its end, with this cluster's DFS_HOME. */
-  async run(program: string, parameters: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  /**
+   * Runs an executable of bin/ to its end, with this cluster's DFS_HOME.
+   * @param part whose installation it is taken from, where parts have different ones
+   */
+  async run(
+    program: string,
+    parameters: readonly string[],
+    options: RunOptions = {},
+    part?: string,
+  ): Promise<Outcome> {
     const prefix = this.#options.machines?.prefixOf(ADMINISTRATOR) ?? [];
-    const [file = '', ...rest] = [...prefix, process.execPath, inClone(`bin/${program}`), ...parameters];
+    const installation = part === undefined ? undefined : this.#options.installationOf?.(part);
+    const executable =
+      installation === undefined ? inClone(`bin/${program}`) : join(installation, 'bin', program);
+    const [file = '', ...rest] = [...prefix, process.execPath, executable, ...parameters];
     return await runFile(file, rest, { env: this.#env, ...options });
   }
 

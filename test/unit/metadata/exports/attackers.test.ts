@@ -33,6 +33,8 @@ import { metadataRoutes } from '../../../../src/metadata/routes.js';
 import { ROOT_INODE, S_IFCHR, S_IFREG, S_ISUID } from '../../../../src/protocol/file-mode.js';
 import type { RequestOf } from '../../../../src/protocol/command.js';
 import type { PeerConnection } from '../../../../src/rpc/routes.js';
+import { fsckStatus } from '../../../../src/protocol/cluster-commands.js';
+import { lock } from '../../../../src/protocol/lock-commands.js';
 import { CLIENTS } from '../../../../src/protocol/roles.js';
 import type { Caller } from '../../../../src/protocol/types.js';
 import { refusal, startHarness, type Harness, type TestClient } from '../support/harness.js';
@@ -490,6 +492,34 @@ t.test('a changed rule disconnects whom it concerns, and nobody else', async t =
   await harness.service.applyExports();
   t.same([machine.closed, other.closed], [1, 0]);
   t.match((await machine.begin()).rights, { readOnly: true });
+});
+
+t.test('locks, turns and findings are for those who reach the file', async t => {
+  const { harness, root, machine, file } = await scene(t);
+  const { service } = harness;
+  const secret = await file('secret', ROOT, 0o600);
+  const shared = await file('shared', ROOT, 0o604);
+  const request = (inode: number) => ({
+    session: machine.id,
+    lock: { inode, kind: 'flock', owner: 'a', type: 'write', start: 0, end: 10, pid: 1 } as const,
+    wait: false,
+    request: 1,
+  });
+  t.equal(await refusal(service.admit(lock, request(secret), machine.peer)), 'EACCES');
+  t.same(await service.admit(lock, request(shared), machine.peer), request(shared));
+  t.equal(
+    await refusal(service.admit(lock, { ...request(shared), session: root.id }, machine.peer)),
+    'EACCES',
+  );
+  t.equal(await refusal(service.admit(fsckStatus, { from: 0 }, machine.peer)), 'EACCES');
+
+  const photos = await root.lookup('photos');
+  const part: NewRule = { ...SQUASHED, squash: 'none', path: [bytes('photos')], target: 'client/laptop' };
+  await root.ask(addExport, part);
+  await machine.begin({ caches: true, heedsRights: true });
+  const turn = (inode: number) => ({ session: machine.id, inodes: [inode], turn: true, reserve: 0 });
+  t.same((await service.hold(turn(shared), machine.peer)).given, []);
+  t.same((await service.hold(turn(photos.inode), machine.peer)).given.length, 1);
 });
 
 t.test('without a session, or a rule, nothing is told', async t => {
