@@ -6,7 +6,7 @@
  * Schomaker, "Weighted distributed hash tables" (2005): the score is -weight / ln(hash).
  */
 import { DfsError } from '../protocol/errors.js';
-import { DEFAULT_CHUNK_BYTES } from '../protocol/limits.js';
+import { DEFAULT_CHUNK_BYTES, MAX_FILE_BYTES } from '../protocol/limits.js';
 import { domainOf, type DataNode } from './node-table.js';
 
 export interface PlacementRequest {
@@ -129,7 +129,8 @@ export function storableBytes(rooms: readonly number[], replicas: number): numbe
   const [largest = 0, ...rest] = rooms.toSorted((a, b) => b - a);
   if (rooms.length < replicas) return 0;
   const share = rooms.reduce((sum, room) => sum + room, 0) / replicas;
-  return replicas === 1 || largest <= share ? Math.floor(share) : storableBytes(rest, replicas - 1);
+  if (replicas > 1 && largest > share) return storableBytes(rest, replicas - 1);
+  return Math.min(Math.floor(share), MAX_FILE_BYTES);
 }
 
 function score(chunk: number, node: DataNode): number {

@@ -51,8 +51,8 @@ export const MAX_SMALL_FILE_EXTENTS = 16;
 export const MAX_DIRECTORY_PAGE = 1024;
 /** Data nodes of a cluster: each is looked at for each chunk that is placed. */
 export const MAX_NODES = 1000;
-/** What a node may say that it has: sums over all of them stay whole numbers. */
-export const MAX_NODE_BYTES = Math.floor(Number.MAX_SAFE_INTEGER / MAX_NODES);
+/** What a node may say that it has. */
+export const MAX_NODE_BYTES = 2 ** 50;
 /** Chunk ids that one heartbeat reply tells a node to drop. */
 export const MAX_DROPS = 4096;
 /** Changes that one `session` request may ask about, whether a power loss took them. */

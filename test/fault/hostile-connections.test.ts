@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { startCluster, waitUntil } from '../support/cluster.js';
 import { silentConnections } from '../support/hostile/attacks.js';
+import type { HostilePeer } from '../support/hostile/hostile-peer.js';
+import { measureAttack } from '../support/hostile/measured-attack.js';
 
 const LONG = { timeout: 120_000 };
 const DESCRIPTORS = 200;
@@ -38,4 +40,31 @@ t.test('with more silent connections than descriptors, heartbeats and ls go on',
   const nodes = await cluster.run('dfs', ['nodes', cluster.metadata.address]);
   t.match(nodes.stdout, /live/, 'the data node is live all the time');
   for (const server of servers) t.notMatch(readFileSync(server.logPath, 'utf8'), /EMFILE|no heartbeat/);
+});
+
+const MANY = 10_000;
+/** Most of it is garbage of connections that are closed. */
+const MAX_GROWTH_MIB = 150;
+
+t.test('ten thousand connections that say nothing leave a server as it was', LONG, async t => {
+  const cluster = await startCluster(t, { dataNodes: 1 });
+  const { metadata } = cluster;
+  let silent: HostilePeer[] = [];
+  t.teardown(() => {
+    for (const each of silent) each.close();
+  });
+  const measured = await measureAttack(
+    t,
+    metadata,
+    `${MANY} silent connections`,
+    cluster.keyPath,
+    async () => {
+      silent = await silentConnections(metadata.endpoint, MANY);
+      const open = readdirSync(`/proc/${metadata.pid}/fd`).length;
+      t.ok(open < 600, `it has ${open} descriptors open`);
+      t.equal((await cluster.run('ls', [metadata.address])).code, 0, 'ls meanwhile');
+    },
+  );
+  t.ok(measured.peakMib - measured.beforeMib < MAX_GROWTH_MIB, `grew to ${measured.peakMib} MiB`);
+  t.ok(measured.maxMs < 3000, `an answer took ${measured.maxMs.toFixed(1)} ms`);
 });

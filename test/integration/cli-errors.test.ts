@@ -63,6 +63,7 @@ t.test('a command that is called wrongly says what is wrong with which argument'
       misused("data-node 127.0.0.1 0 ''", /argument 3 is empty/),
       misused("dfs mount ''", /argument 2 is empty/),
       misused('dfs nosuch', /there is no command 'nosuch'; the commands are create, createdb, /),
+      misused('dfs no\u001b[2Jsuch', /there is no command 'no\?\[2Jsuch'/),
       misused('dfs stats', /there is no command 'stats'; did you mean 'dfs status'\?/),
       misused('dfs reb', /did you mean 'dfs rebalance'\?/),
       misused('dfs status --nosuch', /there is no such option or further argument: nosuch/),
