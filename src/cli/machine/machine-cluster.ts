@@ -1,6 +1,6 @@
 /** What `dfs local` does with the servers that `dfs create` and `dfs join` set up; loaded by that command alone. */
 import { existsSync } from 'node:fs';
-import { DfsError } from '../../protocol/errors.js';
+import { DfsError, hasCode } from '../../protocol/errors.js';
 import { localPaths } from '../local/settings.js';
 import { configuredServices } from './config-files.js';
 import { machineLayout, type MachineLayout } from './machine-layout.js';
@@ -14,7 +14,7 @@ export { startConfigured, stopConfigured, tellConfigured } from './local-service
  */
 export async function ownLayout(): Promise<MachineLayout | undefined> {
   const layout = machineLayout();
-  if ((await configuredServices(layout)).length === 0) return undefined;
+  if (!(await hasServers(layout))) return undefined;
   // A first look, which a user of the same home has had before.
   if (layout.user !== undefined && existsSync(localPaths().database)) return undefined;
   if (machineServices(layout).kind === 'systemd') {
@@ -24,4 +24,14 @@ export async function ownLayout(): Promise<MachineLayout | undefined> {
     );
   }
   return layout;
+}
+
+async function hasServers(layout: MachineLayout): Promise<boolean> {
+  try {
+    return (await configuredServices(layout)).length > 0;
+  } catch (error) {
+    // Another user's home, which is closed: `dfs local` says whose it is.
+    if (hasCode(error, 'EACCES')) return false;
+    throw error;
+  }
 }
