@@ -19,7 +19,7 @@ export interface DebianOptions {
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
-const MAINTAINER_SCRIPTS: readonly string[] = ['postinst', 'prerm', 'postrm'];
+const MAINTAINER_SCRIPTS: readonly string[] = ['preinst', 'postinst', 'prerm', 'postrm'];
 /** What Node 24 needs, by its BUILDING.md. */
 const NODE_GLIBC = '2.28';
 

@@ -30,7 +30,7 @@ const OPTIONS: ReadonlyMap<string, string | undefined> = new Map([
 ]);
 
 /** Those of `dfs mount` that are not for a line of fstab. */
-const NOT_HERE = new Set(['background', 'fstab', 'quiet', 'config']);
+const NOT_HERE = new Set(['background', 'fstab', 'quiet', 'config', 'take-over']);
 
 export interface HelperCall {
   /** What `dfs mount` is called with; undefined when nothing is to be done (-f). */
