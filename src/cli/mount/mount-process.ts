@@ -10,6 +10,8 @@ import type { FuseDriver, FuseMount, FuseMountOptions, TakenOver } from '../../f
 import type { FileSystem } from '../../vfs/file-system.js';
 import { formatEndpoint } from '../address.js';
 import { openFileSystem, type ClientSettings } from '../client-options.js';
+import { handOverRecord } from '../local/hand-over-record.js';
+import { localPaths } from '../local/settings.js';
 import { accessAs, type MemberAccess } from '../member-access.js';
 import { exportNote } from '../export-note.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
@@ -189,7 +191,10 @@ async function leave(
 ): Promise<void> {
   await fileSystem.handOver?.leave();
   log.info({ mountPoint, successor: successor.process }, 'another process serves the mount');
-  if (successor.isServing) return;
+  if (successor.isServing) {
+    handOverRecord(localPaths().run, process.pid, successor.process);
+    return;
+  }
   throw new DfsError('EIO', `process ${successor.process} was given the mount, and has ended`);
 }
 
