@@ -18,5 +18,6 @@ export const DECODERS: ReadonlyMap<string, () => Promise<Decoder>> = new Map<str
   ['acl', async () => (await import('./decoders/acl.js')).acl],
   ['mount-table', async () => (await import('./decoders/mount-table.js')).mountTable],
   ['toml', async () => (await import('./decoders/toml.js')).toml()],
+  ['take-over', async () => (await import('./decoders/take-over.js')).takeOver],
   ['addresses', async () => (await import('./decoders/addresses.js')).addresses],
 ]);
