@@ -9,7 +9,7 @@ import { inClone } from '../../support/programs.js';
 
 t.test('the packages with machine code come with what they need', async t => {
   const names = nativePackages(inClone(''));
-  for (const name of ['better-sqlite3', 'koffi', 'fuse-native', 'fuse-shared-library', 'msgpackr-extract'])
+  for (const name of ['better-sqlite3', 'koffi', 'fuse-native', 'fuse-shared-library'])
     t.ok(names.includes(name), name);
   t.notOk(names.includes('yargs'), 'what the bundle holds is not packed again');
 });
@@ -29,7 +29,7 @@ t.test(
       ['koffi', 'src/koffi/index.js', true],
       ['fuse-native', 'build/Release/fuse.node', true],
       ['fuse-native', 'build/Release/obj.target/fuse.node', false],
-      ['msgpackr-extract', 'LICENSE', true],
+      ['koffi', 'LICENSE.txt', true],
     ];
     for (const [name, path, isPacked] of cases)
       t.equal(isNeeded(name, path, 'x64'), isPacked, `${name}/${path}`);
