@@ -52,6 +52,7 @@ export const backupRead = command('backup-read', 1093, {
     length: Type.Integer({ minimum: 1, maximum: MAX_BACKUP_PIECE_BYTES }),
   }),
   reply: Type.Object({ crc: U32 }),
+  replyPayloadBytes: ({ length }) => length,
 });
 
 /** A chunk as its node knows it. */

@@ -85,6 +85,8 @@ export interface Command<Request extends TSchema = TSchema, Reply extends TSchem
   changes(request: Omit<Static<Request>, 'once'>, reply: Static<Reply> | undefined): Changes;
   /** About how long the reply to a request gets where it may get long: there must be memory before it is made. Else 0. */
   replyBytes(request: Static<Request>): number;
+  /** Bytes of the longest payload of the reply to a request. */
+  replyPayloadBytes(request: Static<Request>): number;
 }
 
 /** What a caller passes for `C`. */
@@ -102,6 +104,8 @@ interface Declared<Request extends TSchema, Reply extends TSchema> {
   readonly maxPayloadBytes?: number;
   /** Default: 0. */
   readonly replyBytes?: (request: Static<Request>) => number;
+  /** Default: none. */
+  readonly replyPayloadBytes?: (request: Static<Request>) => number;
   /** Default: nothing. */
   readonly changes?: ChangesOf<Request, Reply>;
 }
@@ -127,6 +131,7 @@ export function command<Request extends TSchema, Reply extends TSchema>(
     maxRequestBytes: declared.maxRequestBytes ?? DEFAULT_REQUEST_BYTES,
     maxPayloadBytes: declared.maxPayloadBytes ?? 0,
     replyBytes: declared.replyBytes ?? (() => 0),
+    replyPayloadBytes: declared.replyPayloadBytes ?? (() => 0),
     changes: declared.changes ?? (() => NOTHING),
   };
 }

@@ -84,6 +84,7 @@ export const read = command('read', 1002, {
     /** One for each block of the chunk, where it is wanted; nodes before 0.2 leave it out. */
     table: Type.Optional(ChecksumTable),
   }),
+  replyPayloadBytes: ({ length }) => length,
 });
 
 /**
@@ -99,6 +100,7 @@ export const readparts = command('readparts', 1010, {
       maxItems: MAX_SMALL_FILES,
     }),
   }),
+  replyPayloadBytes: ({ parts }) => parts.reduce((sum, { length }) => sum + length, 0),
 });
 
 /**

@@ -168,7 +168,7 @@ export class RpcConnection implements PeerConnection {
     if (header.length > maxRequestBytes || payloadBytes(options.payload ?? NO_PAYLOAD) > maxPayloadBytes) {
       throw new DfsError('E2BIG', `a request '${name}' of ${header.length} bytes is longer than it may be`);
     }
-    const frame = await this.#exchange(command, header, options);
+    const frame = await this.#exchange(command, header, options, command.replyPayloadBytes(request));
     return { reply: command.reply.decode(frame.header), payload: frame.payload };
   }
 
@@ -196,7 +196,13 @@ export class RpcConnection implements PeerConnection {
     this.close(reason);
   }
 
-  async #exchange(command: Command, header: Buffer, options: CallOptions): Promise<Frame> {
+  /** @param replyPayloadBytes of the answer, at the most */
+  async #exchange(
+    command: Command,
+    header: Buffer,
+    options: CallOptions,
+    replyPayloadBytes: number,
+  ): Promise<Frame> {
     const { payload = NO_PAYLOAD, timeoutMs, passesOn } = options;
     return await new Promise<Frame>((resolve, reject) => {
       let requestId: number | undefined;
@@ -231,6 +237,7 @@ export class RpcConnection implements PeerConnection {
           return;
         }
         requestId = this.#pending.add({
+          payloadBytes: replyPayloadBytes,
           resolve(frame) {
             settle();
             resolve(frame);
@@ -254,7 +261,10 @@ export class RpcConnection implements PeerConnection {
   }
 
   #limitsOf(kind: FrameKind, commandNumber: number): FrameLimits {
-    if (kind !== FrameKind.request) return this.#pending.hasAsked ? MOST : UNASKED;
+    if (kind !== FrameKind.request) {
+      const { hasAsked, mostPayloadBytes } = this.#pending;
+      return hasAsked ? { headerBytes: MOST.headerBytes, payloadBytes: mostPayloadBytes } : UNASKED;
+    }
     const command = this.#options.routes.find(commandNumber)?.command;
     return command
       ? { headerBytes: command.maxRequestBytes, payloadBytes: command.maxPayloadBytes }

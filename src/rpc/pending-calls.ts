@@ -16,6 +16,8 @@ const MAX_REQUEST_ID = 0xffff_ffff;
 
 /** Who waits for an answer. */
 export interface PendingCall {
+  /** Of its answer, at the most. */
+  readonly payloadBytes: number;
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: DfsError) => void;
 }
@@ -25,6 +27,7 @@ export class PendingCalls {
   readonly #calls = new Map<number, PendingCall>();
   #nextRequestId = 1;
   #hasAsked = false;
+  #mostPayloadBytes = 0;
 
   get size(): number {
     return this.#calls.size;
@@ -35,9 +38,15 @@ export class PendingCalls {
     return this.#hasAsked;
   }
 
+  /** The longest payload of an answer to any of them; those given up may be answered late. */
+  get mostPayloadBytes(): number {
+    return this.#mostPayloadBytes;
+  }
+
   /** Returns the number that its request has. */
   add(call: PendingCall): number {
     this.#hasAsked = true;
+    this.#mostPayloadBytes = Math.max(this.#mostPayloadBytes, call.payloadBytes);
     do {
       this.#nextRequestId = this.#nextRequestId >= MAX_REQUEST_ID ? 1 : this.#nextRequestId + 1;
     } while (this.#calls.has(this.#nextRequestId));

@@ -19,5 +19,7 @@ export const DECODERS: ReadonlyMap<string, () => Promise<Decoder>> = new Map<str
   ['mount-table', async () => (await import('./decoders/mount-table.js')).mountTable],
   ['toml', async () => (await import('./decoders/toml.js')).toml()],
   ['take-over', async () => (await import('./decoders/take-over.js')).takeOver],
+  ['exports', async () => (await import('./decoders/exports.js')).exportTargets],
+  ['fstab', async () => (await import('./decoders/fstab.js')).fstab],
   ['addresses', async () => (await import('./decoders/addresses.js')).addresses],
 ]);

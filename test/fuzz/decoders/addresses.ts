@@ -1,5 +1,5 @@
 /** Addresses, versions and names as people and other machines give them. */
-import { parseHost, parsePort, parseServerUrl } from '../../../src/cli/address.js';
+import { parseHost, parseMountSource, parsePort, parseServerUrl } from '../../../src/cli/address.js';
 import { UsageError } from '../../../src/cli/usage-error.js';
 import { requireMemberName } from '../../../src/identity/member.js';
 import { DfsError } from '../../../src/protocol/errors.js';
@@ -24,22 +24,16 @@ export const addresses: Decoder = {
   make: random => Buffer.from(random.pick(SEEDS)),
   decode(input) {
     const text = input.toString('utf8');
-    let refusal: unknown;
-    for (const parse of [
-      checkServer,
-      checkHost,
-      checkPort,
-      requireMemberName,
-      (each: string) => requireCompatible(each),
-    ]) {
+    const refusals: unknown[] = [];
+    for (const parse of PARSERS) {
       try {
         parse(text);
       } catch (error) {
         if (!isRefused(error)) throw error;
-        refusal = error;
+        refusals.push(error);
       }
     }
-    if (refusal !== undefined) throw refusal;
+    if (refusals.length === PARSERS.length) throw refusals[0];
   },
   mayThrow: isRefused,
 };
@@ -47,6 +41,11 @@ export const addresses: Decoder = {
 function checkServer(text: string): void {
   const { host, port } = parseServerUrl(text);
   promise(host !== '' && port >= 1 && port <= 65_535, 'an address has a host and a port');
+}
+
+function checkSource(text: string): void {
+  const { server, path } = parseMountSource(text);
+  promise(server.host !== '' && path.startsWith('/'), 'what is mounted has a host and a path');
 }
 
 function checkHost(text: string): void {
@@ -62,3 +61,12 @@ function isRefused(error: unknown): boolean {
     error instanceof UsageError || (error instanceof DfsError && ['EINVAL', 'EPROTO'].includes(error.code))
   );
 }
+
+const PARSERS: readonly ((text: string) => void)[] = [
+  checkServer,
+  checkSource,
+  checkHost,
+  checkPort,
+  requireMemberName,
+  text => requireCompatible(text),
+];

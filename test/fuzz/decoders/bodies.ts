@@ -65,6 +65,8 @@ export const bodies: Decoder = {
     // What servers and clients work out of a request before they do it.
     const bytes = command.replyBytes(value);
     promise(Number.isSafeInteger(bytes) && bytes >= 0, `a reply of ${bytes} bytes`);
+    const payloadBytes = command.replyPayloadBytes(value);
+    promise(Number.isSafeInteger(payloadBytes) && payloadBytes >= 0, `a payload of ${payloadBytes} bytes`);
     const changes = command.changes(value as object, undefined);
     const all = [changes.names, changes.inodes, changes.content].flatMap(list => list ?? []);
     promise(all.every(Number.isSafeInteger), 'a change names no inode');

@@ -18,7 +18,20 @@ import { waitUntil } from '../../support/wait-until.js';
 const log = pino({ level: 'silent' });
 const surroundings = { network: tcpNetwork, clock: systemClock, random: systemRandom, log, keys: TEST_KEYS };
 const Text = Type.Object({ text: Type.String() });
-const echo = command('echo', 9001, { allow: CLIENTS, request: Text, reply: Text, maxPayloadBytes: 64 << 20 });
+const echo = command('echo', 9001, {
+  allow: CLIENTS,
+  request: Text,
+  reply: Text,
+  maxPayloadBytes: 64 << 20,
+  replyPayloadBytes: () => 64 << 20,
+});
+/** Answered with more than was asked for. */
+const excess = command('excess', 9006, {
+  allow: CLIENTS,
+  request: Text,
+  reply: Text,
+  replyPayloadBytes: () => 1000,
+});
 const fail = command('fail', 9002, { allow: CLIENTS, request: Text, reply: Text });
 const never = command('never', 9003, { allow: CLIENTS, request: Text, reply: Text });
 const unknown = command('unknown', 9004, { allow: CLIENTS, request: Text, reply: Text });
@@ -33,6 +46,7 @@ const LONG = { timeoutMs: 10_000 };
 let swallowed: readonly Buffer[] = [];
 
 const routes = new Routes()
+  .on(excess, async ({ text }) => withPayload({ text }, [Buffer.alloc(text === 'more' ? 1001 : 1000)]))
   .on(echo, async ({ text }, { payload }) => withPayload({ text }, payload))
   .on(fail, async ({ text }) => {
     throw new DfsError('ENOSPC', text);
@@ -95,6 +109,13 @@ t.test(
     );
   },
 );
+
+t.test('a reply that is longer than what was asked for closes the connection, before it is read', async t => {
+  const connection = await clientOf(t, await startServer(t)).connect(0);
+  t.equal((await connection.call(excess, { text: 'as much' }, LONG)).payload.length, 1);
+  await t.rejects(connection.call(excess, { text: 'more' }, LONG), { code: 'EPROTO' });
+  t.ok(connection.isClosed);
+});
 
 t.test('errors arrive with their errno and sentence', async t => {
   const connection = await clientOf(t, await startServer(t)).connect(0);

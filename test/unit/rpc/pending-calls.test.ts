@@ -13,6 +13,7 @@ function recorded() {
   const trace: string[] = [];
   const add = (name: string): number =>
     calls.add({
+      payloadBytes: 0,
       resolve: answer => trace.push(`${name} ${answer.requestId}`),
       reject: error => trace.push(`${name} ${error.code}`),
     });
@@ -44,7 +45,7 @@ t.test('an answer that nobody waits for any more is dropped', async t => {
 t.test('when the connection is lost every call fails, and one that is made meanwhile does not', async t => {
   const { calls, trace, add } = recorded();
   add('a');
-  calls.add({ resolve: () => undefined, reject: () => void add('again') });
+  calls.add({ payloadBytes: 0, resolve: () => undefined, reject: () => void add('again') });
   calls.fail(new DfsError('ECONNRESET', 'for a test'));
   t.same(trace, ['a ECONNRESET']);
   t.equal(calls.size, 1);

@@ -20,7 +20,13 @@ import { ManualClock } from '../../support/manual-clock.js';
 const log = pino({ level: 'silent' });
 const Text = Type.Object({ text: Type.String() });
 const Count = Type.Object({ bytes: Type.Integer() });
-const fetch = command('fetch', 9101, { allow: CLIENTS, request: Count, reply: Text, maxPayloadBytes: 1000 });
+const fetch = command('fetch', 9101, {
+  allow: CLIENTS,
+  request: Count,
+  reply: Text,
+  maxPayloadBytes: 1000,
+  replyPayloadBytes: ({ bytes }) => bytes,
+});
 const spoil = command('spoil', 9102, { allow: CLIENTS, request: Count, reply: Text });
 const count = command('count', 9103, {
   allow: CLIENTS,
