@@ -9,7 +9,7 @@ import type { ListedInode } from '../client/namespace/list.js';
 import type { Loans } from '../platform/loans.js';
 import { DfsError } from '../protocol/errors.js';
 import type { Rights } from '../protocol/export-commands.js';
-import { ROOT_INODE } from '../protocol/file-mode.js';
+import { isDirectory, ROOT_INODE } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
 import type { FileSystemState } from '../protocol/take-over.js';
 import type { Attributes, Caller, PrivilegeLoss } from '../protocol/types.js';
@@ -49,8 +49,18 @@ export async function viewOf(
     return isPlain ? fileSystem : new ExportView(fileSystem, root, path ? [] : rights.path, new Map());
   }
   if (takenRoot === undefined && (!path || path.length === 0)) return fileSystem;
-  const inode = takenRoot ?? (await fileSystem.resolve(path ?? [])).inode;
+  const inode = takenRoot ?? (await directoryAt(fileSystem, path ?? []));
   return inode === ROOT_INODE ? fileSystem : new ExportView(fileSystem, inode, [], new Map());
+}
+
+async function directoryAt(fileSystem: FileSystem, path: readonly Uint8Array[]): Promise<number> {
+  const { inode, mode } = await fileSystem.resolve(path);
+  if (isDirectory(mode)) return inode;
+  throw new DfsError('ENOTDIR', `${pathOf(path)} is not a directory`);
+}
+
+function pathOf(names: readonly Uint8Array[]): string {
+  return names.map(name => `/${Buffer.from(name).toString()}`).join('');
 }
 
 /** keeper → the one that stands in for it below */
@@ -344,8 +354,7 @@ class ExportView implements FileSystem {
   #inside(names: readonly Uint8Array[]): readonly Uint8Array[] {
     const isBelow = this.#path.every((name, index) => Buffer.compare(name, names[index] ?? NO_NAME) === 0);
     if (isBelow) return names.slice(this.#path.length);
-    const root = this.#path.map(name => `/${Buffer.from(name).toString()}`).join('');
-    throw new DfsError('EACCES', `this machine may use ${root}, and what lies below it`);
+    throw new DfsError('EACCES', `this machine may use ${pathOf(this.#path)}, and what lies below it`);
   }
 
   #revocation(revocation: Revocation): Revocation {
