@@ -70,7 +70,7 @@ async function halfTakenOver(
   await messages.send(hello());
   t.equal(PredecessorMessage.decode(await messages.receive(STEP_MS)).say, 'settings');
   if (last !== 'hello') {
-    const path = `/run/dfs/test-${process.pid}.box`;
+    const path = `/run/dfs-mounts/test-${process.pid}.box`;
     const mailbox = openMailbox(path);
     await messages.send(SuccessorMessage.encode({ say: 'give', mailbox: path }));
     if (last === 'state') {
@@ -87,7 +87,7 @@ async function halfTakenOver(
 async function connected(mountPoint: string): Promise<LocalMessages> {
   const entry = await findMount(mountPoint);
   if (!entry) throw new Error('it is mounted');
-  return await LocalMessages.connect(socketPath('/run/dfs', entry.deviceMinor), systemClock);
+  return await LocalMessages.connect(socketPath('/run/dfs-mounts', entry.deviceMinor), systemClock);
 }
 
 async function tries(kind: string, path: string): Promise<string> {

@@ -17,7 +17,7 @@ const OTHERS = 0o077;
  * @param userId whose mounts they are
  */
 export function controlDirectories(userId: number): string[] {
-  const usual = userId === 0 ? '/run/dfs' : `/run/user/${userId}/dfs`;
+  const usual = userId === 0 ? '/run/dfs-mounts' : `/run/user/${userId}/dfs`;
   return [usual, join(dfsHome(), 'run', 'mounts'), join(tmpdir(), `dfs-${userId}`)];
 }
 
