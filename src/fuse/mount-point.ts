@@ -7,7 +7,7 @@ import { sleep, type Clock } from '../platform/clock.js';
 import { umount2 } from '../platform/umount.js';
 import type { Logger } from '../platform/log.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
-import { findMount, isSameMount, type MountEntry } from './mount-table.js';
+import { findMount, isAutomountPoint, isSameMount, type MountEntry } from './mount-table.js';
 
 const run = promisify(execFile);
 /** A command that touches a hung mount hangs with it. */
@@ -46,7 +46,7 @@ export async function prepareMountPoint(mountPoint: string, log: Logger): Promis
     log.warn({ mountPoint, source: mounted.source }, 'detaching a mount whose daemon is gone');
     await detach(mountPoint);
   }
-  await checkEmptyDirectory(mountPoint);
+  if (!(await isAutomountPoint(mountPoint))) await checkEmptyDirectory(mountPoint);
 }
 
 async function checkEmptyDirectory(path: string): Promise<void> {

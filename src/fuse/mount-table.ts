@@ -54,8 +54,27 @@ export function isSameMount(one: MountEntry, other: MountEntry): boolean {
   return one.id === other.id && one.deviceMinor === other.deviceMinor;
 }
 
-/** What is mounted at `mountPoint`, the topmost if there are several; undefined for nothing. */
+/**
+ * What waits for somebody to look at the place, and then has something mounted there (autofs(5), systemd.automount(5)). It is nobody's
+ * file system, and looking at it from the process that is to mount would wait for that process.
+ */
+const AUTOMOUNT = 'autofs';
+
+/** What is mounted at `mountPoint`, the topmost if there are several; undefined for nothing, or what waits to mount something. */
 export async function findMount(mountPoint: string): Promise<MountEntry | undefined> {
-  const table = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'));
-  return table.findLast(entry => entry.mountPoint === mountPoint);
+  return mountAt(await readTable(), mountPoint);
+}
+
+/** The same, in a table that was read. */
+export function mountAt(table: readonly MountEntry[], mountPoint: string): MountEntry | undefined {
+  return table.findLast(entry => entry.mountPoint === mountPoint && entry.type !== AUTOMOUNT);
+}
+
+/** Whether somebody waits there for a look, to have something mounted. */
+export async function isAutomountPoint(mountPoint: string): Promise<boolean> {
+  return (await readTable()).some(entry => entry.mountPoint === mountPoint && entry.type === AUTOMOUNT);
+}
+
+async function readTable(): Promise<MountEntry[]> {
+  return parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'));
 }

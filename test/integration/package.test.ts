@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { COMMANDS } from '../../src/cli/commands.js';
 import { findProgram } from '../support/find-program.js';
+import { builtPackage } from '../support/package.js';
 import { inClone, runFile } from '../support/programs.js';
 
 /** What the script in front of Node calls. */
@@ -15,19 +16,8 @@ const NEEDED_PROGRAMS = ['sh', 'readlink'];
 t.test('what is installed runs by itself, and is complete', async t => {
   const directory = await mkdtemp(join(tmpdir(), 'dfs-package-'));
   t.teardown(async () => await rm(directory, { recursive: true, force: true }));
-  const driver = inClone('build/src/packaging/package-driver.js');
-  const build = await runFile(
-    process.execPath,
-    [driver, '--compression=none', '--only=debian', `--output=${directory}`],
-    {
-      env: { ...process.env, NODE_OPTIONS: '' },
-    },
-  );
-  t.equal(build.code, 0, build.stderr);
-  const name = (await readdir(directory)).find(each => each.endsWith('.deb')) ?? '';
   const root = join(directory, 'root');
-  execFileSync('dpkg-deb', ['-x', join(directory, name), root]);
-  await rm(join(directory, name));
+  execFileSync('dpkg-deb', ['-x', await builtPackage(t), root]);
 
   const programs = join(directory, 'programs');
   await mkdir(programs);

@@ -67,6 +67,16 @@ const PREREQUISITES: readonly Prerequisite[] = [
     isThere: () => hasProgram('systemd-analyze'),
   },
   {
+    what: 'systemd-nspawn, by which machines are booted',
+    debianPackage: 'systemd-container',
+    isThere: () => hasProgram('systemd-nspawn'),
+  },
+  {
+    what: 'dbus-daemon, by which a machine is told what to start',
+    debianPackage: 'dbus',
+    isThere: () => hasProgram('dbus-daemon'),
+  },
+  {
     what: 'libfaketime, by which clocks jump',
     debianPackage: 'faketime',
     isThere: () => faketimeLibrary() !== undefined,

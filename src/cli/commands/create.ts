@@ -99,7 +99,12 @@ export const create = defineCommand({
         '',
       );
     }
-    lines.push('Here and there, then:          dfs mount /mnt/dfs --background', '');
+    lines.push('Here and there, then:          dfs mount /mnt/dfs --background');
+    if (address !== undefined)
+      lines.push(
+        'Root of other machines is nobody there, unless: dfs export add / --to client/NAME --no-root-squash',
+      );
+    lines.push('');
     await writeOut(lines.join('\n'));
   },
 });

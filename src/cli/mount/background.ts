@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { makeDirectories } from '../../platform/make-directories.js';
+import { beginSession } from '../../platform/new-session.js';
 import { DfsError, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import { onEndSignal } from '../interruption.js';
 import { programPath } from '../program-path.js';
@@ -18,6 +19,7 @@ type Report =
 /** Tells the process that waits in `runInBackground`, if there is one. */
 export async function report(message: Report): Promise<void> {
   if (!process.send) return;
+  if (message.state === 'ready') beginSession();
   await new Promise<void>(resolve => {
     // That nobody listens any more is fine: who started this process may have ended.
     process.send?.(message, undefined, {}, () => resolve());
@@ -48,7 +50,9 @@ export async function runInBackground(
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [...process.execArgv, programPath('dfs'), ...parameters], {
-      detached: true,
+      // It leaves the process group when it has mounted, and not before: when systemd waits for the mount because a program looked at
+      // its place (systemd.automount(5)), the kernel lets nobody but this group see the place.
+      detached: false,
       stdio: ['ignore', log, log, 'ipc'],
     });
   } finally {

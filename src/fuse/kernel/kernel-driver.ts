@@ -208,6 +208,8 @@ async function mountDevice(fd: number, options: FuseMountOptions): Promise<void>
     options.atime,
     ...privilegeOptions(options),
     ...(options.allowOther ? ['allow_other'] : []),
+    // For libmount alone, which tells systemd: a machine that goes down unmounts this before its servers and its network go.
+    '_netdev',
   ].join(',');
   const parameters = ['-i', '-t', 'fuse.dfs', '-o', mountOptions, options.source, options.mountPoint];
   await new Promise<void>((resolve, reject) => {
