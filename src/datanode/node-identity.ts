@@ -9,6 +9,7 @@ import { Value } from '@sinclair/typebox/value';
 import type { Disk } from '../platform/disk.js';
 import type { Random } from '../platform/random.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
+import { U32 } from '../protocol/types.js';
 
 const NAME = 'node.json';
 const COPY_NAME = 'node-copy.json';
@@ -29,17 +30,17 @@ const ID_BYTES = 16;
 const MAX_BYTES = 4096;
 
 const NodeIdentity = Type.Object({
-  version: Type.Integer(),
+  version: U32,
   /** Random, made when the directory was first used. */
   id: Type.String({ minLength: 8, maxLength: 64 }),
   /** The number that the metadata server gave it; 0 before the first registration. */
-  node: Type.Integer({ minimum: 0 }),
+  node: U32,
   /** The cluster that the directory belongs to; empty before the first registration. */
   cluster: Type.String({ maxLength: 64 }),
 });
 export type NodeIdentity = Static<typeof NodeIdentity>;
 /** As it stands in the file. Earlier versions had no checksum. */
-const NodeFile = Type.Composite([NodeIdentity, Type.Object({ sum: Type.Optional(Type.Integer()) })]);
+const NodeFile = Type.Composite([NodeIdentity, Type.Object({ sum: Type.Optional(U32) })]);
 
 /**
  * The identity of the node in `directory`; a new one for an empty directory. EINVAL when the directory holds segments

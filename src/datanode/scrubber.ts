@@ -9,15 +9,16 @@ import type { Clock, Timer } from '../platform/clock.js';
 import type { Disk } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 import { hasCode, toDfsError } from '../protocol/errors.js';
+import { SafeInteger } from '../protocol/types.js';
 import { isNodeDirectory } from './node-identity.js';
 
 const ScrubState = Type.Object({
   /** Chunks up to this id were read in this pass. */
-  after: Type.Integer({ minimum: 0 }),
+  after: SafeInteger,
   /** When the pass began, in ms since the epoch; 0 before the first. */
-  beganMs: Type.Integer({ minimum: 0 }),
+  beganMs: SafeInteger,
   /** When a pass was last complete; 0 for never. */
-  completedMs: Type.Integer({ minimum: 0 }),
+  completedMs: SafeInteger,
 });
 export type ScrubState = Static<typeof ScrubState>;
 

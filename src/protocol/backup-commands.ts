@@ -3,7 +3,7 @@ import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
 import { ADMINS, CLIENTS, METADATA_SERVER, type Allow } from './roles.js';
 import { MAX_BACKUP_PIECE_BYTES, MAX_CHUNK_PAGE } from './limits.js';
-import { ChunkId, NodeNumber, SafeInteger, U32 } from './types.js';
+import { ChunkId, NodeNumber, SafeInteger, SignedInteger, U32 } from './types.js';
 
 /** The metadata server, on the node's own connection, and `dfs recover` when that server is gone. */
 const BACKUP_READERS: Allow = ['admin', 'metadata'];
@@ -97,7 +97,7 @@ const BackupStatus = Type.Object({
   /** Wall-clock milliseconds of the moment whose state the newest backup is; 0 for none. */
   newestMs: SafeInteger,
   /** How long ago that was, by the server's clock; -1 for none. */
-  ageMs: Type.Integer(),
+  ageMs: SignedInteger,
   /** Of the newest backup, on each node. */
   bytes: SafeInteger,
   files: SafeInteger,

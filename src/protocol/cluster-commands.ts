@@ -4,7 +4,7 @@ import { command } from './command.js';
 import { ADMINS, CLIENTS, NODES } from './roles.js';
 import { MAX_DROPS, MAX_FINDINGS_PAGE, MAX_INVENTORY, MAX_TROUBLES } from './limits.js';
 import { Nothing } from './request-shapes.js';
-import { ChunkId, HostName, NodeNumber, Port, SafeInteger, VISIBLE } from './types.js';
+import { ChunkId, HostName, NodeNumber, Port, SafeInteger, SignedInteger, VISIBLE } from './types.js';
 
 /** What fails together with the node: a rack, a machine; empty for its host. */
 const Domain = Type.String({ maxLength: 64, pattern: VISIBLE });
@@ -79,7 +79,7 @@ export const heartbeat = command('heartbeat', 2, {
     quarantine: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
     serverMs: ServerMs,
     /** By how much the node's wall clock is ahead of the server's (negative: behind); 0 for less than SHOWN_SKEW_MS. */
-    skewMs: Type.Optional(Type.Integer()),
+    skewMs: Type.Optional(SignedInteger),
     unreachable: Type.Optional(Unreachable),
   }),
   maxRequestBytes: 64 << 10,
@@ -103,7 +103,7 @@ export const NodeStatus = Type.Object({
   isDraining: Type.Boolean(),
   ...NodeSpace,
   /** As in the reply to its heartbeat. */
-  skewMs: Type.Optional(Type.Integer()),
+  skewMs: Type.Optional(SignedInteger),
   unreachable: Type.Optional(Unreachable),
 });
 export type NodeStatus = Static<typeof NodeStatus>;
@@ -163,7 +163,7 @@ export const RepairStatus = Type.Object({
   movingBytes: SafeInteger,
   bytesPerSecond: SafeInteger,
   /** -1: not known. */
-  secondsLeft: Type.Integer({ minimum: -1 }),
+  secondsLeft: Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
   isRebalancing: Type.Boolean(),
   /** Chunks that a node which is being drained still has. */
   draining: Type.Array(Type.Object({ node: NodeNumber, chunks: SafeInteger })),

@@ -96,7 +96,7 @@ export const readparts = command('readparts', 1010, {
   request: Type.Object({ parts: Type.Array(ChunkPart, { maxItems: MAX_SMALL_FILES }) }),
   reply: Type.Object({
     /** Which of the parts these are, and what `read` tells of each. */
-    read: Type.Array(Type.Object({ index: Type.Integer({ minimum: 0 }), checksums: ChecksumTable }), {
+    read: Type.Array(Type.Object({ index: SafeInteger, checksums: ChecksumTable }), {
       maxItems: MAX_SMALL_FILES,
     }),
   }),

@@ -17,6 +17,11 @@ const U32_MAX = 0xffff_ffff;
 
 /** A whole number that a JavaScript number holds exactly. */
 export const SafeInteger = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** The same, with those below 0. */
+export const SignedInteger = Type.Integer({
+  minimum: -Number.MAX_SAFE_INTEGER,
+  maximum: Number.MAX_SAFE_INTEGER,
+});
 export const U32 = Type.Integer({ minimum: 0, maximum: U32_MAX });
 
 export const InodeNumber = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
