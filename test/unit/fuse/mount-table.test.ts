@@ -9,7 +9,14 @@ t.test('mount points with odd names and optional fields are read as the kernel w
   ].join('\n');
   t.same(parseMountTable(text), [
     { id: 22, mountPoint: '/proc', type: 'proc', source: 'proc', deviceMinor: 20 },
-    { id: 40, mountPoint: '/mnt/a b\\c', type: 'fuse.dfs', source: 'dfs@127.0.0.1:8000', deviceMinor: 39 },
+    {
+      id: 40,
+      mountPoint: '/mnt/a b\\c',
+      type: 'fuse.dfs',
+      source: 'dfs@127.0.0.1:8000',
+      deviceMinor: 39,
+      userId: 0,
+    },
   ]);
   t.equal(escapeMountPoint('/mnt/a b\\c\n\t'), '/mnt/a\\040b\\134c\\012\\011');
 });
