@@ -78,6 +78,8 @@ export interface TcpStream extends ByteStream {
 function describe(socket: Socket): TcpStream {
   // Requests are small and answered at once; waiting to fill a segment (Nagle) would cost up to 40 ms each.
   socket.setNoDelay(true);
+  // The connection may break before its user listens; without a listener that would end the process.
+  socket.on('error', () => undefined);
   socket.setKeepAlive(true, 10_000);
   return {
     stream: socket,
@@ -116,7 +118,6 @@ export const tcpNetwork: TcpNetwork = {
       });
       socket.once('connect', () => {
         clearTimeout(timer);
-        socket.removeAllListeners('error');
         resolve(describe(socket));
       });
     });

@@ -112,6 +112,8 @@ export class RpcConnection implements PeerConnection {
     stream.on('close', () =>
       this.close(new DfsError('ECONNRESET', `the connection to ${this.remote} broke`)),
     );
+    // It broke before anybody listened.
+    if (stream.destroyed) this.close(new DfsError('ECONNRESET', `the connection to ${this.remote} broke`));
   }
 
   get remoteHost(): string {
