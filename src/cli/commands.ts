@@ -24,6 +24,7 @@ import { rebalance } from './commands/rebalance.js';
 import { recover } from './commands/recover.js';
 import { status } from './commands/status.js';
 import { token } from './commands/token.js';
+import { umount } from './commands/umount.js';
 import type { Command } from './command.js';
 
 export const COMMANDS: readonly Command[] = [
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   copy,
   ls,
   mount,
+  umount,
   fsck,
   goal,
   status,

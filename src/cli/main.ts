@@ -2,12 +2,14 @@
 import { mount } from './commands/mount.js';
 import { COMMANDS } from './commands.js';
 import { helperCall, helperExitCode, MOUNT_HELPER } from './mount/mount-helper.js';
+import { runUmountHelper, UMOUNT_HELPER } from './mount/umount-helper.js';
 import { endWithSentence, runProgram, WRONG_USAGE } from './program.js';
 import { UsageError } from './usage-error.js';
 
 /** Runs the program `name`, `dfs` or one of its commands, with the process's arguments, and ends the process. */
 export async function main(name: string): Promise<void> {
   if (name === MOUNT_HELPER) process.exit(helperExitCode(await runMountHelper()));
+  if (name === UMOUNT_HELPER) process.exit(await runUmountHelper(process.argv.slice(2)));
   const commands = name === 'dfs' ? COMMANDS : COMMANDS.filter(command => command.name === name);
   const parameters = process.argv.slice(2);
   endWithSentence(name, commands, parameters);

@@ -6,7 +6,7 @@ import { DfsError, toDfsError } from '../protocol/errors.js';
 import { parseMountSource, parseRemotePath, type RemotePath } from './address.js';
 
 /** What `dfs mount` gives as the source of its mounts, before the server's address. */
-const SOURCE_PREFIX = 'dfs@';
+export const MOUNT_SOURCE_PREFIX = 'dfs@';
 
 /** `HOST:PORT:/path`, or a path in a mounted DFS. ENOENT; EINVAL for a path that is in none. */
 export async function locate(path: string): Promise<RemotePath> {
@@ -23,9 +23,9 @@ export async function locate(path: string): Promise<RemotePath> {
     .filter(isIn)
     .toReversed()
     .toSorted((a, b) => b.mountPoint.length - a.mountPoint.length);
-  if (!mount?.source.startsWith(SOURCE_PREFIX)) {
+  if (!mount?.source.startsWith(MOUNT_SOURCE_PREFIX)) {
     throw new DfsError('EINVAL', `${path} is not in a mounted DFS; give such a path, or HOST:PORT:/path`);
   }
-  const { server, path: root } = parseMountSource(mount.source.slice(SOURCE_PREFIX.length));
+  const { server, path: root } = parseMountSource(mount.source.slice(MOUNT_SOURCE_PREFIX.length));
   return { server, path: join(root, relative(mount.mountPoint, real)) };
 }

@@ -142,9 +142,9 @@ async function detach(mountPoint: string): Promise<void> {
   }
 }
 
-/** umount(8) is for root; everybody else has fusermount, in fuse3 or in fuse. */
+/** umount(8) is for root, without a helper that would ask the daemon; everybody else has fusermount, in fuse3 or in fuse. */
 async function detachCommand(mountPoint: string): Promise<void> {
-  if (isRoot()) await run('umount', ['-l', '--', mountPoint], COMMAND_OPTIONS);
+  if (isRoot()) await run('umount', ['-i', '-l', '--', mountPoint], COMMAND_OPTIONS);
   else await fusermount('-uz', mountPoint);
 }
 

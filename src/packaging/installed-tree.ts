@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { COMMANDS } from '../cli/commands.js';
 import { billOfMaterials } from './bill-of-materials.js';
+import { MOUNT_HELPER } from '../cli/mount/mount-helper.js';
+import { UMOUNT_HELPER } from '../cli/mount/umount-helper.js';
 import { bashCompletion, fishCompletion, zshCompletion } from './completions.js';
 import { collectLicences } from './licences.js';
 import { manPage, overviewPage, type Edition } from './man-page.js';
-import { mountHelperPage } from './mount-helper-page.js';
+import { mountHelperPage, umountHelperPage } from './mount-helper-page.js';
 import { stageNativePackages } from './native-modules.js';
 import { filesBelow, type Staging } from './staging.js';
 
@@ -27,6 +29,9 @@ export interface TreeOptions {
 /** What of bin/ an installed machine has: DFS itself, and what that needs. `ls` and `copy` would hide the system's. */
 const PROGRAM_FILES: readonly string[] = ['start.js', 'node-choice.sh', 'package.json'];
 
+/** Where mount(8) and umount(8) look for them. */
+const MOUNT_PROGRAMS: readonly string[] = [MOUNT_HELPER, UMOUNT_HELPER];
+
 /** @returns the machine code that was packed, besides Node */
 export function stageTree(staging: Staging, options: TreeOptions): string[] {
   const { clone, stagedPrefix: prefix } = options;
@@ -35,9 +40,10 @@ export function stageTree(staging: Staging, options: TreeOptions): string[] {
   for (const name of PROGRAM_FILES) staging.copy(join(clone, 'bin', name), join(home, 'bin', name));
   staging.copy(join(clone, 'package.json'), join(home, 'package.json'));
   staging.link('../lib/dfs/bin/dfs', join(prefix, 'bin/dfs'));
-  // Where mount(8) looks for it.
-  staging.copyProgram(join(clone, 'bin/mount.dfs'), join(home, 'bin/mount.dfs'));
-  staging.link('../lib/dfs/bin/mount.dfs', join(prefix, 'sbin/mount.dfs'));
+  for (const name of MOUNT_PROGRAMS) {
+    staging.copyProgram(join(clone, 'bin', name), join(home, 'bin', name));
+    staging.link(`../lib/dfs/bin/${name}`, join(prefix, 'sbin', name));
+  }
   const bundle = join(clone, 'build/bundle');
   for (const path of filesBelow(bundle)) {
     // What Node keeps of the code that it compiled here.
@@ -77,6 +83,7 @@ function stageDocumentation(staging: Staging, options: TreeOptions): void {
   }
   staging.write(share('man/man1/dfs.1.gz'), compressed(overviewPage(COMMANDS, edition)));
   staging.write(share('man/man8/mount.dfs.8.gz'), compressed(mountHelperPage(edition)));
+  staging.write(share('man/man8/umount.fuse.dfs.8.gz'), compressed(umountHelperPage(edition)));
   staging.write(share('bash-completion/completions/dfs'), bashCompletion(COMMANDS));
   staging.write(share('zsh/vendor-completions/_dfs'), zshCompletion(COMMANDS));
   staging.write(share('fish/vendor_completions.d/dfs.fish'), fishCompletion(COMMANDS));

@@ -1,4 +1,4 @@
-/** mount.dfs(8), which has no options of its own to be made of but those of `dfs mount`. */
+/** mount.dfs(8) and umount.fuse.dfs(8), which have no declarations of their own to be made of. */
 import type { Edition } from './man-page.js';
 import { bold, italic, roff } from './roff.js';
 
@@ -34,7 +34,31 @@ export function mountHelperPage({ version, date }: Edition): string {
     '.SH EXIT STATUS',
     roff('0 mounted, 1 called wrongly, 32 not mounted.'),
     '.SH SEE ALSO',
-    roff('dfs-mount(1), mount(8), fstab(5), systemd.mount(5)'),
+    roff('dfs-mount(1), umount.fuse.dfs(8), mount(8), fstab(5), systemd.mount(5)'),
+    '',
+  ].join('\n');
+}
+
+/** For /usr/share/man/man8. */
+export function umountHelperPage({ version, date }: Edition): string {
+  return [
+    `.TH UMOUNT.FUSE.DFS 8 ${date} "DFS ${version}" DFS`,
+    '.SH NAME',
+    String.raw`umount.fuse.dfs \- unmount a DFS by umount(8), and wait until everything is stored`,
+    '.SH SYNOPSIS',
+    `${bold('umount')} ${italic('directory')}`,
+    '.SH DESCRIPTION',
+    roff(
+      'umount(8), and so systemd, calls it for the type fuse.dfs. It unmounts, and returns when the process that served the mount has stored everything and has ended. While servers are away that takes as long as the mount waits for them; what cannot be stored then is lost, which it says.',
+    ),
+    '.PP',
+    roff(
+      'umount -l and umount -f return at once, as does umount -N, and root who unmounts what another user has mounted. umount -i does not call it.',
+    ),
+    '.SH EXIT STATUS',
+    roff('0 unmounted and stored, 1 called wrongly, 32 not unmounted, or not everything is stored.'),
+    '.SH SEE ALSO',
+    roff('dfs-umount(1), mount.dfs(8), umount(8), systemd.mount(5)'),
     '',
   ].join('\n');
 }

@@ -49,10 +49,13 @@ export class LocalMessages {
     if (await Promise.race([once(this.#socket, 'drain').then(() => false), isClosed])) throw gone();
   }
 
-  /** The next message. One receiver at a time. ETIMEDOUT, ECONNRESET, EPROTO. */
-  async receive(patienceMs: number): Promise<Buffer> {
+  /**
+   * The next message. One receiver at a time. ETIMEDOUT, ECONNRESET, EPROTO.
+   * @param patienceMs left out: as long as it takes
+   */
+  async receive(patienceMs?: number): Promise<Buffer> {
     const next = this.#messages.next();
-    if (!(await isDoneWithin(this.#clock, patienceMs, next))) {
+    if (patienceMs !== undefined && !(await isDoneWithin(this.#clock, patienceMs, next))) {
       throw new LocalMessageError('ETIMEDOUT', 'the other process does not answer');
     }
     const { value } = await next;

@@ -1,6 +1,7 @@
 /**
- * What the process that serves a mount and the one that takes its place tell each other, and the state that goes over. Both are on one
- * machine, and may be of different builds: the version is agreed on first, and every message is checked against its shape.
+ * What the process that serves a mount and the one that takes its place tell each other, and the state that goes over; and what it tells
+ * processes that wait for its end. All are on one machine, and may be of different builds: a successor's version is agreed on first, and
+ * every message is checked against its shape.
  */
 import { Type, type Static } from '@sinclair/typebox';
 import { MessageShape } from './command.js';
@@ -182,6 +183,8 @@ export type MountSettings = Static<typeof MountSettings>;
  *       ready          ──►                        the session is taken up
  *                      ◄──      yours
  *       serving        ──►                        it ends
+ *
+ * A process that unmounts says `watch` instead, and is told `watching`, then `unmounted` and `ended`, or `handed over`.
  */
 export const SuccessorMessage = new MessageShape(
   'message of a successor',
@@ -197,6 +200,7 @@ export const SuccessorMessage = new MessageShape(
     Type.Object({ say: Type.Literal('give'), mailbox: Type.String({ maxLength: 256 }) }),
     Type.Object({ say: Type.Literal('ready') }),
     Type.Object({ say: Type.Literal('serving') }),
+    Type.Object({ say: Type.Literal('watch') }),
   ]),
 );
 
@@ -210,5 +214,12 @@ export const PredecessorMessage = new MessageShape(
     Type.Object({ say: Type.Literal('yours') }),
     /** It goes on serving. */
     Type.Object({ say: Type.Literal('refused'), failure: Failure }),
+    Type.Object({ say: Type.Literal('watching') }),
+    /** The kernel's connection has ended. What was acknowledged may not be stored yet. */
+    Type.Object({ say: Type.Literal('unmounted') }),
+    /** Everything is stored, or `failure` says why not. The process ends, and the connection with it. */
+    Type.Object({ say: Type.Literal('ended'), failure: Type.Optional(Failure) }),
+    /** Another process serves the mount, and listens in this one's place. */
+    Type.Object({ say: Type.Literal('handed over') }),
   ]),
 );

@@ -6,7 +6,7 @@ import { startCluster } from '../support/cluster.js';
 import { inClone, runFile } from '../support/programs.js';
 
 /**
- * In a mount namespace of its own, so that the machine keeps its /usr/sbin, where mount(8) looks for helpers, and its /etc.
+ * In a mount namespace of its own, so that the machine keeps its /usr/sbin, where mount(8) and umount(8) look for helpers, and its /etc.
  * $1: a directory for all of it.
  */
 const PREPARE = `
@@ -17,20 +17,7 @@ overlay() {
 }
 overlay /usr/sbin "$1/layer/sbin"
 overlay /etc "$1/layer/etc"
-ln -s "$PROGRAMS/mount.dfs" /usr/sbin/mount.dfs
-`;
-
-/** The daemon ends after umount(8) has returned. */
-const UMOUNT = `
-unmount() {
-  umount "$1"
-  for _ in $(seq 200); do
-    pgrep -f "mount .* $1 " >/dev/null || return 0
-    sleep 0.05
-  done
-  echo "the daemon of $1 is still there"
-  exit 1
-}
+ln -s "$PROGRAMS/mount.dfs" "$PROGRAMS/umount.fuse.dfs" /usr/sbin
 `;
 
 t.test(
@@ -50,7 +37,7 @@ t.test(
     const inNamespace = async (script: string) =>
       await runFile(
         'unshare',
-        ['-m', 'bash', '-euo', 'pipefail', '-c', `. "$1/prepare.sh"\n${UMOUNT}\n${script}`, 'bash', base],
+        ['-m', 'bash', '-euo', 'pipefail', '-c', `. "$1/prepare.sh"\n${script}`, 'bash', base],
         { env },
       );
     t.test('with what it is given', async t => {
@@ -61,7 +48,7 @@ t.test(
         echo content > "$1/mnt/below/file"
         printf '#!/bin/sh\n' > "$1/mnt/program" && chmod +x "$1/mnt/program"
         ! "$1/mnt/program" 2>/dev/null
-        unmount "$1/mnt"
+        umount "$1/mnt"
         mount -t dfs "$SOURCE" "$1/mnt" -o ro
         grep " $1/mnt " /proc/self/mounts
         cat "$1/mnt/below/file"
@@ -69,10 +56,10 @@ t.test(
           ! LC_ALL=C $change 2> "$1/said"
           grep -q "Read-only file system" "$1/said"
         done
-        unmount "$1/mnt"
+        umount "$1/mnt"
         mount -t dfs "\${SOURCE}below" "$1/mnt"
         ls "$1/mnt"
-        unmount "$1/mnt"
+        umount "$1/mnt"
       `);
       t.equal(code, 0, stdout + stderr);
       const [writable = '', readOnly = '', ...rest] = stdout.trim().split('\n');
@@ -95,7 +82,7 @@ t.test(
         cat /etc/fstab
         mount "$1/mnt"
         grep -o " $1/mnt fuse.dfs ro" /proc/self/mounts
-        unmount "$1/mnt"
+        umount "$1/mnt"
       `);
       t.equal(code, 0, stdout + stderr);
       t.equal(

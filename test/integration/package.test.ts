@@ -43,7 +43,9 @@ t.test('what is installed runs by itself, and is complete', async t => {
   for (const path of [
     'usr/share/man/man1/dfs.1.gz',
     'usr/share/man/man8/mount.dfs.8.gz',
+    'usr/share/man/man8/umount.fuse.dfs.8.gz',
     'usr/sbin/mount.dfs',
+    'usr/sbin/umount.fuse.dfs',
     'usr/share/bash-completion/completions/dfs',
     'usr/share/zsh/vendor-completions/_dfs',
     'usr/share/fish/vendor_completions.d/dfs.fish',

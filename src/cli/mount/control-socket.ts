@@ -1,12 +1,15 @@
 /**
- * Where the process that serves a mount listens for a successor: in a directory that nobody but its user may reach, under the number of the
+ * Where the process that serves a mount listens for a successor, and for those that wait for its end: in a directory that nobody but its user may reach, under the number of the
  * mount's device, which no other mount of the machine has.
  */
 import { lstat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { MountEntry } from '../../fuse/mount-table.js';
+import type { Clock } from '../../platform/clock.js';
+import { LocalMessages } from '../../platform/local-messages.js';
 import { makeDirectories } from '../../platform/make-directories.js';
-import { DfsError, toDfsError } from '../../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import { dfsHome } from '../dfs-home.js';
 
 const MODE = 0o700;
@@ -45,4 +48,29 @@ export async function requirePrivate(directory: string, userId: number): Promise
   const found = await lstat(directory);
   if (found.isDirectory() && found.uid === userId && (found.mode & OTHERS) === 0) return;
   throw new DfsError('EACCES', `${directory} is not yours alone; remove it, or set its mode to 700`);
+}
+
+/** A conversation with the process that serves a mount. */
+export interface Contact {
+  readonly messages: LocalMessages;
+  /** Where its socket is. */
+  readonly directory: string;
+}
+
+/** Connects to the process that serves `mount`, one of the user `userId`; undefined when nobody listens there. */
+export async function contactServing(
+  { deviceMinor }: MountEntry,
+  userId: number,
+  clock: Clock,
+): Promise<Contact | undefined> {
+  for (const directory of controlDirectories(userId)) {
+    try {
+      await requirePrivate(directory, userId);
+      return { messages: await LocalMessages.connect(socketPath(directory, deviceMinor), clock), directory };
+    } catch (error) {
+      // One that others may use is not believed.
+      if (!hasCode(error, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'EACCES')) throw error;
+    }
+  }
+  return undefined;
 }

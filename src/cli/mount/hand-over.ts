@@ -19,6 +19,7 @@ import type { FuseMount, HandOver } from '../../fuse/driver.js';
 import { findMount } from '../../fuse/mount-table.js';
 import type { FileSystemHandOver } from '../../vfs/file-system.js';
 import { openControlDirectory, socketPath } from './control-socket.js';
+import type { EndWatchers } from './end-watchers.js';
 
 /** How long the other process may take for one step. */
 const STEP_MS = 15_000;
@@ -31,6 +32,8 @@ export interface HandOverOptions {
   /** Of the file system that is mounted. */
   readonly fileSystem: FileSystemHandOver | undefined;
   readonly settings: MountSettings;
+  /** Whom to tell when the mount ends. */
+  readonly watchers: EndWatchers;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -92,22 +95,25 @@ export class HandOverOffer {
 
   /** Never rejects. */
   async #converse(messages: LocalMessages): Promise<void> {
-    const { log } = this.#options;
+    const { log, watchers } = this.#options;
+    let isWatching = false;
     try {
-      await this.#answer(messages);
+      const first = SuccessorMessage.decode(await messages.receive(STEP_MS));
+      isWatching = isSaid(first, 'watch');
+      if (isWatching) await watchers.add(messages);
+      else await this.#answer(messages, due(first, 'hello'));
     } catch (error) {
       const reason = toDfsError(error);
       log.warn({ reason: reason.message }, 'the mount was not handed over');
       const refused = PredecessorMessage.encode({ say: 'refused', failure: encodeFailure(reason) });
       await messages.send(refused).catch(() => undefined);
     } finally {
-      messages.close();
+      if (!isWatching) messages.close();
     }
   }
 
-  async #answer(messages: LocalMessages): Promise<void> {
+  async #answer(messages: LocalMessages, hello: Said<'hello'>): Promise<void> {
     const { mounted, fileSystem, settings, log } = this.#options;
-    const hello = await received(messages, 'hello');
     if (!hello.versions.includes(TAKE_OVER_VERSION)) throw otherVersion(hello.program);
     const { handOver } = mounted;
     if (!handOver || !fileSystem) {
@@ -194,7 +200,10 @@ async function received<What extends Message['say']>(
   messages: LocalMessages,
   what: What,
 ): Promise<Said<What>> {
-  const message = SuccessorMessage.decode(await messages.receive(STEP_MS));
+  return due(SuccessorMessage.decode(await messages.receive(STEP_MS)), what);
+}
+
+function due<What extends Message['say']>(message: Message, what: What): Said<What> {
   if (isSaid(message, what)) return message;
   throw new DfsError('EPROTO', `the other process says '${message.say}' where '${what}' is due`);
 }

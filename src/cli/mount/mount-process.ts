@@ -16,6 +16,7 @@ import { accessAs, type MemberAccess } from '../member-access.js';
 import { exportNote } from '../export-note.js';
 import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
+import { EndWatchers } from './end-watchers.js';
 import { HandOverOffer, type Successor } from './hand-over.js';
 import { inheritMountRecord } from '../local/mount-record.js';
 import { Succession } from './succession.js';
@@ -39,9 +40,11 @@ export async function runMount(options: MountProcessOptions): Promise<void> {
   await makeMountPoint(mountPoint);
   const access = accessAs(settings.role ?? 'client', { keyFile: settings.keyFile, log, metadata: server });
   const fileSystem = await openUnlessSignalled({ ...options, settings: { ...settings, access } }, signalled);
-  await closedAfter(fileSystem, access, options, async () => {
+  await closedAfter(fileSystem, access, options, async watchers => {
     const mounted = await mountUnlessSignalled(fileSystem, options, signalled);
-    return mounted ? await serveUntilEnd({ mounted, fileSystem, options, signalled }) : 'interrupted';
+    return mounted
+      ? await serveUntilEnd({ mounted, fileSystem, options, signalled, watchers })
+      : 'interrupted';
   });
 }
 
@@ -65,8 +68,13 @@ export async function runTakeOver(
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   const mounted = taken.serve();
   inheritMountRecord(mountPoint, log);
-  const serve = serveUntilEnd({ mounted, fileSystem, options, signalled, predecessor: succession });
-  await closedAfter(fileSystem, access, options, async () => await serve);
+  await closedAfter(
+    fileSystem,
+    access,
+    options,
+    async watchers =>
+      await serveUntilEnd({ mounted, fileSystem, options, signalled, watchers, predecessor: succession }),
+  );
 }
 
 /** Does `work`, and then closes what it needs, whatever comes of it. */
@@ -74,15 +82,16 @@ async function closedAfter(
   fileSystem: FileSystem,
   { keeper }: MemberAccess,
   options: MountProcessOptions,
-  work: () => Promise<'unmounted' | 'handed over' | 'interrupted'>,
+  work: (watchers: EndWatchers) => Promise<'unmounted' | 'handed over' | 'interrupted'>,
 ): Promise<void> {
   keeper?.start();
+  const watchers = new EndWatchers();
   let how: string;
   try {
-    how = await work();
+    how = await work(watchers);
   } finally {
     keeper?.close();
-    await closeInOrder(fileSystem, options);
+    await watchers.tellEnd(closeInOrder(fileSystem, options));
   }
   if (how === 'unmounted') options.log.info('everything is stored');
 }
@@ -136,6 +145,7 @@ interface Served {
   readonly fileSystem: FileSystem;
   readonly options: MountProcessOptions;
   readonly signalled: Promise<EndSignal>;
+  readonly watchers: EndWatchers;
   /** The process that served the mount before, and ends when this one does. */
   readonly predecessor?: Succession;
 }
@@ -146,6 +156,7 @@ async function serveUntilEnd({
   fileSystem,
   options,
   signalled,
+  watchers,
   predecessor,
 }: Served): Promise<'unmounted' | 'handed over'> {
   const { log, mountPoint, server, driver } = options;
@@ -154,6 +165,7 @@ async function serveUntilEnd({
     mounted,
     fileSystem: fileSystem.handOver,
     settings: settingsOf(options),
+    watchers,
     clock: systemClock,
     log,
   });
@@ -168,6 +180,7 @@ async function serveUntilEnd({
     // A process that is taking the mount over has it first, or has not got it.
     const isHandedOver = typeof end === 'object' || (await offer.settled());
     if (isHandedOver) {
+      await watchers.tell({ say: 'handed over' });
       await leave(await offer.handedOver, fileSystem, options);
       return 'handed over';
     }
@@ -177,6 +190,7 @@ async function serveUntilEnd({
       await mounted.unmount();
     }
     log.info({ mountPoint }, 'unmounted');
+    await watchers.tell({ say: 'unmounted' });
     return 'unmounted';
   } finally {
     offer.close();
@@ -198,7 +212,7 @@ async function leave(
   throw new DfsError('EIO', `process ${successor.process} was given the mount, and has ended`);
 }
 
-/** umount(8) is over before: of what could not be stored the log tells, and the exit code of this process. */
+/** Of what could not be stored the log tells, the exit code of this process, and umount(8) where it waits (umount-helper.ts). */
 async function closeInOrder(fileSystem: FileSystem, { log, mountPoint }: MountProcessOptions): Promise<void> {
   try {
     await fileSystem.close();

@@ -2,9 +2,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../platform/clock.js';
-import { LocalMessages } from '../../platform/local-messages.js';
+import type { LocalMessages } from '../../platform/local-messages.js';
 import type { DescriptorMailbox } from '../../platform/descriptor-passing.js';
-import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
+import { DfsError, toDfsError } from '../../protocol/errors.js';
 import {
   decodeFailure,
   PredecessorMessage,
@@ -16,7 +16,7 @@ import {
 import { VERSION } from '../../protocol/version.js';
 import { canonicalMountPoint } from '../../fuse/mount-point.js';
 import { findMount, type MountEntry } from '../../fuse/mount-table.js';
-import { controlDirectories, requirePrivate, socketPath } from './control-socket.js';
+import { contactServing, type Contact } from './control-socket.js';
 
 const STEP_MS = 15_000;
 /** The other process may have much to store before it gives anything. */
@@ -119,27 +119,16 @@ export class Succession {
   }
 }
 
-async function connected(
-  entry: MountEntry,
-  userId: number,
-  clock: Clock,
-): Promise<{ readonly messages: LocalMessages; readonly directory: string }> {
-  const { mountPoint, deviceMinor, userId: owner } = entry;
+async function connected(entry: MountEntry, userId: number, clock: Clock): Promise<Contact> {
+  const { mountPoint, userId: owner } = entry;
   if (owner !== undefined && owner !== userId) {
     throw new DfsError(
       'EACCES',
       `${mountPoint} was mounted by the user with the id ${owner}; take it over as that user`,
     );
   }
-  for (const directory of controlDirectories(userId)) {
-    try {
-      await requirePrivate(directory, userId);
-      return { messages: await LocalMessages.connect(socketPath(directory, deviceMinor), clock), directory };
-    } catch (error) {
-      // One that others may use is not believed.
-      if (!hasCode(error, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'EACCES')) throw error;
-    }
-  }
+  const contact = await contactServing(entry, userId, clock);
+  if (contact) return contact;
   throw new DfsError(
     'EOPNOTSUPP',
     `the process that serves ${mountPoint} cannot be asked to hand it over: it may be older than --take-over; unmount it, and mount again`,

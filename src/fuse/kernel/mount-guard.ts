@@ -41,7 +41,7 @@ export class MountGuard {
    * no reason not to mount.
    */
   static start(mounted: MountEntry, log: Logger): MountGuard {
-    const command = process.getuid?.() === 0 ? ['umount', '-l', '--'] : ['fusermount3', '-uz', '--'];
+    const command = process.getuid?.() === 0 ? ['umount', '-i', '-l', '--'] : ['fusermount3', '-uz', '--'];
     const child = spawn('sh', ['-c', GUARD_SCRIPT, 'dfs-guard', ...command], {
       cwd: '/',
       // A Ctrl-C, or a kill of the daemon's process group, is not for the guard.

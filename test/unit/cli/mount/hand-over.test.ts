@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openControlDirectory, socketPath } from '../../../../src/cli/mount/control-socket.js';
+import { EndWatch } from '../../../../src/cli/mount/end-watch.js';
+import { EndWatchers } from '../../../../src/cli/mount/end-watchers.js';
 import { HandOverOffer } from '../../../../src/cli/mount/hand-over.js';
 import type { FuseMount, HandOver } from '../../../../src/fuse/driver.js';
-import { findMount } from '../../../../src/fuse/mount-table.js';
+import { findMount, type MountEntry } from '../../../../src/fuse/mount-table.js';
 import { systemClock } from '../../../../src/platform/clock.js';
 import { openMailbox } from '../../../../src/platform/descriptor-passing.js';
 import { LocalMessages } from '../../../../src/platform/local-messages.js';
@@ -90,7 +92,12 @@ function fakeMount(pause = async (): Promise<void> => undefined) {
   return { calls, kernel, fileSystem, close: () => closeSync(descriptor) };
 }
 
-async function offered(t: Test, kernel: HandOver | undefined, fileSystem: FileSystemHandOver | undefined) {
+async function offered(
+  t: Test,
+  kernel: HandOver | undefined,
+  fileSystem: FileSystemHandOver | undefined,
+  watchers = new EndWatchers(),
+) {
   const mounted: FuseMount = {
     mountPoint: MOUNT_POINT,
     unmounted: new Promise(() => undefined),
@@ -102,6 +109,7 @@ async function offered(t: Test, kernel: HandOver | undefined, fileSystem: FileSy
     mounted,
     fileSystem,
     settings: SETTINGS,
+    watchers,
     clock: systemClock,
     log,
   });
@@ -200,4 +208,42 @@ t.test('a driver that cannot hand over says so', async t => {
     say: 'refused',
     failure: { code: 'EOPNOTSUPP', message: /fuse-native/ },
   });
+});
+
+async function watched(t: Test): Promise<EndWatch> {
+  const mount: MountEntry | undefined = await findMount(MOUNT_POINT);
+  const watch = mount && (await EndWatch.begin(mount, process.getuid?.() ?? 0, systemClock));
+  if (!watch) throw new Error('somebody listens');
+  t.teardown(() => watch.close());
+  return watch;
+}
+
+t.test('those that wait for the end are told of it, and what could not be stored', async t => {
+  const watchers = new EndWatchers();
+  await offered(t, undefined, undefined, watchers);
+  const watch = await watched(t);
+  t.notOk(await watch.ended(1), 'the mount is there still');
+  const [first, second] = [await watched(t), await watched(t)];
+  await watchers.tell({ say: 'unmounted' });
+  const late = await watched(t);
+  const told = Promise.all([first, second, late].map(async each => await t.rejects(each.ended(), /no room/)));
+  await t.rejects(watchers.tellEnd(Promise.reject(new DfsError('ENOSPC', 'no room'))));
+  await told;
+});
+
+t.test('those that wait go on to the process that takes the mount over', async t => {
+  const before = new EndWatchers();
+  await offered(t, undefined, undefined, before);
+  const watch = await watched(t);
+  const after = new EndWatchers();
+  await offered(t, undefined, undefined, after);
+  const ended = watch.ended();
+  await before.tell({ say: 'handed over' });
+  await before.tellEnd(Promise.resolve());
+  await after.tell({ say: 'unmounted' });
+  await t.rejects(
+    Promise.all([ended, after.tellEnd(Promise.reject(new DfsError('EIO', 'not stored')))]),
+    /not stored/,
+  );
+  await t.rejects(ended, /not stored/);
 });
