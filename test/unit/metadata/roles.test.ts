@@ -51,8 +51,9 @@ async function refused(t: Test, server: ServerKind, endpoint: Endpoint, role: Ro
   for (const command of COMMANDS) {
     if (command.number >= FIRST_OF_DATA_NODES !== (server === 'data')) continue;
     const connection = await rpc.connect(systemClock.monotonicMs() + LONG.timeoutMs);
-    // No command has a request like this: what is not refused by its role is refused by its shape.
-    const request = { no: 'such request' };
+    // Hardly a command has a request like this: what is not refused by its role is refused by its shape. By the parts a client counts
+    // how long the answer may be.
+    const request = { no: 'such request', parts: [] };
     const said = await connection.call(command, request, LONG).then(
       () => '',
       (error: unknown) => String(error),

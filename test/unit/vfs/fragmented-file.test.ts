@@ -107,7 +107,8 @@ t.test('a file in small pieces is read without fetching what lies between them',
     t.ok(bytes.equals(contentOf(piece)));
     await vfs.release(handle);
     const received = network.receivedBytes - before;
-    t.ok(received < 12 * KIB, `${received} bytes came`);
+    // A block of 16 KiB, whole so that it can be checked (docs/decisions/41), and where it is.
+    t.ok(received < 20 * KIB, `${received} bytes came`);
   });
 
   await t.test('by who wants more pieces at once than there is room to know of', async t => {

@@ -1,0 +1,3 @@
+import { loadUnitTests } from '../support/unit-suite.js';
+
+await loadUnitTests('packaging');
