@@ -91,3 +91,8 @@ export function parseMountSource(text: string): RemotePath {
 export function formatEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/** What a server listens on to be reached by `address`, and on loopback too: all addresses of its kind. */
+export function everywhereFor(address: string): string {
+  return address.includes(':') ? '::' : '0.0.0.0';
+}

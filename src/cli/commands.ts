@@ -12,6 +12,7 @@ import { leave } from './commands/leave.js';
 import { load } from './commands/load.js';
 import { local } from './commands/local.js';
 import { ls } from './commands/ls.js';
+import { expose } from './commands/expose.js';
 import { exportCommand } from './commands/export.js';
 import { member } from './commands/member.js';
 import { metaData } from './commands/meta-data.js';
@@ -50,6 +51,7 @@ export const COMMANDS: readonly Command[] = [
   token,
   member,
   exportCommand,
+  expose,
   join,
   leave,
   local,

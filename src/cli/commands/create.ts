@@ -1,10 +1,6 @@
-import { DfsError } from '../../protocol/errors.js';
-import type { Role } from '../../protocol/roles.js';
-import { publicKeyOfSpki } from '../../identity/ed25519.js';
 import { DEFAULT_METADATA_PORT, formatEndpoint, parseHost, parsePort } from '../address.js';
-import { withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
-import { formatToken } from '../join-token.js';
+import { joinCommands, ROOT_OF_OTHERS } from '../join-commands.js';
 import { createCluster } from '../machine/created-cluster.js';
 import { machineLayout } from '../machine/machine-layout.js';
 import { machineServices } from '../machine/machine-services.js';
@@ -14,8 +10,6 @@ import { serviceAccount } from '../machine/service-account.js';
 import { secureOutput } from '../secure-output.js';
 import { writeOut } from '../standard-output.js';
 
-const TOKEN_LIFETIME_MS = 3_600_000;
-const TIMEOUT_MS = 30_000;
 const LOOPBACK = '127.0.0.1';
 
 export const create = defineCommand({
@@ -88,38 +82,11 @@ export const create = defineCommand({
       `Keep a copy of its key elsewhere: ${layout.state}/key`,
       '',
     ];
-    if (address === undefined) {
+    if (address === undefined)
       lines.push('This machine has no address by which others could reach it, so that none can join.', '');
-    } else {
-      const url = `dfs://${formatEndpoint(server)}`;
-      const [node, client] = await makeTokens(local, ['node', 'client']);
-      lines.push(
-        `On each machine with disks:    dfs join ${url} /srv/dfs --token ${node}`,
-        `On each machine that mounts:   dfs join ${url} --token ${client}`,
-        '',
-      );
-    }
+    else lines.push(...(await joinCommands(local, server)), '');
     lines.push('Here and there, then:          dfs mount /mnt/dfs --background');
-    if (address !== undefined)
-      lines.push(
-        'Root of other machines is nobody there, unless: dfs export add / --to client/NAME --no-root-squash',
-      );
-    lines.push('');
-    await writeOut(lines.join('\n'));
+    if (address !== undefined) lines.push(ROOT_OF_OTHERS);
+    await writeOut(`${lines.join('\n')}\n`);
   },
 });
-
-/** A token for each of the roles, by which any number of machines may join within the hour. */
-async function makeTokens(server: { host: string; port: number }, roles: readonly Role[]): Promise<string[]> {
-  const made: string[] = [];
-  const settings = { keyFile: undefined, timeout: TIMEOUT_MS, logLevel: 'silent', role: 'admin' } as const;
-  await withFileSystem('create', server, settings, async ({ cluster }) => {
-    for (const role of roles) {
-      const token = await cluster.createToken({ role, lifetimeMs: TOKEN_LIFETIME_MS, isForOne: false });
-      made.push(formatToken({ ...token, role, authority: publicKeyOfSpki(token.authority) }));
-    }
-  });
-  if (made.length < roles.length)
-    throw new DfsError('EIO', 'the tokens could not be made; try: dfs token create');
-  return made;
-}

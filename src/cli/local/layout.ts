@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { programPath } from '../program-path.js';
 import type { ServiceDefinition } from '../services/service-definition.js';
 import type { LogEntry } from '../services/service-log.js';
-import type { LocalPaths } from './settings.js';
+import { everywhereFor } from '../address.js';
+import { exposedAddress, type LocalPaths } from './settings.js';
 
-/** Everything listens here: the cluster is this machine's alone. */
+/** Everything listens here while the cluster is this machine's alone, and this machine reaches it here in any case. */
 const HOST = '127.0.0.1';
 export const METADATA = 'metadata';
 export const MOUNT = 'mount';
@@ -33,6 +34,11 @@ function serverAddress(port: number): string {
   return `${HOST}:${port}`;
 }
 
+/** Where servers listen that others reach by `address`. */
+function listenHost(address: string | undefined): string {
+  return address === undefined ? HOST : everywhereFor(address);
+}
+
 function isReady(entry: LogEntry): boolean {
   return entry['msg'] === 'ready';
 }
@@ -40,7 +46,14 @@ function isReady(entry: LogEntry): boolean {
 export function metadataService(paths: LocalPaths, port: number): ServiceDefinition {
   return {
     name: METADATA,
-    argv: [programPath('meta-data'), String(port), '--db', paths.database, '--host', HOST],
+    argv: [
+      programPath('meta-data'),
+      String(port),
+      '--db',
+      paths.database,
+      '--host',
+      listenHost(exposedAddress(paths)),
+    ],
     logFile: logFileOf(paths, METADATA),
     directory: dataDirectory(paths, METADATA),
     readyAddress: entry => (isReady(entry) ? serverAddress(port) : undefined),
@@ -54,9 +67,11 @@ export function nodeService(
   { port, metadataPort }: { readonly port: number; readonly metadataPort: number },
 ): ServiceDefinition {
   const directory = dataDirectory(paths, name);
+  const address = exposedAddress(paths);
+  const exposure = address === undefined ? [] : ['--host', listenHost(address), '--advertise', address];
   return {
     name,
-    argv: [programPath('data-node'), HOST, String(port), directory, String(metadataPort)],
+    argv: [programPath('data-node'), HOST, String(port), directory, String(metadataPort), ...exposure],
     logFile: logFileOf(paths, name),
     directory,
     readyAddress: entry => {

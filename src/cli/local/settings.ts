@@ -10,6 +10,7 @@ import { UsageError } from '../usage-error.js';
 const DEFAULT_NODES = 3;
 const MAX_NODES = 100;
 const MAX_PORT = 65_535;
+const ADDRESS_FILE = 'address';
 const NODE_DIRECTORY = /^node([1-9]\d{0,3})$/;
 
 /** Where the cluster's things are. */
@@ -88,6 +89,18 @@ export function holdSettings(
 ): void {
   writeFileSync(join(run, 'settings'), `${settings.port} ${settings.goal}\n`);
   writeFileSync(join(run, 'nodes'), `${settings.nodes}\n`);
+}
+
+/** The address by which other machines reach the cluster; undefined while it is this machine's alone. It holds until it is changed. */
+export function exposedAddress({ home }: Pick<LocalPaths, 'home'>): string | undefined {
+  const [address = ''] = wordsIn(join(home, ADDRESS_FILE));
+  return address === '' ? undefined : address;
+}
+
+/** Has it hold from the next start of each server on; undefined: the cluster is to be this machine's alone. */
+export function holdAddress({ home }: Pick<LocalPaths, 'home'>, address: string | undefined): void {
+  if (address === undefined) rmSync(join(home, ADDRESS_FILE), { force: true });
+  else writeFileSync(join(home, ADDRESS_FILE), `${address}\n`);
 }
 
 /** The number of nodes goes on to hold. */

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { makeDirectories } from '../../platform/make-directories.js';
 import type { Endpoint } from '../../platform/network.js';
 import { DfsError } from '../../protocol/errors.js';
+import { everywhereFor } from '../address.js';
 import { createClusterDatabase } from '../create-cluster-database.js';
 import { configuredServices, removeConfig, writeConfig } from './config-files.js';
 import { isEmptyDirectory } from './data-directory.js';
@@ -15,8 +16,6 @@ import { prepareState, type Account } from './service-account.js';
 
 const OWNER_ALONE = 0o700;
 const METADATA = 'metadata';
-/** All addresses of this machine, loopback with them. */
-const EVERYWHERE: Readonly<Record<'IPv4' | 'IPv6', string>> = { IPv4: '0.0.0.0', IPv6: '::' };
 const LOOPBACK = '127.0.0.1';
 
 export interface NewClusterPlan {
@@ -56,7 +55,6 @@ export async function createCluster(plan: NewClusterPlan): Promise<NewCluster> {
     );
   }
   const server = { host: address, port };
-  const everywhere = EVERYWHERE[address.includes(':') ? 'IPv6' : 'IPv4'];
   const local = isOnlyThere ? server : { host: LOOPBACK, port };
   const undo: (() => Promise<unknown>)[] = [];
   try {
@@ -67,7 +65,7 @@ export async function createCluster(plan: NewClusterPlan): Promise<NewCluster> {
       METADATA,
       'The metadata server of DFS: man dfs-meta-data tells what else may stand here.',
       {
-        host: isOnlyThere ? address : everywhere,
+        host: isOnlyThere ? address : everywhereFor(address),
         port,
       },
     );
