@@ -435,6 +435,8 @@ export class Vfs implements FileSystem {
   async close(): Promise<void> {
     if (this.#shared.isClosed) return;
     this.#shared.isClosed = true;
+    // Files that are closed wait for changes before them.
+    this.#session.beginEnding();
     try {
       await this.#files.close();
       await this.#shared.accessTimes?.flush();

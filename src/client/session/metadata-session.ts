@@ -286,9 +286,14 @@ export class MetadataSession {
     return attributes;
   }
 
+  /** From now on what was acknowledged is given up when the server stays away for the session's timeout. */
+  beginEnding(): void {
+    this.#isEnding = true;
+  }
+
   /** What was acknowledged is committed, or after the session's timeout given up. */
   async finishChanges(): Promise<void> {
-    this.#isEnding = true;
+    this.beginEnding();
     await this.changes.drained();
   }
 

@@ -250,3 +250,13 @@ t.test('a handle whose unlocking is refused is given back all the same', async t
   cable.mend();
   await isGoneWithItsName(await connect(t, server), inode);
 });
+
+t.test('the end of a mount gives up what a close acknowledged while the metadata server is away', async t => {
+  const { server, cable, vfs, directory } = await alone(t);
+  const handle = await created(vfs, directory, 'file');
+  await vfs.write(handle, 0, name('acknowledged'));
+  cable.cut(server.endpoint.port);
+  t.equal(await inTime(vfs.flush(handle)), 'OK', 'the close is acknowledged');
+  vfs.release(handle).catch(() => undefined);
+  t.equal(await inTime(vfs.close()), 'EIO');
+});
