@@ -87,10 +87,11 @@ build() {
 set_up() {
   local packages=()
   [[ $(uname -s) == Linux ]] || fail 'DFS mounts on Linux only'
+  # Before `node` is asked, which may be bin/node and look at DFS_NODE too.
+  [[ -z ${DFS_NODE:-} ]] || choose_node
   if [[ $(printf '%s\n' "$OLDEST_NODE" "$(node --version)" | sort -V | head -n 1) != "$OLDEST_NODE" ]] || ! command -v npm; then
     fail "Node $OLDEST_NODE or newer and npm are needed, and are not in PATH; they come from https://nodejs.org"
   fi >/dev/null
-  [[ -z ${DFS_NODE:-} ]] || choose_node
   # One clone may serve several clusters, which must not build at the same time. Only its owner can open the lock and hold it.
   (umask 077 && : >>build.lock) && chmod 600 build.lock && exec 8<>build.lock
   flock -n 8 || warn "another mount.sh works on $ROOT; waiting for it"

@@ -18,7 +18,6 @@ import { onEndSignal, type EndSignal } from '../interruption.js';
 import { dieOfUnexpectedErrors } from '../server-lifetime.js';
 import { EndWatchers } from './end-watchers.js';
 import { HandOverOffer, type Successor } from './hand-over.js';
-import { inheritMountRecord } from '../local/mount-record.js';
 import { Succession } from './succession.js';
 import { optionsOf, settingsOf, type MountProcessOptions } from './mount-settings.js';
 import { ServiceManager } from '../service-manager.js';
@@ -67,7 +66,6 @@ export async function runTakeOver(
   const { fileSystem, taken } = await take(succession, { ...options, settings });
   const signalled = new Promise<EndSignal>(resolve => onEndSignal(resolve, endAtOnce));
   const mounted = taken.serve();
-  inheritMountRecord(mountPoint, log);
   await closedAfter(
     fileSystem,
     access,
@@ -206,7 +204,7 @@ async function leave(
   await fileSystem.handOver?.leave();
   log.info({ mountPoint, successor: successor.process }, 'another process serves the mount');
   if (successor.isServing) {
-    handOverRecord(localPaths().run, process.pid, successor.process);
+    handOverRecord(localPaths().run, process.pid, successor.process, log);
     return;
   }
   throw new DfsError('EIO', `process ${successor.process} was given the mount, and has ended`);
