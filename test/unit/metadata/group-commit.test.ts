@@ -416,8 +416,11 @@ t.test('what commits name is on stable storage before they are, whatever is comm
   };
   await commit('first', true);
   t.same(early, []);
-  t.equal(syncs, 2);
-  t.ok(synced.has('first') && synced.has('during 0'));
-  t.notOk(synced.has('during 1'), 'it waited until the fsync of the log had begun');
+  // One while others go on, and one while they wait; a slow machine begins once more.
+  const waited = syncs - 1;
+  t.ok(waited >= 1, `${syncs} syncs`);
+  t.ok(synced.has('first'));
+  for (let index = 0; index < waited; index += 1) t.ok(synced.has(`during ${index}`));
+  t.notOk(synced.has(`during ${waited}`), 'it waited until the fsync of the log had begun');
   await Promise.all(during);
 });
