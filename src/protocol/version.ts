@@ -10,6 +10,15 @@ export const VERSION = '0.2.0';
 const FIRST = '0.1.0';
 const NUMBERS = /^(\d{1,6})\.(\d{1,6})\./;
 
+/**
+ * What this version can do that the one before cannot, and that the other end may have to know: both ends say so in `hello`. A name goes when
+ * every version that works with this one has it.
+ */
+export type Capability = 'exports';
+
+/** `exports`: a session may be begun at a directory (`path`), and is told its rights. */
+export const CAPABILITIES: readonly Capability[] = ['exports'];
+
 /** EPROTO, with what to do, unless a program of version `other` and this one understand each other. */
 export function requireCompatible(other = FIRST, own = VERSION): void {
   const [major, minor] = numbersOf(own);

@@ -7,7 +7,7 @@ import type { Random } from '../platform/random.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import type { Role } from '../protocol/roles.js';
 import { revoked } from '../protocol/member-commands.js';
-import { requireCompatible, VERSION } from '../protocol/version.js';
+import { CAPABILITIES, requireCompatible, VERSION } from '../protocol/version.js';
 import { CHALLENGE_BYTES, hello, isSameProof, proofOf, prove } from './authentication.js';
 import { RpcConnection } from './connection.js';
 import { Routes } from './routes.js';
@@ -153,15 +153,17 @@ export class RpcClient {
     const { role, random } = this.#options;
     const challenge = random.bytes(CHALLENGE_BYTES);
     const options = { timeoutMs: CONNECT_TIMEOUT_MS };
-    const greeting = { role, challenge, version: VERSION };
+    const greeting = { role, challenge, version: VERSION, capabilities: [...CAPABILITIES] };
     if (security?.hasShown === true) {
       const { reply } = await connection.call(hello, greeting, options);
       requireCompatible(reply.version);
+      connection.capabilities = reply.capabilities ?? [];
       return;
     }
     const { secret, token, origin } = this.#secret();
     const { reply } = await connection.call(hello, { ...greeting, ...(token ? { token } : {}) }, options);
     requireCompatible(reply.version);
+    connection.capabilities = reply.capabilities ?? [];
     const binding = security?.binding() ?? NO_BINDING;
     if (!isSameProof(reply.proof, proofOf(secret, 'server', role, challenge, reply.challenge, binding))) {
       throw new DfsError(

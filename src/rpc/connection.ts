@@ -58,6 +58,8 @@ export interface ConnectionOptions {
 }
 
 export class RpcConnection implements PeerConnection {
+  /** What the server at the other end says that it can do (protocol/version.ts); names of a newer version may be among them. */
+  capabilities: readonly string[] = [];
   readonly remote: string;
   readonly #bytes: ByteStream;
   readonly #options: ConnectionOptions;

@@ -4,7 +4,7 @@ import type { Random } from '../platform/random.js';
 import type { Command, RequestOf } from '../protocol/command.js';
 import { DfsError } from '../protocol/errors.js';
 import { ROLES, type Role, type Sender } from '../protocol/roles.js';
-import { requireCompatible, VERSION } from '../protocol/version.js';
+import { CAPABILITIES, requireCompatible, VERSION } from '../protocol/version.js';
 import { CHALLENGE_BYTES, hello, isSameProof, proofOf, prove } from './authentication.js';
 import type { Member } from './member.js';
 import { Routes } from './routes.js';
@@ -75,7 +75,7 @@ export class Gate {
     this.routes = new Routes(inner)
       .on(hello, async request => {
         requireCompatible(request.version);
-        const answer = { challenge: this.#challenge, version: VERSION };
+        const answer = { challenge: this.#challenge, version: VERSION, capabilities: [...CAPABILITIES] };
         const certificate = security?.peer();
         if (!certificate) return { ...answer, proof: await this.#greet(request) };
         this.#admitMember({ role: roleOfCertificate(certificate), certificate });

@@ -104,6 +104,17 @@ t.test(
     };
 
     await round('a server and a node of before, one of each mount');
+    const part = await cluster.run('dfs', [
+      'mount',
+      `${cluster.metadata.address}:/photos`,
+      join(cluster.directory, 'part'),
+    ]);
+    t.equal(part.code, 1);
+    t.match(
+      part.stderr,
+      /of a version that cannot mount a directory alone/,
+      'rather than everything in its place',
+    );
     await upgrade(cluster.metadata);
     await round('the server is new');
     await upgrade(firstNode);

@@ -16,6 +16,7 @@ import type { InodeRange } from '../../protocol/inode-ranges.js';
 import { LEASE_RENEW_MS, SESSION_RENEW_MS, SESSION_TIMEOUT_MS } from '../../protocol/limits.js';
 import type { Role } from '../../protocol/roles.js';
 import { end, renew, session } from '../../protocol/session-commands.js';
+import type { Capability } from '../../protocol/version.js';
 import { isSilence, RpcClient } from '../../rpc/client.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import type { Keyring } from '../../rpc/keyring.js';
@@ -229,6 +230,7 @@ export class ServerSession {
 
   async #greet(connection: RpcConnection): Promise<void> {
     if (this.#suspension) throw new DfsError('ECONNRESET', 'the session is handed over');
+    this.#requirePath(connection);
     this.#connection = connection;
     const { lease, serverClock, heldLocks } = this.#state;
     const sentMs = this.#options.clock.monotonicMs();
@@ -272,6 +274,17 @@ export class ServerSession {
     this.#rights = reply.rights;
     lease.grant(sentMs, reply.leaseMs);
     connection.onClose(() => void this.#comeBack());
+  }
+
+  /** EOPNOTSUPP when a directory is to be mounted and the server would not heed it: everything would be mounted in its place. */
+  #requirePath({ capabilities }: RpcConnection): void {
+    const { metadata: server } = this.#options;
+    const needed: Capability = 'exports';
+    if (!this.#path || capabilities.includes(needed)) return;
+    throw new DfsError(
+      'EOPNOTSUPP',
+      `the metadata server ${server.host}:${server.port} is of a version that cannot mount a directory alone; bring it to a newer one, or mount all`,
+    );
   }
 
   /** Takes notice of another start of the server, and of what it has lost. */
