@@ -1,15 +1,11 @@
 /** Runs a command as a process of its own that lives on, once it has said that it is ready. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { makeDirectories } from '../../platform/make-directories.js';
+import { closeSync } from 'node:fs';
 import { beginSession } from '../../platform/new-session.js';
 import { DfsError, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import { onEndSignal } from '../interruption.js';
 import { programPath } from '../program-path.js';
-
-const LOG_MODE = 0o600;
-const LOG_DIRECTORY_MODE = 0o700;
+import { openLogFile } from '../services/log-file.js';
 
 /** What the process in the background tells the one that started it. */
 type Report =
@@ -46,7 +42,7 @@ export async function runInBackground(
   parameters: readonly string[],
   logPath: string,
 ): Promise<{ readonly pid: number; readonly note: string | undefined }> {
-  const log = await openLog(logPath);
+  const log = await openLogFile(logPath);
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [...process.execArgv, programPath('dfs'), ...parameters], {
@@ -78,15 +74,6 @@ export async function runInBackground(
     stopListening();
     if (child.connected) child.disconnect();
     child.unref();
-  }
-}
-
-async function openLog(path: string): Promise<number> {
-  try {
-    await makeDirectories(dirname(path), LOG_DIRECTORY_MODE);
-    return openSync(path, 'a', LOG_MODE);
-  } catch (error) {
-    throw toDfsError(error).within(`cannot write the log ${path}`);
   }
 }
 

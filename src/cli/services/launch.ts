@@ -1,18 +1,15 @@
 /** Starts a process that outlives this one and its terminal, so that it never runs without a record of it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync } from 'node:fs';
 import { Writable } from 'node:stream';
-import { makeDirectories } from '../../platform/make-directories.js';
 import { DfsError, toDfsError } from '../../protocol/errors.js';
 import { identify } from './process-identity.js';
 import type { ServiceDefinition } from './service-definition.js';
 import { logLength } from './service-log.js';
 import { writeRecord, type ServiceRecord } from './service-record.js';
+import { openLogFile } from './log-file.js';
 
-const LOG_MODE = 0o600;
-const LOG_DIRECTORY_MODE = 0o700;
 const GO_DESCRIPTOR = 3;
 
 /**
@@ -30,7 +27,7 @@ export async function launch(
   runDirectory: string,
   env: NodeJS.ProcessEnv,
 ): Promise<ServiceRecord> {
-  const log = await openLog(logFile);
+  const log = await openLogFile(logFile);
   const logMark = logLength(logFile);
   let child;
   try {
@@ -59,13 +56,4 @@ export async function launch(
   go.end('go\n');
   child.unref();
   return record;
-}
-
-async function openLog(path: string): Promise<number> {
-  try {
-    await makeDirectories(dirname(path), LOG_DIRECTORY_MODE);
-    return openSync(path, 'a', LOG_MODE);
-  } catch (error) {
-    throw toDfsError(error).within(`cannot write the log ${path}`);
-  }
 }
