@@ -52,9 +52,11 @@ export class DfsWriter implements Writer {
     this.#isUnnamed = isUnnamed;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    await this.#fileSystem.write(this.#handle, this.#offset, bytes);
-    this.#offset += bytes.length;
+  async write(pieces: Payload): Promise<void> {
+    for (const bytes of pieces) {
+      await this.#fileSystem.write(this.#handle, this.#offset, bytes);
+      this.#offset += bytes.length;
+    }
     this.#end = this.#offset;
   }
 

@@ -18,6 +18,7 @@ import { fileErrorText } from '../../platform/file-error-text.js';
 import { tryLockFile } from '../../platform/file-lock.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import { PERMISSION_BITS } from '../../protocol/file-mode.js';
+import { payloadBytes, slicePayload } from '../../platform/payload.js';
 import type { Payload } from '../../protocol/frame.js';
 import {
   namesIn,
@@ -319,12 +320,10 @@ class LocalWriter implements Writer {
     this.#doing = doing;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      const { bytesWritten } = await this.#doing(
-        async () => await this.#file.write(bytes, at, bytes.length - at, this.#offset),
-      );
-      at += bytesWritten;
+  async write(pieces: Payload): Promise<void> {
+    for (let left = pieces; left.length > 0;) {
+      const { bytesWritten } = await this.#doing(async () => await this.#file.writev(left, this.#offset));
+      left = slicePayload(left, bytesWritten, payloadBytes(left));
       this.#offset += bytesWritten;
     }
   }

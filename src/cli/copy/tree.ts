@@ -43,8 +43,8 @@ export interface Reader {
 
 /** A new file that takes bytes in order. */
 export interface Writer {
-  /** The bytes may be used again by the caller when it returns. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Writes pieces that follow each other. The bytes may be used again by the caller when it returns. */
+  write(pieces: Payload): Promise<void>;
   /** Leaves out `bytes` zeros. */
   skip(bytes: number): void;
   /** Everything written is there for others; `isDurable`: and on stable storage. */

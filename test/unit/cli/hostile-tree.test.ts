@@ -197,7 +197,7 @@ t.test('what somebody puts in the place of the copy while it is made is not writ
   renameSync(made, join(outside, 'moved'));
   symlinkSync(elsewhere, made);
   const writer = await tree.createWriter(tree.child(made, Buffer.from('file')));
-  await writer.write(Buffer.from('bytes'));
+  await writer.write([Buffer.from('bytes')]);
   await writer.finish(false);
   await tree.makeDirectory(tree.child(made, Buffer.from('directory')));
   await tree.makeSymlink(tree.child(made, Buffer.from('link')), Buffer.from('target'));
