@@ -90,7 +90,7 @@ const COPYING = `
   const tree = new LocalTree();
   const staging = await stage(tree, Buffer.from(process.argv[1]), 'file', systemRandom);
   const writer = await tree.createWriter(staging.place);
-  await writer.write(Buffer.from('half'));
+  await writer.write([Buffer.from('half')]);
   process.stdout.write('there');
   setInterval(() => undefined, 1000);
 `;
