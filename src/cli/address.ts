@@ -3,6 +3,8 @@ import type { Endpoint } from '../platform/network.js';
 import { UsageError } from './usage-error.js';
 
 export const DEFAULT_METADATA_PORT = 8000;
+/** By which a machine reaches its own servers. */
+export const LOOPBACK = '127.0.0.1';
 const MAX_PORT = 65_535;
 
 /** A path in a DFS, and the metadata server that knows it. */

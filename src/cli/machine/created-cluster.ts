@@ -1,22 +1,32 @@
 /** A new cluster on this machine: its key, its database, its metadata server and its first data nodes. */
-import { chown, rm } from 'node:fs/promises';
+import { chown, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { makeDirectories } from '../../platform/make-directories.js';
 import type { Endpoint } from '../../platform/network.js';
 import { DfsError } from '../../protocol/errors.js';
-import { everywhereFor } from '../address.js';
+import { everywhereFor, LOOPBACK } from '../address.js';
 import { createClusterDatabase } from '../create-cluster-database.js';
 import { configuredServices, removeConfig, writeConfig } from './config-files.js';
-import { isEmptyDirectory } from './data-directory.js';
+import { clearDataDirectory, isEmptyDirectory } from './data-directory.js';
 import { configPath, type MachineLayout } from './machine-layout.js';
 import type { MachineServices } from './service-control.js';
 import { startNodeService, type NodeService } from './node-service.js';
 import { recordServer } from './server-record.js';
+import { METADATA } from './service-name.js';
 import { prepareState, type Account } from './service-account.js';
 
 const OWNER_ALONE = 0o700;
-const METADATA = 'metadata';
-const LOOPBACK = '127.0.0.1';
+/** Of the files that a metadata server makes beside its database, and of the database itself. */
+const DATABASE_ENDINGS = [
+  '',
+  '-wal',
+  '-shm',
+  '-journal',
+  '-reserve',
+  '.lock',
+  '.lock-journal',
+  '.lock.holder',
+];
 
 export interface NewClusterPlan {
   readonly layout: MachineLayout;
@@ -74,7 +84,7 @@ export async function createCluster(plan: NewClusterPlan): Promise<NewCluster> {
     const nodes: NodeService[] = [];
     for (const [place, directory] of directories.entries()) {
       const nodePort = plan.nodePort === undefined ? undefined : plan.nodePort + place;
-      undo.push(async () => await rm(directory, { recursive: true, force: true }));
+      undo.push(async () => await clearDataDirectory(directory));
       const node = await startNodeService({
         layout,
         services,
@@ -117,8 +127,14 @@ async function makeState(
   if (account) await prepareState(layout, account);
   else await makeDirectories(layout.state, OWNER_ALONE);
   const { isNewKey } = await createClusterDatabase(database, key);
-  undo.push(async () => await rm(dirname(database), { recursive: true, force: true }));
+  undo.push(async () => await removeDatabase(database));
   if (isNewKey) undo.push(async () => await rm(key, { force: true }));
   if (!account) return;
   for (const path of [key, dirname(database), database]) await chown(path, account.uid, account.gid);
+}
+
+/** Removes the database, and its directory if nothing else is in it: an earlier database may be kept there under another name. */
+async function removeDatabase(database: string): Promise<void> {
+  for (const ending of DATABASE_ENDINGS) await rm(`${database}${ending}`, { force: true });
+  await rmdir(dirname(database));
 }

@@ -3,6 +3,9 @@ import { basename } from 'node:path';
 
 export type ServiceName = 'metadata' | 'node' | `node-${string}`;
 
+/** The metadata server's. */
+export const METADATA = 'metadata';
+
 const MAX_PART = 40;
 
 /** A name for the server of a further data directory, which none of `taken` has. */

@@ -75,6 +75,19 @@ t.test('of a cluster that does not start nothing is left, and it can be made aga
   t.equal((await createCluster(plan)).nodes.length, 2);
 });
 
+t.test('what was there before a cluster that does not start is there after it', async t => {
+  const plan = await makePlan(t);
+  const kept = join(plan.layout.state, 'metadata', 'dfs.db.old');
+  const found = join(plan.directory, 'a', 'lost+found');
+  await mkdir(join(plan.layout.state, 'metadata'), { recursive: true });
+  await writeFile(kept, 'an earlier database');
+  await mkdir(found, { recursive: true });
+  plan.services.failing = 'node-b';
+  await t.rejects(createCluster(plan), /did not start/);
+  t.same(await readdir(join(plan.layout.state, 'metadata')), ['dfs.db.old']);
+  t.same(await readdir(join(plan.directory, 'a')), ['lost+found']);
+});
+
 t.test('a directory with something in it is left as it is', async t => {
   const plan = await makePlan(t);
   await mkdir(join(plan.directory, 'b'));
