@@ -10,7 +10,7 @@ export function callingScript(): string | undefined {
   return called === '' ? undefined : called;
 }
 
-/** The name that stands before what is told to the user of such a script. */
+/** The script's name, with which messages to its user begin. */
 export function callingScriptName(): string | undefined {
   const called = callingScript();
   return called === undefined ? undefined : basename(called);

@@ -3,13 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Endpoint } from '../platform/network.js';
 import { hasCode, toDfsError } from '../protocol/errors.js';
-import { DEFAULT_METADATA_PORT, parsePort, parseServer } from './address.js';
+import { DEFAULT_METADATA_PORT, LOOPBACK, parsePort, parseServer } from './address.js';
 import { dfsHome } from './dfs-home.js';
 import { recordedServer } from './machine/server-record.js';
 import { UsageError } from './usage-error.js';
-
-/** The address on which the servers of `dfs local` listen. */
-const LOCAL_HOST = '127.0.0.1';
 
 /** What --help says of the argument. */
 export const SERVER_DESCRIPTION =
@@ -28,8 +25,8 @@ export function chooseServer(argument: string | undefined): Endpoint {
   if (DFS_SERVER !== '') return standingIn('DFS_SERVER', () => parseServer(DFS_SERVER));
   // As local/settings.ts settles it.
   const port = DFS_PORT === '' ? recordedPort() : standingIn('DFS_PORT', () => parsePort(DFS_PORT));
-  if (port !== undefined) return { host: LOCAL_HOST, port };
-  return recordedServer() ?? { host: LOCAL_HOST, port: DEFAULT_METADATA_PORT };
+  if (port !== undefined) return { host: LOOPBACK, port };
+  return recordedServer() ?? { host: LOOPBACK, port: DEFAULT_METADATA_PORT };
 }
 
 /** The port of the cluster that `dfs local` has started; it notes the port first, and removes the note when it stops the cluster. */

@@ -16,7 +16,7 @@ interface Server {
 }
 
 /**
- * Runs `server` until SIGINT, SIGTERM or SIGHUP, then closes it; a service manager is told of both. Rejects when it cannot start or
+ * Runs `server` until SIGINT, SIGTERM or SIGHUP, then closes it, and tells the service manager both. Rejects when it cannot start or
  * not close, and with its reason when it cannot go on.
  */
 export async function runUntilSignal(server: Server, log: Logger): Promise<void> {

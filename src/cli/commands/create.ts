@@ -1,4 +1,4 @@
-import { DEFAULT_METADATA_PORT, formatEndpoint, parseHost, parsePort } from '../address.js';
+import { LOOPBACK, DEFAULT_METADATA_PORT, formatEndpoint, parseHost, parsePort } from '../address.js';
 import { defineCommand } from '../command.js';
 import { joinCommands, ROOT_OF_OTHERS } from '../join-commands.js';
 import { createCluster } from '../machine/created-cluster.js';
@@ -9,8 +9,6 @@ import { reachableAddress } from '../machine/reachable-address.js';
 import { serviceAccount } from '../machine/service-account.js';
 import { secureOutput } from '../secure-output.js';
 import { writeOut } from '../standard-output.js';
-
-const LOOPBACK = '127.0.0.1';
 
 export const create = defineCommand({
   name: 'create',

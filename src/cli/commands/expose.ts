@@ -1,13 +1,11 @@
 import { DfsError } from '../../protocol/errors.js';
-import { formatEndpoint, parseHost } from '../address.js';
+import { LOOPBACK, formatEndpoint, parseHost } from '../address.js';
 import { defineCommand } from '../command.js';
 import { joinCommands, ROOT_OF_OTHERS } from '../join-commands.js';
 import { reachableAddress } from '../machine/reachable-address.js';
 import { secureOutput } from '../secure-output.js';
 import { writeOut } from '../standard-output.js';
 import { UsageError } from '../usage-error.js';
-
-const LOOPBACK = '127.0.0.1';
 
 export const expose = defineCommand({
   name: 'expose',

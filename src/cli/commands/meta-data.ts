@@ -2,7 +2,7 @@ import { systemClock } from '../../platform/clock.js';
 import { createLogger, LOG_LEVELS } from '../../platform/log.js';
 import { systemRandom } from '../../platform/random.js';
 import { HEARTBEAT_MS, NODE_LOST_MS, NODE_SUSPECT_MS } from '../../protocol/limits.js';
-import { DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js';
+import { LOOPBACK, DEFAULT_METADATA_PORT, parseHost, parseListenPort } from '../address.js';
 import { cacheSizeOption } from '../memory-option.js';
 import { defineCommand } from '../command.js';
 import { defaultDatabasePath } from '../dfs-home.js';
@@ -36,7 +36,7 @@ export const metaData = defineCommand({
       .option('host', {
         type: 'string',
         requiresArg: true,
-        default: '127.0.0.1',
+        default: LOOPBACK,
         coerce: parseHost,
         describe: 'address to listen on',
       })

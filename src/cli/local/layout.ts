@@ -3,11 +3,9 @@ import { join } from 'node:path';
 import { programPath } from '../program-path.js';
 import type { ServiceDefinition } from '../services/service-definition.js';
 import type { LogEntry } from '../services/service-log.js';
-import { everywhereFor } from '../address.js';
+import { everywhereFor, LOOPBACK } from '../address.js';
 import { exposedAddress, type LocalPaths } from './settings.js';
 
-/** Everything listens here while the cluster is this machine's alone, and this machine reaches it here in any case. */
-const HOST = '127.0.0.1';
 export const METADATA = 'metadata';
 export const MOUNT = 'mount';
 
@@ -31,12 +29,12 @@ export function dataDirectory({ home }: LocalPaths, name: string): string {
 }
 
 function serverAddress(port: number): string {
-  return `${HOST}:${port}`;
+  return `${LOOPBACK}:${port}`;
 }
 
 /** Where servers listen that others reach by `address`. */
 function listenHost(address: string | undefined): string {
-  return address === undefined ? HOST : everywhereFor(address);
+  return address === undefined ? LOOPBACK : everywhereFor(address);
 }
 
 function isReady(entry: LogEntry): boolean {
@@ -71,7 +69,7 @@ export function nodeService(
   const exposure = address === undefined ? [] : ['--host', listenHost(address), '--advertise', address];
   return {
     name,
-    argv: [programPath('data-node'), HOST, String(port), directory, String(metadataPort), ...exposure],
+    argv: [programPath('data-node'), LOOPBACK, String(port), directory, String(metadataPort), ...exposure],
     logFile: logFileOf(paths, name),
     directory,
     readyAddress: entry => {

@@ -6,7 +6,7 @@ import { parse, stringify } from 'smol-toml';
 import { makeDirectories } from '../../platform/make-directories.js';
 import { hasCode, toDfsError } from '../../protocol/errors.js';
 import { configPath, type MachineLayout } from './machine-layout.js';
-import { isNodeService, type ServiceName } from './service-name.js';
+import { isNodeService, METADATA, type ServiceName } from './service-name.js';
 
 const READABLE = 0o644;
 
@@ -17,7 +17,7 @@ export type Config = Readonly<Record<string, string | number | boolean>>;
 export async function configuredServices(layout: MachineLayout): Promise<ServiceName[]> {
   try {
     const names = (await readdir(layout.configuration)).flatMap(file => /^(.+)\.toml$/.exec(file)?.[1] ?? []);
-    return names.filter(name => name === 'metadata' || isNodeService(name)).sort();
+    return names.filter(name => name === METADATA || isNodeService(name)).sort();
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return [];
     throw toDfsError(error).within(`cannot read ${layout.configuration}`);
@@ -33,7 +33,7 @@ export async function readConfig(layout: MachineLayout, name: ServiceName): Prom
   }
 }
 
-/** Writes a configuration file, whole or not at all. `comment` is one line for whoever opens it. */
+/** Writes a configuration file, whole or not at all. `comment` is a line that tells a reader of the file what it is. */
 export async function writeConfig(
   layout: MachineLayout,
   name: ServiceName,

@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path';
 import { DfsError } from '../../protocol/errors.js';
-import { dfsHome } from '../dfs-home.js';
 import { FailureTold } from '../failure-told.js';
 import { makeHome, requireHome, withHomeLock, type HomePaths } from '../local/home.js';
 import { formatStatus } from '../local/status.js';
@@ -17,7 +16,7 @@ import { configuredServices, readConfig } from './config-files.js';
 import { configPath, type MachineLayout } from './machine-layout.js';
 import { serviceAccount } from './service-account.js';
 import type { MachineServices } from './service-control.js';
-import type { ServiceName } from './service-name.js';
+import { METADATA, type ServiceName } from './service-name.js';
 
 /** A data node reads its index before it serves, and waits for the metadata server. */
 const START_MS = 60_000;
@@ -25,7 +24,6 @@ const PATIENCE_SECONDS = 2_000_000;
 const STOP_MS = 90_000;
 /** When the machine has just started, the metadata server's may not have. Servers that wait for it are left to do so. */
 const AT_BOOT_MS = 8000;
-const METADATA = 'metadata';
 /** Of the machine's own servers. The first is empty after each start of the machine. */
 const SYSTEM_RUN = '/run/dfs';
 const SYSTEM_LOG = '/var/log/dfs';
@@ -100,7 +98,7 @@ async function changing(layout: MachineLayout, work: () => Promise<unknown>): Pr
 
 function placesOf({ user, state }: MachineLayout): HomePaths {
   return user === undefined
-    ? { home: state, run: join(dfsHome(), 'run'), log: join(dfsHome(), 'log') }
+    ? { home: state, run: join(state, 'run'), log: join(state, 'log') }
     : { home: state, run: SYSTEM_RUN, log: SYSTEM_LOG };
 }
 

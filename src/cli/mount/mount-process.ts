@@ -242,7 +242,7 @@ async function openUnlessSignalled(
   return servedBy(driver, fileSystem);
 }
 
-/** What root's mount does by itself, and by handle, is done for whoever may do it there. */
+/** A mount of root names the caller of each request. For what it asks on its own account it names nobody; the server decides who that may be. */
 function servedBy({ namesCallers }: FuseDriver, fileSystem: FileSystem): FileSystem {
   return namesCallers && process.getuid?.() === 0 ? fileSystem.as(undefined) : fileSystem;
 }

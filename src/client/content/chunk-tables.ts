@@ -42,7 +42,7 @@ export class ChunkTables {
     return table;
   }
 
-  /** Asks a node for the table alone. Rejects as any call to it, and as `take`. */
+  /** Asks a node for the table alone. Rejects like every call to a node, and like `take`. */
   async ask(node: number, location: ReadableChunk): Promise<Buffer> {
     const { chunk, readGrant } = location;
     const request = { chunk, grant: readGrantBytes(readGrant) };

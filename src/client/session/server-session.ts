@@ -95,7 +95,7 @@ export class ServerSession {
   #rights: Rights | undefined;
   #renewTimer: Timer | undefined;
   #connection: RpcConnection | undefined;
-  /** While another process may use the session: whoever wants a connection waits for its end. */
+  /** While another process may use the session: calls that need a connection wait for its end. */
   #suspension: { readonly over: Promise<void>; readonly goOn: () => void } | undefined;
   #isClosed = false;
 

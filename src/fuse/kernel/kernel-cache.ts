@@ -102,7 +102,7 @@ export class KernelCache implements CacheKeeper {
     return cache;
   }
 
-  /** Asks the file system for a lease, by which the kernel may keep what it is told. Rejects as any request to it does. */
+  /** Asks the file system for the lease under which the kernel may cache. Rejects like every request to the file system. */
   async begin(): Promise<void> {
     const lease = await this.#options.fileSystem.keepCaches(this);
     this.#lease = lease;

@@ -182,7 +182,7 @@ class TracedDentries implements DentryTable {
     return this.#table.isEmpty(parent);
   }
 
-  /** Nobody is told of it. */
+  /** Notes nothing: no session is told. */
   directoriesOf(inode: number, limit: number): Awaitable<number[]> {
     return this.#table.directoriesOf(inode, limit);
   }

@@ -1,4 +1,4 @@
-/** What holds for the local cluster: what is wished for now, else what has held since it was started, else the default. */
+/** What holds for the local cluster: the variables of this call, else those of the call that started it, else the defaults. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
