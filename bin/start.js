@@ -10,13 +10,10 @@ const { existsSync, statSync, writeFileSync } = require('node:fs');
 const { enableCompileCache } = require('node:module');
 const { basename, join } = require('node:path');
 const { pathToFileURL } = require('node:url');
-const { setFlagsFromString } = require('node:v8');
 
 const MAJOR = Number.parseInt(process.versions.node, 10);
 /** As in node-choice.sh. */
 const OLDEST_NODE = 22;
-/** The oldest whose V8 knows the flag that saves the processor. */
-const SAVING_NODE = 24;
 const WRITABLE_BY_OTHERS = 0o022;
 
 // The kernel driver's readers alone take three of the four that there would be.
@@ -38,7 +35,6 @@ exports.start = async function start(program) {
     process.exit(1);
   }
   nameProcess(program);
-  saveProcessor();
   keepCompiledCode(join(root, 'build/bundle'));
   const { main } = await import(pathToFileURL(entry).href);
   await main(program);
@@ -53,14 +49,6 @@ function keepCompiledCode(bundle) {
   const { uid, mode } = statSync(bundle);
   if (uid === process.getuid?.() && (mode & WRITABLE_BY_OTHERS) === 0)
     enableCompileCache?.(join(bundle, 'compiled'));
-}
-
-/**
- * V8 collects garbage without helping threads (docs/decisions/35). The young generation is small, and where programs keep every
- * processor busy a collection waits ten times as long for its helpers to be woken as it takes alone.
- */
-function saveProcessor() {
-  if (MAJOR >= SAVING_NODE) setFlagsFromString('--battery-saver-mode');
 }
 
 /**
