@@ -1,8 +1,8 @@
 /**
- * `npm run bench -- [--peer moosefs] [--subjects dfs1,null] [--only seq,small] [--mounts 2,4] [--runs 2] [--quick]`: measures
+ * `npm run bench -- [--peer moosefs|glusterfs] [--subjects dfs1,null] [--only seq,small] [--mounts 2,4] [--runs 2] [--quick]`: measures
  * DFS and what it is compared with, in turn, and says which targets are met.
  */
-import { mkdtemp, realpath, rm, rmdir } from 'node:fs/promises';
+import { chmod, mkdtemp, realpath, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatValue } from '../../src/cli/bench/measurement.js';
@@ -10,6 +10,7 @@ import { onEndSignal } from '../../src/cli/interruption.js';
 import { UsageError } from '../../src/cli/usage-error.js';
 import { readOptions, type BenchOptions } from './bench-options.js';
 import { compare, type SubjectRun } from './comparison.js';
+import { whyNoGlusterfs } from './glusterfs-subject.js';
 import { measure } from './measure.js';
 import { whyNoMoosefs } from './moosefs-subject.js';
 import { togetherBesideAlone } from './mounts/beside-alone.js';
@@ -20,12 +21,17 @@ import { COMPARISONS } from './targets.js';
 const FAILED = 1;
 const WRONG_USAGE = 2;
 const MEMORY = '/dev/shm';
+const PASSABLE = 0o711;
 
 /** Why nothing can be measured here, in a sentence. */
 function obstacle({ subjects }: BenchOptions): string | undefined {
   if (process.getuid?.() !== 0)
     return 'run it as root, who alone can drop caches and make network namespaces';
-  return subjects.some(name => name.startsWith('moosefs')) ? whyNoMoosefs() : undefined;
+  const hasMoosefs = subjects.some(name => name.startsWith('moosefs'));
+  return (
+    (hasMoosefs ? whyNoMoosefs() : undefined) ??
+    (subjects.includes('glusterfs') ? whyNoGlusterfs() : undefined)
+  );
 }
 
 function say(line: string): void {
@@ -36,6 +42,8 @@ function say(line: string): void {
 async function measureAll(options: BenchOptions, signal: AbortSignal): Promise<SubjectRun[]> {
   const { workloads, sizes } = options;
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'dfs-bench-')));
+  // Databases run as another user.
+  await chmod(directory, PASSABLE);
   const scratch = await mkdtemp(join(MEMORY, 'dfs-bench-'));
   const done: SubjectRun[] = [];
   try {

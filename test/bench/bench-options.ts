@@ -1,11 +1,12 @@
 /** The command line of `npm run bench --`. */
 import { resolve } from 'node:path';
 import yargs from 'yargs';
-import { GROUP_NAMES, parseGroups, type GroupName } from '../../src/cli/bench/groups.js';
+import { parseGroups } from '../../src/cli/bench/groups.js';
 import { FULL_SIZES, QUICK_SIZES, type Sizes } from '../../src/cli/bench/sizes.js';
 import { parseCount } from '../../src/cli/quantity.js';
 import { UsageError } from '../../src/cli/usage-error.js';
 import { inClone } from '../support/programs.js';
+import { BENCH_GROUP_NAMES, type BenchGroupName } from './bench-groups.js';
 import {
   FULL_MOUNTS_SIZES,
   QUICK_MOUNTS_SIZES,
@@ -13,7 +14,7 @@ import {
   type MountsOptions,
 } from './mounts/workloads.js';
 import { strictOptions } from './strict-options.js';
-import { chosenSubjects, parseSubjects } from './subject-choice.js';
+import { chosenSubjects, parseSubjects, PEER_NAMES, type PeerName } from './subject-choice.js';
 import { SHARED_SUBJECTS, type SubjectName } from './subject.js';
 import { findWorkloads, type Workloads } from './workloads.js';
 
@@ -24,7 +25,7 @@ const DEFAULT_MOUNTS_SUBJECTS: readonly SubjectName[] = ['dfs1', 'moosefs1'];
 
 export interface BenchOptions {
   readonly subjects: readonly SubjectName[];
-  readonly groups: readonly GroupName[];
+  readonly groups: readonly BenchGroupName[];
   readonly sizes: Sizes;
   /** Undefined when one mount is measured. */
   readonly mounts: MountsOptions | undefined;
@@ -40,7 +41,7 @@ export async function readOptions(parameters: readonly string[]): Promise<BenchO
     .scriptName('npm run bench --')
     .usage('$0 [options]\n\nMeasures DFS and what it is compared with.')
     .option('subjects', { type: 'string', requiresArg: true, describe: 'what is measured, in this order' })
-    .option('peer', { choices: ['moosefs'] as const, describe: 'compare with it, with the same goals' })
+    .option('peer', { choices: PEER_NAMES, describe: 'compare with it, with as many replicas' })
     .option('only', { type: 'string', requiresArg: true, describe: 'groups of workloads; default all' })
     .option('mounts', {
       type: 'string',
@@ -72,10 +73,10 @@ export async function readOptions(parameters: readonly string[]): Promise<BenchO
   if (mounts && (given.only !== undefined || given.own)) {
     throw new UsageError('--only and --own choose workloads of one mount; leave them out with --mounts');
   }
-  const groups = parseGroups(given.only ?? GROUP_NAMES.join(','));
+  const groups = parseGroups(given.only ?? BENCH_GROUP_NAMES.join(','), BENCH_GROUP_NAMES);
   if (typeof groups === 'string') throw new UsageError(groups);
   return {
-    subjects: readSubjects(given.subjects, given.peer === 'moosefs', mounts !== undefined),
+    subjects: readSubjects(given.subjects, given.peer, mounts !== undefined),
     groups,
     sizes: given.quick ? QUICK_SIZES : FULL_SIZES,
     mounts,
@@ -86,11 +87,15 @@ export async function readOptions(parameters: readonly string[]): Promise<BenchO
   };
 }
 
-function readSubjects(text: string | undefined, hasPeers: boolean, areShared: boolean): SubjectName[] {
+function readSubjects(
+  text: string | undefined,
+  peer: PeerName | undefined,
+  areShared: boolean,
+): SubjectName[] {
   const given = text === undefined ? undefined : parseSubjects(text);
   if (typeof given === 'string') throw new UsageError(given);
-  if (!areShared) return chosenSubjects(given, hasPeers);
-  const subjects = chosenSubjects(given ?? DEFAULT_MOUNTS_SUBJECTS, hasPeers);
+  if (!areShared) return chosenSubjects(given, peer);
+  const subjects = chosenSubjects(given ?? DEFAULT_MOUNTS_SUBJECTS, peer);
   const single = subjects.find(subject => !SHARED_SUBJECTS.includes(subject));
   if (single === undefined) return subjects;
   throw new UsageError(

@@ -2,14 +2,18 @@
 import type { Sizes } from '../../src/cli/bench/sizes.js';
 import { runMeasuringProcess } from './measuring-process.js';
 import type { Subject } from './subject.js';
-import type { WorkloadOptions } from './workloads.js';
+import type { FileWorkloadOptions } from './workloads.js';
 
 const MIB = 2 ** 20;
 /** Not workloads, and accounted elsewhere. */
 const SUMS: ReadonlySet<string> = new Set(['total', 'daemon-rss', 'other-cpu']);
 
 /** Measures a subject. Rejects with what fsbench said when it fails, and with the signal's reason. */
-export async function runFsbench(path: string, subject: Subject, options: WorkloadOptions): Promise<void> {
+export async function runFsbench(
+  path: string,
+  subject: Subject,
+  options: FileWorkloadOptions,
+): Promise<void> {
   const { groups, signal, onMeasurement } = options;
   await runMeasuringProcess({
     name: 'fsbench',
@@ -23,7 +27,7 @@ export async function runFsbench(path: string, subject: Subject, options: Worklo
   });
 }
 
-function environmentOf(subject: Subject, { sizes, scratch }: WorkloadOptions): Record<string, string> {
+function environmentOf(subject: Subject, { sizes, scratch }: FileWorkloadOptions): Record<string, string> {
   const numbers = Object.entries(fsbenchSizes(sizes)).map(([name, value]) => [name, String(value)]);
   return {
     ...Object.fromEntries(numbers),

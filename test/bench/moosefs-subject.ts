@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { hasProgram } from '../support/find-program.js';
 import { shell } from '../support/programs.js';
 import { waitUntil } from '../support/wait-until.js';
-import { endDaemons, inNetworkNamespace, runningProgram, type FindDaemons } from './daemons.js';
+import { runningProgram, type FindDaemons } from './daemons.js';
+import { OwnNetwork } from './own-network.js';
 import { quoted, unmountCommand, type Sharing, type Subject, type Workplace } from './subject.js';
 import { unmount } from './unmount.js';
 
@@ -15,7 +16,6 @@ const PACKAGES = ['moosefs-master', 'moosefs-chunkserver', 'moosefs-client'];
 const PROGRAMS = ['mfsmaster', 'mfschunkserver', 'mfsmount', 'mfssetgoal', 'ip', 'nsenter'];
 const MASTER = 'mfsmaster';
 const SERVERS = [MASTER, 'mfschunkserver', 'mfsmount'];
-const ADDRESS = '10.99.0.1';
 /** The master's for chunk servers, as /proc/net/tcp writes it. */
 const CHUNK_SERVERS_PORT = ':24CC';
 const ESTABLISHED = '01';
@@ -23,7 +23,6 @@ const CHUNK_SERVERS = 3;
 const FIRST_PORT = 9501;
 const EMPTY_METADATA = '/var/lib/mfs/metadata.mfs.empty';
 const NEW_METADATA = 'MFSM NEW';
-const END_MS = 20_000;
 const STEADY_MS = 2000;
 
 /** What to do, in a sentence, where MooseFS cannot be measured. */
@@ -38,21 +37,20 @@ export class MoosefsSubject implements Subject {
   readonly remount: string;
   readonly executables = SERVERS;
   readonly findDaemons: FindDaemons;
+  readonly whyNoFsync = 'its fsync returns when its servers have the bytes in memory';
   readonly sharing: Sharing;
   readonly #workplace: Workplace;
   readonly #goal: number;
-  readonly #namespace = `dfs-bench-${process.pid}`;
+  readonly #network = new OwnNetwork();
   /** The mount points of `sharing`. */
   readonly #further: string[] = [];
-  #hasNamespace = false;
 
   constructor(workplace: Workplace, goal: number) {
     this.#workplace = workplace;
     this.#goal = goal;
     this.directory = join(workplace.directory, 'mount');
     this.remount = `${unmountCommand(this.directory)} && ${this.#mountCommand(this.directory)}`;
-    const find = inNetworkNamespace(`/run/netns/${this.#namespace}`);
-    this.findDaemons = async () => (this.#hasNamespace ? await find() : []);
+    this.findDaemons = this.#network.findDaemons;
     this.sharing = {
       addMount: async () => await this.#addMount(),
       metadataPids: async () => await runningProgram(await this.findDaemons(), MASTER),
@@ -62,7 +60,7 @@ export class MoosefsSubject implements Subject {
   async start(): Promise<void> {
     const { directory } = this.#workplace;
     await mkdir(this.directory);
-    await this.#makeNamespace();
+    await this.#network.make();
     await this.#startServer(MASTER, await this.#configureMaster());
     for (let number = 1; number <= CHUNK_SERVERS; number += 1) {
       await this.#startServer('mfschunkserver', await this.#configureChunkServer(number));
@@ -72,20 +70,12 @@ export class MoosefsSubject implements Subject {
     });
     await shell(this.#mountCommand(this.directory));
     await this.#untilAllSpaceIsKnown();
-    await shell(`${this.#inside} mfssetgoal ${this.#goal} ${quoted(this.directory)}`);
+    await shell(`${this.#network.inside} mfssetgoal ${this.#goal} ${quoted(this.directory)}`);
   }
 
   async close(): Promise<void> {
     for (const mountPoint of [...this.#further.splice(0), this.directory]) await unmount(mountPoint);
-    if (!this.#hasNamespace) return;
-    await endDaemons(this.findDaemons, END_MS);
-    await shell(`ip netns del ${this.#namespace}`);
-    this.#hasNamespace = false;
-  }
-
-  /** What command lines begin with. Not `ip netns exec`, whose mounts would be seen by nobody else. */
-  get #inside(): string {
-    return `nsenter --net=/run/netns/${this.#namespace}`;
+    await this.#network.remove();
   }
 
   async #addMount(): Promise<string> {
@@ -97,7 +87,7 @@ export class MoosefsSubject implements Subject {
   }
 
   #mountCommand(mountPoint: string): string {
-    return `${this.#inside} mfsmount -H ${ADDRESS} ${quoted(mountPoint)} ${this.#logged}`;
+    return `${this.#network.inside} mfsmount -H ${this.#network.address} ${quoted(mountPoint)} ${this.#logged}`;
   }
 
   /** Servers go into the background, and would keep a pipe open. */
@@ -105,15 +95,8 @@ export class MoosefsSubject implements Subject {
     return `</dev/null >>${quoted(join(this.#workplace.directory, 'log'))} 2>&1`;
   }
 
-  async #makeNamespace(): Promise<void> {
-    await shell(`ip netns add ${this.#namespace}`);
-    this.#hasNamespace = true;
-    await shell(`ip -n ${this.#namespace} link set lo up`);
-    await shell(`ip -n ${this.#namespace} addr add ${ADDRESS}/32 dev lo`);
-  }
-
   async #startServer(program: string, configuration: string): Promise<void> {
-    await shell(`${this.#inside} ${program} -c ${quoted(configuration)} start ${this.#logged}`);
+    await shell(`${this.#network.inside} ${program} -c ${quoted(configuration)} start ${this.#logged}`);
   }
 
   async #configureMaster(): Promise<string> {
@@ -124,9 +107,9 @@ export class MoosefsSubject implements Subject {
     return await this.#write('mfsmaster.cfg', [
       ...user(data),
       `EXPORTS_FILENAME = ${exportsPath}`,
-      `MATOML_LISTEN_HOST = ${ADDRESS}`,
-      `MATOCS_LISTEN_HOST = ${ADDRESS}`,
-      `MATOCL_LISTEN_HOST = ${ADDRESS}`,
+      `MATOML_LISTEN_HOST = ${this.#network.address}`,
+      `MATOCS_LISTEN_HOST = ${this.#network.address}`,
+      `MATOCL_LISTEN_HOST = ${this.#network.address}`,
     ]);
   }
 
@@ -137,9 +120,9 @@ export class MoosefsSubject implements Subject {
     return await this.#write(`mfschunkserver${number}.cfg`, [
       ...user(data),
       `HDD_CONF_FILENAME = ${disks}`,
-      `MASTER_HOST = ${ADDRESS}`,
-      `BIND_HOST = ${ADDRESS}`,
-      `CSSERV_LISTEN_HOST = ${ADDRESS}`,
+      `MASTER_HOST = ${this.#network.address}`,
+      `BIND_HOST = ${this.#network.address}`,
+      `CSSERV_LISTEN_HOST = ${this.#network.address}`,
       `CSSERV_LISTEN_PORT = ${FIRST_PORT + number - 1}`,
       'HDD_LEAVE_SPACE_DEFAULT = 1GiB',
     ]);

@@ -15,6 +15,7 @@ export class NullSubject implements Subject {
   readonly remount: string;
   readonly executables: readonly string[];
   readonly findDaemons: FindDaemons;
+  readonly whyNoFsync = 'it stores nothing';
   readonly #server: ServerProcess;
 
   constructor({ directory, node }: Workplace) {

@@ -2,11 +2,17 @@
 import { SUBJECT_NAMES, type SubjectName } from './subject.js';
 
 const USUAL: readonly SubjectName[] = ['dfs1', 'dfs2', 'null', 'local'];
-/** subject → MooseFS with the same goal */
-const PEERS: ReadonlyMap<SubjectName, SubjectName> = new Map([
-  ['dfs1', 'moosefs1'],
-  ['dfs2', 'moosefs2'],
-]);
+export const PEER_NAMES = ['moosefs', 'glusterfs'] as const;
+export type PeerName = (typeof PEER_NAMES)[number];
+
+/** peer → subject → the peer's subject with as many replicas */
+const PEERS: Readonly<Record<PeerName, ReadonlyMap<SubjectName, SubjectName>>> = {
+  moosefs: new Map([
+    ['dfs1', 'moosefs1'],
+    ['dfs2', 'moosefs2'],
+  ]),
+  glusterfs: new Map([['dfs2', 'glusterfs']]),
+};
 
 function isSubjectName(name: string): name is SubjectName {
   return SUBJECT_NAMES.some(known => known === name);
@@ -21,9 +27,12 @@ export function parseSubjects(text: string): SubjectName[] | string {
   return names.filter(isSubjectName);
 }
 
-/** The subjects that were given, or the usual ones; with the peers of those, if peers are wanted. */
-export function chosenSubjects(given: readonly SubjectName[] | undefined, hasPeers: boolean): SubjectName[] {
+/** The subjects that were given, or the usual ones; with those of the peer, if one is wanted. */
+export function chosenSubjects(
+  given: readonly SubjectName[] | undefined,
+  peer: PeerName | undefined,
+): SubjectName[] {
   const subjects = given ?? USUAL;
-  const peers = hasPeers ? subjects.flatMap(subject => PEERS.get(subject) ?? []) : [];
+  const peers = peer === undefined ? [] : subjects.flatMap(subject => PEERS[peer].get(subject) ?? []);
   return [...new Set([...subjects, ...peers])];
 }

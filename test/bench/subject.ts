@@ -1,7 +1,7 @@
 /** A subject: a file system with all its processes. */
 import type { FindDaemons } from './daemons.js';
 
-export const SUBJECT_NAMES = ['dfs1', 'dfs2', 'null', 'local', 'moosefs1', 'moosefs2'] as const;
+export const SUBJECT_NAMES = ['dfs1', 'dfs2', 'null', 'local', 'moosefs1', 'moosefs2', 'glusterfs'] as const;
 export type SubjectName = (typeof SUBJECT_NAMES)[number];
 
 export interface Subject {
@@ -12,6 +12,8 @@ export interface Subject {
   /** Names of the executables that its processes run, whose CPU time is accounted. */
   readonly executables: readonly string[];
   readonly findDaemons: FindDaemons;
+  /** Why its fsync is no measure, in a clause; undefined where fsync returns when the bytes are on the disks. */
+  readonly whyNoFsync?: string;
   /** Further mounts of the same cluster; undefined where there is only one. */
   readonly sharing?: Sharing;
   /** Starts and mounts everything. What has been started when it fails, `close` ends. */

@@ -1,5 +1,6 @@
 /** Makes subjects by name. */
 import { DfsSubject } from './dfs-subject.js';
+import { GlusterfsSubject } from './glusterfs-subject.js';
 import { LocalSubject } from './local-subject.js';
 import { MoosefsSubject } from './moosefs-subject.js';
 import { NullSubject } from './null-subject.js';
@@ -12,6 +13,7 @@ const MAKERS: Readonly<Record<SubjectName, (workplace: Workplace) => Subject>> =
   local: workplace => new LocalSubject(workplace),
   moosefs1: workplace => new MoosefsSubject(workplace, 1),
   moosefs2: workplace => new MoosefsSubject(workplace, 2),
+  glusterfs: workplace => new GlusterfsSubject(workplace),
 };
 
 /** A subject that is not started yet. */

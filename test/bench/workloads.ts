@@ -1,27 +1,31 @@
-/** Chooses the workloads: fsbench where it lies beside the project, else those of `dfs bench`. */
+/** Chooses the workloads: fsbench where it lies beside the project, else those of `dfs bench`; then the databases. */
 import { existsSync } from 'node:fs';
-import { dropCaches } from '../../src/cli/bench/caches.js';
 import type { GroupName } from '../../src/cli/bench/groups.js';
 import type { Measurement } from '../../src/cli/bench/measurement.js';
 import { runBench } from '../../src/cli/bench/run-bench.js';
 import type { Sizes } from '../../src/cli/bench/sizes.js';
 import { hasProgram } from '../support/find-program.js';
-import { inClone, shell } from '../support/programs.js';
-import { waitUntil } from '../support/wait-until.js';
+import { inClone } from '../support/programs.js';
+import { DATABASES, fileGroups, type BenchGroupName } from './bench-groups.js';
+import { makeCold } from './cold.js';
+import { runDatabases } from './databases/databases.js';
 import { runFsbench } from './fsbench.js';
 import type { Subject } from './subject.js';
 
 const FSBENCH = inClone('../shared/bench/fsbench');
-const REMOUNT_MS = 30_000;
 
 export interface WorkloadOptions {
-  readonly groups: readonly GroupName[];
+  readonly groups: readonly BenchGroupName[];
   readonly sizes: Sizes;
   /** A directory in memory, for what is copied from. */
   readonly scratch: string;
   readonly signal: AbortSignal;
   readonly onMeasurement: (measurement: Measurement) => void;
   readonly onNote: (sentence: string) => void;
+}
+
+export interface FileWorkloadOptions extends WorkloadOptions {
+  readonly groups: readonly GroupName[];
 }
 
 export interface Workloads {
@@ -34,40 +38,20 @@ export interface Workloads {
 
 /** @param isOwn those of `dfs bench` in any case */
 export function findWorkloads(isOwn: boolean): Workloads {
-  if (!isOwn && existsSync(FSBENCH) && hasProgram('python3')) {
-    return {
-      name: 'fsbench',
-      hasMemory: true,
-      run: async (subject, options) => await runFsbench(FSBENCH, subject, options),
-    };
-  }
-  return { name: 'dfs bench', hasMemory: true, run: runOwn };
-}
-
-async function runOwn(subject: Subject, options: WorkloadOptions): Promise<void> {
-  await runBench({
-    ...options,
-    directory: subject.directory,
-    async makeCold() {
-      await dropCaches();
-      if (subject.remount !== '') await remount(subject.remount);
+  const isFsbench = !isOwn && existsSync(FSBENCH) && hasProgram('python3');
+  return {
+    name: isFsbench ? 'fsbench' : 'dfs bench',
+    hasMemory: true,
+    async run(subject, options) {
+      const groups = fileGroups(options.groups);
+      const files = { ...options, groups };
+      if (groups.length > 0) await (isFsbench ? runFsbench(FSBENCH, subject, files) : runOwn(subject, files));
+      if (options.groups.includes(DATABASES)) await runDatabases(subject, options);
     },
-  });
+  };
 }
 
-/** Who unmounts may have to wait until the kernel lets go of the last file. */
-async function remount(command: string): Promise<void> {
-  let failure: unknown;
-  const tryIt = async (): Promise<boolean> => {
-    try {
-      await shell(command);
-      return true;
-    } catch (error) {
-      failure = error;
-      return false;
-    }
-  };
-  await waitUntil(tryIt, { deadlineMs: REMOUNT_MS, what: 'it is mounted anew' }).catch((error: unknown) => {
-    throw new Error(String(failure ?? error), { cause: error });
-  });
+async function runOwn(subject: Subject, options: FileWorkloadOptions): Promise<void> {
+  const { directory } = subject;
+  await runBench({ ...options, directory, makeCold: async () => await makeCold(subject) });
 }

@@ -18,14 +18,13 @@ export const GROUPS: Readonly<Record<GroupName, (bench: Bench) => Promise<void>>
   append: appending,
 };
 
-function isGroupName(name: string): name is GroupName {
-  return GROUP_NAMES.some(known => known === name);
-}
-
-/** `small,git` as a list, in the order in which groups run; a sentence for the user when one is not known. */
-export function parseGroups(text: string): readonly GroupName[] | string {
+/** `small,git` as a list, in the order in which groups run; a sentence for the user when one is not `known`. */
+export function parseGroups<Name extends string>(
+  text: string,
+  known: readonly Name[],
+): readonly Name[] | string {
   const names = text.split(',');
-  const unknown = names.find(name => !isGroupName(name));
-  if (unknown !== undefined) return `there is no group '${unknown}'; give some of ${GROUP_NAMES.join(',')}`;
-  return GROUP_NAMES.filter(name => names.includes(name));
+  const unknown = names.find(name => !known.some(each => each === name));
+  if (unknown !== undefined) return `there is no group '${unknown}'; give some of ${known.join(',')}`;
+  return known.filter(name => names.includes(name));
 }

@@ -76,7 +76,7 @@ export const bench = defineCommand({
 });
 
 function groupsOf(text: string): readonly GroupName[] {
-  const groups = parseGroups(text);
+  const groups = parseGroups(text, GROUP_NAMES);
   if (typeof groups === 'string') throw new UsageError(groups);
   return groups;
 }

@@ -20,6 +20,7 @@ t.test('subjects can be chosen, and get their peers', async t => {
   t.same((await readOptions(['--mounts=2', '--subjects=dfs2'])).subjects, ['dfs2']);
   const withPeers = await readOptions(['--mounts=2', '--subjects=dfs2', '--peer=moosefs']);
   t.same(withPeers.subjects, ['dfs2', 'moosefs2']);
+  t.same((await readOptions(['--subjects=dfs2', '--peer=glusterfs'])).subjects, ['dfs2', 'glusterfs']);
 });
 
 t.test('without --mounts one mount is measured, as ever', async t => {
@@ -38,6 +39,11 @@ t.test('what makes no sense is refused in one sentence', async t => {
   await refuses(['--mounts=2,'], /^'' is not a number of mounts/);
   await refuses(['--mounts=0'], /^'0' is not a number of mounts/);
   await refuses(['--mounts=2', '--subjects=dfs1,null'], /^'null' cannot be mounted several times; give some/);
+  await refuses(
+    ['--mounts=2', '--subjects=dfs2', '--peer=glusterfs'],
+    /^'glusterfs' cannot be mounted several/,
+  );
+  await refuses(['--peer=ceph'], /Invalid values:\s+Argument: peer, Given: "ceph"/);
   await refuses(['--mounts=2', '--only=small'], /^--only and --own choose workloads of one mount/);
   await refuses(['--mounts=2', '--own'], /^--only and --own choose workloads of one mount/);
   await refuses(['--server-mounts=2'], /^--server-mounts is given with --mounts alone$/);

@@ -9,6 +9,7 @@ import { COMPARISONS, isMet, targetOf, type Comparison } from '../../bench/targe
 
 const GOAL_1: Comparison = { subject: 'dfs1', reference: 'moosefs1' };
 const GOAL_2: Comparison = { subject: 'dfs2', reference: 'moosefs2' };
+const GLUSTERFS: Comparison = { subject: 'dfs2', reference: 'glusterfs' };
 const NULL: Comparison = { subject: 'dfs1', reference: 'null' };
 
 function runOf(
@@ -52,6 +53,9 @@ t.test('targets are those of the workload, the goal and the reference', async t 
   t.equal(targetOf('git-clone', NULL), undefined);
   t.equal(targetOf('memory-rss', NULL), undefined);
   t.equal(targetOf('seq-read-warm', GOAL_1), undefined);
+  t.same(targetOf('fsync-append-6p', GLUSTERFS), { kind: 'at least', ratio: 1 });
+  t.equal(targetOf('create-1p', GLUSTERFS), undefined, 'GlusterFS is the measure of fsync alone');
+  t.equal(targetOf('rand-write-4k-fsync', GOAL_1), undefined, 'MooseFS is none');
   t.same(targetOf('create@4', GOAL_1), { kind: 'at least', ratio: 2 }, 'with four mounts');
   t.equal(targetOf('create@1', GOAL_1), undefined, 'one mount alone is measured as the reference');
   t.same(targetOf('cpu-chmod@20', GOAL_1), { kind: 'at most', ratio: 1 });
