@@ -1,5 +1,5 @@
 /** CRC-32 of blocks, as the wire and the segment files have it. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../platform/crc32.js';
 import type { Payload } from './frame.js';
 import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from './limits.js';
 

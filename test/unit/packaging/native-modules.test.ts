@@ -9,7 +9,7 @@ import { inClone } from '../../support/programs.js';
 
 t.test('the packages with machine code come with what they need', async t => {
   const names = nativePackages(inClone(''));
-  for (const name of ['better-sqlite3', 'koffi', 'fuse-native', 'fuse-shared-library'])
+  for (const name of ['better-sqlite3', 'koffi', '@node-rs/crc32', 'fuse-native', 'fuse-shared-library'])
     t.ok(names.includes(name), name);
   t.notOk(names.includes('yargs'), 'what the bundle holds is not packed again');
 });
@@ -27,6 +27,9 @@ t.test(
       ['@koromix/koffi-linux-x64', 'linux_x64/koffi.node', true],
       ['@koromix/koffi-linux-x64', 'musl_x64/koffi.node', false],
       ['koffi', 'src/koffi/index.js', true],
+      ['@node-rs/crc32', 'index.js', true],
+      ['@node-rs/crc32-linux-x64-gnu', 'crc32.linux-x64-gnu.node', true],
+      ['@node-rs/crc32-linux-x64-musl', 'crc32.linux-x64-musl.node', false],
       ['fuse-native', 'build/Release/fuse.node', true],
       ['fuse-native', 'build/Release/obj.target/fuse.node', false],
       ['koffi', 'LICENSE.txt', true],
