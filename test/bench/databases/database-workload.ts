@@ -17,8 +17,8 @@ export interface DatabaseContext {
 export interface DatabaseWorkload {
   /** Also of its directory. */
   readonly name: string;
-  /** Why it cannot be measured here and what to install, in a sentence. */
-  whyNot(): Promise<string | undefined>;
+  /** Why it cannot be measured in a file system that is mounted there, and what to do, in a sentence. */
+  whyNot(directory: string): Promise<string | undefined>;
   /** Rejects when something that was acknowledged is not there afterwards, and at the signal. */
   run(context: DatabaseContext): Promise<void>;
 }

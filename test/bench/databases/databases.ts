@@ -5,11 +5,13 @@ import { shell } from '../../support/programs.js';
 import { makeCold } from '../cold.js';
 import type { Subject } from '../subject.js';
 import type { WorkloadOptions } from '../workloads.js';
-import { fsyncLoop } from './python-workloads.js';
 import type { DatabaseContext, DatabaseWorkload } from './database-workload.js';
+import { postgresql } from './postgresql.js';
+import { fsyncLoop, sqlite } from './python-workloads.js';
+import { redis } from './redis.js';
 
 const LONGEST_SECONDS = 4;
-const WORKLOADS: readonly DatabaseWorkload[] = [fsyncLoop];
+const WORKLOADS: readonly DatabaseWorkload[] = [fsyncLoop, postgresql, sqlite, redis];
 
 /**
  * Measures each in a directory of its own, which is removed afterwards. What cannot be measured here is left out, with a sentence.
@@ -24,7 +26,7 @@ export async function runDatabases(subject: Subject, options: WorkloadOptions): 
   const seconds = Math.min(sizes.fsyncSeconds, LONGEST_SECONDS);
   for (const workload of WORKLOADS) {
     signal.throwIfAborted();
-    const obstacle = await workload.whyNot();
+    const obstacle = await workload.whyNot(subject.directory);
     if (obstacle !== undefined) {
       onNote(obstacle);
       continue;

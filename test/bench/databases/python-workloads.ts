@@ -10,6 +10,12 @@ export const fsyncLoop: DatabaseWorkload = {
   run: async context => await runPython('fsync_loop.py', context),
 };
 
+export const sqlite: DatabaseWorkload = {
+  name: 'sqlite',
+  whyNot: async () => whyNoPython('SQLite'),
+  run: async context => await runPython('sqlite_writers.py', context),
+};
+
 function whyNoPython(what: string): string | undefined {
   return hasProgram('python3')
     ? undefined
