@@ -19,7 +19,7 @@ import type { Payload } from '../protocol/frame.js';
 import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import { ReadGrantKey } from '../protocol/read-grants.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
-import { withPayload, type Routes } from '../rpc/routes.js';
+import { withPayload, type CallContext, type Routes } from '../rpc/routes.js';
 import { assembleChunk } from './assembly.js';
 import { listChunks } from './chunk-list.js';
 import type { ChunkStore } from './chunk-store.js';
@@ -58,10 +58,7 @@ export class ChunkRequests {
   addRequests(routes: Routes): Routes {
     return routes
       .on(write, async (request, context) => {
-        const written = await this.answer(this.#write(request, context.payload));
-        // What a node did not take may still be on its way to it.
-        if (written.failed.length === 0) context.freePayload();
-        return written;
+        return await this.answer(this.#write(request, context));
       })
       .on(read, async (request, { reserve }) => {
         const { chunk, offset, length } = request;
@@ -156,7 +153,25 @@ export class ChunkRequests {
     return { absent: chunks.filter(chunk => !store.has(chunk)) };
   }
 
-  async #write(request: WriteRequest, payload: Payload): Promise<WriteResult> {
+  /** Lets the payload go in every case but one: what a node did not take may still be on its way to it. */
+  async #write(request: WriteRequest, context: CallContext): Promise<WriteResult> {
+    let forwarded: WriteResult | undefined;
+    try {
+      return await this.#storeAndForward(request, context.payload, result => (forwarded = result));
+    } finally {
+      if (!forwarded || forwarded.failed.length === 0) context.freePayload();
+    }
+  }
+
+  /**
+   * Resolves, or rejects, when nothing here uses the payload any more.
+   * @param onForwarded told what became of the chunk further on, if it was passed on
+   */
+  async #storeAndForward(
+    request: WriteRequest,
+    payload: Payload,
+    onForwarded: (result: WriteResult) => void,
+  ): Promise<WriteResult> {
     const store = this.openStore();
     const { grant, checksums, forward, durable, inode, fileOffset } = request;
     const { write: key, serverMs } = this.#requireGrantKeys();
@@ -169,18 +184,21 @@ export class ChunkRequests {
         `chunk ${grant.chunk} does not match its checksums; it was damaged on the way, send it again`,
       );
     }
-    const forwarded = this.#options.pipeline.forward(request, payload);
+    const forwarding = this.#options.pipeline.forward(request, payload);
+    let failure: DfsError | undefined;
     try {
       await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload });
       if (durable) await store.sync();
     } catch (error) {
-      const { stored, failed } = await forwarded;
-      if (stored.length === 0) throw error;
-      const { message, code } = toDfsError(error);
-      return { stored, failed: [{ node, reason: message, code }, ...failed] };
+      failure = toDfsError(error);
     }
-    const { stored, failed } = await forwarded;
-    return { stored: [node, ...stored], failed };
+    const forwarded = await forwarding;
+    onForwarded(forwarded);
+    const { stored, failed } = forwarded;
+    if (!failure) return { stored: [node, ...stored], failed };
+    if (stored.length === 0) throw failure;
+    const { message, code } = failure;
+    return { stored, failed: [{ node, reason: message, code }, ...failed] };
   }
 
   /** Puts a chunk together, here and along the order's chain. */

@@ -38,6 +38,8 @@ export interface ChunkStoreOptions {
   readonly tableBytes?: number | undefined;
   /** Payload bytes that are being read at once. Default: 32 MiB. */
   readonly maxReadingBytes?: number | undefined;
+  /** As SegmentLogOptions. */
+  readonly minAlignedBytes?: number | undefined;
 }
 
 /** A chunk to store. */
@@ -93,6 +95,7 @@ export class ChunkStore {
       clock,
       log,
       segmentBytes,
+      minAlignedBytes: options.minAlignedBytes,
       onSealed: (segment, bytes) => {
         this.#index.seal(segment, bytes);
         this.#compactor.wake();

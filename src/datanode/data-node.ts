@@ -1,5 +1,6 @@
 /** The data node: its parts, from the lock of its directory to the scrubber, and the order in which they start and end. */
 import { join } from 'node:path';
+import { AlignedBuffers } from '../platform/aligned-buffers.js';
 import { nextTurn, type Clock } from '../platform/clock.js';
 import type { Disk } from '../platform/disk.js';
 import { LockHeldError, type ExclusiveLock } from '../platform/exclusive-lock.js';
@@ -50,6 +51,10 @@ export interface DataNodeOptions {
   readonly segmentBytes?: number | undefined;
   /** As tableBytes of ChunkStoreOptions. */
   readonly cacheBytes?: number | undefined;
+  /** As in ChunkStoreOptions. */
+  readonly minAlignedBytes?: number | undefined;
+  /** Where chunks are received; default: memory of its own, of which RECEIVED_BYTES are kept. */
+  readonly buffers?: AlignedBuffers | undefined;
   readonly keys: Keyring;
   readonly network: Network;
   readonly clock: Clock;
@@ -58,6 +63,8 @@ export interface DataNodeOptions {
   readonly log: Logger;
 }
 
+/** As many chunks as one mount has on their way. */
+const RECEIVED_BYTES = 32 << 20;
 const DEFAULT_SCRUB_PERIOD_MS = 14 * 86_400_000;
 /** Addresses to listen on that are no addresses to connect to. */
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
@@ -162,6 +169,7 @@ export class DataNode {
       node: identity.id,
       segmentBytes: this.#options.segmentBytes,
       tableBytes: this.#options.cacheBytes,
+      minAlignedBytes: this.#options.minAlignedBytes,
     });
     this.#store = store;
     await store.open();
@@ -238,6 +246,7 @@ export class DataNode {
       log,
       keys,
       kind: 'data',
+      buffers: this.#options.buffers ?? new AlignedBuffers(RECEIVED_BYTES),
       endpoint: { host: listenHost, port },
       routes,
     });

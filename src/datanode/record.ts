@@ -15,6 +15,9 @@
  *            48  u32  CRC-32 of the 48 bytes above and the table
  *            52  checksum table, then payload
  *
+ * A large payload begins at a block of its segment, so that the disk takes it as it lies in memory (platform/direct-writes.ts): zeros, of
+ * less than a block, fill what is between such a record and the one before it (docs/decisions/46).
+ *
  * Integers are little-endian. The record names its own place. A user's file that happens to hold a copy of a segment
  * is therefore never taken for records when a damaged segment is searched for the next good one.
  */
@@ -58,6 +61,26 @@ export function chunkRecordBytes(length: number): number {
 }
 
 export const TOMBSTONE_BYTES = RECORD_HEADER_BYTES;
+
+/** The block at which large payloads begin; between two records are less zeros than this. */
+export const RECORD_BLOCK_BYTES = 4096;
+/** Smaller payloads begin wherever they do: the page cache takes them, and zeros before each would be a good part of the segment. */
+export const MIN_ALIGNED_BYTES = 512 << 10;
+
+/**
+ * Zeros before a record, so that its payload begins at a block if it is large.
+ * @param end of what is in the segment so far
+ * @param minAlignedBytes payloads from this length on are large
+ */
+export function paddingBefore(
+  { length, tableBytes }: Pick<RecordHeader, 'length' | 'tableBytes'>,
+  end: number,
+  minAlignedBytes = MIN_ALIGNED_BYTES,
+): number {
+  if (length < minAlignedBytes) return 0;
+  const inBlock = (end + RECORD_HEADER_BYTES + tableBytes) % RECORD_BLOCK_BYTES;
+  return (RECORD_BLOCK_BYTES - inBlock) % RECORD_BLOCK_BYTES;
+}
 
 function writeU64(target: Buffer, value: number, at: number): void {
   target.writeUInt32LE(value % TWO_TO_32, at);

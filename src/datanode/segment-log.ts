@@ -12,7 +12,15 @@ import type { Logger } from '../platform/log.js';
 import { SharedRun } from '../platform/shared-run.js';
 import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import type { Payload } from '../protocol/frame.js';
-import { encodeRecordHead, RECORD_HEADER_BYTES, type LogPosition, type RecordHeader } from './record.js';
+import {
+  encodeRecordHead,
+  MIN_ALIGNED_BYTES,
+  paddingBefore,
+  RECORD_BLOCK_BYTES,
+  RECORD_HEADER_BYTES,
+  type LogPosition,
+  type RecordHeader,
+} from './record.js';
 import type { SegmentFiles } from './segment-files.js';
 
 /** Payload bytes that may wait for the disk. */
@@ -22,6 +30,8 @@ const MAX_GROUP_BYTES = 8 << 20;
 const MAX_GROUP_RECORDS = 256;
 /** Data that nobody asked to be synced is synced this long after it was written; with the sync itself below 500 ms. */
 const BACKGROUND_SYNC_MS = 400;
+
+const ZEROS = Buffer.alloc(RECORD_BLOCK_BYTES);
 
 /** A record to append. */
 export interface NewRecord extends Omit<RecordHeader, 'tableBytes'> {
@@ -44,6 +54,8 @@ export interface SegmentLogOptions {
   readonly log: Logger;
   /** A segment that has this many bytes gets no more records. */
   readonly segmentBytes: number;
+  /** Payloads from this length on begin at a block; default: MIN_ALIGNED_BYTES. */
+  readonly minAlignedBytes?: number | undefined;
   /** Called when a segment gets no more records. */
   readonly onSealed: (segment: number, bytes: number) => void;
 }
@@ -204,16 +216,19 @@ export class SegmentLog {
   }
 
   async #write(group: readonly Queued[], start: LogPosition): Promise<void> {
-    const { files } = this.#options;
+    const { files, minAlignedBytes = MIN_ALIGNED_BYTES } = this.#options;
     const { segment } = start;
     const pieces: Buffer[] = [];
     const positions: LogPosition[] = [];
     let { offset } = start;
     for (const { record, bytes } of group) {
-      const position = { segment, offset };
+      const sizes = { length: record.length, tableBytes: record.table.length };
+      const padding = paddingBefore(sizes, offset, minAlignedBytes);
+      const position = { segment, offset: offset + padding };
       positions.push(position);
+      if (padding > 0) pieces.push(ZEROS.subarray(0, padding));
       pieces.push(encodeRecordHead(record, record.table, position), ...record.payload);
-      offset += bytes;
+      offset = position.offset + bytes;
     }
     try {
       await files.use(segment, async file => await file.writev(pieces, start.offset));

@@ -5,6 +5,7 @@ import type { DiskFile } from '../platform/disk.js';
 import {
   decodeRecordHeader,
   isHeadIntact,
+  RECORD_BLOCK_BYTES,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
   type RecordHeader,
@@ -66,14 +67,15 @@ class Window {
   }
 }
 
-/** Every record from `from` on in order; damaged stretches are reported and skipped. */
+/** Every record from `from` on in order; damaged stretches are reported and skipped. Zeros before a record are no damage. */
 export async function* scanSegment(options: ScanOptions): AsyncGenerator<Scanned, void, void> {
   const scan = new SegmentScan(options);
   let offset = options.from;
   while (offset < options.size) {
-    const found = await scan.recordAt(offset);
+    const padding = await scan.paddingAt(offset);
+    const found = await scan.recordAt(offset + padding);
     if (typeof found !== 'string') {
-      yield { is: 'record', header: found.header, offset, end: found.end };
+      yield { is: 'record', header: found.header, offset: offset + padding, end: found.end };
       offset = found.end;
       continue;
     }
@@ -91,6 +93,14 @@ class SegmentScan {
     this.#options = options;
     const windowBytes = options.verifyPayload ? VERIFY_WINDOW_BYTES : SKIP_WINDOW_BYTES;
     this.#window = new Window(options.file, options.size, windowBytes);
+  }
+
+  /** Zeros that stand at `offset`, fewer than a block. */
+  async paddingAt(offset: number): Promise<number> {
+    const left = this.#options.size - offset;
+    const bytes = await this.#window.bytes(offset, Math.min(left, RECORD_BLOCK_BYTES));
+    // A block of zeros, or zeros at the end of the file, stand before no record.
+    return Math.max(0, bytes?.findIndex(byte => byte !== 0) ?? 0);
   }
 
   /** The record at `offset`, or why there is none. */

@@ -3,17 +3,17 @@
  * the cache can cost more than the disk takes to write it; where a disk is slow, the cache takes a burst that the disk cannot.
  * So both ways are measured while they are used.
  *
- * The kernel wants such a write aligned, in memory and in the file. What lies on whole blocks is copied to aligned memory and goes
- * past the cache; the ends, which share their blocks with what was written before and comes after, go through it.
+ * The kernel wants such a write aligned, in memory and in the file. Memory that is aligned just as the file is at its place
+ * (platform/aligned-buffers.ts) is written from where it is. Of the rest, what lies on whole blocks is copied to aligned memory. The
+ * ends, which share their blocks with what was written before and comes after, go through the cache.
  */
 import { close, constants, open, write } from 'node:fs';
 import { promisify } from 'node:util';
+import { PAGE_BYTES as BLOCK_BYTES } from './aligned-buffers.js';
 import { BufferPool } from './buffer-pool.js';
 import { codeOf } from './file-error-text.js';
-import { slicePayload } from './payload.js';
+import { payloadBytes, slicePayload } from './payload.js';
 
-/** A multiple of every disk's and every file system's block that is in use. */
-const BLOCK_BYTES = 4096;
 /** Written at once. */
 const PIECE_BYTES = 2 << 20;
 /** Smaller writes are not worth a copy and a wait for the disk. */
@@ -22,8 +22,27 @@ export const MIN_DIRECT_BYTES = 512 << 10;
 const TRIALS = 2;
 /** The other way is tried again with each so many writes. */
 const RETRY_EVERY = 64;
+/**
+ * Past the cache a write may take so many times as long and still be preferred: the time through the cache is the processor's, twice, as
+ * the kernel writes it to the disk later, and others need it.
+ */
+const PATIENCE = 2;
 /** How much of the measured speed is the newest measurement's. */
 const NEWEST_PART = 0.25;
+
+/** Of what is written past the cache, a run of whole blocks has at least so many bytes. */
+const MIN_ALIGNED_BYTES = 64 << 10;
+
+/** Bytes of several pieces, counted from the first one's beginning. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+interface Part extends Range {
+  /** The memory that may be written as it is, from its beginning. */
+  readonly aligned?: Buffer;
+}
 
 export type Way = 'direct' | 'cached';
 
@@ -41,7 +60,9 @@ export class FasterWay {
     const { direct, cached } = this.#count;
     if (Math.min(direct, cached) < TRIALS) return direct <= cached ? 'direct' : 'cached';
     const [faster, slower]: [Way, Way] =
-      this.#msPerByte.direct <= this.#msPerByte.cached ? ['direct', 'cached'] : ['cached', 'direct'];
+      this.#msPerByte.direct <= PATIENCE * this.#msPerByte.cached
+        ? ['direct', 'cached']
+        : ['cached', 'direct'];
     return (direct + cached) % RETRY_EVERY === 0 ? slower : faster;
   }
 
@@ -88,37 +109,84 @@ export class DirectFile {
   }
 
   /**
-   * Writes those of the bytes that lie on whole blocks of the file. Returns from where to where in the pieces' bytes; equal ends
-   * for nothing, where the file system takes no such write after all. Rejects with the system's error.
-   * @param bytes how many the pieces have
+   * Writes those of the bytes that lie on whole blocks of the file. Returns what is left for the page cache, in order: all of it where
+   * the file system takes no such write after all. Rejects with the system's error.
    */
-  async write(
+  async write(pieces: readonly Buffer[], position: number): Promise<Range[]> {
+    const left: Range[] = [];
+    try {
+      for (const part of this.#partsOf(pieces, position)) {
+        const { from, to, aligned } = part;
+        const end = aligned
+          ? from + (await this.#writeOnce(aligned, 0, to - from, position + from))
+          : await this.#writeCopied(pieces, part, position, left);
+        if (end < to) left.push({ from: end, to });
+      }
+    } catch (error) {
+      if (codeOf(error) !== 'EINVAL') throw error;
+      return [{ from: 0, to: payloadBytes(pieces) }];
+    }
+    return left;
+  }
+
+  /** Cuts the pieces' bytes into those that may be written from where they are, and the others. */
+  #partsOf(pieces: readonly Buffer[], position: number): Part[] {
+    const parts: Part[] = [];
+    let other = 0;
+    let at = 0;
+    const endOther = (): void => {
+      if (at > other) parts.push({ from: other, to: at });
+    };
+    for (const piece of pieces) {
+      const whole = piece.length - (piece.length % BLOCK_BYTES);
+      if (whole >= MIN_ALIGNED_BYTES && (position + at) % BLOCK_BYTES === 0 && this.#isAligned(piece)) {
+        endOther();
+        parts.push({ from: at, to: at + whole, aligned: piece });
+        other = at + whole;
+      }
+      at += piece.length;
+    }
+    endOther();
+    return parts;
+  }
+
+  #isAligned(memory: Buffer): boolean {
+    return this.#addressOf(memory) % BigInt(BLOCK_BYTES) === 0n;
+  }
+
+  /** Returns up to where it is written; what lies before the first whole block is added to `left`. */
+  async #writeCopied(
     pieces: readonly Buffer[],
-    bytes: number,
+    { from, to }: Range,
     position: number,
-  ): Promise<{ from: number; to: number }> {
-    const from = (BLOCK_BYTES - (position % BLOCK_BYTES)) % BLOCK_BYTES;
-    const end = bytes - ((position + bytes) % BLOCK_BYTES);
-    if (end <= from) return { from, to: from };
+    left: Range[],
+  ): Promise<number> {
+    const begin = from + ((BLOCK_BYTES - ((position + from) % BLOCK_BYTES)) % BLOCK_BYTES);
+    const end = to - ((position + to) % BLOCK_BYTES);
+    // A little, such as the head of a record, is not worth a wait for the disk.
+    if (end - begin < MIN_ALIGNED_BYTES) return from;
+    if (begin > from) left.push({ from, to: begin });
     const buffer = pool.take();
     const start = (BLOCK_BYTES - Number(this.#addressOf(buffer) % BigInt(BLOCK_BYTES))) % BLOCK_BYTES;
     try {
-      for (let at = from; at < end;) {
+      for (let at = begin; at < end;) {
         const length = Math.min(PIECE_BYTES, end - at);
         let filled = start;
         for (const piece of slicePayload(pieces, at, length)) filled += piece.copy(buffer, filled);
-        const { bytesWritten } = await writeAsync(this.#descriptor, buffer, start, length, position + at);
-        // A disk that is about to be full: the page cache's write finds out.
-        if (bytesWritten < length) return { from, to: at };
-        at += length;
+        const written = await this.#writeOnce(buffer, start, length, position + at);
+        at += written;
+        if (written < length) return at;
       }
-      return { from, to: end };
-    } catch (error) {
-      if (codeOf(error) === 'EINVAL') return { from, to: from };
-      throw error;
+      return end;
     } finally {
       pool.give(buffer);
     }
+  }
+
+  /** Returns how much was written, in whole blocks: less on a disk that is about to be full, as the page cache's write finds out. */
+  async #writeOnce(memory: Buffer, start: number, length: number, position: number): Promise<number> {
+    const { bytesWritten } = await writeAsync(this.#descriptor, memory, start, length, position);
+    return bytesWritten - (bytesWritten % BLOCK_BYTES);
   }
 
   async close(): Promise<void> {

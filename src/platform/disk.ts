@@ -113,13 +113,9 @@ class NodeFile implements DiskFile {
 
   async #writeDirect(pieces: readonly Buffer[], bytes: number, position: number): Promise<void> {
     this.#direct ??= DirectFile.open(this.#descriptor);
-    const { from, to } = (await (await this.#direct)?.write(pieces, bytes, position)) ?? { from: 0, to: 0 };
-    if (to === from) {
-      await this.#writeCached(pieces, bytes, position);
-      return;
-    }
-    await this.#writeCached(slicePayload(pieces, 0, from), from, position);
-    await this.#writeCached(slicePayload(pieces, to, bytes - to), bytes - to, position + to);
+    const left = (await (await this.#direct)?.write(pieces, position)) ?? [{ from: 0, to: bytes }];
+    for (const { from, to } of left)
+      await this.#writeCached(slicePayload(pieces, from, to - from), to - from, position + from);
   }
 
   async #writeCached(pieces: readonly Buffer[], bytes: number, position: number): Promise<void> {

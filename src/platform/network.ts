@@ -1,4 +1,10 @@
-import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
+import {
+  createConnection,
+  createServer,
+  Socket,
+  type AddressInfo,
+  type SocketConstructorOpts,
+} from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatDuration } from './duration.js';
 
@@ -28,9 +34,23 @@ export interface StreamSecurity {
   readonly binding: () => Buffer;
 }
 
+/** Decides where in memory the bytes of a stream are put as they come. */
+export interface Receiver {
+  /** Where the next bytes go, at least one; asked again whenever some have come. */
+  room(): Buffer;
+  /** So many bytes have come to the beginning of what `room` returned last. */
+  received(bytes: number): void;
+}
+
 /** A connected byte stream, and the addresses at its two ends. */
 export interface ByteStream {
+  /** Of a stream with a receiver only the `data` events are missing. */
   readonly stream: Duplex;
+  /**
+   * The same stream, from now on with a receiver, where the network can do that; to be called before anything has been read, and then
+   * used instead of this one.
+   */
+  readonly withReceiver?: (receiver: Receiver) => ByteStream;
   readonly local: Endpoint;
   readonly remote: Endpoint;
   /** Bytes that were handed to the system and that it has not taken, if the network can tell. */
@@ -89,6 +109,38 @@ function describe(socket: Socket): TcpStream {
   };
 }
 
+interface SocketHandle {
+  reading?: boolean;
+  readonly readStop?: () => number;
+}
+
+/**
+ * Puts a receiver in the place of the `data` events. Node lets a socket read into its reader's memory only from its beginning on
+ * (`onread`), and a server's sockets not at all: so the socket that was accepted hands its connection to a new one, before it has
+ * read anything.
+ */
+function receiving(first: Socket, receiver: Receiver): TcpStream {
+  const { _handle: handle } = first as { readonly _handle?: SocketHandle | null };
+  if (!handle?.readStop || first.destroyed) return describe(first);
+  handle.reading = false;
+  handle.readStop();
+  Object.assign(first, { _handle: null });
+  const callback = (bytes: number): boolean => {
+    receiver.received(bytes);
+    return true;
+  };
+  const onread = { buffer: () => receiver.room(), callback };
+  // As Node's own server makes its sockets; the documented options know handles of another kind.
+  const socket = new Socket({ handle, onread } as unknown as SocketConstructorOpts);
+  // It has no connection any more, so that the server does not wait for it.
+  first.destroy();
+  return describe(socket);
+}
+
+function accepted(socket: Socket): TcpStream {
+  return { ...describe(socket), withReceiver: receiver => receiving(socket, receiver) };
+}
+
 /** The address at the other end, as text. */
 export function remoteOf({ remote }: ByteStream): string {
   return `${remote.host}:${remote.port}`;
@@ -125,7 +177,7 @@ export const tcpNetwork: TcpNetwork = {
 
   async listen(endpoint, onConnection) {
     return await new Promise<Listener>((resolve, reject) => {
-      const server = createServer(socket => onConnection(describe(socket)));
+      const server = createServer(socket => onConnection(accepted(socket)));
       server.once('error', reject);
       server.listen({ host: endpoint.host, port: endpoint.port, backlog: 1024 }, () => {
         server.removeListener('error', reject);

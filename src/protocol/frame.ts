@@ -119,6 +119,9 @@ export function decodePrefix(prefix: Buffer, limitsOf: LimitsOf = () => MOST): P
   };
 }
 
+/** Memory in which the payload of a frame comes to lie in one piece, of exactly its length; undefined: in pieces, as they come. */
+export type RoomFor = (prefix: Prefix) => Buffer | undefined;
+
 /** Pieces that are shorter are joined: a buffer of its own for each byte that comes alone would take hundreds. */
 const SHORT_PIECE_BYTES = 2048;
 const JOINED_PIECE_BYTES = 16 << 10;
@@ -126,11 +129,14 @@ const NOTHING = Buffer.alloc(0);
 
 /**
  * Cuts a byte stream into frames. Header bytes are joined (they are small); payload bytes stay in the pieces in which
- * the network delivered them, but for very short ones.
+ * the network delivered them, but for very short ones; or they go to memory that is meant for them.
  */
 export class FrameDecoder {
   readonly #limitsOf: LimitsOf;
   readonly #mayBegin: (size: FrameSize) => boolean;
+  readonly #roomFor: RoomFor;
+  /** The whole payload's, of which `#have` bytes are filled. */
+  #room: Buffer | undefined;
   /** Bytes of the part being read that are not complete yet. */
   #pieces: Buffer[] = [];
   /** The last of them, as far as it is filled, while short pieces come. */
@@ -148,10 +154,16 @@ export class FrameDecoder {
   /**
    * @param limitsOf what frames may have
    * @param mayBegin asked when the first 20 bytes of a frame are there; false holds it until `goOn`
+   * @param roomFor asked for each payload when it begins
    */
-  constructor(limitsOf: LimitsOf = () => MOST, mayBegin: (size: FrameSize) => boolean = () => true) {
+  constructor(
+    limitsOf: LimitsOf = () => MOST,
+    mayBegin: (size: FrameSize) => boolean = () => true,
+    roomFor: RoomFor = () => undefined,
+  ) {
     this.#limitsOf = limitsOf;
     this.#mayBegin = mayBegin;
+    this.#roomFor = roomFor;
   }
 
   /**
@@ -172,11 +184,31 @@ export class FrameDecoder {
         return;
       }
       this.#endJoining();
-      if (missing > 0) this.#pieces.push(rest.subarray(0, missing));
+      if (missing > 0) this.#keepLast(rest.subarray(0, missing));
       rest = rest.subarray(missing);
       const frame = this.#complete(this.#pieces);
       if (frame && !onFrame(frame)) return;
     }
+  }
+
+  /** Where the bytes that come next may be put straight away, all of them of one payload; undefined: nowhere, they are to be pushed. */
+  get room(): Buffer | undefined {
+    return this.#room?.subarray(this.#have);
+  }
+
+  /** So many bytes were put into `room`. Hands on the frame if it is complete. */
+  filled(bytes: number, onFrame: (frame: Frame) => boolean): void {
+    this.#have += bytes;
+    if (this.#have < this.#wanted) return;
+    const frame = this.#complete([]);
+    if (frame) onFrame(frame);
+  }
+
+  /** Ends a frame that is not complete. Returns the memory that was meant for its payload. */
+  abandon(): Payload {
+    const room = this.#room;
+    this.#room = undefined;
+    return room ? [room] : NO_PAYLOAD;
   }
 
   /** The frame that was held may begin. */
@@ -189,8 +221,15 @@ export class FrameDecoder {
     return this.#part === 'prefix' && this.#have === 0;
   }
 
+  #keepLast(piece: Buffer): void {
+    if (this.#room) piece.copy(this.#room, this.#have);
+    else this.#pieces.push(piece);
+  }
+
   #keep(piece: Buffer, missing: number): void {
+    if (this.#room) piece.copy(this.#room, this.#have);
     this.#have += piece.length;
+    if (this.#room) return;
     if (piece.length >= SHORT_PIECE_BYTES) {
       this.#endJoining();
       this.#pieces.push(piece);
@@ -225,11 +264,14 @@ export class FrameDecoder {
     this.#header = joined;
     this.#part = 'payload';
     this.#wanted = this.#prefix?.payloadBytes ?? 0;
+    if (this.#prefix && this.#wanted > 0) this.#room = this.#roomFor(this.#prefix);
     return undefined;
   }
 
-  #finish(payload: Buffer[]): Frame | undefined {
+  #finish(pieces: Buffer[]): Frame | undefined {
     const prefix = this.#prefix;
+    const payload = this.#room ? [this.#room] : pieces;
+    this.#room = undefined;
     this.#part = 'prefix';
     this.#wanted = FRAME_PREFIX_BYTES;
     this.#prefix = undefined;

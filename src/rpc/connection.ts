@@ -3,14 +3,23 @@
  * the connection destroys it and fails every call still waiting.
  */
 import type { Static, TSchema } from '@sinclair/typebox';
+import type { AlignedBuffers } from '../platform/aligned-buffers.js';
 import type { Clock } from '../platform/clock.js';
 import { formatDuration } from '../platform/duration.js';
 import type { Logger } from '../platform/log.js';
-import type { ByteStream } from '../platform/network.js';
+import type { ByteStream, Receiver } from '../platform/network.js';
 import type { Command } from '../protocol/command.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { freePayload, payloadBytes } from '../platform/payload.js';
-import { frameBytes, FrameKind, MOST, NO_PAYLOAD, type Frame, type FrameLimits } from '../protocol/frame.js';
+import {
+  frameBytes,
+  FrameKind,
+  MOST,
+  NO_PAYLOAD,
+  type Frame,
+  type FrameLimits,
+  type Payload,
+} from '../protocol/frame.js';
 import { DEFAULT_REQUEST_BYTES, MAX_STRANGER_BYTES } from '../protocol/limits.js';
 import { encodeMessage } from '../protocol/message.js';
 import type { ClosingLog } from './closing-log.js';
@@ -53,6 +62,8 @@ export interface ConnectionOptions {
   readonly member?: () => Member | undefined;
   /** What all connections of the server may take together; without it only this one is bounded. */
   readonly memory?: WireMemory;
+  /** Where large payloads of requests are received; without it, wherever there is memory. */
+  readonly buffers?: AlignedBuffers | undefined;
   /** Where it is said why connections are closed; default: `log`. */
   readonly closings?: ClosingLog;
 }
@@ -82,17 +93,19 @@ export class RpcConnection implements PeerConnection {
   #isKept = false;
 
   constructor(bytes: ByteStream, options: ConnectionOptions) {
-    this.#bytes = bytes;
     this.#options = options;
     this.remote = `${bytes.remote.host}:${bytes.remote.port}`;
-    this.#outgoing = new Outgoing(bytes);
     this.#incoming = new Incoming({
       limitsOf: (kind, command) => this.#limitsOf(kind, command),
       memory: options.memory,
+      buffers: options.buffers,
+      isProven: () => options.isProven?.() !== false,
       onFrame: frame => this.#dispatch(frame),
       onBroken: error => this.#closeFor(toDfsError(error)),
       onHeldChange: () => this.#applyBackpressure(),
     });
+    this.#bytes = options.buffers && bytes.withReceiver ? bytes.withReceiver(this.#receiver()) : bytes;
+    this.#outgoing = new Outgoing(this.#bytes);
     this.#watch = new StallWatch({
       clock: options.clock,
       incoming: this.#incoming,
@@ -187,7 +200,11 @@ export class RpcConnection implements PeerConnection {
     this.#outgoing.wake();
     this.#incoming.close();
     this.#options.memory?.leave(this);
-    for (const frame of this.#waiting.splice(0)) this.#release(frame);
+    for (const frame of this.#waiting.splice(0)) {
+      this.#release(frame);
+      // Nobody has seen it.
+      this.#options.buffers?.give(frame.payload);
+    }
     for (const listener of this.#closeListeners.splice(0)) listener(reason);
   }
 
@@ -211,6 +228,9 @@ export class RpcConnection implements PeerConnection {
     return await new Promise<Frame>((resolve, reject) => {
       let requestId: number | undefined;
       let isOver = false;
+      // What the caller does with its payload when it has the answer must not change what is sent.
+      let isSent = payload.length === 0;
+      let early: Frame | undefined;
       const { clock } = this.#options;
       const timer = clock.setTimer(timeoutMs, () => {
         // A process that was stopped, and goes on, sees its timers before the answers that came meanwhile.
@@ -230,6 +250,11 @@ export class RpcConnection implements PeerConnection {
         settle();
         reject(error);
       };
+      const succeed = (frame: Frame): void => {
+        if (isOver) return;
+        settle();
+        resolve(frame);
+      };
       const trySend = (): void => {
         if (isOver) return;
         if (this.#closeReason) {
@@ -243,16 +268,17 @@ export class RpcConnection implements PeerConnection {
         requestId = this.#pending.add({
           payloadBytes: replyPayloadBytes,
           resolve(frame) {
-            settle();
-            resolve(frame);
+            if (isSent) succeed(frame);
+            else early = frame;
           },
           reject: fail,
         });
-        this.#send(
-          { kind: FrameKind.request, command: command.number, requestId, passesOn },
-          header,
-          payload,
-        );
+        const numbers = { kind: FrameKind.request, command: command.number, requestId, passesOn };
+        const onSent = (): void => {
+          isSent = true;
+          if (early) succeed(early);
+        };
+        this.#send(numbers, header, payload, isSent ? undefined : onSent);
         if (this.#isReadingPaused) this.#applyBackpressure();
       };
       trySend();
@@ -275,8 +301,22 @@ export class RpcConnection implements PeerConnection {
       : UNASKED;
   }
 
+  #receiver(): Receiver {
+    return {
+      room: () => this.#incoming.room(),
+      received: bytes => {
+        this.#incoming.received(bytes);
+        this.#noteReceived();
+      },
+    };
+  }
+
   #receive(data: Buffer): void {
     this.#incoming.receive(data);
+    this.#noteReceived();
+  }
+
+  #noteReceived(): void {
     if (this.#closeReason) return;
     if (this.#options.isProven?.() === false && this.#incoming.receivedBytes > MAX_STRANGER_BYTES) {
       this.#closeFor(
@@ -382,13 +422,18 @@ export class RpcConnection implements PeerConnection {
     } finally {
       memory?.releaseReply(this, reservedBytes);
       this.#release(frame);
-      if (isFree) freePayload(frame.payload);
+      if (isFree) this.#freePayload(frame.payload);
       this.#applyBackpressure();
     }
   }
 
   #lost(): DfsError {
     return this.#closeReason ?? new DfsError('ECONNRESET', 'the connection was closed');
+  }
+
+  #freePayload(payload: Payload): void {
+    this.#options.buffers?.give(payload);
+    freePayload(payload);
   }
 
   #release(frame: Frame): void {

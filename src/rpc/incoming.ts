@@ -2,12 +2,32 @@
  * The receiving half of a connection: cuts the stream into frames, waits until the server's memory has room for each, and
  * tracks the progress of the one that the peer is sending.
  */
-import { FrameDecoder, frameBytes, type Frame, type FrameSize, type LimitsOf } from '../protocol/frame.js';
+import type { AlignedBuffers } from '../platform/aligned-buffers.js';
+import type { Receiver } from '../platform/network.js';
+import {
+  FrameDecoder,
+  frameBytes,
+  FrameKind,
+  type Frame,
+  type FrameSize,
+  type LimitsOf,
+  type Prefix,
+} from '../protocol/frame.js';
 import { SMALL_REQUEST_BYTES, type Claim, type WireMemory } from './wire-memory.js';
+
+/**
+ * What comes and is no large payload is read here, and copied: for all connections of this process, as a read and what is done with
+ * its bytes are one step.
+ */
+const landing = Buffer.allocUnsafeSlow(64 << 10);
 
 export interface IncomingOptions {
   readonly limitsOf: LimitsOf;
   readonly memory: WireMemory | undefined;
+  /** Memory for large payloads of requests; undefined: the garbage collector's. */
+  readonly buffers: AlignedBuffers | undefined;
+  /** Whether the peer has proved what it is; nothing is set aside for one that has not. */
+  readonly isProven: () => boolean;
   readonly onFrame: (frame: Frame) => void;
   /** The stream is no DFS stream. */
   readonly onBroken: (error: unknown) => void;
@@ -15,7 +35,7 @@ export interface IncomingOptions {
   readonly onHeldChange: () => void;
 }
 
-export class Incoming {
+export class Incoming implements Receiver {
   readonly #options: IncomingOptions;
   readonly #decoder: FrameDecoder;
   /** Of the frame that is being received, once there is room for it. */
@@ -23,10 +43,32 @@ export class Incoming {
   #giveUpWaiting: (() => void) | undefined;
   #receivedBytes = 0;
   #isClosed = false;
+  /** Whether `room` gave memory of the frame that is being received. */
+  #isRoomOfFrame = false;
 
   constructor(options: IncomingOptions) {
     this.#options = options;
-    this.#decoder = new FrameDecoder(options.limitsOf, size => this.#begin(size));
+    this.#decoder = new FrameDecoder(
+      options.limitsOf,
+      size => this.#begin(size),
+      prefix => this.#roomFor(prefix),
+    );
+  }
+
+  room(): Buffer {
+    const room = this.#decoder.room;
+    this.#isRoomOfFrame = room !== undefined;
+    return room ?? landing;
+  }
+
+  received(bytes: number): void {
+    if (this.#isClosed) return;
+    if (!this.#isRoomOfFrame) {
+      this.receive(Buffer.from(landing.subarray(0, bytes)));
+      return;
+    }
+    this.#receivedBytes += bytes;
+    this.#decoder.filled(bytes, this.#takeFrame);
   }
 
   /** Bytes that have come altogether. */
@@ -56,6 +98,7 @@ export class Incoming {
     this.#giveUpWaiting = undefined;
     if (this.#claim) this.#options.memory?.releaseClaim(this.#claim);
     this.#claim = undefined;
+    this.#options.buffers?.give(this.#decoder.abandon());
   }
 
   readonly #takeFrame = (frame: Frame): boolean => {
@@ -71,6 +114,11 @@ export class Incoming {
     } catch (error) {
       this.#options.onBroken(error);
     }
+  }
+
+  #roomFor({ kind, payloadBytes }: Prefix): Buffer | undefined {
+    const { buffers, isProven } = this.#options;
+    return kind === FrameKind.request && isProven() ? buffers?.take(payloadBytes) : undefined;
   }
 
   #begin(size: FrameSize): boolean {

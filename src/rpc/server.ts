@@ -1,4 +1,5 @@
 /** Listens, and answers requests on every connection. */
+import type { AlignedBuffers } from '../platform/aligned-buffers.js';
 import type { Clock, Timer } from '../platform/clock.js';
 import { descriptorLimit } from '../platform/descriptor-limit.js';
 import type { Logger } from '../platform/log.js';
@@ -25,6 +26,8 @@ export interface RpcServerOptions {
   /** How many files and connections this process may have open; default: what the system says. */
   readonly descriptors?: number;
   readonly keys: Keyring;
+  /** Memory for large payloads of requests, whose handlers say when it is free (CallContext.freePayload). */
+  readonly buffers?: AlignedBuffers;
   /** What this server proves to be to those who connect. */
   readonly kind: ServerKind;
   /** Default: there are no tokens. */
@@ -97,6 +100,7 @@ export class RpcServer {
       log,
       routes: gate.routes,
       memory: this.#memory,
+      buffers: this.#options.buffers,
       closings: this.#closings,
       admit: command => gate.admit(command),
       isProven: () => gate.isOpen,

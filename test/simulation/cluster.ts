@@ -262,6 +262,7 @@ export class Cluster {
       keys: TEST_KEYS,
       disk: machine.disk.interfaceOf(life),
       log: this.#log,
+      ...this.#limits.node,
     });
     await node.start();
   }

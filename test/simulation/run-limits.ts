@@ -1,4 +1,6 @@
 /** Limits that a run chooses from its seed: mostly the usual ones, else so small that the run meets them. */
+import { AlignedBuffers } from '../../src/platform/aligned-buffers.js';
+import type { DataNodeOptions } from '../../src/datanode/data-node.js';
 import type { ClientLimits } from '../../src/client/client-limits.js';
 import type { MetadataServiceOptions } from '../../src/metadata/metadata-service.js';
 import type { SeededRandom } from './world/seeded-random.js';
@@ -9,6 +11,7 @@ export interface RunLimits {
     'exclusivePauseMs' | 'exclusiveBytes' | 'leaseBytes' | 'leaseMs' | 'grantLifetimeMs'
   >;
   readonly client: ClientLimits;
+  readonly node: Pick<DataNodeOptions, 'minAlignedBytes' | 'buffers'>;
   readonly cacheBytes: number;
   readonly dirtyBytes: number;
 }
@@ -32,6 +35,11 @@ export function chooseLimits(random: SeededRandom): RunLimits {
       grantLifetimeMs: small(200, 2000, 20_000),
     },
     client: { maxOpenInodes: small(8), maxBatch: small(1, 3), maxUnsyncedReplicas: small(1, 5) },
+    node: {
+      minAlignedBytes: small(1, 5000) ?? 20_000,
+      // So that what is received lies in memory that is used again at once.
+      buffers: new AlignedBuffers(small(0, 8192) ?? 256 << 10, small(1) ?? 512),
+    },
     cacheBytes: small(16 << 10, 64 << 10) ?? MIB,
     dirtyBytes: small(64 << 10) ?? MIB,
   };

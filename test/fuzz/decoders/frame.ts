@@ -7,6 +7,7 @@ import {
   FrameDecoder,
   FrameKind,
   type Frame,
+  type RoomFor,
 } from '../../../src/protocol/frame.js';
 import { MAX_GOAL } from '../../../src/protocol/limits.js';
 import type { SeededRandom } from '../../simulation/world/seeded-random.js';
@@ -28,6 +29,9 @@ export const frame: Decoder = {
     const stream = input.subarray(1);
     const whole = decodeIn(stream, stream.length);
     const cut = decodeIn(stream, 1 + (size % 64));
+    const placed = decodeIn(stream, 1 + (size % 64), prefix => Buffer.alloc(prefix.payloadBytes));
+    promise(placed.frames.equals(cut.frames), 'a payload is another one where its memory was chosen for it');
+    promise(placed.error?.message === cut.error?.message, 'an error depends on where payloads are put');
     promise(whole.frames.equals(cut.frames), 'the frames of a stream depend on the pieces in which it comes');
     promise(whole.error?.message === cut.error?.message, 'its error depends on the pieces in which it comes');
     promise(
@@ -69,7 +73,7 @@ interface Decoded {
   readonly error: DfsError | undefined;
 }
 
-function decodeIn(stream: Buffer, pieceBytes: number): Decoded {
+function decodeIn(stream: Buffer, pieceBytes: number, roomFor?: RoomFor): Decoded {
   // Each second frame is held for a moment, as when there is no memory for it.
   let begun = 0;
   const decoder = new FrameDecoder(
@@ -78,6 +82,7 @@ function decodeIn(stream: Buffer, pieceBytes: number): Decoded {
       begun += 1;
       return begun % 2 === 0;
     },
+    roomFor,
   );
   const frames: Buffer[] = [];
   const take = (each: Frame): boolean => {
@@ -86,13 +91,21 @@ function decodeIn(stream: Buffer, pieceBytes: number): Decoded {
   };
   let error: DfsError | undefined;
   try {
-    for (let at = 0; at < stream.length; at += pieceBytes) {
+    for (let at = 0; at < stream.length;) {
+      const { room } = decoder;
+      if (room) {
+        const bytes = stream.copy(room, 0, at, at + pieceBytes);
+        decoder.filled(bytes, take);
+        at += bytes;
+        continue;
+      }
       decoder.push(stream.subarray(at, at + pieceBytes), take);
       for (let before = -1; before !== begun;) {
         before = begun;
         decoder.goOn();
         decoder.push(Buffer.alloc(0), take);
       }
+      at += pieceBytes;
     }
   } catch (thrown) {
     if (!(thrown instanceof DfsError)) throw thrown;

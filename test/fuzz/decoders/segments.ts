@@ -5,12 +5,13 @@ import { MAX_CHUNK_BYTES } from '../../../src/protocol/limits.js';
 import {
   encodeRecordHead,
   isHeadIntact,
+  RECORD_BLOCK_BYTES,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
   RecordKind,
   type RecordHeader,
 } from '../../../src/datanode/record.js';
-import { scanSegment } from '../../../src/datanode/segment-scan.js';
+import { scanSegment, type Scanned } from '../../../src/datanode/segment-scan.js';
 import { crc32 } from 'node:zlib';
 import type { SeededRandom } from '../../simulation/world/seeded-random.js';
 import { promise, type Decoder } from '../decoder.js';
@@ -30,7 +31,12 @@ export const segments: Decoder = {
       let at = 0;
       const scan = { file: fileOf(input), segment: SEGMENT, from: 0, size: input.length, verifyPayload };
       for await (const found of scanSegment(scan)) {
-        promise(found.offset === at && found.end > at, 'what is found stands one behind the other');
+        const padding = found.offset - at;
+        promise(found.end > at && padding >= 0, 'what is found stands one behind the other');
+        promise(
+          padding === 0 || isPadding(input, found, padding),
+          'fewer zeros than a block stand before a record',
+        );
         promise(found.end <= input.length, 'what is found ends in the file');
         at = found.end;
         if (found.is === 'record') checkRecord(input, found.header, found.offset, found.end);
@@ -40,6 +46,11 @@ export const segments: Decoder = {
   },
   mayThrow: () => false,
 };
+
+function isPadding(input: Buffer, { is, offset }: Scanned, padding: number): boolean {
+  const zeros = input.subarray(offset - padding, offset);
+  return is === 'record' && padding < RECORD_BLOCK_BYTES && zeros.every(byte => byte === 0);
+}
 
 /** A record's bytes are what its header encodes as, wherever they stand. */
 function checkRecord(input: Buffer, header: RecordHeader, offset: number, end: number): void {
@@ -77,6 +88,10 @@ function segmentOf(random: SeededRandom): Buffer {
       fileOffset: 0,
       length,
     };
+    if (random.isChance(0.3)) {
+      parts.push(Buffer.alloc(random.pick([1, 100, RECORD_BLOCK_BYTES - 1, RECORD_BLOCK_BYTES])));
+      offset += parts.at(-1)?.length ?? 0;
+    }
     parts.push(encodeRecordHead(record, computeChecksums([payload]), { segment: SEGMENT, offset }), payload);
     if (random.isChance(0.1)) parts.push(random.bytes(random.integer(1, 60)));
     offset = parts.reduce((sum, part) => sum + part.length, 0);

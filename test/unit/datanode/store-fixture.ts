@@ -25,6 +25,7 @@ export interface StoreSettings {
   readonly segmentBytes?: number;
   readonly tableBytes?: number;
   readonly maxReadingBytes?: number;
+  readonly minAlignedBytes?: number;
 }
 
 /** An open store, closed at the end of the test. */
@@ -42,6 +43,7 @@ export async function openStore(
     segmentBytes: settings.segmentBytes,
     tableBytes: settings.tableBytes,
     maxReadingBytes: settings.maxReadingBytes,
+    minAlignedBytes: settings.minAlignedBytes,
   });
   t.teardown(async () => await store.close());
   await store.open();
