@@ -116,6 +116,17 @@ export class Directories {
     return attributes;
   }
 
+  /** As `lookup`, if it is known at once: attributes, or that there is no such name. Else undefined. */
+  lookupNow(parent: number, name: Uint8Array): Attributes | 'absent' | undefined {
+    const { names, attributes } = this.#session;
+    if (this.#session.isContested(parent)) return undefined;
+    const known = names.find(parent, name);
+    if (known === undefined) return undefined;
+    const found = known === 0 ? 'absent' : attributes.get(known);
+    if (found) this.#ahead.visit(parent);
+    return found;
+  }
+
   /** As FileSystem.readdirPage, without what is written and not committed. */
   async page(inode: number, after: Uint8Array, limit: number, by: AskedBy): Promise<DirectoryPage> {
     // Whether somebody else than root may read it, the server says.

@@ -76,9 +76,9 @@ export class FileOpener {
     const { opens, attributes: cache } = session;
     const storing = { grants, goal, usualGoal: this.#usualGoal, maxBytes, exclude: nodes.distrusted() };
     const created = await namespace.create(session, parent, name, creation, exclusive, storing, by);
+    if (created.isNew) return this.#named(name, created, openFlags);
     this.#usualGoal = created.attributes.goal;
     files.named(name, created.attributes.inode);
-    if (created.isNew) return this.#created(created, openFlags);
     const { inode } = created.attributes;
     // Another handle's last close may have been on its way while the server found the file.
     const ticket = cache.ticket();
@@ -92,6 +92,19 @@ export class FileOpener {
     return { handle, attributes: files.present(attributes) };
   }
 
+  /** As `create` of a file that is not there, if this client may decide that alone, and at once; else undefined. */
+  createNow(
+    parent: number,
+    name: Uint8Array,
+    creation: Creation,
+    openFlags: number,
+    by: namespace.By,
+  ): Opened | undefined {
+    const { session, goal } = this.#options;
+    const created = namespace.createNow(session, parent, name, creation, goal, by);
+    return created && this.#named(name, created, openFlags);
+  }
+
   /** As FileSystem.tmpfile. */
   async tmpfile(directory: number, creation: Creation, openFlags: number, by: namespace.By): Promise<Opened> {
     const { session, goal } = this.#options;
@@ -101,6 +114,14 @@ export class FileOpener {
   /** A handle on a file that was made just now. */
   #created({ attributes, ticket }: namespace.Created, openFlags: number): Opened {
     return { handle: this.#options.files.add(attributes, openFlags, ticket, true), attributes };
+  }
+
+  /** The same for one that has a name. */
+  #named(name: Uint8Array, created: namespace.Created, openFlags: number): Opened {
+    const { goal, inode } = created.attributes;
+    this.#usualGoal = goal;
+    this.#options.files.named(name, inode);
+    return this.#created(created, openFlags);
   }
 
   /** A handle on what the session has just opened; with O_TRUNC empty. */

@@ -157,6 +157,17 @@ export class FileWriter {
     await landedWell(through);
   }
 
+  /** As `write` from the buffer, if there is room and nothing is waited for; returns whether it was done. Else nothing has changed. */
+  writeNow(offset: number, data: Uint8Array, manner: Omit<WriteManner, 'isThrough'>): boolean {
+    const { budget, chunkBytes } = this.#shared;
+    if (data.length > chunkBytes || offset + data.length > MAX_FILE_BYTES) return false;
+    if ((this.isPending && this.#isAppending) || !budget.tryReserve(data.length)) return false;
+    this.#requireWanted(data.length, manner);
+    this.#isAppending = false;
+    this.#take(offset, data, manner);
+    return true;
+  }
+
   /**
    * As `write` at the end of the file, wherever that is when it is committed. Returns where the bytes begin, as far as is
    * known: for certain when they are written through.

@@ -33,16 +33,15 @@ export class FileXattrs {
 
   /** As FileSystem.getxattr. */
   async get(inode: number, name: Uint8Array, by: namespace.By): Promise<Buffer> {
-    const isCapability = CAPABILITY.equals(name);
-    const file = isCapability ? this.#files.get(inode) : undefined;
-    if (file?.hasNoCapability) throw new DfsError('ENODATA', 'the file has no capabilities');
     const { lease, xattrs } = this.#session;
+    let lacks = this.lacks(inode, name);
     // A program that asks for one of a file asks for others too, and most files have none.
-    const isUsual = USUAL_XATTRS.test(Buffer.from(name).toString('latin1')) && !GOAL.equals(name);
-    if (isUsual && xattrs.isUnknown(inode)) await namespace.listXattrs(this.#session, inode, {});
-    if (isUsual && xattrs.lacks(inode, name)) {
-      throw new DfsError('ENODATA', 'the file has no such extended attribute');
+    if (!lacks && isUsual(name) && xattrs.isUnknown(inode)) {
+      await namespace.listXattrs(this.#session, inode, {});
+      lacks = this.lacks(inode, name);
     }
+    if (lacks) throw new DfsError('ENODATA', 'the file has no such extended attribute');
+    const file = CAPABILITY.equals(name) ? this.#files.get(inode) : undefined;
     const ticket = lease.ticket();
     try {
       return await namespace.askXattr(this.#session, inode, name, by);
@@ -50,6 +49,12 @@ export class FileXattrs {
       if (file && hasCode(error, 'ENODATA') && lease.ticket() === ticket) file.hasNoCapability = true;
       throw error;
     }
+  }
+
+  /** Whether it is known at once that the inode has no such attribute. */
+  lacks(inode: number, name: Uint8Array): boolean {
+    if (CAPABILITY.equals(name) && this.#files.get(inode)?.hasNoCapability === true) return true;
+    return this.#session.xattrs.lacks(inode, name) && isUsual(name);
   }
 
   /** As FileSystem.listxattr. */
@@ -74,4 +79,8 @@ export class FileXattrs {
   async remove(inode: number, name: Uint8Array, by: namespace.By): Promise<void> {
     await namespace.removeXattr(this.#session, inode, name, by);
   }
+}
+
+function isUsual(name: Uint8Array): boolean {
+  return USUAL_XATTRS.test(Buffer.from(name).toString('latin1')) && !GOAL.equals(name);
 }

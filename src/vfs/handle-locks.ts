@@ -104,6 +104,11 @@ export class HandleLocks {
     return this.#options.heldLocks.owners(inode).length > 0;
   }
 
+  /** Whether nobody has locked the inode through this client, or has asked to, so that `flushed` has nothing to do. */
+  isIdle(inode: number): boolean {
+    return !this.isLocked(inode) && !this.#owners.has(inode);
+  }
+
   /** Unlocks everything that an owner has locked with fcntl(2), as each close(2) of a process does. */
   async flushed(inode: number, owner: string): Promise<void> {
     this.#forget(inode, owner);

@@ -224,6 +224,14 @@ export class OpenFile {
     this.#requireNoLossSince(losses);
   }
 
+  /** As `write`, if it can be answered from the buffer at once; returns whether it was. Else nothing has changed. */
+  writeNow(offset: number, data: Uint8Array, terms: WriteTerms): boolean {
+    return (
+      this.#shared.mayBuffer(this.inode) &&
+      this.#writer.writeNow(offset, data, { ...terms, now: this.#now() })
+    );
+  }
+
   /**
    * As FileSystem.write with O_APPEND.
    * @param expected where the caller, who may show the bytes from a cache of his own, takes the end of the file to be

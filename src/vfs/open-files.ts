@@ -158,17 +158,21 @@ export class OpenFiles {
     data: Uint8Array,
     { isAppend, privilegeLoss }: WriteOptions = {},
   ): Promise<number> {
-    const open = this.#handles.usable(handle);
-    requireWritable(open);
-    reportFailure(open);
+    const open = this.#writable(handle);
     const isAtEnd = isAppend ?? (open.flags & constants.O_APPEND) !== 0;
     // What is this client's alone is answered from the buffer.
     const { inode } = open.file;
     if (!this.#table.surroundings.mayBuffer(inode)) await this.#session.acquire(inode);
-    const refusal = (): DfsError | undefined => lossOf(open);
-    if (isAtEnd) await open.file.append(offset, data, { privilegeLoss, refusal });
-    else await open.file.write(offset, data, { privilegeLoss, refusal });
+    const terms = { privilegeLoss, refusal: () => lossOf(open) };
+    if (isAtEnd) await open.file.append(offset, data, terms);
+    else if (!open.file.writeNow(offset, data, terms)) await open.file.write(offset, data, terms);
     return data.length;
+  }
+
+  /** As `write` without O_APPEND, if it can be answered at once; returns whether it was. Else nothing has changed. */
+  writeNow(handle: FileHandle, offset: number, data: Uint8Array): boolean {
+    const open = this.#writable(handle);
+    return open.file.writeNow(offset, data, { refusal: () => lossOf(open) });
   }
 
   async seek(handle: FileHandle, offset: number, wanted: 'data' | 'hole'): Promise<number> {
@@ -204,6 +208,7 @@ export class OpenFiles {
   }
 
   async flush(handle: FileHandle, lockOwner?: string): Promise<void> {
+    if (this.flushNow(handle, lockOwner)) return;
     const open = this.#handles.get(handle);
     const { file } = open;
     try {
@@ -214,6 +219,19 @@ export class OpenFiles {
       if (lockOwner !== undefined) await this.#handleLocks.flushed(file.inode, lockOwner);
     }
     reportFailure(open);
+  }
+
+  /** As `flush`, if that need not wait; returns whether it was done. Else nothing has changed. */
+  flushNow(handle: FileHandle, lockOwner?: string): boolean {
+    const open = this.#handles.get(handle);
+    const { file } = open;
+    const isUnlocked = lockOwner === undefined || this.#handleLocks.isIdle(file.inode);
+    const mayCloseAhead = isUnlocked && this.#mayCloseAhead(file);
+    if (!isUnlocked || (file.isDirty && !mayCloseAhead) || this.#handleLocks.isLocked(file.inode))
+      return false;
+    if (mayCloseAhead) this.#closing.closeAhead(file);
+    reportFailure(open);
+    return true;
   }
 
   async fsync(handle: FileHandle): Promise<void> {
@@ -326,6 +344,14 @@ export class OpenFiles {
   /** Why a request by the handle must not be sent any more; undefined where there is no lock that it could lose. */
   #refusalOf(open: Handle): (() => DfsError | undefined) | undefined {
     return this.#handleLocks.isLocked(open.file.inode) ? () => lossOf(open) : undefined;
+  }
+
+  /** A handle by which may be written. Throws the failure of an earlier write. */
+  #writable(handle: FileHandle): Handle {
+    const open = this.#handles.usable(handle);
+    requireWritable(open);
+    reportFailure(open);
+    return open;
   }
 
   #mayCloseAhead(file: OpenFile): boolean {

@@ -29,11 +29,13 @@ import type {
   FileLock,
   FileSystem,
   FileSystemHandOver,
+  ImmediateAnswers,
   KeepingLease,
   Statfs,
   WriteOptions,
 } from './file-system.js';
 import { FileXattrs } from './file-xattrs.js';
+import { immediateAnswers } from './immediate-answers.js';
 import { OpenFiles } from './open-files.js';
 import { walk } from './path-walk.js';
 import type { VfsOptions } from './vfs-options.js';
@@ -118,6 +120,10 @@ export class Vfs implements FileSystem {
     };
     const root: Vfs = new Vfs(shared, undefined);
     return new Vfs(shared, options.caller);
+  }
+
+  get immediate(): ImmediateAnswers {
+    return immediateAnswers({ ...this.#shared, session: this.#session, by: this.#by });
   }
 
   get rights(): Rights | undefined {

@@ -44,12 +44,9 @@ export async function create(
 ): Promise<Created> {
   await learnInheritance(session, parent);
   await session.beginChange(parent);
+  const ahead = createAhead(session, parent, name, creation, goal, by);
+  if (ahead) return ahead;
   const ticket = session.attributes.ticket();
-  const ahead = session.opens.hasRoom && session.foretold.names.create(parent, name, creation, goal, by);
-  if (ahead) {
-    session.opens.recordOpenAhead(ahead.inode);
-    return { isNew: true, attributes: ahead, ticket: session.attributes.ticket() };
-  }
   session.opens.requireRoom();
   const count = grants.wanted(usualGoal);
   const request = { parent, name, ...creation, exclusive, count, goal, maxBytes, exclude, ...by };
@@ -63,6 +60,33 @@ export async function create(
   grants.add(attributes.goal, reply);
   if (isNew) session.opens.recordOpened(attributes.inode);
   return { isNew, attributes, ticket };
+}
+
+/** As `create`, if this client may decide alone, and at once; else undefined, and nothing has changed. */
+export function createNow(
+  session: MetadataSession,
+  parent: number,
+  name: Uint8Array,
+  creation: Creation,
+  goal: number,
+  by: By,
+): Created | undefined {
+  return session.isContested(parent) ? undefined : createAhead(session, parent, name, creation, goal, by);
+}
+
+function createAhead(
+  session: MetadataSession,
+  parent: number,
+  name: Uint8Array,
+  creation: Creation,
+  goal: number,
+  by: By,
+): Created | undefined {
+  const { opens, foretold } = session;
+  const attributes = opens.hasRoom ? foretold.names.create(parent, name, creation, goal, by) : undefined;
+  if (!attributes) return undefined;
+  opens.recordOpenAhead(attributes.inode);
+  return { isNew: true, attributes, ticket: session.attributes.ticket() };
 }
 
 /** Creates a regular file without a name and opens it. */

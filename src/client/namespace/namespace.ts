@@ -1,5 +1,5 @@
 /** The namespace as a client changes it: one function an operation, as in metadata/operations. */
-export { create, tmpfile, type Created } from './create.js';
+export { create, createNow, tmpfile, type Created } from './create.js';
 export type { By, XattrValue } from './credentials.js';
 export { link } from './link.js';
 export { list } from './list.js';

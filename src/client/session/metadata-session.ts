@@ -247,8 +247,12 @@ export class MetadataSession {
    * Undefined when there is nothing to wait for.
    */
   beginLookup(directory: number): Promise<void> | undefined {
-    const { turns } = this.#acquisition;
-    return turns.isContested(directory) ? turns.take(directory, false) : undefined;
+    return this.isContested(directory) ? this.#acquisition.turns.take(directory, false) : undefined;
+  }
+
+  /** Whether others change names in the directory, too, so that changes and lookups may wait for their turn. */
+  isContested(directory: number): boolean {
+    return this.#acquisition.turns.isContested(directory);
   }
 
   /** See Acquisition.acquire. */

@@ -46,6 +46,8 @@ export class FuseDevice {
   #watch: ReadableDescriptor | undefined;
   readonly #busyPoll: BusyPoll;
   #endPolling: () => void = () => undefined;
+  #isLooking = false;
+  #looksForMore = false;
   #isStopping = false;
   #isPaused = false;
   #isClosed = false;
@@ -132,6 +134,18 @@ export class FuseDevice {
 
   /** Everything is answered: looks for the next request for a while, and takes it. Never throws. */
   lookForMore(): void {
+    this.#looksForMore = true;
+    // A request that is taken below may be answered before `onRequest` returns.
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    while (this.#looksForMore) {
+      this.#looksForMore = false;
+      this.#look();
+    }
+    this.#isLooking = false;
+  }
+
+  #look(): void {
     if (!this.#watch || this.#isStopping || this.#isPaused) return;
     const untilMs = this.#busyPoll.until(performance.now());
     if (untilMs === undefined) return;

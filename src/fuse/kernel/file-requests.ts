@@ -63,7 +63,7 @@ export class FileRequests {
       [Opcode.copyFileRange, async (h, b) => await this.#copyFileRange(h, b)],
       [Opcode.flush, async (_, b) => await this.#flush(b)],
       [Opcode.fsync, async (_, b) => await this.#fsync(b)],
-      [Opcode.release, async (_, b) => this.#release(b)],
+      [Opcode.release, async (_, b) => this.release(b)],
       [Opcode.getlk, async (_, b) => await this.#getlk(b)],
       [Opcode.setlk, async (h, b, signal) => await this.#setlk(h, b, false, signal)],
       [Opcode.setlkw, async (h, b, signal) => await this.#setlk(h, b, true, signal)],
@@ -73,6 +73,11 @@ export class FileRequests {
   /** Handles of which the kernel keeps no pages, for a successor of this process. */
   get pageless(): number[] {
     return [...this.#pageless];
+  }
+
+  /** Whether the kernel keeps no pages of a handle. */
+  isPageless(handle: number): boolean {
+    return this.#pageless.has(handle);
   }
 
   restore(pageless: readonly number[]): void {
@@ -193,10 +198,10 @@ export class FileRequests {
   }
 
   /**
-   * Nobody waits for the answer, and nobody is told what it says (fuse_file_put). So it is given at once: the kernel has few
+   * RELEASE. Nobody waits for the answer, and nobody is told what it says (fuse_file_put). So it is given at once: the kernel has few
    * such requests under way at a time, and the file system remembers what went wrong for who opens the file next.
    */
-  #release(bytes: Buffer): Payload {
+  release(bytes: Buffer): Payload {
     const { fh, releaseFlags, lockOwner } = fuseReleaseIn.body(bytes);
     const owner = (releaseFlags & RELEASE_FLOCK_UNLOCK) === 0 ? undefined : ownerOf(lockOwner);
     this.#pageless.delete(fh);

@@ -10,6 +10,7 @@ import { encodeAttr, encodeEntry, encodeNoEntry } from './attributes.js';
 import { Callers } from './callers.js';
 import { DirectoryRequests } from './directory-requests.js';
 import { FileRequests } from './file-requests.js';
+import { entryOf, ImmediateRequests } from './immediate-requests.js';
 import type { KernelCache } from './kernel-cache.js';
 import { isDotName, lookupByNumber } from './numbered-inodes.js';
 import { done, nameOf, openOut, sizeOf, type RequestHandler } from './replies.js';
@@ -41,6 +42,7 @@ export class FuseRequests {
   readonly #xattrs: XattrRequests;
   readonly #files: FileRequests;
   readonly #directories: DirectoryRequests;
+  readonly immediate: ImmediateRequests;
   /** opcode → what answers it */
   readonly handlers: ReadonlyMap<number, RequestHandler>;
 
@@ -51,6 +53,7 @@ export class FuseRequests {
     this.#xattrs = new XattrRequests(fileSystem, cache, this.#callers);
     this.#files = new FileRequests(fileSystem, cache, this.#callers, log);
     this.#directories = new DirectoryRequests(fileSystem, cache, this.#callers);
+    this.immediate = new ImmediateRequests({ fileSystem, cache, files: this.#files });
     this.handlers = new Map<number, RequestHandler>([
       ...this.#files.handlers,
       ...this.#directories.handlers,
@@ -97,11 +100,11 @@ export class FuseRequests {
     if (isDotName(name)) {
       const attributes = await lookupByNumber(this.#fileSystem, inode, name);
       // No entry of a directory: how long its name could be believed does not matter.
-      return [this.#entry(ticket, attributes.inode, attributes)];
+      return [entryOf(this.#cache, ticket, attributes.inode, attributes)];
     }
     try {
       const attributes = await this.#callers.act(header, async files => await files.lookup(inode, name));
-      return [this.#entry(ticket, inode, attributes)];
+      return [entryOf(this.#cache, ticket, inode, attributes)];
     } catch (error) {
       const keptMs = hasCode(error, 'ENOENT') ? this.#cache.nameMs(ticket, inode, true) : 0;
       if (keptMs > 0) return [encodeNoEntry(keptMs)];
@@ -179,7 +182,7 @@ export class FuseRequests {
       header,
       async files => await files.symlink(inode, nameOf(name), nameOf(target), { uid, gid }),
     );
-    return [this.#entry(ticket, inode, attributes)];
+    return [entryOf(this.#cache, ticket, inode, attributes)];
   }
 
   async #mknod(header: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -192,7 +195,7 @@ export class FuseRequests {
       header,
       async files => await files.mknod(inode, nameOf(name), creation, rdev),
     );
-    return [this.#entry(ticket, inode, attributes)];
+    return [entryOf(this.#cache, ticket, inode, attributes)];
   }
 
   async #mkdir(header: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -205,7 +208,7 @@ export class FuseRequests {
       header,
       async files => await files.mkdir(inode, nameOf(name), creation),
     );
-    return [this.#entry(ticket, inode, attributes)];
+    return [entryOf(this.#cache, ticket, inode, attributes)];
   }
 
   async #unlink(header: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -264,7 +267,7 @@ export class FuseRequests {
       header,
       async files => await files.create(inode, nameOf(name), creation, isExclusive, flags, loss),
     );
-    return [this.#entry(ticket, inode, created.attributes), openOut(created.handle, 0)];
+    return [entryOf(this.#cache, ticket, inode, created.attributes), openOut(created.handle, 0)];
   }
 
   /** As CREATE; the name that comes along means nothing. */
@@ -295,12 +298,6 @@ export class FuseRequests {
     st.namelen = MAX_NAME_BYTES;
     st.frsize = STATFS_BLOCK_BYTES;
     return [bytes];
-  }
-
-  /** fuse_entry_out for a name in `directory`, believed as long as the lease allows. */
-  #entry(ticket: number, directory: number, attributes: Attributes): Buffer {
-    this.#cache.noteLookup(attributes);
-    return encodeEntry(attributes, this.#cache.entryTimes(ticket, directory, attributes));
   }
 }
 

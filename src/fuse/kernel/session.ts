@@ -70,7 +70,7 @@ export class FuseSession {
       readers: READERS,
       busyPollMs: options.busyPollMs,
       log: options.log,
-      onRequest: request => void this.#take(request),
+      onRequest: request => this.#take(request),
     });
   }
 
@@ -180,13 +180,48 @@ export class FuseSession {
   }
 
   #takeAside(): void {
-    for (const bytes of this.#aside.splice(0)) void this.#take({ bytes, release: () => undefined });
+    for (const bytes of this.#aside.splice(0)) this.#take({ bytes, release: () => undefined });
   }
 
-  /** Never rejects: every request gets an answer, if only an errno. */
-  async #take(request: DeviceRequest): Promise<void> {
+  /** Every request gets an answer, if only an errno. Never throws. */
+  #take(request: DeviceRequest): void {
     const header = this.#headerOf(request);
     if (!header) return;
+    if (this.#answerNow(header, request.bytes)) {
+      request.release();
+      this.#goOn();
+    } else {
+      void this.#answerLater(header, request);
+    }
+  }
+
+  /** Answers what can be answered at once; returns whether that was done. Never throws. */
+  #answerNow(header: RequestHeader, bytes: Buffer): boolean {
+    if (this.#isCutOff || !Number.isSafeInteger(header.inode)) return false;
+    try {
+      const answer = this.#requests.immediate.answer(header, bytes);
+      if (answer === undefined) return false;
+      if (typeof answer === 'number') this.#device.reply(header.unique, answer, []);
+      else this.#device.reply(header.unique, 0, answer);
+    } catch (error) {
+      this.#refuse(header, error);
+    }
+    return true;
+  }
+
+  #refuse({ unique, opcode }: RequestHeader, error: unknown): void {
+    if (!(error instanceof DfsError)) this.#log.error({ err: error, opcode }, 'request failed');
+    this.#device.reply(unique, toDfsError(error).errno, []);
+  }
+
+  /** A request was answered. */
+  #goOn(): void {
+    this.#noteIdle();
+    if (this.#beingDone === 0) this.#device.lookForMore();
+  }
+
+  /** Never rejects. */
+  async #answerLater(header: RequestHeader, request: DeviceRequest): Promise<void> {
     // Waiting for a lock may take days, and many may: that must not keep a request's memory.
     const waits = header.opcode === Opcode.setlk || header.opcode === Opcode.setlkw;
     const bytes = waits ? Buffer.from(request.bytes) : request.bytes;
@@ -221,13 +256,10 @@ export class FuseSession {
         this.#aside.push(bytes);
         return;
       }
-      if (!(error instanceof DfsError))
-        this.#log.error({ err: error, opcode: header.opcode }, 'request failed');
-      this.#device.reply(header.unique, toDfsError(error).errno, []);
+      this.#refuse(header, error);
     } finally {
       if (!waits) request.release();
-      this.#noteIdle();
-      if (this.#beingDone === 0) this.#device.lookForMore();
+      this.#goOn();
     }
   }
 

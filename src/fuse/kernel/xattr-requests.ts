@@ -15,7 +15,7 @@ import { Opcode, readNames, SETXATTR_ACL_KILL_SETGID, type RequestHeader } from 
  * policies). Elsewhere only `ls -l` asks, of every file: unless the first answer is that there are none on this device
  * (getfilecon_cache in ls.c of coreutils).
  */
-const SELINUX_LABEL = Buffer.from('security.selinux');
+export const SELINUX_LABEL = Buffer.from('security.selinux');
 
 export class XattrRequests {
   readonly #fileSystem: FileSystem;

@@ -177,6 +177,37 @@ t.test('a busy poll takes what has come at once, without the event loop', async 
   t.same(texts(), ['next']);
 });
 
+t.test(
+  'requests that are answered as they come are taken one after the other, not within each other',
+  async t => {
+    const pair = MessagePair.open(t, true);
+    const { log } = recordedLog();
+    const taken: string[] = [];
+    let depth = 0;
+    const fuse = new FuseDevice({
+      fd: pair.fd,
+      requestBytes: REQUEST_BYTES,
+      readers: 2,
+      busyPollMs: 20,
+      log,
+      onRequest({ bytes, release }) {
+        depth += 1;
+        taken.push(`${bytes.toString()} at depth ${depth}`);
+        release();
+        fuse.lookForMore();
+        depth -= 1;
+      },
+    });
+    const ended = fuse.run();
+    for (const text of ['one', 'two', 'three']) pair.send(Buffer.from(text));
+    fuse.lookForMore();
+    t.same(taken, ['one at depth 1', 'two at depth 1', 'three at depth 1']);
+    pair.endKernel();
+    await ended;
+    await fuse.close();
+  },
+);
+
 t.test('a busy poll in vain ends, and what comes after it is taken by the event loop', async t => {
   const { pair, texts, fuse, start } = device(t, 1);
   void start();
