@@ -34,6 +34,7 @@ import {
 } from './wire.js';
 
 const O_APPEND = 0o2000;
+const O_DSYNC = 0o10000;
 /** lseek(2)'s whence. */
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -135,10 +136,13 @@ export class FileRequests {
     const kills = (writeFlags & WRITE_KILL_PRIVILEGES) !== 0;
     const privilegeLoss = kills ? await this.#callers.privilegeLoss(header, header.inode, kills) : undefined;
     const options = { isAppend, privilegeLoss };
-    if (this.#pageless.has(fh)) await this.#dropCapability(header.inode);
+    const isPageless = this.#pageless.has(fh);
+    if (isPageless) await this.#dropCapability(header.inode);
     const written = await this.#fileSystem.write(fh, offset, data, options);
     if (privilegeLoss) await this.#cache.dropPrivileges(header.inode);
     if (isDirect) await this.#cache.dropWritten(header.inode, offset, written);
+    // O_SYNC contains O_DSYNC. The kernel asks for FSYNC itself where it has pages (fuse_cache_write_iter), and only there.
+    if (isPageless && (flags & O_DSYNC) !== 0) await this.#fileSystem.fsync(fh);
     return [writeOut(written)];
   }
 

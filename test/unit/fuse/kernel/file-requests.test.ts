@@ -228,6 +228,26 @@ t.test(
   },
 );
 
+t.test(
+  'by a handle without pages O_SYNC and O_DSYNC are obeyed here, and elsewhere by the kernel',
+  async t => {
+    files.cache.mayBypassPages = true;
+    const { inode, handle } = await create();
+    const open = fuseOpenIn.encode({ flags: constants.O_WRONLY | constants.O_APPEND | constants.O_DSYNC });
+    const { fh } = fuseOpenOut.view(await files.ask(Opcode.open, inode, open), 0);
+    const fsync = files.vfs.fsync.bind(files.vfs);
+    const synced = t.capture(files.vfs, 'fsync', fsync);
+    await write(inode, writeIn(fh, 0, 'x', { writeFlags: WRITE_LOCKOWNER }));
+    t.equal(synced().length, 0);
+    for (const flags of [constants.O_DSYNC, constants.O_SYNC]) {
+      await write(inode, writeIn(fh, 0, 'x', { writeFlags: WRITE_LOCKOWNER, flags }));
+      t.match(synced(), [{ args: [fh] }]);
+      await write(inode, writeIn(handle, 0, 'x', { flags }));
+      t.equal(synced().length, 0);
+    }
+  },
+);
+
 t.test('who gets a lock has the kernel ask for the file’s attributes anew', async t => {
   const { inode, handle } = await create();
   const lock = fuseLkIn.encode({ fh: handle, owner: 1n });
