@@ -51,6 +51,8 @@ export interface ChunkWriterOptions {
   readonly minReplicas?: number | undefined;
 }
 
+/** A chunk that somebody waits to have on stable storage, and that is this small, goes to all its nodes at once (docs/decisions/07). */
+const MAX_FANNED_BYTES = 64 << 10;
 /** A node that does not take a chunk within this time is left out, even if it shows signs of life. */
 const WRITE_TIMEOUT_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
@@ -211,19 +213,26 @@ export class ChunkWriter {
     return answers.filter(({ isUp }) => isUp).map(({ node }) => node);
   }
 
-  /**
-   * Sends the chunk along `nodes`; when the first one fails, the others are asked without it. What came of it is in
-   * `attempt` afterwards.
-   */
+  /** Sends the chunk to `nodes`. What came of it is in `attempt` afterwards. */
   async #send(attempt: Attempt, nodes: readonly number[]): Promise<void> {
-    const { chunk, checksums, grant, stored, failed } = attempt;
-    const { inode, fileOffset, durable, payload } = chunk;
+    const { durable, payload } = attempt.chunk;
     const way: NodeAddress[] = [];
     for (const node of nodes) {
       const address = this.#options.nodes.addressOf(node);
       if (address) way.push(address);
       else this.#leaveOut(attempt, node, new DfsError('EHOSTUNREACH', 'its address is not known'));
     }
+    const isFanned = durable && way.length > 1 && payloadBytes(payload) <= MAX_FANNED_BYTES;
+    const ways = isFanned ? way.map(address => [address]) : [way];
+    // When one cannot go on, the bytes are still being sent to the others.
+    const sent = await Promise.allSettled(ways.map(async each => await this.#sendAlong(attempt, each)));
+    for (const result of sent) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** Sends the chunk to the first node, which passes it on; when that one fails, the others are asked without it. */
+  async #sendAlong(attempt: Attempt, way: readonly NodeAddress[]): Promise<void> {
+    const { chunk, checksums, grant, stored, failed } = attempt;
+    const { inode, fileOffset, durable, payload } = chunk;
     for (const [index, { node: first }] of way.entries()) {
       try {
         const forward = way.slice(index + 1);

@@ -73,8 +73,8 @@ async function startNodes(t: Test, count: number): Promise<TestCluster> {
   };
 }
 
-function newChunk(goal: number): ChunkToStore {
-  const { payload } = randomChunk(1, 300_000);
+function newChunk(goal: number, bytes = 300_000): ChunkToStore {
+  const { payload } = randomChunk(1, bytes);
   return { payload, goal, inode: 7, fileOffset: 0, durable: true };
 }
 
@@ -107,6 +107,31 @@ t.test('a node that breaks is replaced whichever place it has, and with a goal o
   for (let count = 0; count < 6; count += 1) t.same(nodesOf(await writer.store(newChunk(2))), [1, 3]);
   t.same(nodesOf(await writer.store(newChunk(3))), [1, 3], 'all that live are enough');
 });
+
+t.test(
+  'a small chunk that is to be durable goes to all its nodes at once, and those that fail are replaced',
+  async t => {
+    const { nodes, disks, client } = await startNodes(t, 3);
+    const [, second, third] = disks;
+    if (!second || !third) throw new Error('three disks');
+    const { writer } = await client();
+    t.same(nodesOf(await writer.store(newChunk(3, 4096))), [1, 2, 3]);
+    third.roomBytes = 0;
+    for (let count = 0; count < 6; count += 1)
+      t.same(nodesOf(await writer.store(newChunk(2, 4096))), [1, 2], 'in place of the full one');
+    second.roomBytes = 0;
+    await t.rejects(
+      writer.store(newChunk(2, 4096)),
+      { code: 'ENOSPC', message: /^only 1 of 2 replicas have room: / },
+      'one node took it, and no other can',
+    );
+    second.roomBytes = Number.MAX_SAFE_INTEGER;
+    third.roomBytes = Number.MAX_SAFE_INTEGER;
+    await nodes[0]?.close();
+    t.same(nodesOf(await writer.store(newChunk(2, 4096))), [2, 3], 'in place of the one that is gone');
+    t.same(nodesOf(await writer.store(newChunk(3, 4096))), [2, 3], 'all that live are enough');
+  },
+);
 
 t.test('a node that has no room although it lives is waited for, but not for ever', async t => {
   const { disks, client } = await startNodes(t, 2);
