@@ -37,6 +37,8 @@ export class Checkpointer {
   #worker: Worker | undefined;
   /** The database file, open for reading from the thread's first start until closeFile(). */
   #file: number | undefined;
+  /** Reads how long the log is. */
+  #length: Database.Statement<[], CheckpointRow> | undefined;
   /** The checkpoint that considers the length of the log. */
   #running: Promise<void> | undefined;
   /** What the thread is asked to do, one after the other; never rejects. */
@@ -65,8 +67,9 @@ export class Checkpointer {
    */
   consider(database: Database.Database): Promise<void> | undefined {
     if (this.#running || this.#isClosed) return this.#running;
-    // NOOP only reads how long the log is.
-    const [row] = database.pragma('wal_checkpoint(NOOP)') as CheckpointRow[];
+    // NOOP only reads how long the log is. Prepared once: this is looked at with each fsync.
+    this.#length ??= database.prepare<[], CheckpointRow>('PRAGMA wal_checkpoint(NOOP)');
+    const row = this.#length.get();
     if (!row || (row.log - row.checkpointed) * FRAME_BYTES < this.#room.logBytes) return undefined;
     this.#running = this.#inTurn(async () => await this.#run())
       .catch((error: unknown) => {
