@@ -169,8 +169,8 @@ async function replaySegment(
       }
       const { offset, end, why } = found;
       const where = { segment, offset, bytes: end - offset, why };
-      if (isLastSegment && found.isLast) {
-        log.warn(where, 'cutting off the torn end of the last segment');
+      if (found.isRoom || (isLastSegment && found.isLast)) {
+        if (!found.isRoom) log.warn(where, 'cutting off the torn end of the last segment');
         await file.truncate(offset);
         files.setSize(segment, offset);
       } else {

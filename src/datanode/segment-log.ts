@@ -22,6 +22,7 @@ import {
   type RecordHeader,
 } from './record.js';
 import type { SegmentFiles } from './segment-files.js';
+import { ZeroedRoom } from './zeroed-room.js';
 
 /** Payload bytes that may wait for the disk. */
 const MAX_QUEUED_BYTES = 32 << 20;
@@ -78,6 +79,8 @@ export class SegmentLog {
   #syncedEnd: LogPosition = { segment: 0, offset: 0 };
   readonly #sync = new SharedRun(async () => await this.#syncAll());
   #syncTimer: Timer | undefined;
+  /** Of the current segment. */
+  readonly #room = new ZeroedRoom();
   #failure: DfsError | undefined;
 
   constructor(options: SegmentLogOptions) {
@@ -95,6 +98,7 @@ export class SegmentLog {
     if (current === 0) return;
     await this.#options.files.pin(current);
     this.#current = current;
+    this.#room.begin(this.#options.files.sizeOf(current));
   }
 
   /** The segment that gets the next record; 0 when a new one will be made. */
@@ -135,6 +139,7 @@ export class SegmentLog {
 
   /** What was appended before this call is on stable storage when it returns; EIO when that cannot be had. */
   async sync(): Promise<void> {
+    this.#room.noteSync();
     await this.#sync.run();
   }
 
@@ -147,6 +152,7 @@ export class SegmentLog {
   /** Waits for what is queued and syncs it. Nothing may be enqueued afterwards. */
   async close(): Promise<void> {
     await this.#writing;
+    if (!this.#failure) await this.#cutZeros();
     this.#syncTimer?.cancel();
     this.#syncTimer = undefined;
     if (!this.#failure) await this.sync();
@@ -180,13 +186,17 @@ export class SegmentLog {
   /** Where the next record goes; begins a new segment if the current one is full. */
   async #startOfNextGroup(): Promise<LogPosition> {
     const { files, segmentBytes } = this.#options;
-    if (this.#current !== 0 && files.sizeOf(this.#current) >= segmentBytes) this.#seal();
+    if (this.#current !== 0 && files.sizeOf(this.#current) >= segmentBytes) {
+      await this.#cutZeros();
+      this.#seal();
+    }
     if (this.#current === 0) {
       const segment = this.#lastNumber + 1;
       await files.create(segment);
       await files.pin(segment);
       this.#lastNumber = segment;
       this.#current = segment;
+      this.#room.begin(0);
       this.#namesMade += 1;
     }
     return { segment: this.#current, offset: files.sizeOf(this.#current) };
@@ -230,12 +240,7 @@ export class SegmentLog {
       pieces.push(encodeRecordHead(record, record.table, position), ...record.payload);
       offset = position.offset + bytes;
     }
-    try {
-      await files.use(segment, async file => await file.writev(pieces, start.offset));
-    } catch (error) {
-      await this.#cutPartialRecords(start, error);
-      throw error;
-    }
+    await this.#writePieces(pieces, start, offset);
     files.setSize(segment, offset);
     if (!this.#unsynced.has(segment)) this.#unsynced.set(segment, start.offset);
     this.#syncTimer ??= this.#options.clock.setTimer(BACKGROUND_SYNC_MS, () => this.#syncInBackground());
@@ -246,6 +251,43 @@ export class SegmentLog {
     });
   }
 
+  /** Writes a group of records that ends at `end`, with zeros behind it where they are worth it. */
+  async #writePieces(pieces: readonly Buffer[], start: LogPosition, end: number): Promise<void> {
+    const { files, segmentBytes } = this.#options;
+    const write = async (all: readonly Buffer[]): Promise<void> =>
+      await files.use(start.segment, async file => await file.writev(all, start.offset));
+    const zeros = this.#room.zerosBehind(end - start.offset, end, segmentBytes);
+    try {
+      try {
+        await write(zeros ? [...pieces, zeros] : pieces);
+      } catch (error) {
+        if (!zeros || !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
+        this.#room.noteNoRoom();
+        await write(pieces);
+      }
+    } catch (error) {
+      await this.#cutPartialRecords(start, error);
+      throw error;
+    }
+    this.#room.noteWritten(end - start.offset, end + (zeros?.length ?? 0));
+  }
+
+  /** Takes the zeros behind the last record away. Never rejects: the next start cuts them off, too. */
+  async #cutZeros(): Promise<void> {
+    const { files, log } = this.#options;
+    const segment = this.#current;
+    const end = files.sizeOf(segment);
+    if (segment === 0 || this.#room.end <= end) return;
+    this.#room.begin(end);
+    try {
+      await files.use(segment, async file => await file.truncate(end));
+      if (!this.#unsynced.has(segment)) this.#unsynced.set(segment, end);
+      this.#syncTimer ??= this.#options.clock.setTimer(BACKGROUND_SYNC_MS, () => this.#syncInBackground());
+    } catch (error) {
+      log.warn({ err: error, segment }, 'the zeros behind the last record of a segment could not be cut off');
+    }
+  }
+
   /** Takes back what a failed write left; the disk being full is no failure of the disk. */
   async #cutPartialRecords(start: LogPosition, cause: unknown): Promise<void> {
     const { files, log } = this.#options;
@@ -253,6 +295,7 @@ export class SegmentLog {
     if (!isFull) this.#fail(start.segment, 'cannot be written', cause);
     try {
       await files.use(start.segment, async file => await file.truncate(start.offset));
+      this.#room.begin(start.offset);
     } catch (error) {
       log.error({ err: error, segment: start.segment }, 'a partial record could not be cut off');
       // Later records must not stand behind a torn one where a start would cut them off with it.
@@ -263,7 +306,8 @@ export class SegmentLog {
 
   #syncInBackground(): void {
     this.#syncTimer = undefined;
-    this.sync().catch((error: unknown) => {
+    this.#room.noteBackgroundSync();
+    this.#sync.run().catch((error: unknown) => {
       // #fail has logged the cause; what was acknowledged as durable is not touched by this.
       this.#options.log.debug({ err: error }, 'the background sync failed');
     });

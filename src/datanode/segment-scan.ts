@@ -36,6 +36,8 @@ export type Scanned =
       readonly why: string;
       /** Nothing good follows. */
       readonly isLast: boolean;
+      /** These are zeros up to the end: room for records (zeroed-room.ts). */
+      readonly isRoom: boolean;
     };
 
 /** Reads a file through one buffer; what it returns is valid until the next call. */
@@ -80,7 +82,9 @@ export async function* scanSegment(options: ScanOptions): AsyncGenerator<Scanned
       continue;
     }
     const next = await scan.nextRecordAfter(offset);
-    yield { is: 'damage', offset, end: next ?? options.size, why: found, isLast: next === undefined };
+    const end = next ?? options.size;
+    const isLast = next === undefined;
+    yield { is: 'damage', offset, end, why: found, isLast, isRoom: isLast && (await scan.isZero(offset)) };
     offset = next ?? options.size;
   }
 }
@@ -143,6 +147,18 @@ class SegmentScan {
       from += length - (RECORD_MAGIC.length - 1);
     }
     return undefined;
+  }
+
+  /** Whether there are only zeros from `offset` on. */
+  async isZero(offset: number): Promise<boolean> {
+    const { file, size } = this.#options;
+    const window = Buffer.allocUnsafe(SKIP_WINDOW_BYTES);
+    for (let at = offset; at < size;) {
+      const length = await file.pread(window.subarray(0, Math.min(window.length, size - at)), at);
+      if (length === 0 || window.subarray(0, length).some(byte => byte !== 0)) return false;
+      at += length;
+    }
+    return true;
   }
 
   async #isPayloadIntact(position: number, length: number, table: Buffer): Promise<boolean> {
