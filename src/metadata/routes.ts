@@ -43,6 +43,7 @@ import { nodes } from './operations/nodes.js';
 import { open } from './operations/open.js';
 import { put } from './operations/put.js';
 import { readdir } from './operations/readdir.js';
+import { readnames } from './operations/readnames.js';
 import { readlink } from './operations/readlink.js';
 import { reg } from './operations/reg.js';
 import { release } from './operations/release.js';
@@ -146,6 +147,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(getattr);
   answer(readlink);
   answer(readdir);
+  answer(readnames);
   answer(list);
   answer(statfs);
 

@@ -1,5 +1,7 @@
 /** The bits of st_mode (<sys/stat.h>). */
 export const S_IFMT = 0o170000;
+/** The type in st_mode is above so many bits. */
+export const TYPE_SHIFT = 12;
 export const S_IFSOCK = 0o140000;
 export const S_IFLNK = 0o120000;
 export const S_IFREG = 0o100000;

@@ -49,6 +49,8 @@ export const MAX_SMALL_FILES = 64;
 export const MAX_SMALL_FILE_EXTENTS = 16;
 /** Directory entries in one `readdir` or `list` reply. */
 export const MAX_DIRECTORY_PAGE = 1024;
+/** Names in one `readnames` reply: with the longest names, and all of them directories, it still fits a frame. */
+export const MAX_NAMES_PAGE = 4096;
 /** Data nodes of a cluster: each is looked at for each chunk that is placed. */
 export const MAX_NODES = 1000;
 /** What a node may say that it has. */

@@ -5,6 +5,8 @@ import {
   DEFAULT_REQUEST_BYTES,
   MAX_ACCESSES,
   MAX_DIRECTORY_PAGE,
+  MAX_FRAME_HEADER_BYTES,
+  MAX_NAMES_PAGE,
   MAX_PATH_NAMES,
   MAX_XATTR_VALUE_BYTES,
 } from './limits.js';
@@ -81,6 +83,30 @@ export const readdir = command('readdir', 24, {
     end: Type.Boolean(),
     /** Those of the entries that have extended attributes, whatever the caller may see of them. */
     withXattrs: Type.Optional(Type.Array(InodeNumber, { maxItems: MAX_DIRECTORY_PAGE })),
+  }),
+  replyBytes: ({ limit }) => limit * ENTRY_BYTES,
+});
+
+/**
+ * The same without attributes, but for those of directories: programs that list a tree go into these. The session's lease is on the
+ * names and on these directories, and on nothing else that is listed.
+ */
+export const readnames = command('readnames', 27, {
+  allow: CLIENTS,
+  request: Type.Object({
+    inode: InodeNumber,
+    after: NameBytes,
+    limit: Type.Integer({ minimum: 1, maximum: MAX_NAMES_PAGE }),
+    ...By,
+  }),
+  reply: Type.Object({
+    /** As PackedNames has them. */
+    names: Type.Uint8Array({ maxByteLength: MAX_FRAME_HEADER_BYTES }),
+    count: Type.Integer({ minimum: 0, maximum: MAX_NAMES_PAGE }),
+    /** Those of the entries that are directories. */
+    directories: Type.Array(Attributes, { maxItems: MAX_NAMES_PAGE }),
+    parent: InodeNumber,
+    end: Type.Boolean(),
   }),
   replyBytes: ({ limit }) => limit * ENTRY_BYTES,
 });

@@ -14,10 +14,13 @@ const NUMBERS = /^(\d{1,6})\.(\d{1,6})\./;
  * What this version can do that the one before cannot, and that the other end may have to know: both ends say so in `hello`. A name goes when
  * every version that works with this one has it.
  */
-export type Capability = 'exports';
+export type Capability = 'exports' | 'names';
 
-/** `exports`: a session may be begun at a directory (`path`), and is told its rights. */
-export const CAPABILITIES: readonly Capability[] = ['exports'];
+/**
+ * `exports`: a session may be begun at a directory (`path`), and is told its rights.
+ * `names`: a directory may be listed without attributes (`readnames`).
+ */
+export const CAPABILITIES: readonly Capability[] = ['exports', 'names'];
 
 /** EPROTO, with what to do, unless a program of version `other` and this one understand each other. */
 export function requireCompatible(other = FIRST, own = VERSION): void {

@@ -1,20 +1,23 @@
 /**
  * Lookups and listings, answered from what this client knows of directories under its lease (client/caches/name-cache.ts) where
  * that is possible. A listing is asked for in large pages, whatever the kernel's are, and kept when it is whole; and a
- * directory in which several names are looked up is listed, which costs less than asking for each.
+ * directory in which several names are looked up is listed, which costs less than asking for each. A program that asks for no attributes
+ * is told names alone (name-listings.ts); attributes follow, a page at a time, when it looks names up after all.
  */
 import { LRUCache } from 'lru-cache';
 import type { MetadataSession } from '../client/session/metadata-session.js';
 import { keyOf, type KnownName, type Listing } from '../client/caches/name-cache.js';
 import { firstAfter } from '../client/caches/sorted-search.js';
 import { DfsError, hasCode } from '../protocol/errors.js';
-import { MAX_DIRECTORY_PAGE } from '../protocol/limits.js';
+import { MAX_DIRECTORY_PAGE, MAX_NAMES_PAGE } from '../protocol/limits.js';
 import { lookup, readdir } from '../protocol/namespace-commands.js';
 import type { ReplyOf } from '../protocol/command.js';
-import type { Attributes, Caller } from '../protocol/types.js';
+import type { Attributes } from '../protocol/types.js';
 import { newNameRefusal } from '../rules/names.js';
-import type { DirectoryPage } from './file-system.js';
+import type { DirectoryPage, NamesPage } from './file-system.js';
 import { ListingAhead } from './listing-ahead.js';
+import { NameListings, type AskedBy } from './name-listings.js';
+import { namesPageOf } from './names-page.js';
 
 /** Names looked up in a directory that is not known before it is listed; twice as many each time it was listed in vain. */
 const FIRST_PATIENCE = 2;
@@ -29,11 +32,6 @@ const MAX_LISTED_NAMES = 65_536;
 const NOTHING: Uint8Array = new Uint8Array();
 /** No listing has it. */
 const PARENT = Buffer.from('..');
-
-/** Who asks; left out for root. */
-export interface AskedBy {
-  readonly caller?: Caller;
-}
 
 /** Lookups in a directory that is not known. */
 interface Misses {
@@ -65,6 +63,9 @@ export class Directories {
   });
 
   readonly #ahead: ListingAhead;
+  readonly #named: NameListings;
+  /** The program that listed a directory last asked for names alone. */
+  #isByNames = false;
 
   constructor(session: MetadataSession) {
     this.#session = session;
@@ -72,7 +73,14 @@ export class Directories {
     this.#ahead = new ListingAhead({
       names,
       attributes,
-      list: async directory => await this.#listWhole(directory),
+      list: async directory => {
+        if (this.#isByNames) await this.#named.listAhead(directory);
+        else await this.#listWhole(directory);
+      },
+    });
+    this.#named = new NameListings({
+      session,
+      found: (...found) => this.#ahead.found(...found),
     });
   }
 
@@ -88,18 +96,22 @@ export class Directories {
     this.#ahead.visit(parent);
     const turn = this.#session.beginLookup(parent);
     if (turn) await turn;
-    let known = names.find(parent, name);
+    let known = names.find(parent, name) ?? this.#findListed(parent, name);
+    let kept = known === undefined ? undefined : cache.get(known);
+    const isByNames = !kept && known !== 0 && this.#named.wasListed(parent);
     if (
-      known === undefined &&
+      (known === undefined || (isByNames && this.#findListed(parent, name) === undefined)) &&
       lease.isAlive &&
       (this.#isBeingListed(parent) || this.#isWorthListing(parent))
     ) {
-      await this.#listWhole(parent);
-      known = names.find(parent, name);
+      await this.#listOn(parent);
+      known = names.find(parent, name) ?? this.#findListed(parent, name);
+      kept = known === undefined ? undefined : cache.get(known);
+      // Not in vain: what is behind it in a large directory is to come as soon.
+      if (kept && isByNames) this.#misses.delete(parent);
     }
     if (known === 0)
       throw new DfsError('ENOENT', 'this client knows every name in the directory, and no such');
-    const kept = known === undefined ? undefined : cache.get(known);
     if (kept) return kept;
     const ticket = cache.ticket();
     const asked = names.lookupTicket();
@@ -131,6 +143,7 @@ export class Directories {
   async page(inode: number, after: Uint8Array, limit: number, by: AskedBy): Promise<DirectoryPage> {
     // Whether somebody else than root may read it, the server says.
     if (!by.caller && this.#session.lease.isAlive) {
+      this.#isByNames = false;
       if (after.length === 0) this.#ahead.visit(inode);
       const known = this.#knownPage(inode, after, limit) ?? (await this.#runPage(inode, after, limit));
       if (known) return known;
@@ -138,9 +151,43 @@ export class Directories {
     return await this.#ask(inode, after, Math.min(limit, MAX_DIRECTORY_PAGE), by);
   }
 
-  /** Whether its first page is under way. */
+  /** As FileSystem.readNames, without what is written and not committed. */
+  async names(inode: number, after: Uint8Array, by: AskedBy): Promise<NamesPage> {
+    if (this.#named.isPossible) {
+      try {
+        return await this.#namesAlone(inode, after, by);
+      } catch (error) {
+        // Another server, of an older version, has taken the place of the one that was asked.
+        if (!hasCode(error, 'ENOSYS')) throw error;
+      }
+    }
+    return namesPageOf(await this.page(inode, after, MAX_DIRECTORY_PAGE, by));
+  }
+
+  async #namesAlone(inode: number, after: Uint8Array, by: AskedBy): Promise<NamesPage> {
+    if (!by.caller && this.#session.lease.isAlive) {
+      this.#isByNames = true;
+      if (after.length === 0) this.#ahead.visit(inode);
+      const known = this.#knownPage(inode, after, MAX_DIRECTORY_PAGE);
+      const page = known ? namesPageOf(known) : await this.#named.page(inode, after);
+      if (page) return page;
+    }
+    return await this.#named.ask(inode, after, MAX_NAMES_PAGE, by);
+  }
+
+  /** The inode that a name leads to in a directory whose names a program knows, as far as attributes have followed. */
+  #findListed(directory: number, name: Uint8Array): number | undefined {
+    const run = this.#runs.peek(directory);
+    if (!run || !this.#named.wasListed(directory) || !this.#session.names.isTrue(run.listing))
+      return undefined;
+    const known = run.names[positionBehind(run.names, name) - 1];
+    return known && Buffer.compare(known.name, name) === 0 ? known.inode : undefined;
+  }
+
+  /** Whether its first page is under way, or the next one of a directory whose names a program knows. */
   #isBeingListed(directory: number): boolean {
-    return this.#runs.peek(directory)?.names.length === 0;
+    const run = this.#runs.peek(directory);
+    return run?.names.length === 0 || (run?.fetching !== undefined && this.#named.wasListed(directory));
   }
 
   #isWorthListing(directory: number): boolean {
@@ -158,9 +205,14 @@ export class Directories {
 
   /** Lists the directory if one page is all of it. Never rejects: who cannot list it may still look names up. */
   async #listWhole(directory: number): Promise<void> {
+    await this.#listOn(directory, false);
+  }
+
+  /** Lists the directory's first page; of one whose names a program knows, the next. Never rejects. */
+  async #listOn(directory: number, mayGoOn = this.#named.wasListed(directory)): Promise<void> {
     try {
       const run = this.#runs.get(directory) ?? this.#begin(directory);
-      if (run.names.length === 0) await this.#fetch(directory, run);
+      if (run.names.length === 0 || mayGoOn) await this.#fetch(directory, run);
     } catch {
       this.#runs.delete(directory);
     }
@@ -181,7 +233,7 @@ export class Directories {
       if (!(await this.#fetch(inode, run))) return undefined;
       start = positionBehind(run.names, after);
     }
-    if (!this.#isTrue(run)) return undefined;
+    if (!this.#session.names.isTrue(run.listing)) return undefined;
     const names = run.names.slice(start, start + limit);
     return this.#withAttributes(names, run.parent, run.isWhole && start + limit >= run.names.length);
   }
@@ -192,16 +244,12 @@ export class Directories {
     return run;
   }
 
-  /** Whether nothing has changed since the listing began. */
-  #isTrue({ listing }: Run): boolean {
-    return !listing.isSpoiled && this.#session.lease.mayKeep(listing.ticket, listing.directory);
-  }
-
   /** Asks for the next page of a listing. Returns false when it cannot go on. */
   async #fetch(directory: number, run: Run): Promise<boolean> {
     if (run.fetching) await run.fetching;
     else await (run.fetching = this.#fetchNext(directory, run).finally(() => (run.fetching = undefined)));
-    const isGood = this.#isTrue(run) && (run.isWhole || run.names.length <= MAX_KNOWN_NAMES);
+    const isGood =
+      this.#session.names.isTrue(run.listing) && (run.isWhole || run.names.length <= MAX_KNOWN_NAMES);
     if (!isGood || run.isWhole) this.#runs.delete(directory);
     this.#boundRuns();
     return isGood;
@@ -222,7 +270,9 @@ export class Directories {
     }
     run.parent = page.parent;
     run.isWhole = page.isLast;
-    if (run.isWhole) this.#session.names.listed(run.listing, run.names, run.parent);
+    if (!run.isWhole) return;
+    this.#session.names.listed(run.listing, run.names, run.parent);
+    this.#named.attributesFollowed(directory);
   }
 
   /** Undefined when the attributes of one of them are not known any more. */

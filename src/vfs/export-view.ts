@@ -24,6 +24,7 @@ import type {
   FileSystem,
   FileSystemHandOver,
   KeepingLease,
+  NamesPage,
   Statfs,
   WriteOptions,
 } from './file-system.js';
@@ -281,6 +282,18 @@ class ExportView implements FileSystem {
     // Above the root there is the root.
     const above = inode === ROOT_INODE ? ROOT_INODE : this.#swapped(parent);
     return { entries: entries.map(entry => this.#entry(entry)), parent: above, isLast };
+  }
+
+  async readNames(inode: number, after: Uint8Array): Promise<NamesPage> {
+    const page = await this.#below.readNames(this.#swapped(inode), after);
+    const { names, parent, isLast } = page;
+    const attributesOf = (entry: number): Attributes | undefined => {
+      const attributes = page.attributesOf(entry);
+      return attributes && this.#shown(attributes);
+    };
+    // No directory within the root has the root, or what is above it, as an entry: its numbers are the same here.
+    const above = inode === ROOT_INODE ? ROOT_INODE : this.#swapped(parent);
+    return { names, attributesOf, parent: above, isLast };
   }
 
   async *readdir(inode: number): AsyncGenerator<DirectoryEntry> {

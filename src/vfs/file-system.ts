@@ -9,6 +9,7 @@ import type { ClusterControl } from '../client/cluster-control.js';
 import type { ListedInode } from '../client/namespace/list.js';
 import type { Loans } from '../platform/loans.js';
 import type { Payload } from '../protocol/frame.js';
+import type { PackedNames } from '../protocol/packed-names.js';
 import type { FileSystemState } from '../protocol/take-over.js';
 import type { Attributes, Caller, Lock, PrivilegeLoss, TimeOrNow } from '../protocol/types.js';
 
@@ -47,6 +48,16 @@ export interface DirectoryEntry {
 
 export interface DirectoryPage {
   readonly entries: readonly DirectoryEntry[];
+  /** The directory's parent, for `..`. */
+  readonly parent: number;
+  readonly isLast: boolean;
+}
+
+/** One page of a directory's names, for a kernel that asks for no attributes. */
+export interface NamesPage {
+  readonly names: PackedNames;
+  /** Attributes of an entry's inode, as far as they are known at the moment at which this is called. */
+  readonly attributesOf: (inode: number) => Attributes | undefined;
   /** The directory's parent, for `..`. */
   readonly parent: number;
   readonly isLast: boolean;
@@ -296,6 +307,11 @@ export interface FileSystem {
    * @param limit the most entries; as many as go into one reply when left out
    */
   readdirPage(inode: number, after: Uint8Array, limit?: number): Promise<DirectoryPage>;
+  /**
+   * Names behind `after`, in name order, without `.` and `..`, as many as are there at once. Their attributes are not asked for; those of
+   * directories mostly come along.
+   */
+  readNames(inode: number, after: Uint8Array): Promise<NamesPage>;
   /** All of a directory's entries in name order, without `.` and `..`. */
   readdir(inode: number): AsyncIterable<DirectoryEntry>;
   /** Every entry that is no directory below `root`, in path order; with `recursive` false only the directory's own entries. */

@@ -31,6 +31,7 @@ import type {
   FileSystemHandOver,
   ImmediateAnswers,
   KeepingLease,
+  NamesPage,
   Statfs,
   WriteOptions,
 } from './file-system.js';
@@ -279,6 +280,15 @@ export class Vfs implements FileSystem {
       return { name, attributes: this.#files.present(attributes) };
     });
     return { ...page, entries };
+  }
+
+  async readNames(inode: number, after: Uint8Array): Promise<NamesPage> {
+    const page = await this.#shared.directories.names(inode, after, this.#by);
+    const attributesOf = (entry: number): Attributes | undefined => {
+      const attributes = page.attributesOf(entry);
+      return attributes && this.#files.present(attributes);
+    };
+    return { ...page, attributesOf };
   }
 
   async *readdir(inode: number): AsyncGenerator<DirectoryEntry> {

@@ -27,6 +27,7 @@ const AGAINST_MOOSEFS: ReadonlyMap<string, number> = new Map([
   ['stat-warm', 10],
   ['ls-lR-cold', 3],
   ['ls-lR-warm', 8],
+  ['find-cold', 1],
   ['read-small-cold', 2],
   ['read-small-warm', 2],
   ['read-small-cold-4p', 1.5],

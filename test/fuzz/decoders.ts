@@ -6,6 +6,7 @@ export const DECODERS: ReadonlyMap<string, () => Promise<Decoder>> = new Map<str
   ['frame', async () => (await import('./decoders/frame.js')).frame],
   ['message', async () => (await import('./decoders/message.js')).message],
   ['bodies', async () => (await import('./decoders/bodies.js')).bodies],
+  ['packed-names', async () => (await import('./decoders/packed-names.js')).packedNames],
   ['fuse', async () => (await import('./decoders/fuse.js')).fuse()],
   ['segments', async () => (await import('./decoders/segments.js')).segments],
   ['index-rows', async () => (await import('./decoders/index-rows.js')).indexRows],

@@ -7,6 +7,7 @@ import { DfsError, hasCode } from '../../src/protocol/errors.js';
 import { ROOT_INODE, S_IFDIR, S_IFMT } from '../../src/protocol/file-mode.js';
 import { MAX_FILE_BYTES } from '../../src/protocol/limits.js';
 import { get } from '../../src/protocol/content-commands.js';
+import { typeOf } from '../../src/protocol/packed-names.js';
 import { GRACE_MS, type LiveClient, type Machine } from './cluster.js';
 import { BrokenPromise, UNKNOWN, type Change, type History } from './history.js';
 import { blockRegister, FILE_BLOCKS, BLOCK_BYTES, nameRegister, ObservedFile } from './observed-file.js';
@@ -611,7 +612,28 @@ export class Workload {
   }
 
   async #list(client: LiveClient, random: SeededRandom): Promise<void> {
-    await this.list(client, random.pick(this.places.directories));
+    const directory = random.pick(this.places.directories);
+    if (random.fraction() < 1 / 2) await this.list(client, directory);
+    else await this.#listNames(client, directory);
+  }
+
+  /** Lists a directory without attributes, and checks each name and its type. */
+  async #listNames(client: LiveClient, directory: number): Promise<void> {
+    const began = this.history.now();
+    const found = new Map<string, number>();
+    for (let after: Uint8Array = Buffer.alloc(0); ;) {
+      const { names, attributesOf, isLast } = await client.vfs.readNames(directory, after);
+      for (let index = 0; index < names.count; index += 1) {
+        const inode = names.inodes[index] ?? 0;
+        found.set(names.nameAt(index).toString(), inode);
+        const mode = attributesOf(inode)?.mode;
+        if (mode !== undefined && typeOf(mode) !== names.types[index])
+          throw new BrokenPromise(`inode ${inode} is listed with another type than it has`);
+      }
+      if (isLast || names.count === 0) break;
+      after = Buffer.from(names.nameAt(names.count - 1));
+    }
+    this.#observeListing(client, directory, found, began);
   }
 
   /** Lists a directory and checks each name; returns name → inode of its files. */
@@ -623,6 +645,11 @@ export class Workload {
       found.set(name.toString(), attributes.inode);
       if ((attributes.mode & S_IFMT) !== S_IFDIR) files.set(name.toString(), attributes.inode);
     }
+    this.#observeListing(client, directory, found, began);
+    return files;
+  }
+
+  #observeListing(client: LiveClient, directory: number, found: Map<string, number>, began: number): void {
     for (const name of [...NAMES, ...LINK_NAMES, ...SYMLINK_NAMES, ...DIRECTORY_NAMES]) {
       const register = nameRegister(directory, name);
       this.history.observe(client.id, 'listing', register, found.get(name) ?? 0, began);
@@ -631,7 +658,6 @@ export class Workload {
     const [surplus] = found.keys();
     if (surplus !== undefined)
       throw new BrokenPromise(`directory ${directory} has ${surplus}, which nobody made`);
-    return files;
   }
 
   async #makeDirectory(client: LiveClient, random: SeededRandom): Promise<void> {

@@ -164,11 +164,21 @@ export class NameCache implements CacheKeeper {
     return listing;
   }
 
+  /** Whether nothing has changed since the listing began. */
+  isTrue({ isSpoiled, ticket, directory }: Listing): boolean {
+    return !isSpoiled && this.#lease.mayKeep(ticket, directory);
+  }
+
   /** Every name was told, in the order of their bytes. */
   listed(listing: Listing, names: readonly KnownName[], parent: number): void {
     this.giveUp(listing);
-    const { directory, ticket, isSpoiled } = listing;
-    if (isSpoiled || !this.#lease.mayKeep(ticket, directory)) return;
+    this.learn(listing, names, parent);
+  }
+
+  /** The same of a listing that goes on, so that it is noticed when it is true no more. */
+  learn(listing: Listing, names: readonly KnownName[], parent: number): void {
+    const { directory } = listing;
+    if (!this.isTrue(listing)) return;
     const sorted = names.map(({ name }) => keyOf(name));
     const known = new Map(names.map(({ inode }, index) => [sorted[index] ?? '', inode]));
     const nameBytes = sorted.reduce((sum, name) => sum + nameCost(name.length), 0);

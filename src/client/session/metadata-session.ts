@@ -12,6 +12,7 @@ import { getattr } from '../../protocol/namespace-commands.js';
 import { batch, hold, recall, renew, revoke, sync } from '../../protocol/session-commands.js';
 import type { SessionState } from '../../protocol/take-over.js';
 import type { Attributes } from '../../protocol/types.js';
+import type { Capability } from '../../protocol/version.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import { Routes } from '../../rpc/routes.js';
 import type { AttributeCache } from '../caches/attribute-cache.js';
@@ -190,6 +191,11 @@ export class MetadataSession {
   /** What this client may do; undefined: everything. */
   get rights(): Rights | undefined {
     return this.#server.rights;
+  }
+
+  /** Whether the server can do what not every version can; it may be another one when the request comes there. */
+  serverCan(capability: Capability): boolean {
+    return this.#server.can(capability);
   }
 
   get cluster(): string {

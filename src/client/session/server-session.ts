@@ -140,6 +140,11 @@ export class ServerSession {
     return this.#options.path ?? this.#options.begun?.path;
   }
 
+  /** Whether the server, as it was when it was last connected, can do what not every version can. */
+  can(capability: Capability): boolean {
+    return this.#connection?.capabilities.includes(capability) === true;
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }

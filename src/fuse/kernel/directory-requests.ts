@@ -1,21 +1,28 @@
 /** The requests about open directories. */
 import { constants } from 'node:fs';
 import { DfsError } from '../../protocol/errors.js';
+import { S_IFDIR } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
+import { typeOf } from '../../protocol/packed-names.js';
 import type { KernelState } from '../../protocol/take-over.js';
-import type { DirectoryPage, FileSystem } from '../../vfs/file-system.js';
+import type { FileSystem } from '../../vfs/file-system.js';
+import { namesPageOf } from '../../vfs/names-page.js';
 import { writeEntry } from './attributes.js';
 import type { Callers, Requester } from './callers.js';
-import { DirectoryStream, type PlacedEntry, type StreamState } from './directory-stream.js';
+import { DirectoryStream, DOTS, type StreamState } from './directory-stream.js';
 import type { KernelCache } from './kernel-cache.js';
-import { dirent, done, NOTHING, openOut, type RequestHandler } from './replies.js';
+import { ListingReply } from './listing-reply.js';
+import { done, NOTHING, openOut, type RequestHandler } from './replies.js';
 import { checkFlags } from './request-flags.js';
+import { StatPrediction } from './stat-prediction.js';
 import { fuseDirent, fuseEntryOut, fuseFsyncIn, fuseOpenIn, fuseReadIn, fuseReleaseIn } from './structs.js';
 import { Opcode, type RequestHeader } from './wire.js';
 
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = fuseEntryOut.bytes + fuseDirent.bytes + 8;
 const { O_NOATIME } = constants;
+const DIRECTORY_TYPE = typeOf(S_IFDIR);
+const DOT_NAMES = Buffer.from('..');
 
 interface OpenDirectory {
   readonly inode: number;
@@ -31,6 +38,7 @@ export class DirectoryRequests {
   readonly #fileSystem: FileSystem;
   readonly #cache: KernelCache;
   readonly #callers: Callers;
+  readonly #stats = new StatPrediction();
   /** handle → the directory it reads */
   readonly #directories = new Map<number, OpenDirectory>();
   #lastDirectory = 0;
@@ -77,39 +85,100 @@ export class DirectoryRequests {
 
   /** The process that opened the directory must be allowed to read it; one that reads on by the handle is not checked (open(2)). */
   #open(handle: number, opened: Omit<OpenDirectory, 'stream'>, begun?: StreamState): void {
-    const readdirPage = async (...page: Parameters<FileSystem['readdirPage']>): Promise<DirectoryPage> => {
-      if (open.isAllowed) return await this.#fileSystem.readdirPage(...page);
-      const first = await this.#callers.act(open.opener, async files => await files.readdirPage(...page));
+    const read = async <Page>(page: (files: FileSystem) => Promise<Page>): Promise<Page> => {
+      if (open.isAllowed) return await page(this.#fileSystem);
+      const first = await this.#callers.act(open.opener, page);
       open.isAllowed = true;
       return first;
     };
     const { inode, opener, isAllowed, movesAtime } = opened;
-    const stream = new DirectoryStream({ readdirPage }, inode, begun);
+    const source = {
+      names: async (after: Uint8Array) => await read(async files => await files.readNames(inode, after)),
+      entries: async (after: Uint8Array, limit: number | undefined) =>
+        namesPageOf(await read(async files => await files.readdirPage(inode, after, limit))),
+    };
+    const stream = new DirectoryStream(source, begun);
     const open: OpenDirectory = { inode, opener, isAllowed, movesAtime, stream };
     this.#directories.set(handle, open);
   }
 
-  async #readdir({ inode }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
+  /** The program looks up a name in the directory. */
+  lookedUp({ pid, inode }: Pick<RequestHeader, 'pid' | 'inode'>): void {
+    this.#stats.lookedUp(pid, inode);
+  }
+
+  async #readdir({ inode, pid }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
     const { fh, offset: position, size: room } = fuseReadIn.body(bytes);
     const open = this.#directories.get(fh);
     if (!open) throw new DfsError('EBADF', 'no such directory handle');
     const { stream, movesAtime } = open;
     const ticket = this.#cache.ticket();
-    const entries = isPlus
-      ? await stream.freshFrom(position, Math.max(1, Math.floor(room / MIN_DIRENT_PLUS_BYTES)))
-      : await stream.from(position);
-    const page: Buffer[] = [];
-    let used = 0;
-    for (const entry of entries) {
-      const encoded = dirent(entry, isPlus ? fuseEntryOut.bytes : 0);
-      if (used + encoded.length > room) break;
-      if (isPlus) this.#writeEntry(encoded, ticket, inode, entry);
-      page.push(encoded);
-      used += encoded.length;
+    const withAttributes = this.#stats.wantsAttributes(pid);
+    if (isPlus) {
+      const limit = Math.max(1, Math.floor(room / MIN_DIRENT_PLUS_BYTES));
+      await stream.goToFresh(position, withAttributes, limit);
+    } else await stream.goTo(position, withAttributes);
+    const reply = this.#replyFor(stream, position, room, isPlus);
+    if (this.#addDots(reply, inode, stream, position)) {
+      const isWithheld = this.#addEntries(
+        reply,
+        inode,
+        stream,
+        position,
+        isPlus && { ticket, withAttributes },
+      );
+      if (isWithheld) this.#stats.listed(pid, inode);
     }
     if (movesAtime) this.#fileSystem.accessed(inode);
-    // One piece: writev(2) takes no more than 1024.
-    return [Buffer.concat(page)];
+    return [reply.bytes];
+  }
+
+  #replyFor({ page, position: start }: DirectoryStream, position: number, room: number, isPlus: boolean) {
+    const first = Math.max(0, position - start);
+    const dots = DOTS * MIN_DIRENT_PLUS_BYTES;
+    return new ListingReply(Math.min(room, dots + ListingReply.bytesFor(page.names, first, isPlus)), isPlus);
+  }
+
+  /** For `.` and `..` the kernel ignores the attributes; inode 0 says that there are none (fuse_direntplus_link). */
+  #addDots(reply: ListingReply, inode: number, { page }: DirectoryStream, position: number): boolean {
+    for (let next = position + 1; next <= DOTS; next += 1) {
+      const leadsTo = next === 1 ? inode : page.parent;
+      if (reply.add(DOT_NAMES, 0, next, leadsTo, DIRECTORY_TYPE, next) < 0) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Returns whether attributes were left out of an entry that is no directory.
+   * @param plus what the kernel may keep of attributes; false when it asks for none
+   */
+  #addEntries(
+    reply: ListingReply,
+    directory: number,
+    { page, position: start }: DirectoryStream,
+    position: number,
+    plus: false | { readonly ticket: number; readonly withAttributes: boolean },
+  ): boolean {
+    const { names, attributesOf } = page;
+    const { bytes, starts, lengths, inodes, types, count } = names;
+    let isWithheld = false;
+    for (let index = Math.max(0, position - start); index < count; index += 1) {
+      const inode = inodes[index] ?? 0;
+      const type = types[index] ?? 0;
+      const next = start + index + 1;
+      const place = reply.add(bytes, starts[index] ?? 0, lengths[index] ?? 0, inode, type, next);
+      if (place < 0) break;
+      if (type !== DIRECTORY_TYPE && (!plus || !plus.withAttributes || !isWithheld)) {
+        isWithheld = true;
+        continue;
+      }
+      const attributes = plus ? attributesOf(inode) : undefined;
+      if (!plus || !attributes) continue;
+      this.#cache.noteLookup(attributes);
+      const times = this.#cache.entryTimes(plus.ticket, directory, attributes);
+      writeEntry(reply.entryAt(place), attributes, times);
+    }
+    return isWithheld;
   }
 
   async #fsyncdir({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -120,12 +189,5 @@ export class DirectoryRequests {
   async #releasedir(bytes: Buffer): Promise<Payload> {
     this.#directories.delete(fuseReleaseIn.body(bytes).fh);
     return NOTHING;
-  }
-
-  /** For `.` and `..` the kernel ignores the attributes; inode 0 says that there are none (fuse_direntplus_link). */
-  #writeEntry(bytes: Buffer, ticket: number, directory: number, { entry }: PlacedEntry): void {
-    if (!entry) return;
-    this.#cache.noteLookup(entry.attributes);
-    writeEntry(bytes, entry.attributes, this.#cache.entryTimes(ticket, directory, entry.attributes));
   }
 }

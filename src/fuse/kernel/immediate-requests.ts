@@ -11,6 +11,7 @@ import type { Payload } from '../../protocol/frame.js';
 import type { Attributes } from '../../protocol/types.js';
 import type { FileSystem, ImmediateAnswers } from '../../vfs/file-system.js';
 import { encodeAttr, encodeEntry, encodeNoEntry } from './attributes.js';
+import type { DirectoryRequests } from './directory-requests.js';
 import type { FileRequests } from './file-requests.js';
 import type { KernelCache } from './kernel-cache.js';
 import { ownerOf } from './locks.js';
@@ -28,17 +29,20 @@ export interface ImmediateRequestsOptions {
   readonly fileSystem: Pick<FileSystem, 'immediate'>;
   readonly cache: KernelCache;
   readonly files: Pick<FileRequests, 'isPageless' | 'release'>;
+  readonly directories: Pick<DirectoryRequests, 'lookedUp'>;
 }
 
 export class ImmediateRequests {
   readonly #cache: KernelCache;
   readonly #known: ImmediateAnswers | undefined;
   readonly #files: ImmediateRequestsOptions['files'];
+  readonly #directories: ImmediateRequestsOptions['directories'];
 
-  constructor({ fileSystem, cache, files }: ImmediateRequestsOptions) {
+  constructor({ fileSystem, cache, files, directories }: ImmediateRequestsOptions) {
     this.#cache = cache;
     this.#known = fileSystem.immediate;
     this.#files = files;
+    this.#directories = directories;
   }
 
   /**
@@ -69,12 +73,14 @@ export class ImmediateRequests {
     }
   }
 
-  #lookup(known: ImmediateAnswers, { inode }: RequestHeader, bytes: Buffer): Answer {
+  #lookup(known: ImmediateAnswers, header: RequestHeader, bytes: Buffer): Answer {
+    const { inode } = header;
     const ticket = this.#cache.ticket();
     const name = nameOf(readNames(bytes, 1)[0]);
     if (isDotName(name)) return undefined;
     const found = known.lookup(inode, name);
     if (found === undefined) return undefined;
+    this.#directories.lookedUp(header);
     if (found !== 'absent') return [entryOf(this.#cache, ticket, inode, found)];
     const keptMs = this.#cache.nameMs(ticket, inode, true);
     return keptMs > 0 ? [encodeNoEntry(keptMs)] : ERRNO.ENOENT;

@@ -53,7 +53,12 @@ export class FuseRequests {
     this.#xattrs = new XattrRequests(fileSystem, cache, this.#callers);
     this.#files = new FileRequests(fileSystem, cache, this.#callers, log);
     this.#directories = new DirectoryRequests(fileSystem, cache, this.#callers);
-    this.immediate = new ImmediateRequests({ fileSystem, cache, files: this.#files });
+    this.immediate = new ImmediateRequests({
+      fileSystem,
+      cache,
+      files: this.#files,
+      directories: this.#directories,
+    });
     this.handlers = new Map<number, RequestHandler>([
       ...this.#files.handlers,
       ...this.#directories.handlers,
@@ -97,6 +102,7 @@ export class FuseRequests {
     const ticket = this.#cache.ticket();
     const { inode } = header;
     const name = nameOf(readNames(bytes, 1)[0]);
+    this.#directories.lookedUp(header);
     if (isDotName(name)) {
       const attributes = await lookupByNumber(this.#fileSystem, inode, name);
       // No entry of a directory: how long its name could be believed does not matter.

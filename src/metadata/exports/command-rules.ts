@@ -32,6 +32,7 @@ import {
   mknod,
   readdir,
   readlink,
+  readnames,
   removexattr,
   rename,
   resolve,
@@ -185,6 +186,7 @@ const RULES: ReadonlyMap<number, CommandRule> = new Map([
   rule(getattr, { names: ({ inode }) => [inode] }),
   rule(readlink, { names: ({ inode }) => [inode] }),
   rule(readdir, { names: ({ inode }) => [inode], identify: byInode(({ inode }) => inode, Access.read) }),
+  rule(readnames, { names: ({ inode }) => [inode], identify: byInode(({ inode }) => inode, Access.read) }),
   rule(list, {
     names: ({ root }) => [root],
     identify: byInode(({ root }) => root, Access.read | Access.execute),

@@ -17,6 +17,7 @@ import {
   lookup,
   readdir,
   readlink,
+  readnames,
   resolve,
   statfs,
 } from '../../protocol/namespace-commands.js';
@@ -55,7 +56,7 @@ export function needsTurn(command: number): boolean {
 
 /** Commands that only tell, and may tell of many inodes. */
 const TELLING: ReadonlySet<number> = new Set(
-  [get, getattr, getfiles, getxattr, list, listxattr, lookup, readdir, readlink, resolve].map(
+  [get, getattr, getfiles, getxattr, list, listxattr, lookup, readdir, readlink, readnames, resolve].map(
     ({ number }) => number,
   ),
 );

@@ -20,6 +20,7 @@ import type {
   InodeTable,
   MemberTable,
   NodeRecords,
+  PackedNamesRecord,
   ReplyTable,
   RetiredTable,
   CertificateTable,
@@ -175,6 +176,19 @@ class TracedDentries implements DentryTable {
     if (page instanceof Promise) return this.#notePageLater(page);
     for (const { inode } of page) this.#reading.read(inode.inode);
     return page;
+  }
+
+  /** Names alone: what they lead to is not read, nor may the session cache it. */
+  namesAfter(parent: number, after: Uint8Array, limit: number): Awaitable<PackedNamesRecord> {
+    this.#reading.read(parent);
+    return this.#table.namesAfter(parent, after, limit);
+  }
+
+  async directoriesAfter(parent: number, after: Uint8Array, limit: number): Promise<InodeRecord[]> {
+    this.#reading.read(parent);
+    const directories = await this.#table.directoriesAfter(parent, after, limit);
+    for (const { inode } of directories) this.#reading.read(inode);
+    return directories;
   }
 
   isEmpty(parent: number): Awaitable<boolean> {

@@ -74,6 +74,14 @@ export interface DirectoryEntryRecord {
   readonly inode: InodeRecord;
 }
 
+/** Names as protocol/packed-names.ts has them on the wire. */
+export interface PackedNamesRecord {
+  readonly packed: Buffer;
+  readonly count: number;
+  /** How many of them lead to directories. */
+  readonly directories: number;
+}
+
 export interface InodeTable {
   get(inode: number): Awaitable<InodeRecord | undefined>;
   insert(record: InodeRecord): Awaitable<void>;
@@ -96,6 +104,10 @@ export interface DentryTable {
   get(parent: number, name: Uint8Array): Awaitable<InodeRecord | undefined>;
   /** Entries whose names come after `after`, in byte order; an empty `after` means from the first. */
   after(parent: number, after: Uint8Array, limit: number): Awaitable<DirectoryEntryRecord[]>;
+  /** The same as names without attributes. */
+  namesAfter(parent: number, after: Uint8Array, limit: number): Awaitable<PackedNamesRecord>;
+  /** The first directories among the entries behind `after`. */
+  directoriesAfter(parent: number, after: Uint8Array, limit: number): Awaitable<InodeRecord[]>;
   isEmpty(parent: number): Awaitable<boolean>;
   /** The directories in which an inode has names, up to `limit`; quick once there is an index (`indexByInode`). */
   directoriesOf(inode: number, limit: number): Awaitable<number[]>;

@@ -18,9 +18,11 @@ import type {
   FileLock,
   FileSystem,
   KeepingLease,
+  NamesPage,
   Statfs,
   WriteOptions,
 } from '../../../src/vfs/file-system.js';
+import { namesPageOf } from '../../../src/vfs/names-page.js';
 import type { MemoryInode } from './memory-inode.js';
 import { DIRECTORY_LINKS, keyOf, MemoryTree, refusal } from './memory-tree.js';
 
@@ -319,6 +321,10 @@ export class MemoryFileSystem implements FileSystem {
       attributes: this.#tree.named(directory, key).attributes,
     }));
     return { entries, parent: directory.parent, isLast: start + page.length >= names.length };
+  }
+
+  async readNames(number: number, after: Uint8Array): Promise<NamesPage> {
+    return namesPageOf(await this.readdirPage(number, after));
   }
 
   readdir(): AsyncIterable<DirectoryEntry> {

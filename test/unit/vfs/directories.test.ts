@@ -5,6 +5,7 @@
 import t, { type Test } from 'tap';
 import type { MetadataSession } from '../../../src/client/session/metadata-session.js';
 import type { Client } from '../../../src/client/client.js';
+import { DfsError } from '../../../src/protocol/errors.js';
 import { MAX_DIRECTORY_PAGE } from '../../../src/protocol/limits.js';
 import { ROOT_INODE } from '../../../src/protocol/file-mode.js';
 import { Directories } from '../../../src/vfs/directories.js';
@@ -216,4 +217,145 @@ t.test('a change in the middle of a listing loses no name that stays, and tells 
   }
   const staying = namesUpTo(LARGE).filter(name => name !== 'n01100');
   t.same(names, staying.toSpliced(601, 0, 'n00600a'), 'and what is behind the reader is as it is now');
+});
+
+/** Every name of a listing without attributes, with types. `between` is called before each further page. */
+async function listNames(
+  read: Directories,
+  directory: number,
+  between: (names: readonly string[]) => Promise<void> = async () => undefined,
+): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (let after: Uint8Array = START; ;) {
+    const { names, isLast } = await read.names(directory, after, AS_ROOT);
+    for (let index = 0; index < names.count; index += 1) {
+      const name = names.nameAt(index).toString();
+      t.notOk(found.has(name), `${name} comes once`);
+      found.set(name, names.types[index] ?? 0);
+    }
+    if (isLast) return found;
+    after = Buffer.from(names.nameAt(names.count - 1));
+    await between([...found.keys()]);
+  }
+}
+
+t.test('names alone are asked for in large pages, and attributes follow together', async t => {
+  const directory = await directoryOf(10);
+  const { asked, directories: read } = await directories(t);
+  t.same([...(await listNames(read, directory)).keys()], namesUpTo(10));
+  t.same(asked, ['readnames']);
+  for (let index = 0; index < 10; index += 1)
+    t.match(await read.lookup(directory, nameOf(index), AS_ROOT), { nlink: 1 });
+  t.same(asked, ['readnames', 'lookup', 'lookup', 'readdir'], 'when names are looked up after all');
+  await t.rejects(read.lookup(directory, Buffer.from('absent'), AS_ROOT), { code: 'ENOENT' });
+  t.equal(asked.length, 4);
+});
+
+/** As large, and nobody changes it. */
+const many = await directoryOf(LARGE);
+
+t.test('attributes of a large directory follow page by page', async t => {
+  const { asked, directories: read } = await directories(t);
+  t.same([...(await listNames(read, many)).keys()], namesUpTo(LARGE));
+  for (let index = 0; index < LARGE; index += 1) await read.lookup(many, nameOf(index), AS_ROOT);
+  t.equal(asked.filter(name => name === 'readdir').length, 2);
+  t.ok(asked.filter(name => name === 'lookup').length <= 6);
+});
+
+t.test('a directory is told with its attributes', async t => {
+  const directory = await directoryOf(3);
+  const { inode } = await other.mkdir(directory, Buffer.from('sub'), OWNER);
+  const { asked, directories: read } = await directories(t);
+  const { names, attributesOf, parent } = await read.names(directory, START, AS_ROOT);
+  t.equal(parent, ROOT_INODE);
+  t.same([...names.types], [8, 8, 8, 4]);
+  t.match(attributesOf(inode), { inode, nlink: 2 });
+  t.equal(attributesOf(names.inodes[0] ?? 0), undefined, 'a file is not');
+  t.equal((await read.lookup(directory, Buffer.from('sub'), AS_ROOT)).inode, inode);
+  t.same(asked, ['readnames'], 'and found by its name without a request');
+});
+
+t.test('what another mount changes in a directory that was listed by names is seen at once', async t => {
+  const directory = await directoryOf(4);
+  const { directories: read } = await directories(t);
+  await listNames(read, directory);
+  await other.unlink(directory, nameOf(0));
+  await other.mknod(directory, Buffer.from('new'), { ...OWNER, mode: 0o100644 }, 0);
+  await other.rename(directory, nameOf(1), directory, Buffer.from('renamed'), 0);
+  await other.unlink(directory, nameOf(2));
+  await other.mkdir(directory, nameOf(2), OWNER);
+  t.same(
+    [...(await listNames(read, directory))],
+    [
+      ['n00002', 4],
+      ['n00003', 8],
+      ['new', 8],
+      ['renamed', 8],
+    ],
+  );
+});
+
+t.test('while a large directory is listed by names, the names that stay come once', async t => {
+  const directory = await directoryOf(LARGE);
+  const { directories: read } = await directories(t);
+  let round = 0;
+  const found = await listNames(read, directory, async () => {
+    round += 1;
+    await other.unlink(directory, nameOf(LARGE - round));
+    await other.mknod(directory, Buffer.from(`z${round}`), { ...OWNER, mode: 0o100644 }, 0);
+  });
+  t.ok(round > 0);
+  t.same([...found.keys()].slice(0, LARGE - 10), namesUpTo(LARGE - 10));
+});
+
+t.test('several read one directory by names at different places', async t => {
+  const { directories: read } = await directories(t);
+  const all = await Promise.all([1, 2, 3].map(async () => await listNames(read, many)));
+  for (const names of all) t.same([...names.keys()], namesUpTo(LARGE));
+});
+
+t.test('a server of a version that lists no names alone is asked for attributes', async t => {
+  const directory = await directoryOf(5);
+  const { asked, session, directories: read } = await directories(t);
+  session.serverCan = () => false;
+  t.same([...(await listNames(read, directory)).keys()], namesUpTo(5));
+  t.same(asked, ['readdir']);
+});
+
+t.test('so is one that has taken the place of a newer one since', async t => {
+  const directory = await directoryOf(5);
+  const { asked, session, directories: read } = await directories(t);
+  const { ask } = session;
+  session.ask = async (...request: Parameters<typeof ask>) => {
+    if (request[0].name === 'readnames') throw new DfsError('ENOSYS', 'command 27 is not known here');
+    return (await Reflect.apply(ask, session, request)) as never;
+  };
+  t.same([...(await listNames(read, directory)).keys()], namesUpTo(5));
+  t.same(asked, ['readdir']);
+});
+
+t.test('whoever is not root is asked about, by names too', async t => {
+  const directory = await directoryOf(2);
+  const { asked, directories: read } = await directories(t);
+  await listNames(read, directory);
+  await other.setattr(directory, { mode: 0o700 });
+  await t.rejects(read.names(directory, START, STRANGER), { code: 'EACCES' });
+  t.same(asked, ['readnames', 'readnames']);
+});
+
+t.test('a walk by names finds the directories that follow listed', async t => {
+  const parent = await directoryOf(0);
+  const within = [];
+  for (let index = 0; index < 12; index += 1) within.push(await directoryOf(2, parent));
+  const { asked, directories: read } = await directories(t);
+  await listNames(read, parent);
+  for (const directory of within) {
+    t.same([...(await listNames(read, directory)).keys()], namesUpTo(2));
+    await new Promise(resolve => setImmediate(resolve));
+  }
+  t.same(
+    asked,
+    Array.from({ length: 13 }, () => 'readnames'),
+    'each was asked for once',
+  );
 });

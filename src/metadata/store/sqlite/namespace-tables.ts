@@ -5,9 +5,12 @@ import type {
   InodeRecord,
   InodeSet,
   InodeTable,
+  PackedNamesRecord,
   SymlinkTable,
   XattrTable,
 } from '../store.js';
+import { S_IFDIR, S_IFMT, TYPE_SHIFT } from '../../../protocol/file-mode.js';
+import { FIRST_TYPE } from '../../../protocol/packed-names.js';
 import type { SqliteConnection } from './connection.js';
 
 /** In the order of INODE_COLUMNS. */
@@ -52,6 +55,8 @@ const INODE_COLUMNS = [
   'goal',
   'parent',
 ] as const;
+
+const NO_NAMES = Buffer.alloc(0);
 
 type NamedInodeRow = readonly [...InodeRow, name: Buffer];
 
@@ -185,6 +190,8 @@ export class SqliteSymlinks implements SymlinkTable {
 export class SqliteDentries implements DentryTable {
   readonly #select;
   readonly #page;
+  readonly #names;
+  readonly #directoriesAfter;
   readonly #first;
   readonly #directories;
   readonly #index;
@@ -201,6 +208,19 @@ export class SqliteDentries implements DentryTable {
     this.#page = connection.rows<NamedInodeRow>(
       `SELECT ${columns}, d.name FROM dentries d CROSS JOIN inodes i ON i.inode = d.inode
        WHERE d.parent = ? AND d.name > ? ORDER BY d.name LIMIT ?`,
+    );
+    const isDirectory = `(i.mode & ${S_IFMT}) = ${S_IFDIR}`;
+    // As text, names are joined byte for byte: nothing looks whether they are UTF-8.
+    this.#names = connection.row<[Buffer | null, number, number]>(
+      `SELECT CAST(group_concat(entry, '') AS BLOB), count(*), total(is_directory) FROM (
+         SELECT d.name || '/' || char(${FIRST_TYPE} + (i.mode >> ${TYPE_SHIFT})) || d.inode || '/' AS entry,
+                ${isDirectory} AS is_directory
+         FROM dentries d CROSS JOIN inodes i ON i.inode = d.inode
+         WHERE d.parent = ? AND d.name > ? ORDER BY d.name LIMIT ?)`,
+    );
+    this.#directoriesAfter = connection.rows<InodeRow>(
+      `SELECT ${columns} FROM dentries d CROSS JOIN inodes i ON i.inode = d.inode
+       WHERE d.parent = ? AND d.name > ? AND ${isDirectory} ORDER BY d.name LIMIT ?`,
     );
     this.#first = connection.row<[number]>('SELECT inode FROM dentries WHERE parent = ? LIMIT 1');
     this.#directories = connection.rows<[number]>(
@@ -219,6 +239,15 @@ export class SqliteDentries implements DentryTable {
 
   after(parent: number, after: Uint8Array, limit: number): DirectoryEntryRecord[] {
     return this.#page(parent, after, limit).map(row => ({ name: row[18], inode: toRecord(row) }));
+  }
+
+  namesAfter(parent: number, after: Uint8Array, limit: number): PackedNamesRecord {
+    const [packed, count, directories] = this.#names(parent, after, limit) ?? [null, 0, 0];
+    return { packed: packed ?? NO_NAMES, count, directories };
+  }
+
+  directoriesAfter(parent: number, after: Uint8Array, limit: number): InodeRecord[] {
+    return this.#directoriesAfter(parent, after, limit).map(toRecord);
   }
 
   directoriesOf(inode: number, limit: number): number[] {

@@ -194,3 +194,26 @@ t.test('a directory that is gone is ENOENT when it is read, and a file is ENOTDI
   const { inode } = await harness.create('file');
   await t.rejects(readdir(inode, (await opendir(inode)).fh, 0), { code: 'ENOTDIR' });
 });
+
+t.test('files are told by their names alone until the program looks one of them up', async t => {
+  const pid = 4242;
+  const lists = async (directory: number): Promise<readonly Read[]> => {
+    const body = fuseReadIn.encode({ fh: (await opendir(directory)).fh, offset: DOTS, size: LARGE });
+    const page = await harness.ask(Opcode.readdirplus, directory, body, { pid });
+    return entriesIn(page, fuseEntryOut.bytes);
+  };
+  const withFiles = async (): Promise<number> => {
+    const directory = await directoryOf('sub');
+    for (const name of ['a', 'b', 'c'])
+      await vfs.mknod(directory, Buffer.from(name), { ...OWNER, mode: 0o100644 }, 0);
+    return directory;
+  };
+  const directory = await withFiles();
+  const sub = (await vfs.lookup(directory, Buffer.from('sub'))).inode;
+  const [a, b, c, last] = await lists(directory);
+  t.match([a, b, c], [{ name: 'a', nodeid: 0 }, { nodeid: 0 }, { nodeid: 0 }]);
+  t.match(last, { name: 'sub', nodeid: sub }, 'programs go into directories');
+  harness.requests.lookedUp({ pid, inode: directory });
+  const told = (await lists(await withFiles())).map(({ nodeid }) => nodeid !== 0);
+  t.same(told, [false, true, true, true], 'all but one, by which it is seen when it stops');
+});

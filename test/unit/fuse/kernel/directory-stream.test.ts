@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Attributes } from '../../../../src/protocol/types.js';
-import { DirectoryStream } from '../../../../src/fuse/kernel/directory-stream.js';
-import type { DirectoryPage } from '../../../../src/vfs/file-system.js';
+import { DirectoryStream, DOTS, type PageSource } from '../../../../src/fuse/kernel/directory-stream.js';
+import { namesPageOf } from '../../../../src/vfs/names-page.js';
 
 const NOW = { sec: 0, nsec: 0 };
 
@@ -22,46 +22,92 @@ function attributes(inode: number): Attributes {
   };
 }
 
-/** A directory of `count` files, handed out in pages of three. */
-function pagesOf(count: number): { readdirPage(inode: number, after: Uint8Array): Promise<DirectoryPage> } {
+const NAMES = 10;
+
+/** A directory of `count` files, handed out in pages of three; `asked` has the names behind which pages were asked for. */
+function pagesOf(count: number, asked: string[] = []): PageSource {
   const names = Array.from({ length: count }, (_, index) => `f${String(index).padStart(3, '0')}`);
-  return {
-    async readdirPage(_inode, after) {
-      const start = names.findIndex(name => name > Buffer.from(after).toString());
-      const page = start < 0 ? [] : names.slice(start, start + 3);
-      const entries = page.map(name => ({ name: Buffer.from(name), attributes: attributes(1) }));
-      return { entries, parent: 1, isLast: start < 0 || start + 3 >= names.length };
-    },
+  const page = async (after: Uint8Array, limit = 3) => {
+    const behind = Buffer.from(after).toString();
+    asked.push(behind);
+    const start = names.findIndex(name => name > behind);
+    const taken = start < 0 ? [] : names.slice(start, start + limit);
+    const entries = taken.map(name => ({ name: Buffer.from(name), attributes: attributes(1) }));
+    return namesPageOf({ entries, parent: 1, isLast: start < 0 || start + limit >= names.length });
   };
+  return { names: async after => await page(after), entries: page };
 }
 
-t.test('reading on from each position gives every entry once, dots first', async t => {
-  const stream = new DirectoryStream(pagesOf(10), 5);
-  const seen: string[] = [];
-  let position = 0;
-  for (;;) {
-    const entries = await stream.from(position);
-    const last = entries.at(-1);
-    if (!last) break;
-    seen.push(...entries.map(entry => entry.name.toString()));
-    position = last.next;
+/** The names of the current page from a position on. */
+function namesFrom({ page, position: start }: DirectoryStream, position: number): string[] {
+  const first = Math.max(0, position - start);
+  return Array.from({ length: Math.max(0, page.names.count - first) }, (_, index) =>
+    page.names.nameAt(first + index).toString(),
+  );
+}
+
+for (const withAttributes of [false, true]) {
+  const way = withAttributes ? 'with attributes' : 'by names';
+  t.test(`reading on from each position gives every entry once, ${way}`, async t => {
+    const stream = new DirectoryStream(pagesOf(NAMES));
+    const seen: string[] = [];
+    for (let position = 0; ;) {
+      await stream.goTo(position, withAttributes);
+      const names = namesFrom(stream, position);
+      if (names.length === 0) break;
+      seen.push(...names);
+      position = Math.max(position, DOTS) + names.length;
+    }
+    t.equal(seen.length, NAMES);
+    t.equal(new Set(seen).size, NAMES);
+  });
+
+  t.test(`going back to a position that was told reads on from there (seekdir), ${way}`, async t => {
+    const stream = new DirectoryStream(pagesOf(NAMES));
+    for (const position of [0, 5, 8, 11]) await stream.goTo(position, withAttributes);
+    await stream.goTo(4, withAttributes);
+    t.equal(namesFrom(stream, 4)[0], 'f002');
+    await stream.goToFresh(7, withAttributes, 2);
+    t.equal(namesFrom(stream, 7)[0], 'f005');
+    await stream.goToFresh(1000, withAttributes, 2);
+    t.same(namesFrom(stream, 1000), [], 'behind the end there is nothing');
+  });
+
+  t.test(`what is to be fresh is asked for anew, ${way}`, async t => {
+    const asked: string[] = [];
+    const stream = new DirectoryStream(pagesOf(NAMES, asked));
+    await stream.goTo(0, withAttributes);
+    await stream.goTo(3, withAttributes);
+    t.same(asked, [''], 'one that is there serves both');
+    await stream.goToFresh(4, withAttributes, 3);
+    t.same(asked, ['', 'f001']);
+    t.same(namesFrom(stream, 4), ['f002', 'f003', 'f004']);
+  });
+}
+
+t.test('a page by names goes on with attributes, and the other way round', async t => {
+  const stream = new DirectoryStream(pagesOf(NAMES));
+  await stream.goTo(0, false);
+  await stream.goToFresh(5, true, 2);
+  t.same(namesFrom(stream, 5), ['f003', 'f004']);
+  await stream.goTo(7, false);
+  t.same(namesFrom(stream, 7), ['f005', 'f006', 'f007']);
+});
+
+t.test('a successor goes on from every position that was told last', async t => {
+  const stream = new DirectoryStream(pagesOf(NAMES));
+  await stream.goTo(0, false);
+  await stream.goTo(5, false);
+  for (const position of [DOTS, 5, 6, 7, 8]) {
+    const successor = new DirectoryStream(pagesOf(NAMES), stream.state());
+    await successor.goTo(position, false);
+    t.equal(namesFrom(successor, position)[0], `f00${position - DOTS}`);
   }
-  t.equal(seen.length, 12);
-  t.same(seen.slice(0, 3), ['.', '..', 'f000']);
-  t.equal(new Set(seen).size, 12);
 });
 
-t.test('going back to a position that was told reads on from there (seekdir)', async t => {
-  const stream = new DirectoryStream(pagesOf(10), 5);
-  const first = await stream.from(0);
-  const second = await stream.from(first.at(-1)?.next ?? 0);
-  await stream.from(second.at(-1)?.next ?? 0);
-  const again = await stream.from(first[3]?.next ?? 0);
-  t.equal(again[0]?.name.toString(), first[4]?.name.toString());
-});
-
-t.test('an empty directory has its dots and then ends', async t => {
-  const stream = new DirectoryStream(pagesOf(0), 5);
-  t.equal((await stream.from(0)).length, 2);
-  t.equal((await stream.from(2)).length, 0);
+t.test('an empty directory ends', async t => {
+  const stream = new DirectoryStream(pagesOf(0));
+  await stream.goTo(0, false);
+  t.same(namesFrom(stream, 0), []);
+  t.ok(stream.page.isLast);
 });

@@ -39,7 +39,12 @@ const OWNER = { uid: 0, gid: 0 };
 const F_WRLCK = 1;
 const files = await openHarness(t, (vfs, cache, callers, log) => {
   const fileRequests = new FileRequests(vfs, cache, callers, log);
-  const immediate = new ImmediateRequests({ fileSystem: vfs, cache, files: fileRequests });
+  const immediate = new ImmediateRequests({
+    fileSystem: vfs,
+    cache,
+    files: fileRequests,
+    directories: { lookedUp: () => undefined },
+  });
   return { handlers: fileRequests.handlers, immediate };
 });
 const { vfs } = files;

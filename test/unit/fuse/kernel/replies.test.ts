@@ -1,7 +1,6 @@
 /** Structures and fields that several kinds of request have (fuse/kernel/replies.ts). */
 import t from 'tap';
 import {
-  dirent,
   done,
   nameOf,
   NOTHING,
@@ -10,30 +9,7 @@ import {
   sizeOf,
   writeOut,
 } from '../../../../src/fuse/kernel/replies.js';
-import { fuseDirent } from '../../../../src/fuse/kernel/structs.js';
 import { DfsError } from '../../../../src/protocol/errors.js';
-import { S_IFLNK, S_IFSOCK } from '../../../../src/protocol/file-mode.js';
-
-const entry = { inode: 5, next: 9, mode: S_IFLNK | 0o777, entry: undefined };
-
-t.test('fuse_dirent ends at 8 bytes with zeros, however long the name is', async t => {
-  for (const length of [1, 7, 8, 9, 255]) {
-    const name = Buffer.alloc(length, 'n');
-    const bytes = dirent({ ...entry, name }, 0);
-    t.equal(bytes.length, Math.ceil((24 + length) / 8) * 8, `${length} bytes`);
-    t.match(fuseDirent.view(bytes, 0), { ino: 5, off: 9, namelen: length, type: 10 });
-    t.same(bytes.subarray(24, 24 + length), name);
-    t.ok(bytes.subarray(24 + length).every(byte => byte === 0));
-  }
-});
-
-t.test('room in front of fuse_dirent counts for the 8 bytes, and is empty', async t => {
-  const bytes = dirent({ ...entry, mode: S_IFSOCK, name: Buffer.from([0xff, 0x80]) }, 128);
-  t.equal(bytes.length, 160);
-  t.ok(bytes.subarray(0, 128).every(byte => byte === 0));
-  t.match(fuseDirent.view(bytes, 128), { ino: 5, off: 9, namelen: 2, type: 12 });
-  t.same([...bytes.subarray(152, 154)], [0xff, 0x80], 'names are bytes');
-});
 
 t.test('a value is told by its size, whole, or not at all', async t => {
   const value = Buffer.from('blue');
