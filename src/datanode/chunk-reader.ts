@@ -76,8 +76,13 @@ export class ChunkReader {
 
   /** The chunk's checksum table. EIO when it is damaged. */
   async table(chunk: number, at: ChunkLocation): Promise<Buffer> {
-    const headBytes = RECORD_HEADER_BYTES + checksumTableBytes(at.length);
-    return this.#keptTable(chunk) ?? this.#checkHead(chunk, at, await this.#bytes(chunk, at, 0, headBytes));
+    const kept = this.#keptTable(chunk);
+    if (kept) return kept;
+    const head = Buffer.allocUnsafe(RECORD_HEADER_BYTES + checksumTableBytes(at.length));
+    // A client that asks where its bytes are reads them itself.
+    const count = await this.#files.use(at.segment, async file => await file.pread(head, at.offset, true));
+    if (count < head.length) throw endsEarly(chunk, at);
+    return this.#checkHead(chunk, at, head);
   }
 
   /** Whose bytes these were, and where in the file the first one stood, when they were written. */
@@ -114,7 +119,7 @@ export class ChunkReader {
     if (read) return read;
     const target = Buffer.allocUnsafe(length);
     const count = await this.#files.use(at.segment, async file => await file.pread(target, at.offset + from));
-    if (count < length) throw damaged(chunk, at, 'the segment file ends before it');
+    if (count < length) throw endsEarly(chunk, at);
     return target;
   }
 
@@ -133,6 +138,10 @@ export class ChunkReader {
     const kept = this.#tables.get(chunk);
     return kept === undefined ? undefined : Buffer.from(kept, 'latin1');
   }
+}
+
+function endsEarly(chunk: number, at: ChunkLocation): DfsError {
+  return damaged(chunk, at, 'the segment file ends before it');
 }
 
 function damaged(chunk: number, at: ChunkLocation, what: string): DfsError {

@@ -24,6 +24,7 @@ import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { allocateFile } from './allocate-file.js';
 import { cachedReads, MAX_CACHED_READ_BYTES } from './cached-read.js';
+import { DIRECT_SLACK_BYTES, DirectlyReadFile } from './direct-reads.js';
 import { DirectFile, FasterWay, MIN_DIRECT_BYTES } from './direct-writes.js';
 import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
 import { makeDirectories } from './make-directories.js';
@@ -36,8 +37,11 @@ const SMALL_WRITE_BYTES = 64 << 10;
 export interface DiskFile {
   /** Writes all pieces one after the other from `position` on. When it rejects, a part may have been written. */
   writev(pieces: readonly Buffer[], position: number): Promise<void>;
-  /** Fills `target` from `position` on; the result is less than its length only at the end of the file. */
-  pread(target: Buffer, position: number): Promise<number>;
+  /**
+   * Fills `target` from `position` on; the result is less than its length only at the end of the file.
+   * @param isAlone this process will not want what follows, so the system need not read ahead
+   */
+  pread(target: Buffer, position: number, isAlone?: boolean): Promise<number>;
   /** What was written is on stable storage, and so is the file's length (fdatasync(2)). */
   datasync(): Promise<void>;
   truncate(lengthBytes: number): Promise<void>;
@@ -92,6 +96,8 @@ class NodeFile implements DiskFile {
   readonly #fasterWay: FasterWay;
   /** The same file past the page cache, once something large was written; undefined where that cannot be. */
   #direct: Promise<DirectFile | undefined> | undefined;
+  /** The same for reads. */
+  #directlyRead: Promise<DirectlyReadFile | undefined> | undefined;
 
   constructor(descriptor: number, fasterWay: FasterWay) {
     this.#descriptor = descriptor;
@@ -127,10 +133,20 @@ class NodeFile implements DiskFile {
     }
   }
 
-  async pread(target: Buffer, position: number): Promise<number> {
+  async pread(target: Buffer, position: number, isAlone = false): Promise<number> {
+    const cached = await cachedReads();
+    const isAbsent = isAlone && cached.isAbsent(this.#descriptor, position, target.length);
+    const alone = isAbsent ? await this.#readAlone(target.length, position) : undefined;
     const isSmall = target.length <= MAX_CACHED_READ_BYTES;
-    if (isSmall && (await cachedReads()).readInto(this.#descriptor, target, position)) return target.length;
-    return await readFully(this.#descriptor, target, position);
+    if (!alone && isSmall && cached.readInto(this.#descriptor, target, position)) return target.length;
+    return alone?.copy(target) ?? (await readFully(this.#descriptor, target, position));
+  }
+
+  /** Past the page cache, which would read up to MiB ahead; undefined where that cannot be. */
+  async #readAlone(length: number, position: number): Promise<Buffer | undefined> {
+    this.#directlyRead ??= DirectlyReadFile.open(this.#descriptor);
+    const file = await this.#directlyRead;
+    return await file?.read(Buffer.allocUnsafeSlow(length + DIRECT_SLACK_BYTES), length, position);
   }
 
   async datasync(): Promise<void> {
@@ -148,6 +164,7 @@ class NodeFile implements DiskFile {
   async close(): Promise<void> {
     try {
       await (await this.#direct)?.close();
+      await (await this.#directlyRead)?.close();
     } finally {
       await closeAsync(this.#descriptor);
     }

@@ -5,6 +5,7 @@
 import { close, constants, fstat, open } from 'node:fs';
 import { promisify } from 'node:util';
 import { cachedReads, type CachedReads } from './cached-read.js';
+import { DirectlyReadFile } from './direct-reads.js';
 import { readFully } from './positional-read.js';
 
 /** An open file. Positions and lengths are bytes. */
@@ -13,10 +14,14 @@ export interface LocalFile {
   preadCached(length: number, position: number): Buffer | undefined;
   /** As CachedReads.readInto: whether all of `target` could be filled without waiting. */
   preadCachedInto(target: Buffer, position: number): boolean;
+  /** As CachedReads.isAbsent. */
+  isAbsent(position: number, length: number): boolean;
   /** As CachedReads.prefetch. */
   prefetch(position: number, length: number): Promise<void>;
   /** Fills `target` from `position` on; the result is less than its length only at the end of the file. */
   pread(target: Buffer, position: number): Promise<number>;
+  /** As DirectlyReadFile.read: past the page cache, if that can be. */
+  preadDirect(memory: Buffer, length: number, position: number): Promise<Buffer | undefined>;
   /** Whether the file has no name any more, so that only who has it open keeps its space. */
   isDeleted(): Promise<boolean>;
   close(): Promise<void>;
@@ -34,6 +39,8 @@ const fstatAsync = promisify(fstat);
 class NodeLocalFile implements LocalFile {
   readonly #descriptor: number;
   readonly #cached: CachedReads;
+  /** The same file past the page cache, once something was read that way; undefined where that cannot be. */
+  #direct: Promise<DirectlyReadFile | undefined> | undefined;
 
   constructor(descriptor: number, cached: CachedReads) {
     this.#descriptor = descriptor;
@@ -48,6 +55,10 @@ class NodeLocalFile implements LocalFile {
     return this.#cached.readInto(this.#descriptor, target, position);
   }
 
+  isAbsent(position: number, length: number): boolean {
+    return this.#cached.isAbsent(this.#descriptor, position, length);
+  }
+
   async prefetch(position: number, length: number): Promise<void> {
     await this.#cached.prefetch(this.#descriptor, position, length);
   }
@@ -56,12 +67,21 @@ class NodeLocalFile implements LocalFile {
     return await readFully(this.#descriptor, target, position);
   }
 
+  async preadDirect(memory: Buffer, length: number, position: number): Promise<Buffer | undefined> {
+    this.#direct ??= DirectlyReadFile.open(this.#descriptor);
+    return await (await this.#direct)?.read(memory, length, position);
+  }
+
   async isDeleted(): Promise<boolean> {
     return (await fstatAsync(this.#descriptor)).nlink === 0;
   }
 
   async close(): Promise<void> {
-    await closeAsync(this.#descriptor);
+    try {
+      await (await this.#direct)?.close();
+    } finally {
+      await closeAsync(this.#descriptor);
+    }
   }
 }
 

@@ -209,7 +209,9 @@ export class OpenFile {
     if (wanted <= 0) return NO_PAYLOAD;
     const advice = readAhead.advise(offset, wanted, size);
     if (advice.aheadLength > 0) {
-      void this.#shared.client.content.prefetch(this.#range(advice.aheadOffset, advice.aheadLength, true));
+      const ahead = this.#range(advice.aheadOffset, advice.aheadLength, true);
+      // Without a loan each read is given memory of its own.
+      void this.#shared.client.content.prefetch(ahead, loans ? wanted : 0);
     }
     const read = async (from: number, bytes: number): Promise<Payload> =>
       await this.#shared.client.content.read(this.#range(from, bytes, advice.isSequential, loans));

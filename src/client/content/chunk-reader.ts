@@ -1,5 +1,4 @@
 /** Reads chunks from whichever replica answers, and believes none without the checksums with which the chunk was committed. */
-import type { Loans } from '../../platform/loans.js';
 import type { Logger } from '../../platform/log.js';
 import { blocksCovering, matchesChecksums } from '../../protocol/checksum.js';
 import { read, readparts } from '../../protocol/datanode-commands.js';
@@ -15,6 +14,7 @@ import {
 import { isConnectionError } from '../../rpc/client.js';
 import { ChunkTables, isTableOf, requireTable } from './chunk-tables.js';
 import type { DataNodePool } from './data-node-pool.js';
+import type { ReadManner } from '../local/local-node.js';
 import type { LocalReplicas } from '../local/local-replicas.js';
 import { isGrantRefused, readGrantBytes, type ReadableChunk } from './readable-chunk.js';
 
@@ -39,10 +39,14 @@ export class ChunkReader {
    * one try of each replica, the likeliest first. Rejects with ENOENT when
    * every replica is gone (the chunk may have been replaced: look its file's extents up again), with EACCES when the grant
    * is not good any more (look it up, too), with a connection error when a node that may have it was not reached, and with EIO when what there is does not match its checksums.
-   * @param loans what the bytes may be borrowed by; without it they are the caller's
    */
-  async read(location: ReadableChunk, offset: number, length: number, loans?: Loans): Promise<Payload> {
-    const found = await this.#local?.read(location, offset, length, loans);
+  async read(
+    location: ReadableChunk,
+    offset: number,
+    length: number,
+    manner: ReadManner = {},
+  ): Promise<Payload> {
+    const found = await this.#local?.read(location, offset, length, manner);
     if (found?.is === 'read') return [found.bytes];
     const errors: DfsError[] = [];
     const preferred = this.#nodes.preferred(location.nodes);
@@ -132,9 +136,19 @@ export class ChunkReader {
     return this.#local?.mayHave(location) ?? false;
   }
 
+  /** As LocalReplicas.meet. */
+  async meet(location: ReadableChunk): Promise<void> {
+    await this.#local?.meet(location);
+  }
+
   /** Part of a chunk that `isLocal` will be wanted. Never rejects. */
-  async prefetch(location: ReadableChunk, offset: number, length: number): Promise<void> {
-    await this.#local?.prefetch(location, offset, length);
+  async prefetch(
+    location: ReadableChunk,
+    offset: number,
+    length: number,
+    isStreamed: boolean,
+  ): Promise<void> {
+    await this.#local?.prefetch(location, offset, length, isStreamed);
   }
 
   /** Reads the blocks in which these bytes are, so that they can be checked. */

@@ -29,6 +29,8 @@ const SMALL_PIECE_BYTES = 4096;
 const SMALL_CHUNK_BYTES = 128 << 10;
 /** From this length on a local file is read for each reader anew; many short reads are better served by what is kept. */
 const MIN_DIRECT_BYTES = 128 << 10;
+/** A reader in order who asks for so much at once has further requests under way. */
+const MIN_STREAMED_BYTES = 256 << 10;
 /** A piece of a larger chunk that is shorter than this is taken for one of many. */
 const SMALL_EXTENT_BYTES = 128 << 10;
 const FIRST_PAUSE_MS = 20;
@@ -195,13 +197,14 @@ export class ContentReader {
   /**
    * Fetches a range into the cache, unless so many others are being fetched that there is no room. Never rejects: who reads the range
    * will be told what is wrong with it.
+   * @param pieceBytes how much the reader asks for at once
    */
-  async prefetch(range: ReadRange): Promise<void> {
+  async prefetch(range: ReadRange, pieceBytes: number): Promise<void> {
     if (this.#aheadBytes > 0 && this.#aheadBytes + range.length > this.#maxAheadBytes) return;
     this.#aheadBytes += range.length;
     try {
       const pieces = await this.locate(range);
-      await Promise.all(pieces.map(piece => this.#prefetchPiece(piece)));
+      await Promise.all(pieces.map(piece => this.#prefetchPiece(piece, pieceBytes)));
     } catch {
       // Told to the reader, as said above.
     } finally {
@@ -232,7 +235,7 @@ export class ContentReader {
       );
       await Promise.all([
         this.#cache.prefetch([...small.values()]),
-        ...pieces.filter(piece => !isSmall(piece)).map(piece => this.#prefetchPiece(piece)),
+        ...pieces.filter(piece => !isSmall(piece)).map(piece => this.#prefetchPiece(piece, 0)),
       ]);
     } catch {
       // Told to the reader, as said above.
@@ -268,22 +271,29 @@ export class ContentReader {
     this.#serverAheadMs = expiryOf(readGrants) - READ_GRANT_LIFETIME_MS - this.#clock.monotonicMs();
   }
 
-  async #prefetchPiece(piece: ExtentPiece): Promise<void> {
+  async #prefetchPiece(piece: ExtentPiece, pieceBytes: number): Promise<void> {
     const { location, chunkOffset, length } = piece;
     if (!location) return;
+    const isStreamed = pieceBytes >= MIN_STREAMED_BYTES;
+    if (isStreamed) await this.#reader.meet(location);
     const isDirect = piece.extentLength >= SMALL_EXTENT_BYTES && this.#reader.isLocal(location);
-    if (isDirect) await this.#reader.prefetch(location, chunkOffset, length);
+    if (isDirect) await this.#reader.prefetch(location, chunkOffset, length, isStreamed);
     else await this.#cache.read(location, chunkOffset, length, blockBytesFor(piece));
   }
 
-  async #readPiece(piece: ExtentPiece, { isSequential, loans }: ReadRange): Promise<Payload> {
+  async #readPiece(piece: ExtentPiece, range: ReadRange): Promise<Payload> {
     const { location, chunkOffset, length } = piece;
+    const { isSequential, loans } = range;
     if (!location) return zeros(length);
     const kept = this.#cache.kept(location.chunk, chunkOffset, length);
     if (kept) return kept;
     if (location.length <= SMALL_CHUNK_BYTES) return await this.#cache.read(location, chunkOffset, length);
+    const isStreamed = loans !== undefined && isSequential && range.length >= MIN_STREAMED_BYTES;
+    if (isStreamed) await this.#reader.meet(location);
     const isDirect = loans && length >= MIN_DIRECT_BYTES && this.#reader.isLocal(location);
-    if (isDirect || !isSequential) return await this.#reader.read(location, chunkOffset, length, loans);
+    if (isDirect || !isSequential) {
+      return await this.#reader.read(location, chunkOffset, length, { loans, isStreamed });
+    }
     return await this.#cache.read(location, chunkOffset, length, blockBytesFor(piece));
   }
 }

@@ -6,8 +6,9 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
 import { MAX_CACHED_READ_BYTES } from '../../platform/cached-read.js';
-import type { LocalFiles } from '../../platform/local-files.js';
+import type { LocalFile, LocalFiles } from '../../platform/local-files.js';
 import type { BufferPool } from '../../platform/buffer-pool.js';
+import { DIRECT_SLACK_BYTES } from '../../platform/direct-reads.js';
 import type { Loans } from '../../platform/loans.js';
 import type { Logger } from '../../platform/log.js';
 import {
@@ -21,11 +22,13 @@ import { isGrantRefused, type KeptReadGrant, type ReadableChunk } from '../conte
 import type { locate } from '../../protocol/datanode-commands.js';
 import { DfsError, hasCode, toDfsError } from '../../protocol/errors.js';
 import { CHECKSUM_BLOCK_BYTES, CHECKSUM_BYTES } from '../../protocol/limits.js';
+import { DirectChoice } from './direct-choice.js';
 import type { DiskReads } from './disk-reads.js';
 import { LocalSegments } from './local-segments.js';
 
 /** Places kept in memory, with their checksums; those of 4 MiB chunks are 1 KiB, so this is enough for 50 GiB. */
 const PLACES_BYTES = 16 << 20;
+const PAGE_BYTES = 4096;
 /** What a place costs besides its checksums. */
 const PLACE_OVERHEAD_BYTES = 200;
 /** A chunk that could not be read here is not tried again for so long, and then its place is asked for anew. */
@@ -38,6 +41,14 @@ interface Place {
   readonly offset: number;
   readonly length: number;
   readonly checksums: Buffer;
+}
+
+/** How bytes are wanted. */
+export interface ReadManner {
+  /** What the bytes may be borrowed by; without it they are the caller's. */
+  readonly loans?: Loans | undefined;
+  /** They are read in order, in large pieces of which several are asked for at once. */
+  readonly isStreamed?: boolean;
 }
 
 /** Whole blocks of a file, which can be checked. */
@@ -67,6 +78,7 @@ export interface LocalNodeOptions {
 export class LocalNode {
   readonly #options: LocalNodeOptions;
   readonly #segments: LocalSegments;
+  readonly #directChoice: DirectChoice;
   /** chunk id → where it is */
   readonly #places = new LRUCache<number, Place>({
     maxSize: PLACES_BYTES,
@@ -79,6 +91,7 @@ export class LocalNode {
 
   constructor(options: LocalNodeOptions) {
     this.#options = options;
+    this.#directChoice = new DirectChoice(options.clock);
     const { files, clock, directory } = options;
     this.#segments = new LocalSegments({
       files,
@@ -91,21 +104,27 @@ export class LocalNode {
   /**
    * Exactly these bytes of a chunk. Undefined when they cannot be had here now; 'damaged' when what is here is not what
    * was stored, which the node has to be told. Never rejects.
-   * @param loans what the bytes may be borrowed by; without it they are the caller's
    */
   async read(
     location: ReadableChunk,
     offset: number,
     length: number,
-    loans?: Loans,
+    manner: ReadManner = {},
   ): Promise<Buffer | 'damaged' | undefined> {
     const place = await this.#placeOf(location);
     if (!place) return undefined;
     const run = blocksOf(place, offset, length);
     try {
-      const isLent = run.length > MAX_CACHED_READ_BYTES && run.length <= this.#options.pool.bufferBytes;
+      const { loans, isStreamed = false } = manner;
+      const isLent =
+        run.length > MAX_CACHED_READ_BYTES &&
+        run.length + DIRECT_SLACK_BYTES <= this.#options.pool.bufferBytes;
+      const isDirect = isStreamed && this.#directChoice.isWanted(location.chunk, offset);
+      if (isDirect) this.#directChoice.noteRead(location.chunk, offset);
       const blocks =
-        loans && isLent ? await this.#borrow(place.file, run, loans) : await this.#own(place.file, run);
+        loans && isLent
+          ? await this.#borrow(place.file, run, loans, isDirect)
+          : await this.#own(place.file, run);
       return blocks?.subarray(run.skip, run.skip + length);
     } catch (error) {
       this.#noteFailure(location.chunk, error);
@@ -120,10 +139,13 @@ export class LocalNode {
     return untilMs === undefined || untilMs <= this.#options.clock.monotonicMs();
   }
 
-  /** These bytes will be wanted: has the system read them. Never rejects. */
-  async prefetch(location: ReadableChunk, offset: number, length: number): Promise<void> {
+  /**
+   * These bytes will be wanted: has the system read them, unless they will be read past its cache: then it is enough to know
+   * where they are. Never rejects.
+   */
+  async prefetch(location: ReadableChunk, offset: number, length: number, isStreamed = false): Promise<void> {
     const place = await this.#placeOf(location);
-    if (!place) return;
+    if (!place || (isStreamed && this.#directChoice.isFast)) return;
     const run = blocksOf(place, offset, length);
     try {
       await this.#segments.use(place.file, async file => {
@@ -150,15 +172,54 @@ export class LocalNode {
     return (await this.#fill(target, name, run.position)) ? asStored(target, run) : undefined;
   }
 
-  /** The same in memory that is used again. */
-  async #borrow(name: string, run: BlockRun, loans: Loans): Promise<Buffer | undefined> {
+  /** The same in memory that is used again; past the page cache, if it does not have them, for `isDirect`. */
+  async #borrow(name: string, run: BlockRun, loans: Loans, isDirect: boolean): Promise<Buffer | undefined> {
+    const { diskReads } = this.#options;
+    const blocks = await this.#segments.use(name, async file => {
+      // The pages at both ends hold what stands beside, too.
+      const isAbsent = isDirect && file.isAbsent(run.position + PAGE_BYTES, run.length - 2 * PAGE_BYTES);
+      const cached = isAbsent ? undefined : this.#borrowCached(file, run, loans);
+      if (cached) return cached;
+      if (!isAbsent) return await diskReads.run(async () => await this.#borrowRead(file, run, loans));
+      return await diskReads.runInTurn(async () => await this.#borrowDirect(file, run, loans));
+    });
+    return blocks && asStored(blocks, run);
+  }
+
+  #borrowCached(file: LocalFile, run: BlockRun, loans: Loans): Buffer | undefined {
     const { pool } = this.#options;
-    const buffer = pool.take();
-    const target = buffer.subarray(0, run.length);
-    // If this rejects, the buffer is not used again: a thread may still be writing to it.
-    const isFilled = await this.#fill(target, name, run.position);
-    loans.add(pool, buffer);
-    return isFilled ? asStored(target, run) : undefined;
+    const memory = pool.take();
+    const target = memory.subarray(0, run.length);
+    if (!file.preadCachedInto(target, run.position)) {
+      pool.give(memory);
+      return undefined;
+    }
+    loans.add(pool, memory);
+    return target;
+  }
+
+  async #borrowDirect(file: LocalFile, run: BlockRun, loans: Loans): Promise<Buffer> {
+    const { pool, clock, diskReads } = this.#options;
+    const beganMs = clock.monotonicMs();
+    const atOnce = diskReads.underWay;
+    // If this rejects, the memory is not used again: a thread may still be writing to it.
+    const memory = pool.take();
+    const read = await file.preadDirect(memory, run.length, run.position);
+    if (!read) {
+      pool.give(memory);
+      return await this.#borrowRead(file, run, loans);
+    }
+    loans.add(pool, memory);
+    this.#directChoice.noteTime(run.length, clock.monotonicMs() - beganMs, atOnce);
+    return whole(read, run);
+  }
+
+  async #borrowRead(file: LocalFile, run: BlockRun, loans: Loans): Promise<Buffer> {
+    const { pool } = this.#options;
+    const memory = pool.take();
+    const count = await file.pread(memory.subarray(0, run.length), run.position);
+    loans.add(pool, memory);
+    return whole(memory.subarray(0, count), run);
   }
 
   /**
@@ -172,7 +233,7 @@ export class LocalNode {
       if (file.preadCachedInto(target, position)) return true;
       return await this.#options.diskReads.run(async () => {
         const count = await file.pread(target, position);
-        if (count < target.length) throw new DfsError('EIO', 'the file ends before the chunk does');
+        whole(target.subarray(0, count), target);
         return true;
       });
     });
@@ -236,6 +297,12 @@ function blocksOf(place: Place, offset: number, length: number): BlockRun {
     table: place.checksums.subarray(firstBlock * CHECKSUM_BYTES, (firstBlock + blocks) * CHECKSUM_BYTES),
     skip: offset - from,
   };
+}
+
+/** What was read, if it is all that was wanted; else EIO. */
+function whole(read: Buffer, wanted: { readonly length: number }): Buffer {
+  if (read.length >= wanted.length) return read;
+  throw new DfsError('EIO', 'the file ends before the chunk does');
 }
 
 /** The blocks, if they are what was stored; else EIO. */

@@ -8,9 +8,9 @@
  *
  * Who is asked for a chunk of a node in any state but `local` hears that it is not to be had here, without waiting.
  */
-import type { Clock } from '../../platform/clock.js';
+import { isDoneWithin, type Clock } from '../../platform/clock.js';
 import { BufferPool } from '../../platform/buffer-pool.js';
-import type { Loans } from '../../platform/loans.js';
+import { DIRECT_SLACK_BYTES } from '../../platform/direct-reads.js';
 import type { LocalFiles } from '../../platform/local-files.js';
 import type { Logger } from '../../platform/log.js';
 import { join } from 'node:path';
@@ -20,14 +20,16 @@ import { CHECKSUM_BLOCK_BYTES } from '../../protocol/limits.js';
 import type { RpcConnection } from '../../rpc/connection.js';
 import type { DataNodePool } from '../content/data-node-pool.js';
 import { DiskReads } from './disk-reads.js';
-import { LocalNode } from './local-node.js';
+import { LocalNode, type ReadManner } from './local-node.js';
 import { readGrantBytes, type KeptReadGrant, type ReadableChunk } from '../content/readable-chunk.js';
 
 /** Smaller chunks are read whole and kept: asking where they are takes as long as asking for them. */
 const MIN_CHUNK_BYTES = 128 << 10;
 const CALL_TIMEOUT_MS = 10_000;
-/** What a reader asks for at once, and the rest of the blocks at both of its ends. */
-const LOAN_BYTES = (1 << 20) + 2 * CHECKSUM_BLOCK_BYTES;
+/** A reader of much waits no longer to hear whether a node is on this machine. */
+const LEARNING_MS = 500;
+/** What a reader asks for at once, and the rest of the blocks at both of its ends; room for reads past the page cache. */
+const LOAN_BYTES = (1 << 20) + 2 * CHECKSUM_BLOCK_BYTES + DIRECT_SLACK_BYTES;
 /** Kept for later, of what readers have borrowed. */
 const MAX_FREE_LOANS = 16;
 
@@ -42,6 +44,8 @@ interface Neighbour {
   readonly connection: RpcConnection;
   /** While the node is `local`. */
   local: LocalNode | undefined;
+  /** Ends when it is known whether the node is local; never rejects. */
+  learning: Promise<void>;
 }
 
 export interface LocalReplicasOptions {
@@ -57,6 +61,8 @@ export class LocalReplicas {
   readonly #pool = new BufferPool(LOAN_BYTES, MAX_FREE_LOANS);
   /** node number → the node, in any state but `unknown` */
   readonly #neighbours = new Map<number, Neighbour>();
+  /** node number → monotonic ms at which a connection to it was last asked for */
+  readonly #calledMs = new Map<number, number>();
   #isClosed = false;
 
   constructor(options: LocalReplicasOptions) {
@@ -64,24 +70,29 @@ export class LocalReplicas {
     this.#diskReads = new DiskReads(options.clock);
   }
 
-  /**
-   * Exactly these bytes of a chunk; undefined when they have to be asked of a node. Never rejects.
-   * @param loans what the bytes may be borrowed by; without it they are the caller's
-   */
+  /** Exactly these bytes of a chunk; undefined when they have to be asked of a node. Never rejects. */
   async read(
     location: ReadableChunk,
     offset: number,
     length: number,
-    loans?: Loans,
+    manner: ReadManner = {},
   ): Promise<LocalRead | undefined> {
     if (location.length < MIN_CHUNK_BYTES) return undefined;
     for (const node of location.nodes) {
       const local = this.#localNode(node);
-      const bytes = local && (await local.read(location, offset, length, loans));
+      const bytes = local && (await local.read(location, offset, length, manner));
       if (bytes === 'damaged') return { is: 'damaged', node };
       if (bytes) return { is: 'read', bytes };
     }
     return undefined;
+  }
+
+  /**
+   * Waits a short while until it is known which of a chunk's nodes are on this machine. For readers of much: what they asked of a
+   * node meanwhile would fill its page cache, which then reads ahead for them. Never rejects.
+   */
+  async meet({ length, nodes }: ReadableChunk): Promise<void> {
+    if (length >= MIN_CHUNK_BYTES) await Promise.all(nodes.map(async node => await this.#meet(node)));
   }
 
   /** Whether `read` is likely to find a chunk. */
@@ -89,9 +100,14 @@ export class LocalReplicas {
     return this.#holderOf(location) !== undefined;
   }
 
-  /** These bytes will be wanted: has the system read them. Never rejects. */
-  async prefetch(location: ReadableChunk, offset: number, length: number): Promise<void> {
-    await this.#holderOf(location)?.prefetch(location, offset, length);
+  /** As LocalNode.prefetch. */
+  async prefetch(
+    location: ReadableChunk,
+    offset: number,
+    length: number,
+    isStreamed: boolean,
+  ): Promise<void> {
+    await this.#holderOf(location)?.prefetch(location, offset, length, isStreamed);
   }
 
   /** Lets go of every file. May be called twice. */
@@ -118,12 +134,28 @@ export class LocalReplicas {
     if (!connection || this.#isClosed) return undefined;
     const known = this.#neighbours.get(node);
     if (known?.connection === connection) return known.local;
-    const neighbour: Neighbour = { connection, local: undefined };
+    const neighbour: Neighbour = { connection, local: undefined, learning: Promise.resolve() };
     this.#neighbours.set(node, neighbour);
     connection.onClose(() => this.#forget(node, neighbour));
     void known?.local?.close();
-    void this.#learn(node, neighbour);
+    neighbour.learning = this.#learn(node, neighbour);
     return undefined;
+  }
+
+  async #meet(node: number): Promise<void> {
+    const { nodes, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (this.#isClosed || this.#localNode(node)) return;
+    if (!nodes.connectionTo(node)) {
+      if ((this.#calledMs.get(node) ?? Number.NEGATIVE_INFINITY) + CALL_TIMEOUT_MS > nowMs) return;
+      this.#calledMs.set(node, nowMs);
+      const timeoutMs = LEARNING_MS;
+      // Its answer does not matter yet: this makes the connection.
+      await nodes.call(node, locality, {}, { timeoutMs }).catch(() => undefined);
+      this.#localNode(node);
+    }
+    const learning = this.#neighbours.get(node)?.learning;
+    if (learning) await isDoneWithin(clock, LEARNING_MS, learning);
   }
 
   #forget(node: number, neighbour: Neighbour): void {

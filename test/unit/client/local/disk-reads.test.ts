@@ -79,3 +79,23 @@ t.test('a read that ends in time leaves no patience to run out', async t => {
   clock.advance(PATIENCE_MS);
   t.equal(await reads.run(async () => 2), 2);
 });
+
+t.test('those that wait for their turn get it, and go another way when the disk is given up', async t => {
+  const { clock, reads, read, finish } = scene();
+  const first = [1, 2, 3].map(async () => await reads.runInTurn(read));
+  const next = reads.runInTurn(read);
+  t.equal(finish.length, 3, 'it waits');
+  finish[0]?.(1);
+  await first[0];
+  await new Promise(setImmediate);
+  t.equal(finish.length, 4);
+  finish[3]?.(4);
+  t.equal(await next, 4);
+  const slow = [first[1], first[2]].map(async reading => await refusal(Promise.resolve(reading)));
+  const third = refusal(reads.runInTurn(read));
+  const waiting = reads.runInTurn(read);
+  clock.advance(PATIENCE_MS);
+  t.equal(await waiting, undefined);
+  t.same(await Promise.all([...slow, third]), ['ETIMEDOUT', 'ETIMEDOUT', 'ETIMEDOUT']);
+  for (const end of finish) end(0);
+});

@@ -4,6 +4,7 @@ import type { ReadableChunk } from '../../../../src/client/content/readable-chun
 import { DiskReads } from '../../../../src/client/local/disk-reads.js';
 import { LocalNode } from '../../../../src/client/local/local-node.js';
 import { BufferPool } from '../../../../src/platform/buffer-pool.js';
+import { DIRECT_SLACK_BYTES } from '../../../../src/platform/direct-reads.js';
 import { Loans } from '../../../../src/platform/loans.js';
 import type { ReplyOf } from '../../../../src/protocol/command.js';
 import { chunkChecksum, computeChecksums } from '../../../../src/protocol/checksum.js';
@@ -40,7 +41,7 @@ async function scene(t: Test) {
   const script: { told: () => ReplyOf<typeof locate> | Promise<ReplyOf<typeof locate>> } = {
     told: () => PLACE,
   };
-  const pool = new BufferPool(LENGTH + CHECKSUM_BLOCK_BYTES, 2);
+  const pool = new BufferPool(LENGTH + CHECKSUM_BLOCK_BYTES + DIRECT_SLACK_BYTES, 2);
   const node = new LocalNode({
     node: 1,
     directory: files.directory,
@@ -107,13 +108,13 @@ t.test('what the page cache has is read without a thread, and the rest by one', 
 t.test('large reads borrow memory that is used again when the loan ends', async t => {
   const { node, pool } = await scene(t);
   const loans = new Loans();
-  const large = await node.read(LOCATION, 10, 200_000, loans);
+  const large = await node.read(LOCATION, 10, 200_000, { loans });
   t.ok(Buffer.isBuffer(large) && large.equals(BYTES.subarray(10, 200_010)));
   const before = pool.take();
   t.ok(Buffer.isBuffer(large) && before.buffer !== large.buffer, 'not while it is lent');
   loans.end();
   t.ok(Buffer.isBuffer(large) && pool.take().buffer === large.buffer);
-  const small = await node.read(LOCATION, 10, 1000, loans);
+  const small = await node.read(LOCATION, 10, 1000, { loans });
   t.ok(Buffer.isBuffer(small) && pool.take().buffer !== small.buffer, 'a small one is not worth it');
 });
 
@@ -123,7 +124,7 @@ t.test('borrowed memory goes back when what was read into it is no good', async 
   pool.give(mine);
   const loans = new Loans();
   await files.write(FILE, Buffer.alloc(OFFSET + LENGTH));
-  t.equal(await node.read(LOCATION, 0, 200_000, loans), 'damaged');
+  t.equal(await node.read(LOCATION, 0, 200_000, { loans }), 'damaged');
   loans.end();
   t.equal(pool.take(), mine);
 });
@@ -284,4 +285,38 @@ t.test('a closed node has nothing open, and reads nothing', async t => {
   await node.close();
   t.equal(files.areOpen, 0);
   t.notOk(Buffer.isBuffer(await node.read(LOCATION, 0, 10)));
+});
+
+t.test('a stream of bytes that the page cache does not have is read past it, once', async t => {
+  const { node, files, pool } = await scene(t);
+  files.isCached = false;
+  const loans = new Loans();
+  const manner = { loans, isStreamed: true };
+  const read = await node.read(LOCATION, 10, 200_000, manner);
+  t.ok(Buffer.isBuffer(read) && read.equals(BYTES.subarray(10, 200_010)));
+  t.same([files.directReads, files.preads], [1, 0]);
+  loans.end();
+  t.ok(Buffer.isBuffer(read) && pool.take().buffer === read.buffer, 'its memory is used again');
+  await node.read(LOCATION, 10, 200_000, manner);
+  t.equal(files.directReads, 1, 'what is read again is worth its place in the cache');
+});
+
+t.test('damage and an early end are found past the page cache, too', async t => {
+  for (const content of [Buffer.alloc(OFFSET + LENGTH), BYTES.subarray(0, 100_000)]) {
+    const { node, files } = await scene(t);
+    files.isCached = false;
+    await files.write(FILE, content);
+    const manner = { loans: new Loans(), isStreamed: true };
+    t.equal(await node.read(LOCATION, 0, 200_000, manner), 'damaged');
+    t.equal(files.directReads, 1);
+  }
+});
+
+t.test('where no read goes past the page cache, a thread reads through it', async t => {
+  const { node, files } = await scene(t);
+  files.isCached = false;
+  files.isDirectKnown = false;
+  const read = await node.read(LOCATION, 0, 200_000, { loans: new Loans(), isStreamed: true });
+  t.ok(Buffer.isBuffer(read) && read.equals(BYTES.subarray(0, 200_000)));
+  t.equal(files.preads, 1);
 });

@@ -125,7 +125,7 @@ t.test('a small chunk is left to the node, and a node without a connection is no
   await isLocal(replicas);
   t.notOk(replicas.mayHave(chunk(LENGTH - 1)));
   t.equal(await replicas.read(chunk(LENGTH - 1), 0, 10), undefined);
-  await replicas.prefetch(chunk(LENGTH - 1), 0, 10);
+  await replicas.prefetch(chunk(LENGTH - 1), 0, 10, false);
   t.same(asked, ['locality']);
 });
 
@@ -149,10 +149,10 @@ t.test('damage is told with the node that has it', async t => {
 
 t.test('read-ahead is for the node that is here', async t => {
   const { replicas, files } = await scene(t);
-  await replicas.prefetch(chunk(), 0, 10);
+  await replicas.prefetch(chunk(), 0, 10, false);
   t.same(files.prefetched, []);
   await isLocal(replicas);
-  await replicas.prefetch(chunk(), 0, 10);
+  await replicas.prefetch(chunk(), 0, 10, false);
   t.equal(files.prefetched.length, 1);
 });
 

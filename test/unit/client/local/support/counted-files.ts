@@ -13,6 +13,10 @@ export class CountedFiles implements LocalFiles {
   closed = 0;
   /** Times that a read went to the disk by a thread. */
   preads = 0;
+  /** The same past the page cache. */
+  directReads = 0;
+  /** Whether the file system takes reads past the page cache. */
+  isDirectKnown = true;
   /** Times that somebody has found out whether a file was removed. */
   looks = 0;
   prefetched: (readonly [position: number, length: number])[] = [];
@@ -50,6 +54,7 @@ export class CountedFiles implements LocalFiles {
     return {
       preadCached: (length, position) => (this.isCached ? file.preadCached(length, position) : undefined),
       preadCachedInto: (target, position) => this.isCached && file.preadCachedInto(target, position),
+      isAbsent: () => !this.isCached,
       prefetch: async (position, length) => {
         this.prefetched.push([position, length]);
         await file.prefetch(position, length);
@@ -58,6 +63,11 @@ export class CountedFiles implements LocalFiles {
         this.preads += 1;
         await this.beforePread();
         return await file.pread(target, position);
+      },
+      preadDirect: async (memory, length, position) => {
+        this.directReads += 1;
+        await this.beforePread();
+        return this.isDirectKnown ? await file.preadDirect(memory, length, position) : undefined;
       },
       isDeleted: async () => {
         const isDeleted = await file.isDeleted();
