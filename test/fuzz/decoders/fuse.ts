@@ -33,6 +33,7 @@ import { decodeHeader, Opcode, readForgets, requireInode } from '../../../src/fu
 import { createLogger } from '../../../src/platform/log.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import type { FileSystem } from '../../../src/vfs/file-system.js';
+import { namesPageOf } from '../../../src/vfs/names-page.js';
 import type { SeededRandom } from '../../simulation/world/seeded-random.js';
 import { attributesOf } from '../../support/attributes-of.js';
 import { promise, type Decoder } from '../decoder.js';
@@ -105,6 +106,7 @@ export function fuse(): Decoder {
       seek: 0,
       copyRange: 1,
       readdirPage: page,
+      readNames: namesPageOf(page),
       statfs: { totalBytes: 2 ** 50, freeBytes: 2 ** 40, inodes: 7, liveNodes: 3 },
       getxattr: Buffer.from('value'),
       listxattr: [Buffer.from('user.a')],
