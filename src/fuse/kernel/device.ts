@@ -1,23 +1,35 @@
 /**
  * The descriptor of /dev/fuse. The event loop itself waits for it where it can; elsewhere several reads wait in the kernel
  * at once, on threads, which costs two switches of threads more for each request. Answers are written at once, since
- * writing to the device only copies and never waits.
+ * writing to the device only copies and never waits; long ones by a thread, since the pages that they are copied to may be touched
+ * for the first time, which takes longer than all else of a read.
  */
-import { closeSync, read as readCallback, readSync, writeSync, writevSync } from 'node:fs';
+import {
+  closeSync,
+  read as readCallback,
+  readSync,
+  writeSync,
+  writev as writevCallback,
+  writevSync,
+} from 'node:fs';
 import { promisify } from 'node:util';
 import { emptyDescriptor } from '../../platform/blocked-reads.js';
 import { BufferPool } from '../../platform/buffer-pool.js';
+import { payloadBytes } from '../../platform/payload.js';
 import { ReadableDescriptor } from '../../platform/readable-descriptor.js';
 import type { Logger } from '../../platform/log.js';
-import { hasCode } from '../../protocol/errors.js';
+import { ERRNO, hasCode } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
 import { BusyPoll } from './busy-poll.js';
 import { fuseOutHeader } from './structs.js';
 
 const readDevice = promisify(readCallback);
+const writeDevice = promisify(writevCallback);
 const MAX_FREE_BUFFERS = 16;
 /** Answers up to this size are written in one piece, which costs less than to name several to the kernel. */
 const SMALL_ANSWER_BYTES = 1024;
+/** From this length on an answer's copy takes longer than to hand it to a thread. */
+const LONG_ANSWER_BYTES = 128 << 10;
 /** writev(2) takes no more pieces (limits.h). */
 const IOV_MAX = 1024;
 
@@ -46,6 +58,8 @@ export class FuseDevice {
   #watch: ReadableDescriptor | undefined;
   readonly #busyPoll: BusyPoll;
   #endPolling: () => void = () => undefined;
+  /** Answers that threads are writing. */
+  readonly #beingWritten = new Set<Promise<void>>();
   #isLooking = false;
   #looksForMore = false;
   #isStopping = false;
@@ -103,14 +117,9 @@ export class FuseDevice {
   reply(unique: bigint, errno: number, payload: Payload): void {
     // The descriptor's number may be another file's by now.
     if (this.#isClosed) return;
-    let length = fuseOutHeader.bytes;
-    for (const piece of payload) length += piece.length;
+    const length = answerBytes(payload);
     const isSmall = length <= SMALL_ANSWER_BYTES;
-    const header = Buffer.allocUnsafe(isSmall ? length : fuseOutHeader.bytes);
-    const out = fuseOutHeader.view(header, 0);
-    out.len = length;
-    out.error = -errno;
-    out.unique = unique;
+    const header = answerHeader(unique, errno, length, isSmall ? length : fuseOutHeader.bytes);
     if (isSmall) {
       let at = fuseOutHeader.bytes;
       for (const piece of payload) {
@@ -120,16 +129,41 @@ export class FuseDevice {
     }
     try {
       if (isSmall) writeSync(this.#options.fd, header);
-      else
-        writevSync(this.#options.fd, [
-          header,
-          ...(payload.length < IOV_MAX ? payload : [Buffer.concat(payload)]),
-        ]);
+      else writevSync(this.#options.fd, pieces(header, payload));
     } catch (error) {
-      if (hasCode(error, 'ENOENT', 'ENODEV', 'EBADF')) return;
-      this.#options.log.error({ err: error, unique: String(unique) }, 'the kernel did not take an answer');
-      if (errno === 0) this.reply(unique, 5, []);
+      this.#noteRefused(unique, errno, error);
     }
+  }
+
+  /**
+   * Answers a request that succeeded, by a thread if the answer is long: resolves when the payload's memory is not needed any more, and
+   * never rejects. What the kernel is to be told after the answer must wait for that.
+   */
+  async replyWhole(unique: bigint, payload: Payload): Promise<void> {
+    const length = answerBytes(payload);
+    if (length < LONG_ANSWER_BYTES || this.#isClosed) {
+      this.reply(unique, 0, payload);
+      return;
+    }
+    const writing = this.#writeApart(unique, payload, length);
+    this.#beingWritten.add(writing);
+    await writing;
+    this.#beingWritten.delete(writing);
+  }
+
+  async #writeApart(unique: bigint, payload: Payload, length: number): Promise<void> {
+    const header = answerHeader(unique, 0, length, fuseOutHeader.bytes);
+    try {
+      await writeDevice(this.#options.fd, pieces(header, payload));
+    } catch (error) {
+      this.#noteRefused(unique, 0, error);
+    }
+  }
+
+  #noteRefused(unique: bigint, errno: number, error: unknown): void {
+    if (hasCode(error, 'ENOENT', 'ENODEV', 'EBADF')) return;
+    this.#options.log.error({ err: error, unique: String(unique) }, 'the kernel did not take an answer');
+    if (errno === 0) this.reply(unique, ERRNO.EIO, []);
   }
 
   /** Everything is answered: looks for the next request for a while, and takes it. Never throws. */
@@ -163,6 +197,8 @@ export class FuseDevice {
     await this.#ended;
     if (this.#isClosed) return;
     this.#isClosed = true;
+    // A thread must not write to another file that gets the descriptor's number.
+    await Promise.all(this.#beingWritten);
     closeSync(this.#options.fd);
   }
 
@@ -217,6 +253,25 @@ export class FuseDevice {
       }
     }
   }
+}
+
+function answerBytes(payload: Payload): number {
+  return fuseOutHeader.bytes + payloadBytes(payload);
+}
+
+/** An answer's first bytes, and room for the rest of `size`. */
+function answerHeader(unique: bigint, errno: number, length: number, size: number): Buffer {
+  const header = Buffer.allocUnsafe(size);
+  const out = fuseOutHeader.view(header, 0);
+  out.len = length;
+  out.error = -errno;
+  out.unique = unique;
+  return header;
+}
+
+/** What writev(2) is given. */
+function pieces(header: Buffer, payload: Payload): Buffer[] {
+  return [header, ...(payload.length < IOV_MAX ? payload : [Buffer.concat(payload)])];
 }
 
 /** A request was withdrawn before it was read (fuse_dev_do_read), or a signal came. */

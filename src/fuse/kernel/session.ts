@@ -290,7 +290,8 @@ export class FuseSession {
     }
     try {
       const payload = await handler(header, bytes, stop?.signal, loans);
-      this.#device.reply(header.unique, 0, payload);
+      if (loans) await this.#device.replyWhole(header.unique, payload);
+      else this.#device.reply(header.unique, 0, payload);
     } finally {
       loans?.end();
       for (const directory of locked) {

@@ -65,6 +65,40 @@ t.test('a request’s memory is its handler’s until it is released, and then t
   t.equal(requests[1]?.bytes.toString(), 'second');
 });
 
+/** Longer than what is written at once, in two pieces; a pair of sockets takes no message of more than 208 KiB. */
+function longPayload(): Buffer[] {
+  return [Buffer.alloc(80 << 10, 'a'), Buffer.alloc(80 << 10, 'b')];
+}
+
+t.test('a long answer comes whole, and its memory is let go when it is written', async t => {
+  const { pair, fuse, start } = device(t);
+  void start();
+  const payload = longPayload();
+  await fuse.replyWhole(9n, payload);
+  for (const piece of payload) piece.fill('c');
+  const { len, error, unique, body } = answer(pair.take()[0]);
+  t.same({ len, error, unique }, { len: 16 + (160 << 10), error: 0, unique: 9n });
+  t.ok(body.equals(Buffer.concat(longPayload())));
+  await fuse.replyWhole(10n, [Buffer.from('short')]);
+  t.equal(answer(pair.take()[0]).body.toString(), 'short');
+});
+
+t.test(
+  'a long answer that a thread writes is written before the descriptor is closed, and none after',
+  async t => {
+    const { pair, fuse, start, lines } = device(t);
+    void start();
+    const writing = fuse.replyWhole(11n, longPayload());
+    fuse.stop();
+    await fuse.close();
+    t.equal(answer(pair.take()[0]).unique, 11n);
+    await writing;
+    await fuse.replyWhole(12n, longPayload());
+    t.same(pair.take(), []);
+    t.same(lines, []);
+  },
+);
+
 t.test('an answer is one message: its header, then its pieces', async t => {
   const { pair, fuse, start } = device(t);
   void start();
