@@ -7,10 +7,11 @@
  * (platform/aligned-buffers.ts) is written from where it is. Of the rest, what lies on whole blocks is copied to aligned memory. The
  * ends, which share their blocks with what was written before and comes after, go through the cache.
  */
-import { close, constants, open, write } from 'node:fs';
+import { write } from 'node:fs';
 import { promisify } from 'node:util';
 import { PAGE_BYTES as BLOCK_BYTES } from './aligned-buffers.js';
 import { BufferPool } from './buffer-pool.js';
+import { DirectDescriptor } from './direct-descriptor.js';
 import { codeOf } from './file-error-text.js';
 import { payloadBytes, slicePayload } from './payload.js';
 
@@ -46,8 +47,6 @@ interface Part extends Range {
 
 export type Way = 'direct' | 'cached';
 
-const openAsync = promisify(open);
-const closeAsync = promisify(close);
 const writeAsync = promisify(write);
 
 /** Which of two ways is faster on a disk, by what was measured last. */
@@ -81,31 +80,16 @@ const pool = new BufferPool(PIECE_BYTES + BLOCK_BYTES, 2);
 
 /** A second descriptor of a file, which goes past the page cache. */
 export class DirectFile {
-  readonly #descriptor: number;
-  readonly #addressOf: (memory: Buffer) => bigint;
+  readonly #descriptor: DirectDescriptor;
 
-  private constructor(descriptor: number, addressOf: (memory: Buffer) => bigint) {
+  private constructor(descriptor: DirectDescriptor) {
     this.#descriptor = descriptor;
-    this.#addressOf = addressOf;
   }
 
-  /**
-   * Undefined where there is no such thing: without /proc, on a file system without O_DIRECT, or with a libc that koffi does not
-   * know. Never rejects.
-   */
+  /** As DirectDescriptor.open. */
   static async open(descriptor: number): Promise<DirectFile | undefined> {
-    if (process.platform !== 'linux') return undefined;
-    try {
-      // Not loaded before it is needed: it takes 30 ms.
-      const { default: koffi } = await import('koffi');
-      // By its descriptor: the file may have another name by now, or none.
-      const flags = constants.O_WRONLY | constants.O_DIRECT;
-      const direct = await openAsync(`/proc/self/fd/${descriptor}`, flags);
-      return new DirectFile(direct, memory => koffi.address(memory));
-    } catch {
-      // Whatever stands in the way, the page cache does it too.
-      return undefined;
-    }
+    const direct = await DirectDescriptor.open(descriptor, 'write');
+    return direct && new DirectFile(direct);
   }
 
   /**
@@ -139,7 +123,11 @@ export class DirectFile {
     };
     for (const piece of pieces) {
       const whole = piece.length - (piece.length % BLOCK_BYTES);
-      if (whole >= MIN_ALIGNED_BYTES && (position + at) % BLOCK_BYTES === 0 && this.#isAligned(piece)) {
+      if (
+        whole >= MIN_ALIGNED_BYTES &&
+        (position + at) % BLOCK_BYTES === 0 &&
+        this.#descriptor.bytesToPage(piece) === 0
+      ) {
         endOther();
         parts.push({ from: at, to: at + whole, aligned: piece });
         other = at + whole;
@@ -148,10 +136,6 @@ export class DirectFile {
     }
     endOther();
     return parts;
-  }
-
-  #isAligned(memory: Buffer): boolean {
-    return this.#addressOf(memory) % BigInt(BLOCK_BYTES) === 0n;
   }
 
   /** Returns up to where it is written; what lies before the first whole block is added to `left`. */
@@ -167,7 +151,7 @@ export class DirectFile {
     if (end - begin < MIN_ALIGNED_BYTES) return from;
     if (begin > from) left.push({ from, to: begin });
     const buffer = pool.take();
-    const start = (BLOCK_BYTES - Number(this.#addressOf(buffer) % BigInt(BLOCK_BYTES))) % BLOCK_BYTES;
+    const start = this.#descriptor.bytesToPage(buffer);
     try {
       for (let at = begin; at < end;) {
         const length = Math.min(PIECE_BYTES, end - at);
@@ -185,11 +169,11 @@ export class DirectFile {
 
   /** Returns how much was written, in whole blocks: less on a disk that is about to be full, as the page cache's write finds out. */
   async #writeOnce(memory: Buffer, start: number, length: number, position: number): Promise<number> {
-    const { bytesWritten } = await writeAsync(this.#descriptor, memory, start, length, position);
+    const { bytesWritten } = await writeAsync(this.#descriptor.fd, memory, start, length, position);
     return bytesWritten - (bytesWritten % BLOCK_BYTES);
   }
 
   async close(): Promise<void> {
-    await closeAsync(this.#descriptor);
+    await this.#descriptor.close();
   }
 }

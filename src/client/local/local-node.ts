@@ -5,6 +5,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
+import { PAGE_BYTES } from '../../platform/aligned-buffers.js';
 import { MAX_CACHED_READ_BYTES } from '../../platform/cached-read.js';
 import type { LocalFile, LocalFiles } from '../../platform/local-files.js';
 import type { BufferPool } from '../../platform/buffer-pool.js';
@@ -28,7 +29,6 @@ import { LocalSegments } from './local-segments.js';
 
 /** Places kept in memory, with their checksums; those of 4 MiB chunks are 1 KiB, so this is enough for 50 GiB. */
 const PLACES_BYTES = 16 << 20;
-const PAGE_BYTES = 4096;
 /** What a place costs besides its checksums. */
 const PLACE_OVERHEAD_BYTES = 200;
 /** A chunk that could not be read here is not tried again for so long, and then its place is asked for anew. */
