@@ -44,8 +44,8 @@ interface Neighbour {
   readonly connection: RpcConnection;
   /** While the node is `local`. */
   local: LocalNode | undefined;
-  /** Ends when it is known whether the node is local; never rejects. */
-  learning: Promise<void>;
+  /** While it is not known whether the node is local; never rejects. */
+  learning: Promise<void> | undefined;
 }
 
 export interface LocalReplicasOptions {
@@ -134,19 +134,19 @@ export class LocalReplicas {
     if (!connection || this.#isClosed) return undefined;
     const known = this.#neighbours.get(node);
     if (known?.connection === connection) return known.local;
-    const neighbour: Neighbour = { connection, local: undefined, learning: Promise.resolve() };
+    const neighbour: Neighbour = { connection, local: undefined, learning: undefined };
     this.#neighbours.set(node, neighbour);
     connection.onClose(() => this.#forget(node, neighbour));
     void known?.local?.close();
-    neighbour.learning = this.#learn(node, neighbour);
+    neighbour.learning = this.#learn(node, neighbour).finally(() => (neighbour.learning = undefined));
     return undefined;
   }
 
   async #meet(node: number): Promise<void> {
     const { nodes, clock } = this.#options;
-    const nowMs = clock.monotonicMs();
     if (this.#isClosed || this.#localNode(node)) return;
     if (!nodes.connectionTo(node)) {
+      const nowMs = clock.monotonicMs();
       if ((this.#calledMs.get(node) ?? Number.NEGATIVE_INFINITY) + CALL_TIMEOUT_MS > nowMs) return;
       this.#calledMs.set(node, nowMs);
       const timeoutMs = LEARNING_MS;
