@@ -57,9 +57,7 @@ export class ChunkRequests {
   /** Adds what anybody may ask who has a grant where one is needed. */
   addRequests(routes: Routes): Routes {
     return routes
-      .on(write, async (request, context) => {
-        return await this.answer(this.#write(request, context));
-      })
+      .on(write, async (request, context) => await this.answer(this.#write(request, context)))
       .on(read, async (request, { reserve }) => {
         const { chunk, offset, length } = request;
         this.#requireReadable(request);

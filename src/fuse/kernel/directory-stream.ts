@@ -80,7 +80,7 @@ export class DirectoryStream {
   }
 
   /**
-   * The same with a page that begins at `position` and is asked for now, rather than left from earlier: what the kernel is to keep must not be
+   * The same with a page that begins at `position` and was asked for since the kernel's request came: what the kernel keeps must not be
    * older than its request.
    * @param limit the most entries, with attributes
    */
