@@ -131,7 +131,7 @@ export class Directories {
   /** As `lookup`, if it is known at once: attributes, or that there is no such name. Else undefined. */
   lookupNow(parent: number, name: Uint8Array): Attributes | 'absent' | undefined {
     const { names, attributes } = this.#session;
-    if (this.#session.isContested(parent)) return undefined;
+    if (this.#session.mayDelayLookup(parent)) return undefined;
     const known = names.find(parent, name);
     if (known === undefined) return undefined;
     const found = known === 0 ? 'absent' : attributes.get(known);

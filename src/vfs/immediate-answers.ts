@@ -8,7 +8,7 @@ import type { FileXattrs } from './file-xattrs.js';
 import type { OpenFiles } from './open-files.js';
 
 export interface ImmediateAnswersOptions {
-  readonly session: Pick<MetadataSession, 'attributes' | 'isContested' | 'rights'>;
+  readonly session: Pick<MetadataSession, 'attributes' | 'mayDelayLookup' | 'rights'>;
   readonly files: Pick<OpenFiles, 'found' | 'present' | 'writeNow' | 'flushNow'>;
   readonly opener: Pick<FileOpener, 'createNow'>;
   readonly xattrs: Pick<FileXattrs, 'lacks'>;
@@ -36,7 +36,7 @@ export function immediateAnswers({
       return files.present(found);
     },
     getattr(inode) {
-      const kept = session.isContested(inode) ? undefined : session.attributes.get(inode);
+      const kept = session.mayDelayLookup(inode) ? undefined : session.attributes.get(inode);
       return kept && files.present(kept);
     },
     lacksXattr: (inode, name) => xattrs.lacks(inode, name),

@@ -39,17 +39,31 @@ export class DirectoryTurns {
     return this.#changedMs.has(directory);
   }
 
+  /** Whether `take` may wait for its turn when a name is looked for. */
+  mayDelayLookup(directory: number): boolean {
+    const { clock, held } = this.#options;
+    const changedMs = this.#changedMs.get(directory);
+    return changedMs !== undefined && !held.has(directory) && clock.monotonicMs() - changedMs <= CHANGING_MS;
+  }
+
+  /** As `take` for a change, if it need not wait; returns whether it was done. */
+  takeNow(directory: number): boolean {
+    const { clock, held } = this.#options;
+    if (!this.#changedMs.has(directory)) return true;
+    if (!held.has(directory)) return false;
+    this.#changedMs.set(directory, clock.monotonicMs());
+    return true;
+  }
+
   /**
    * Waits for this client's turn, if it is about to change names in the directory. Never rejects.
    * @param isChange false: it looks for one
    */
   async take(directory: number, isChange: boolean): Promise<void> {
-    const { clock, held, acquire } = this.#options;
-    const changedMs = this.#changedMs.get(directory);
-    if (changedMs === undefined) return;
-    const nowMs = clock.monotonicMs();
-    if (isChange) this.#changedMs.set(directory, nowMs);
-    if (held.has(directory) || (!isChange && nowMs - changedMs > CHANGING_MS)) return;
+    const { clock, acquire } = this.#options;
+    const isHere = isChange ? this.takeNow(directory) : !this.mayDelayLookup(directory);
+    if (isHere) return;
+    if (isChange) this.#changedMs.set(directory, clock.monotonicMs());
     await acquire(directory);
   }
 }

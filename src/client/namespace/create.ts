@@ -71,7 +71,7 @@ export function createNow(
   goal: number,
   by: By,
 ): Created | undefined {
-  return session.isContested(parent) ? undefined : createAhead(session, parent, name, creation, goal, by);
+  return session.takeTurnNow(parent) ? createAhead(session, parent, name, creation, goal, by) : undefined;
 }
 
 function createAhead(

@@ -253,12 +253,17 @@ export class MetadataSession {
    * Undefined when there is nothing to wait for.
    */
   beginLookup(directory: number): Promise<void> | undefined {
-    return this.isContested(directory) ? this.#acquisition.turns.take(directory, false) : undefined;
+    return this.mayDelayLookup(directory) ? this.#acquisition.turns.take(directory, false) : undefined;
   }
 
-  /** Whether others change names in the directory, too, so that changes and lookups may wait for their turn. */
-  isContested(directory: number): boolean {
-    return this.#acquisition.turns.isContested(directory);
+  /** Whether names that are asked for in the directory, or its attributes, may wait for this client's turn (`beginLookup`). */
+  mayDelayLookup(directory: number): boolean {
+    return this.#acquisition.turns.mayDelayLookup(directory);
+  }
+
+  /** Whether this client may change names in the directory without waiting for its turn; it does so now. */
+  takeTurnNow(directory: number): boolean {
+    return this.#acquisition.turns.takeNow(directory);
   }
 
   /** See Acquisition.acquire. */

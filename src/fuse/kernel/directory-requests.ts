@@ -20,6 +20,8 @@ import { Opcode, type RequestHeader } from './wire.js';
 
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = fuseEntryOut.bytes + fuseDirent.bytes + 8;
+/** Room for some ten names, before it is seen what a program does with them: each that it looks up is a request. */
+const TRIAL_BYTES = 2048;
 const { O_NOATIME } = constants;
 const DIRECTORY_TYPE = typeOf(S_IFDIR);
 const DOT_NAMES = Buffer.from('..');
@@ -108,12 +110,14 @@ export class DirectoryRequests {
   }
 
   async #readdir({ inode, pid }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
-    const { fh, offset: position, size: room } = fuseReadIn.body(bytes);
+    const { fh, offset: position, size } = fuseReadIn.body(bytes);
     const open = this.#directories.get(fh);
     if (!open) throw new DfsError('EBADF', 'no such directory handle');
     const { stream, movesAtime } = open;
     const ticket = this.#cache.ticket();
     const withAttributes = this.#stats.wantsAttributes(pid);
+    const isTrial = isPlus && position === 0 && this.#stats.isUnknown(pid);
+    const room = isTrial ? Math.min(size, TRIAL_BYTES) : size;
     if (isPlus) {
       const limit = Math.max(1, Math.floor(room / MIN_DIRENT_PLUS_BYTES));
       await stream.goToFresh(position, withAttributes, limit);

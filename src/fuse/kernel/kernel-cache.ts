@@ -17,6 +17,7 @@ import {
   type Revocation,
 } from '../../vfs/file-system.js';
 import type { TakenMount } from '../driver.js';
+import { ContendedInodes } from './contended-inodes.js';
 import { InodePruning } from './inode-pruning.js';
 import { Invalidator } from './invalidator.js';
 import { KnownInodes } from './known-inodes.js';
@@ -27,8 +28,6 @@ import { OpenFlag, type CacheTimes, type EntryTimes } from './wire.js';
 
 /** How long the kernel believes what a lease covers: until it is told otherwise, in effect. */
 const LEASED_MS = 3_600_000;
-/** An inode that somebody else changed this long ago is likely to be changed again. */
-const CONTENDED_MS = 2000;
 /** Of the memory for what the kernel knows, for attributes as they were told last. */
 const LAST_TOLD_PART = 1 / 8;
 
@@ -57,8 +56,7 @@ export class KernelCache implements CacheKeeper {
   #lastTold = new LastTold(0);
   /** inode → the group of a file that has setgid, and that its group may not execute */
   readonly #lockingGroups = new Map<number, number>();
-  /** inode → monotonic ms at which somebody else changed it last; the latest come last, and only these count */
-  readonly #changedMs = new Map<number, number>();
+  readonly #contended: ContendedInodes;
   /** directory → own requests under way that may hold its lock */
   readonly #busy = new Counts<number>();
   /** file → own writes under way whose pages the kernel has locked until they are answered */
@@ -73,6 +71,7 @@ export class KernelCache implements CacheKeeper {
   private constructor(options: KernelCacheOptions) {
     this.#options = options;
     const { clock, keepsNames } = options;
+    this.#contended = new ContendedInodes(clock);
     this.overlay = new OverlayNames({ clock, keepsNames, leasedMs: LEASED_MS });
     this.#invalidator = new Invalidator({ ...options, known: this.#known, overlay: this.overlay });
     this.#known.addLookup(ROOT_INODE, S_IFDIR, options.clock.monotonicMs());
@@ -171,7 +170,7 @@ export class KernelCache implements CacheKeeper {
     const { inode, mode } = attributes;
     this.#known.tell(inode, mode);
     this.#remember(attributes);
-    if (this.#isContended(inode)) return 0;
+    if (!this.#contended.mayKeepAttributes(inode, mode)) return 0;
     this.#known.keepTold(inode, this.#options.clock.monotonicMs());
     const isLeased = this.#lease?.mayKeepAttributes(ticket, inode);
     return isLeased ? LEASED_MS : this.#options.times.attrTimeoutMs;
@@ -188,7 +187,7 @@ export class KernelCache implements CacheKeeper {
   /** What OPEN says of the kernel's keeping of pages. */
   openFlags(ticket: number, inode: number, openFlags: number): number {
     // What is appended goes where the file ends for all clients, which the kernel does not know: its pages would have it elsewhere.
-    const isElsewhere = (openFlags & constants.O_APPEND) !== 0 || this.#isContended(inode);
+    const isElsewhere = (openFlags & constants.O_APPEND) !== 0 || this.#contended.has(inode);
     if (this.#mayBypassPages && isElsewhere) return OpenFlag.directIo;
     return this.#lease?.mayKeepContent(ticket, inode, openFlags) ? OpenFlag.keepCache : 0;
   }
@@ -299,7 +298,7 @@ export class KernelCache implements CacheKeeper {
     for (const { inode } of inodes) {
       this.#known.setListed(inode, false);
       if (!this.#known.has(inode)) continue;
-      this.#noteChange(inode);
+      this.#contended.noteChange(inode);
       attributes.push(inode);
       // Also when they are still what the file holds: the next client that changes it may have it to itself, and tell nobody.
       if (isRegularFile(this.#known.modeOf(inode))) contents.push(inode);
@@ -359,23 +358,6 @@ export class KernelCache implements CacheKeeper {
     this.#options.fileSystem.endCaches(this);
     this.#lease = undefined;
     await this.#invalidator.close();
-  }
-
-  /** Whether others change the inode these days. */
-  #isContended(inode: number): boolean {
-    const changedMs = this.#changedMs.get(inode);
-    return changedMs !== undefined && this.#options.clock.monotonicMs() - changedMs < CONTENDED_MS;
-  }
-
-  #noteChange(inode: number): void {
-    const nowMs = this.#options.clock.monotonicMs();
-    // The latest comes last.
-    this.#changedMs.delete(inode);
-    this.#changedMs.set(inode, nowMs);
-    for (const [oldest, changedMs] of this.#changedMs) {
-      if (nowMs - changedMs < CONTENDED_MS) break;
-      this.#changedMs.delete(oldest);
-    }
   }
 
   #remember(attributes: Attributes): void {

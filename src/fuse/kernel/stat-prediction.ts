@@ -5,7 +5,8 @@
  *     names alone ──a name that was listed is looked up──► with attributes
  *     with attributes ──two listings, and none of their names is looked up──► names alone
  *
- * An entry that is told with attributes is not looked up any more: so the first file of each listing is told without.
+ * An entry that is told with attributes is not looked up any more: so the first file of each listing is told without. Each name that
+ * is looked up is a request. So a program that is not known yet is told the first few names of a directory by themselves.
  */
 import { LRUCache } from 'lru-cache';
 
@@ -28,6 +29,12 @@ interface Program {
 
 export class StatPrediction {
   readonly #programs = new LRUCache<number, Program>({ max: PROGRAMS });
+
+  /** Whether it is not known what the program with this number does with names. */
+  isUnknown(pid: number): boolean {
+    const program = this.#programs.get(pid);
+    return !program || (!program.wantsAttributes && program.unasked < PATIENCE);
+  }
 
   /** Whether the program with this number is to be told attributes with the entries that it lists. */
   wantsAttributes(pid: number): boolean {

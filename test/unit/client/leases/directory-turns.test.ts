@@ -39,6 +39,21 @@ t.test(
   },
 );
 
+t.test('a change need not wait where nobody else changes names, nor in this client’s turn', async t => {
+  const { turns, asked, held, clock } = await fixture();
+  t.ok(turns.takeNow(DIRECTORY));
+  t.notOk(turns.mayDelayLookup(DIRECTORY));
+  turns.noteRefused(DIRECTORY);
+  t.notOk(turns.takeNow(DIRECTORY));
+  t.ok(turns.mayDelayLookup(DIRECTORY));
+  clock.advance(51);
+  t.notOk(turns.mayDelayLookup(DIRECTORY), 'it only looks');
+  held.add(DIRECTORY);
+  t.ok(turns.takeNow(DIRECTORY));
+  t.notOk(turns.mayDelayLookup(DIRECTORY));
+  t.same(asked, []);
+});
+
 t.test('while this client has the directory nothing is asked', async t => {
   const { turns, asked, held } = await fixture();
   turns.noteRefused(DIRECTORY);

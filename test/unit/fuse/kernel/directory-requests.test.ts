@@ -195,6 +195,39 @@ t.test('a directory that is gone is ENOENT when it is read, and a file is ENOTDI
   await t.rejects(readdir(inode, (await opendir(inode)).fh, 0), { code: 'ENOTDIR' });
 });
 
+t.test(
+  'a program that is not known yet is told few names at first, since it may look each of them up',
+  async t => {
+    const pid = 4243;
+    const directory = await directoryOf();
+    const COUNT = 60;
+    for (let file = 10; file < 10 + COUNT; file += 1)
+      await vfs.mknod(directory, Buffer.from(`f${file}`), { ...OWNER, mode: 0o100644 }, 0);
+    const { fh } = await opendir(directory);
+    const read = async (offset: number, by: Requester): Promise<readonly Read[]> => {
+      const body = fuseReadIn.encode({ fh, offset, size: LARGE });
+      return entriesIn(await harness.ask(Opcode.readdirplus, directory, body, by), fuseEntryOut.bytes);
+    };
+    const first = (await read(0, { pid })).slice(DOTS);
+    t.ok(first.length > 0 && first.length <= 12, `${first.length} names`);
+    t.ok(first.every(({ nodeid }) => nodeid === 0));
+    t.equal(
+      (await read(DOTS + first.length, { pid })).length,
+      COUNT - first.length,
+      'it goes on with all the others',
+    );
+    harness.requests.lookedUp({ pid, inode: directory });
+    const behind = await read(DOTS + first.length, { pid });
+    t.same(namesOf([...first, ...behind]), namesOf(await readdir(directory, fh, DOTS)));
+    t.equal(
+      behind.filter(({ nodeid }) => nodeid === 0).length,
+      1,
+      'with attributes, as soon as it has looked one up',
+    );
+    t.equal((await read(0, { pid })).length, DOTS + COUNT, 'by then it is known');
+  },
+);
+
 t.test('files are told by their names alone until the program looks one of them up', async t => {
   const pid = 4242;
   const lists = async (directory: number): Promise<readonly Read[]> => {

@@ -14,6 +14,18 @@ t.test('a program that looks up what it was told without attributes is told them
   t.notOk(stats.wantsAttributes(FIND), 'another program is not');
 });
 
+t.test('a program is unknown until it looks names up, or has listed two directories in vain', async t => {
+  const stats = new StatPrediction();
+  t.ok(stats.isUnknown(FIND));
+  stats.listed(LS, 1);
+  stats.listed(FIND, 1);
+  t.ok(stats.isUnknown(FIND));
+  stats.lookedUp(LS, 1);
+  t.notOk(stats.isUnknown(LS));
+  stats.listed(FIND, 2);
+  t.notOk(stats.isUnknown(FIND));
+});
+
 t.test('names of directories that it has not listed say nothing', async t => {
   const stats = new StatPrediction();
   stats.lookedUp(LS, 1);
