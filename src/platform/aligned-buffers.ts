@@ -10,13 +10,18 @@ import { loadKoffi } from './foreign-functions.js';
 
 /** A multiple of every disk's and every file system's block that is in use. */
 export const PAGE_BYTES = 4096;
+/**
+ * What the kernel gives as one page where it is asked to (docs/decisions/35): one fault instead of 512, and one page to look up and to
+ * hold while the disk reads it.
+ */
+const LARGE_PAGE_BYTES = 2 << 20;
 /** Buffers have a multiple of this; less is as quick without. */
 const STEP_BYTES = 256 << 10;
 /** Times as much is seldom, and would take the room of many. */
 const MAX_STEPS = 16;
 
 interface Block {
-  /** Begins at a page. */
+  /** Begins at a page, at a large one if it is as long. */
   readonly memory: Buffer;
   isLent: boolean;
 }
@@ -80,21 +85,30 @@ export class AlignedBuffers {
   }
 
   #make(bytes: number): Block {
-    const whole = Buffer.allocUnsafeSlow(bytes + PAGE_BYTES);
-    const start = bytesToNextPage(whole);
-    const block = { memory: whole.subarray(start, start + bytes), isLent: false };
-    this.#blocks.set(whole.buffer, block);
+    const memory = alignedMemory(bytes, bytes < LARGE_PAGE_BYTES ? PAGE_BYTES : LARGE_PAGE_BYTES);
+    const block = { memory, isLent: false };
+    this.#blocks.set(memory.buffer, block);
     return block;
   }
 }
 
+/**
+ * New memory, the only one in its ArrayBuffer, that begins at a multiple of `alignment` where addresses can be known. What lies beside it is
+ * never touched, and takes no memory.
+ */
+function alignedMemory(bytes: number, alignment: number): Buffer {
+  const whole = Buffer.allocUnsafeSlow(bytes + alignment);
+  const start = bytesToNext(alignment, whole);
+  return whole.subarray(start, start + bytes);
+}
+
 let addressOf: ((memory: Buffer) => bigint) | undefined;
 
-/** From the beginning of `memory` to the first page that begins in it; 0 where that cannot be known. */
-function bytesToNextPage(memory: Buffer): number {
+/** From the beginning of `memory` to the first address in it that is a multiple of `alignment`; 0 where that cannot be known. */
+function bytesToNext(alignment: number, memory: Buffer): number {
   try {
     addressOf ??= loadKoffi().address;
-    return (PAGE_BYTES - Number(addressOf(memory) % BigInt(PAGE_BYTES))) % PAGE_BYTES;
+    return (alignment - Number(addressOf(memory) % BigInt(alignment))) % alignment;
   } catch {
     // A C library that koffi does not know: the disk's side finds out by itself what is aligned.
     addressOf = () => 0n;

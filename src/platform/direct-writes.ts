@@ -15,14 +15,19 @@ import { DirectDescriptor } from './direct-descriptor.js';
 import { codeOf } from './file-error-text.js';
 import { payloadBytes, slicePayload } from './payload.js';
 
+export type Way = 'direct' | 'cached';
+
 /** Written at once. */
 const PIECE_BYTES = 2 << 20;
 /** Smaller writes are not worth a copy and a wait for the disk. */
 export const MIN_DIRECT_BYTES = 512 << 10;
 /** Measurements of each way before one is preferred. */
 const TRIALS = 2;
-/** The other way is tried again with each so many writes. */
-const RETRY_EVERY = 64;
+/**
+ * The other way is tried again with each so many writes: the cache seldom, which costs several times the processor time, and the disk more
+ * often, lest one slow moment of it count for long.
+ */
+const RETRY_EVERY: Record<Way, number> = { direct: 64, cached: 512 };
 /**
  * Past the cache a write may take so many times as long and still be preferred: the time through the cache is the processor's, twice, as
  * the kernel writes it to the disk later, and others need it.
@@ -45,8 +50,6 @@ interface Part extends Range {
   readonly aligned?: Buffer;
 }
 
-export type Way = 'direct' | 'cached';
-
 const writeAsync = promisify(write);
 
 /** Which of two ways is faster on a disk, by what was measured last. */
@@ -62,7 +65,7 @@ export class FasterWay {
       this.#msPerByte.direct <= PATIENCE * this.#msPerByte.cached
         ? ['direct', 'cached']
         : ['cached', 'direct'];
-    return (direct + cached) % RETRY_EVERY === 0 ? slower : faster;
+    return (direct + cached) % RETRY_EVERY[slower] === 0 ? slower : faster;
   }
 
   /** A write of so many bytes took so many ms. */

@@ -12,6 +12,8 @@ t.test('what is lent begins at a page and has the length that was asked for', as
     t.equal(buffer?.length, length);
     t.equal(loadKoffi().address(buffer ?? Buffer.alloc(1)) % BigInt(PAGE_BYTES), 0n);
   }
+  const large = buffers.take(4 << 20) ?? Buffer.alloc(1);
+  t.equal(loadKoffi().address(large) % BigInt(2 << 20), 0n, 'a long one begins at a large page');
   t.equal(buffers.take(STEP - 1), undefined, 'little is as quick without');
   t.equal(buffers.take((4 << 20) + 1), undefined, 'a very large one would take the room of many');
 });
