@@ -53,6 +53,8 @@ export interface ChunkWriterOptions {
 
 /** A chunk that somebody waits to have on stable storage, and that is this small, goes to all its nodes at once (docs/decisions/07). */
 const MAX_FANNED_BYTES = 64 << 10;
+/** Chunks up to this size that nobody waits for go to the same node several in a row (`takeNear`). */
+const MAX_NEAR_BYTES = 64 << 10;
 /** A node that does not take a chunk within this time is left out, even if it shows signs of life. */
 const WRITE_TIMEOUT_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
@@ -101,7 +103,7 @@ export class ChunkWriter {
     const attempt: Attempt = {
       chunk,
       checksums: computeChecksums(chunk.payload),
-      ...(await this.#firstGrant(chunk.goal, new Map(), pauses)),
+      ...(await this.#firstGrant(chunk, new Map(), pauses)),
       stored: new Set(),
       failed: new Map(),
     };
@@ -120,7 +122,7 @@ export class ChunkWriter {
       if (more === 'grant is void') {
         await pauses.next(failure);
         stored.clear();
-        Object.assign(attempt, await this.#firstGrant(chunk.goal, failed, pauses));
+        Object.assign(attempt, await this.#firstGrant(chunk, failed, pauses));
         next = attempt.grant.nodes;
         continue;
       }
@@ -171,14 +173,16 @@ export class ChunkWriter {
 
   /** Waits while no data node lives. */
   async #firstGrant(
-    goal: number,
+    { goal, payload, durable }: ChunkToStore,
     failed: ReadonlyMap<number, DfsError>,
     pauses: Pauses,
   ): Promise<ChunkGrant> {
     const { grants } = this.#options;
+    // All others are spread over the nodes, which work on them at the same time.
+    const isNear = !durable && payloadBytes(payload) <= MAX_NEAR_BYTES;
     for (;;) {
       try {
-        if (failed.size === 0) return await grants.take(goal);
+        if (failed.size === 0) return await (isNear ? grants.takeNear(goal) : grants.take(goal));
         return await grants.takeElsewhere(goal, new Set(failed.keys()));
       } catch (error) {
         const reason = toDfsError(error);
