@@ -1,10 +1,11 @@
 /** Answers what is asked of a data node's chunks: by clients, and by the metadata server over the node's own connection. */
 import { UnderWay } from '../platform/under-way.js';
 import { chunksAfter } from '../protocol/backup-commands.js';
-import { matchesChecksums } from '../protocol/checksum.js';
+import { chunkChecksum, matchesChecksums } from '../protocol/checksum.js';
 import type { ReplyOf, RequestOf } from '../protocol/command.js';
 import {
   assemble,
+  intents,
   locality,
   locate,
   read,
@@ -13,9 +14,10 @@ import {
   syncChunks,
   write,
 } from '../protocol/datanode-commands.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { payloadBytes } from '../platform/payload.js';
 import type { Payload } from '../protocol/frame.js';
+import { MAX_INTENTS_TOLD, type KeptIntent } from '../protocol/intents.js';
 import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import { ReadGrantKey } from '../protocol/read-grants.js';
 import type { Grant, NodeAddress } from '../protocol/types.js';
@@ -99,6 +101,7 @@ export class ChunkRequests {
         await this.answer(this.#replicate(grant, to));
         return {};
       })
+      .on(intents, async ({ log, after }) => await this.answer(this.#intents(log, after)))
       .on(assemble, async order => await this.answer(this.#assemble(order)));
   }
 
@@ -172,6 +175,7 @@ export class ChunkRequests {
   ): Promise<WriteResult> {
     const store = this.openStore();
     const { grant, checksums, forward, durable, inode, fileOffset } = request;
+    const intent = durable ? request.intent : undefined;
     const { write: key, serverMs } = this.#requireGrantKeys();
     const node = this.#options.node();
     const length = payloadBytes(payload);
@@ -185,7 +189,7 @@ export class ChunkRequests {
     const forwarding = this.#options.pipeline.forward(request, payload);
     let failure: DfsError | undefined;
     try {
-      await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload });
+      await store.put({ chunk: grant.chunk, inode, fileOffset, length, table: checksums, payload, intent });
       if (durable) await store.sync();
     } catch (error) {
       failure = toDfsError(error);
@@ -193,10 +197,29 @@ export class ChunkRequests {
     const forwarded = await forwarding;
     onForwarded(forwarded);
     const { stored, failed } = forwarded;
-    if (!failure) return { stored: [node, ...stored], failed };
+    if (!failure) {
+      const isKept = intent && store.intents.has({ ...intent, chunk: grant.chunk });
+      return { stored: [node, ...stored], failed, ...(isKept ? { keptIntent: true } : {}) };
+    }
     if (stored.length === 0) throw failure;
     const { message, code } = failure;
     return { stored, failed: [{ node, reason: message, code }, ...failed] };
+  }
+
+  async #intents(log: number, after: number): Promise<ReplyOf<typeof intents>> {
+    const store = this.openStore();
+    const told: KeptIntent[] = [];
+    for (const { sequence, chunk, change } of store.intents.of(log, after, MAX_INTENTS_TOLD)) {
+      // Of one whose chunk is damaged here the others tell.
+      const head = await store.head(chunk).catch((error: unknown) => {
+        if (!hasCode(error, 'ENOENT', 'EIO')) throw error;
+        return undefined;
+      });
+      if (!head) continue;
+      const { length, table } = head;
+      told.push({ sequence, chunk, length, checksum: chunkChecksum(table), change });
+    }
+    return { intents: told };
   }
 
   /** Puts a chunk together, here and along the order's chain. */

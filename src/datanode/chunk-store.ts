@@ -6,14 +6,17 @@ import type { Logger } from '../platform/log.js';
 import type { ReplyOf } from '../protocol/command.js';
 import type { locate } from '../protocol/datanode-commands.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
+import { computeChecksums } from '../protocol/checksum.js';
 import type { Payload } from '../protocol/frame.js';
+import type { Intent } from '../protocol/intents.js';
 import { ChunkReader, type ChunkPart } from './chunk-reader.js';
 import { Compactor } from './compactor.js';
 import { FreeSpace, type NodeSpace } from './free-space.js';
 import { Quarantine } from './quarantine.js';
 import { ReplicaTroubles } from './replica-troubles.js';
 import { IndexWriter } from './index-writer.js';
-import { chunkRecordBytes, RecordKind } from './record.js';
+import { encodeIntent, KeptIntents } from './kept-intents.js';
+import { chunkRecordBytes, RECORD_HEADER_BYTES, RecordKind } from './record.js';
 import { recover } from './recovery.js';
 import { SEGMENTS_DIRECTORY, SegmentFiles } from './segment-files.js';
 import { SegmentIndex, type ChunkLocation } from './segment-index.js';
@@ -52,6 +55,8 @@ export interface NewChunk {
   /** The checksums of its blocks, which were checked against the payload. */
   readonly table: Uint8Array;
   readonly payload: Payload;
+  /** What is to be done with it. */
+  readonly intent?: Intent | undefined;
 }
 
 export class ChunkStore {
@@ -67,6 +72,8 @@ export class ChunkStore {
   readonly #puts = new Map<number, Promise<void>>();
   readonly #drops = new Map<number, Promise<void>>();
   readonly #quarantine: Quarantine;
+  /** What came with chunks, and may be asked for. */
+  readonly intents: KeptIntents;
   /** What readers found wrong. */
   readonly troubles: ReplicaTroubles;
   /** Segments whose file was deleted by somebody. */
@@ -78,6 +85,7 @@ export class ChunkStore {
     const { disk, directory, clock, log } = options;
     const segmentBytes = options.segmentBytes ?? DEFAULT_SEGMENT_BYTES;
     this.#options = options;
+    this.intents = new KeptIntents(clock);
     this.#quarantine = new Quarantine(disk, directory);
     this.troubles = new ReplicaTroubles(clock);
     this.#files = new SegmentFiles(disk, join(directory, SEGMENTS_DIRECTORY), log);
@@ -110,6 +118,7 @@ export class ChunkStore {
       logger: log,
       pending: chunk => this.#pending(chunk),
       isBeingDropped: chunk => this.#drops.has(chunk),
+      hasIntents: segment => this.intents.isIn(segment),
       persistIndex: async () => await this.#indexWriter?.write(),
     });
   }
@@ -126,9 +135,17 @@ export class ChunkStore {
       node,
       files: this.#files,
       index: this.#index,
+      intents: this.intents,
       segmentBytes,
     });
-    const place = { disk, directory, node, index: this.#index, segments: this.#log };
+    const place = {
+      disk,
+      directory,
+      node,
+      index: this.#index,
+      intents: this.intents,
+      segments: this.#log,
+    };
     this.#indexWriter = new IndexWriter(database, { ...place, clock, log });
     await this.#log.open(current);
     await this.#space.measure();
@@ -315,13 +332,41 @@ export class ChunkStore {
       throw new DfsError('ENOSPC', 'the disk of this data node is full; free some space or add a node');
     }
     await this.#log.room();
-    await this.#log.enqueue({
+    const stored = this.#log.enqueue({
       ...chunk,
       kind: RecordKind.chunk,
       apply: position => {
         this.#index.applyChunk(chunk.chunk, { ...position, length: chunk.length });
         this.#space.noteWritten(bytes);
         this.#indexWriter?.wake();
+      },
+    });
+    // Enqueued right behind it, so that one write takes both.
+    if (chunk.intent && this.intents.hasRoom(chunk.intent.log))
+      await Promise.all([stored, this.#appendIntent(chunk, chunk.intent)]);
+    else await stored;
+  }
+
+  async #appendIntent({ chunk, inode }: NewChunk, intent: Intent): Promise<void> {
+    const payload = encodeIntent(intent);
+    const table = computeChecksums([payload]);
+    const bytes = RECORD_HEADER_BYTES + table.length + payload.length;
+    const { log, sequence } = intent;
+    // A view of the request would keep all of it in memory.
+    const change = Buffer.from(intent.change);
+    await this.#log.enqueue({
+      kind: RecordKind.intent,
+      chunk,
+      inode,
+      fileOffset: 0,
+      length: payload.length,
+      table,
+      payload: [payload],
+      apply: ({ segment, offset }) => {
+        this.intents.trim(log, intent.done);
+        this.intents.add({ log, sequence, chunk, change, segment });
+        this.#index.pass({ segment, offset: offset + bytes });
+        this.#space.noteWritten(bytes);
       },
     });
   }

@@ -37,6 +37,8 @@ export interface CompactorOptions {
   /** The storing or dropping under way of a chunk; it never rejects. */
   readonly pending: (chunk: number) => Promise<void> | undefined;
   readonly isBeingDropped: (chunk: number) => boolean;
+  /** Whether the segment holds intents that somebody may still ask for. */
+  readonly hasIntents: (segment: number) => boolean;
   /** Writes every synced change of the index to index.db; rejects if that fails. */
   readonly persistIndex: () => Promise<void>;
 }
@@ -98,7 +100,7 @@ export class Compactor {
 
   /** The segment that is worth the most: the one of which the smallest part counts. */
   #next(): number | undefined {
-    const { files, index, log, clock } = this.#options;
+    const { files, index, log, clock, hasIntents } = this.#options;
     if (this.#isStopped || log.failure) return undefined;
     const numbers = files.numbers();
     // The last one, even when it is full, holds the place of the next number.
@@ -108,7 +110,7 @@ export class Compactor {
     let bestFraction = MIN_LIVE_FRACTION;
     for (const segment of numbers) {
       if (segment === last || segment === log.currentSegment) continue;
-      if ((this.#leftAlone.get(segment) ?? -Infinity) > nowMs) continue;
+      if ((this.#leftAlone.get(segment) ?? -Infinity) > nowMs || hasIntents(segment)) continue;
       const { chunkBytes, tombstoneBytes } = index.usageOf(segment);
       const fraction = (chunkBytes + tombstoneBytes) / Math.max(1, files.sizeOf(segment));
       if (fraction < bestFraction) {
@@ -168,6 +170,7 @@ export class Compactor {
           content.tombstones.push(chunk);
           continue;
         }
+        if (kind === RecordKind.intent) continue;
         content.copies.set(chunk, (content.copies.get(chunk) ?? 0) + 1);
         if (!this.#livesAt(chunk, segment, found.offset)) continue;
         await this.#copyChunk(segment, found.offset, found.header);

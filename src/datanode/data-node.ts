@@ -210,6 +210,8 @@ export class DataNode {
       drop: async chunks => await store.drop(chunks),
       chunkIds: () => store.chunkIds(),
       has: chunk => store.has(chunk),
+      isNeeded: chunk => store.intents.hasOf(chunk),
+      logs: store.intents,
       troubles: store.troubles,
       quarantine: async chunk => await store.quarantine(chunk),
       // What only the metadata server may ask: it is at the other end of this connection.

@@ -7,6 +7,7 @@ import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 import type { ChunkEntry } from './chunk-table.js';
+import type { NodeIntent } from './kept-intents.js';
 import type { LogPosition } from './record.js';
 import type { JournalEntry } from './segment-index.js';
 
@@ -34,6 +35,18 @@ const SCHEMA = `
     sum INTEGER NOT NULL
   );
 `;
+/** Came later; programs from before leave it alone. */
+const INTENTS_SCHEMA = `
+  CREATE TABLE IF NOT EXISTS intents (
+    log INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    change BLOB NOT NULL,
+    sum INTEGER NOT NULL,
+    PRIMARY KEY (log, sequence)
+  ) WITHOUT ROWID;
+`;
 
 /** A segment that gets no more records. */
 export interface SealedSegment {
@@ -55,6 +68,7 @@ interface SegmentRow {
   readonly forgotten: number;
   readonly sum: number;
 }
+type IntentRow = [log: number, sequence: number, chunk: number, segment: number, change: Buffer, sum: number];
 type ChunkRow = [
   chunk: number,
   segment: number,
@@ -77,6 +91,10 @@ function rowSum(a: number, b: number, c = 0, d = 0, e = 0): number {
   return crc32(COLUMN_BYTES);
 }
 
+function intentSum({ log, sequence, chunk, segment, change }: NodeIntent): number {
+  return crc32(change, rowSum(log, sequence, chunk, segment));
+}
+
 function checkRow(sum: number, expected: number): void {
   if (sum !== expected) throw new Error('a row of it does not match its checksum');
 }
@@ -97,9 +115,16 @@ function isWhole(value: number, maximum: number): boolean {
   return Number.isSafeInteger(value) && value >= 0 && value <= maximum;
 }
 
+/** @param intents all that are kept by now; undefined: the same as before */
+type Persist = (
+  entries: readonly JournalEntry[],
+  watermark: LogPosition,
+  intents?: readonly NodeIntent[],
+) => void;
+
 export class IndexDatabase {
   readonly #database: Database.Database;
-  readonly #persist: (entries: readonly JournalEntry[], watermark: LogPosition) => void;
+  readonly #persist: Persist;
 
   /**
    * Takes over the open database and creates the tables if there are none.
@@ -121,6 +146,7 @@ export class IndexDatabase {
     } else if (version !== SCHEMA_VERSION) {
       throw new Error(`it has version ${version}, but this program writes ${SCHEMA_VERSION}`);
     }
+    database.exec(INTENTS_SCHEMA);
     const found = String(database.pragma('quick_check(1)', { simple: true }));
     if (found !== 'ok') throw new Error(`it is damaged: ${found}`);
     if (this.#state().node !== node) throw new Error('it describes the segments of another node');
@@ -162,9 +188,24 @@ export class IndexDatabase {
     }
   }
 
-  /** Learns changes and moves the watermark, in one transaction. The log must be synced up to the watermark. */
-  persist(entries: readonly JournalEntry[], watermark: LogPosition): void {
-    this.#persist(entries, watermark);
+  /** Calls `visit` for every intent. */
+  forEachIntent(visit: (intent: NodeIntent) => void): void {
+    const statement = this.#database.prepare<[], IntentRow>(
+      'SELECT log, sequence, chunk, segment, change, sum FROM intents ORDER BY log, sequence',
+    );
+    for (const [log, sequence, chunk, segment, change, sum] of statement.raw().iterate()) {
+      const intent = { log, sequence, chunk, segment, change };
+      checkRow(sum, intentSum(intent));
+      visit(intent);
+    }
+  }
+
+  /**
+   * Learns changes and moves the watermark, in one transaction. The log must be synced up to the watermark.
+   * @param intents all that are kept by now; undefined: the same as before
+   */
+  persist(...learned: Parameters<Persist>): void {
+    this.#persist(...learned);
   }
 
   /** May be called twice. */
@@ -182,7 +223,7 @@ export class IndexDatabase {
     return row;
   }
 
-  #preparePersist(): (entries: readonly JournalEntry[], watermark: LogPosition) => void {
+  #preparePersist(): Persist {
     const database = this.#database;
     const put = database.prepare('INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)');
     const remove = database.prepare('DELETE FROM chunks WHERE chunk = ?');
@@ -221,8 +262,15 @@ export class IndexDatabase {
           break;
       }
     };
-    return database.transaction((entries: readonly JournalEntry[], watermark: LogPosition) => {
+    const forgetIntents = database.prepare('DELETE FROM intents');
+    const putIntent = database.prepare('INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?)');
+    return database.transaction((entries, watermark, intents) => {
       for (const change of entries) learn(change);
+      if (intents) forgetIntents.run();
+      for (const intent of intents ?? []) {
+        const { log, sequence, chunk, segment, change } = intent;
+        putIntent.run(log, sequence, chunk, segment, change, intentSum(intent));
+      }
       move.run(watermark.segment, watermark.offset, rowSum(watermark.segment, watermark.offset));
     });
   }

@@ -4,6 +4,7 @@ import { nextTurn, type Clock, type Timer } from '../platform/clock.js';
 import type { Logger } from '../platform/log.js';
 import { toDfsError } from '../protocol/errors.js';
 import type { IndexDatabase } from './index-database.js';
+import type { KeptIntents } from './kept-intents.js';
 import { newIndex, type IndexPlace } from './recovery.js';
 import type { SegmentIndex } from './segment-index.js';
 import type { SegmentLog } from './segment-log.js';
@@ -15,6 +16,7 @@ const PERSIST_BATCH = 1024;
 
 export interface IndexWriterOptions extends IndexPlace {
   readonly index: SegmentIndex;
+  readonly intents: KeptIntents;
   readonly segments: Pick<SegmentLog, 'syncedEnd' | 'failure'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -25,6 +27,8 @@ export class IndexWriter {
   #database: IndexDatabase;
   /** False when `index.db` was found damaged: then it stays empty, and the next start reads every segment. */
   #isKept = true;
+  /** The changes of the intents up to which `index.db` has them. */
+  #persistedIntents = -1;
   #timer: Timer | undefined;
   #isClosed = false;
 
@@ -55,8 +59,15 @@ export class IndexWriter {
       const entries = index.takeJournal(through, this.#isKept ? PERSIST_BATCH : Infinity);
       const last = entries.at(-1);
       if (!last || !this.#isKept) return;
+      const { intents } = this.#options;
+      const changes = intents.changes;
       try {
-        this.#database.persist(entries, last.end);
+        this.#database.persist(
+          entries,
+          last.end,
+          changes === this.#persistedIntents ? undefined : intents.all(),
+        );
+        this.#persistedIntents = changes;
       } catch (error) {
         index.returnJournal(entries);
         if (!isDamage(error)) throw error;
@@ -91,6 +102,7 @@ export class IndexWriter {
     this.#isKept = false;
     this.#database.close();
     this.#database = await newIndex(this.#options);
+    this.#persistedIntents = -1;
   }
 }
 

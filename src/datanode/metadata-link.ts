@@ -20,6 +20,7 @@ import type { RpcConnection } from '../rpc/connection.js';
 import type { Routes } from '../rpc/routes.js';
 import type { ReplicaTroubles } from './replica-troubles.js';
 import type { NodeSpace } from './free-space.js';
+import type { KeptIntents } from './kept-intents.js';
 import type { ServerTime } from './server-time.js';
 import { reportInventory } from './inventory-report.js';
 import type { Keyring } from '../rpc/keyring.js';
@@ -70,6 +71,10 @@ export interface MetadataLinkOptions {
   /** Every chunk on this node, ascending, and whether one is here. */
   readonly chunkIds: () => Float64Array;
   readonly has: (chunk: number) => boolean;
+  /** Whether a chunk must stay, since somebody may ask for its intent. */
+  readonly isNeeded: (chunk: number) => boolean;
+  /** Logs that may be over, and what becomes of those that are. */
+  readonly logs: Pick<KeptIntents, 'takeIdleLogs' | 'end'>;
   /** What is wrong with chunks here. */
   readonly troubles: ReplicaTroubles;
   /** Puts a damaged chunk aside. */
@@ -225,7 +230,7 @@ export class MetadataLink {
   }
 
   async #beat(): Promise<void> {
-    const { id, report, troubles, has, clock, serverTime } = this.#options;
+    const { id, report, troubles, has, clock, serverTime, logs, isNeeded } = this.#options;
     const connection = await this.#rpc.connect(0);
     if (connection !== this.#registeredOn) await this.#register(connection);
     const dropped = [...this.#dropped].slice(0, MAX_DROPS);
@@ -235,7 +240,7 @@ export class MetadataLink {
     const wallMs = sec * 1000 + Math.floor(nsec / 1e6);
     const { reply } = await connection.call(
       heartbeat,
-      { node: this.#node, id, ...sizes, dropped, ...troubles.take(has), wallMs },
+      { node: this.#node, id, ...sizes, dropped, ...troubles.take(has), wallMs, logs: logs.takeIdleLogs() },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     serverTime.learn(reply.serverMs, sentMs);
@@ -252,8 +257,11 @@ export class MetadataLink {
       this.#nextInventoryMs += INVENTORY_MS - SECOND_INVENTORY_MS;
     }
     for (const chunk of reply.quarantine ?? []) void this.#quarantine(chunk);
+    logs.end(reply.endedLogs ?? []);
     // The order may have been given again before the server knew that it was carried out.
-    const drop = reply.drop.filter(chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk));
+    const drop = reply.drop.filter(
+      chunk => !this.#dropping.has(chunk) && !this.#dropped.has(chunk) && !isNeeded(chunk),
+    );
     if (drop.length > 0) void this.#drop(drop);
   }
 

@@ -1,9 +1,9 @@
 /**
- * The record: the format of one chunk, or of the tombstone of a dropped chunk, in a segment file.
+ * The record: the format of one chunk, of the tombstone of a dropped chunk, or of the intent that came with a chunk, in a segment file.
  *
  *     offset  0  u32  magic "DFSr"
  *             4  u8   version
- *             5  u8   kind: chunk or tombstone
+ *             5  u8   kind: chunk, tombstone or intent
  *             6  u16  zero
  *             8  u64  chunk id
  *            16  u64  inode           (a hint for salvage, as is the file offset)
@@ -23,6 +23,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { checksumTableBytes } from '../protocol/checksum.js';
+import { MAX_INTENT_BYTES } from '../protocol/intents.js';
 import { MAX_CHUNK_BYTES } from '../protocol/limits.js';
 
 export const RECORD_HEADER_BYTES = 52;
@@ -31,7 +32,7 @@ const RECORD_VERSION = 1;
 const CRC_OFFSET = 48;
 const TWO_TO_32 = 2 ** 32;
 
-export const RecordKind = { chunk: 1, tombstone: 2 } as const;
+export const RecordKind = { chunk: 1, tombstone: 2, intent: 3 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 
 /** A place in the log: a segment's number and a byte offset in it. */
@@ -61,6 +62,9 @@ export function chunkRecordBytes(length: number): number {
 }
 
 export const TOMBSTONE_BYTES = RECORD_HEADER_BYTES;
+
+/** The payload of an intent's record: the intent, encoded (kept-intents.ts). */
+const MAX_INTENT_RECORD_BYTES = MAX_INTENT_BYTES + 256;
 
 /** The block at which large payloads begin; between two records are less zeros than this. */
 export const RECORD_BLOCK_BYTES = 4096;
@@ -146,6 +150,10 @@ export function decodeRecordHeader(bytes: Buffer, position: LogPosition): Record
   if (kind === RecordKind.tombstone) {
     return length === 0 && tableBytes === 0 ? { kind: RecordKind.tombstone, ...header } : undefined;
   }
-  if (kind !== RecordKind.chunk || length < 1 || length > MAX_CHUNK_BYTES) return undefined;
-  return tableBytes === checksumTableBytes(length) ? { kind: RecordKind.chunk, ...header } : undefined;
+  if (length < 1 || tableBytes !== checksumTableBytes(length)) return undefined;
+  if (kind === RecordKind.intent)
+    return length <= MAX_INTENT_RECORD_BYTES ? { kind: RecordKind.intent, ...header } : undefined;
+  return kind === RecordKind.chunk && length <= MAX_CHUNK_BYTES
+    ? { kind: RecordKind.chunk, ...header }
+    : undefined;
 }

@@ -3,11 +3,19 @@
  * watermark are replayed; when `index.db` is missing, damaged or does not fit the segments, every segment is read.
  */
 import { join } from 'node:path';
-import type { Disk } from '../platform/disk.js';
+import type { Disk, DiskFile } from '../platform/disk.js';
 import type { Logger } from '../platform/log.js';
 import { hasCode, toDfsError } from '../protocol/errors.js';
 import { IndexDatabase } from './index-database.js';
-import { chunkRecordBytes, RecordKind, TOMBSTONE_BYTES, type LogPosition } from './record.js';
+import { decodeIntent, type KeptIntents } from './kept-intents.js';
+import {
+  chunkRecordBytes,
+  RECORD_HEADER_BYTES,
+  RecordKind,
+  TOMBSTONE_BYTES,
+  type LogPosition,
+  type RecordHeader,
+} from './record.js';
 import type { SegmentFiles } from './segment-files.js';
 import type { SegmentIndex } from './segment-index.js';
 import { scanSegment } from './segment-scan.js';
@@ -27,6 +35,7 @@ export interface RecoveryOptions extends IndexPlace {
   readonly log: Logger;
   readonly files: SegmentFiles;
   readonly index: SegmentIndex;
+  readonly intents: KeptIntents;
   /** A segment that has this many bytes gets no more records. */
   readonly segmentBytes: number;
 }
@@ -39,7 +48,7 @@ export interface Recovered {
 
 /** Brings `options.index` up to date, cuts a torn tail off the last segment, and opens `index.db`. */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
-  const { log, index } = options;
+  const { log, index, intents } = options;
   let database: IndexDatabase | undefined;
   try {
     database = openIndex(options);
@@ -49,10 +58,13 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     log.warn({ reason: toDfsError(error).message }, 'index.db is of no use; building it again');
     database?.close();
     index.clear();
+    intents.clear();
     database = await newIndex(options);
   }
   try {
     const current = await replay(options, database);
+    // What came behind the last sync may have been lost with the power, and what was dropped nobody needs.
+    intents.prune(chunk => index.find(chunk) !== undefined);
     return { database, current };
   } catch (error) {
     database.close();
@@ -97,7 +109,7 @@ async function removeForgotten({ files, index }: RecoveryOptions, database: Inde
 }
 
 /** Takes over what `index.db` knows; throws when it does not fit the segment files. */
-function load({ files, index }: RecoveryOptions, database: IndexDatabase): void {
+function load({ files, index, intents }: RecoveryOptions, database: IndexDatabase): void {
   const { watermark } = database;
   const there = new Set(files.numbers());
   const sealed = new Set<number>();
@@ -122,11 +134,12 @@ function load({ files, index }: RecoveryOptions, database: IndexDatabase): void 
       throw new Error(`chunk ${chunk} should be where segment ${entry.segment} has nothing`);
     index.restore(chunk, entry);
   });
+  database.forEachIntent(intent => intents.restore(intent));
 }
 
 /** Applies every record behind the watermark; returns the segment to append to. */
 async function replay(options: RecoveryOptions, database: IndexDatabase): Promise<number> {
-  const { files, index, log, segmentBytes } = options;
+  const { files, index, intents, log, segmentBytes } = options;
   const { watermark } = database;
   const numbers = files.numbers();
   const last = numbers.at(-1) ?? 0;
@@ -143,7 +156,7 @@ async function replay(options: RecoveryOptions, database: IndexDatabase): Promis
     await files.syncNames();
     if (segment !== last) index.seal(segment, files.sizeOf(segment));
     const end = { segment, offset: files.sizeOf(segment) };
-    database.persist(index.takeJournal(end, Infinity), end);
+    database.persist(index.takeJournal(end, Infinity), end, intents.all());
   }
   if (last === 0) return 0;
   if (files.sizeOf(last) < segmentBytes) return last;
@@ -152,7 +165,7 @@ async function replay(options: RecoveryOptions, database: IndexDatabase): Promis
 }
 
 async function replaySegment(
-  { files, index, log }: RecoveryOptions,
+  { files, index, intents, log }: RecoveryOptions,
   from: LogPosition,
   verifyPayload: boolean,
   isLastSegment: boolean,
@@ -164,7 +177,11 @@ async function replaySegment(
       if (found.is === 'record') {
         const { kind, chunk, length } = found.header;
         if (kind === RecordKind.chunk) index.applyChunk(chunk, { segment, offset: found.offset, length });
-        else index.applyTombstone(chunk, { segment, offset: found.offset });
+        else if (kind === RecordKind.intent) {
+          const change = await readIntent(file, found);
+          if (change) intents.restore({ ...change, chunk, segment });
+          index.pass({ segment, offset: found.end });
+        } else index.applyTombstone(chunk, { segment, offset: found.offset });
         continue;
       }
       const { offset, end, why } = found;
@@ -178,4 +195,19 @@ async function replaySegment(
       }
     }
   });
+}
+
+/** An intent by its record; undefined when the record holds something else. */
+async function readIntent(
+  file: DiskFile,
+  { offset, header }: { readonly offset: number; readonly header: RecordHeader },
+): Promise<ReturnType<typeof decodeIntent> | undefined> {
+  const payload = Buffer.allocUnsafe(header.length);
+  const bytes = await file.pread(payload, offset + RECORD_HEADER_BYTES + header.tableBytes);
+  try {
+    return bytes === payload.length ? decodeIntent(payload) : undefined;
+  } catch (error) {
+    if (!hasCode(error, 'EPROTO')) throw error;
+    return undefined;
+  }
 }

@@ -123,6 +123,11 @@ export class SegmentIndex {
     this.#replace(chunk, before, { ...position, length: 0, deadCopies });
   }
 
+  /** A record that counts for nothing here was appended, or found in the log, and ends there. */
+  pass({ segment, offset }: LogPosition): void {
+    this.#advance(segment, offset);
+  }
+
   /** No more records go to `segment`, which has `bytes` bytes. */
   seal(segment: number, bytes: number): void {
     this.#advance(segment, bytes);

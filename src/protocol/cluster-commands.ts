@@ -1,6 +1,7 @@
 /** The metadata server's commands for data nodes, their replicas, and checks of everything. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { LogNumber, MAX_LOGS_ASKED } from './intents.js';
 import { ADMINS, CLIENTS, NODES } from './roles.js';
 import { MAX_DROPS, MAX_FINDINGS_PAGE, MAX_INVENTORY, MAX_TROUBLES } from './limits.js';
 import { Nothing } from './request-shapes.js';
@@ -70,6 +71,8 @@ export const heartbeat = command('heartbeat', 2, {
     absent: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
     /** The node's own wall clock, ms since the epoch, to show how far off it is. */
     wallMs: Type.Optional(SafeInteger),
+    /** Logs of intents of which this node has heard nothing for a while. */
+    logs: Type.Optional(Type.Array(LogNumber, { maxItems: MAX_LOGS_ASKED })),
   }),
   reply: Type.Object({
     /** False: the metadata server does not know this node by this connection (it restarted, or its database is new); `reg` again. */
@@ -77,6 +80,8 @@ export const heartbeat = command('heartbeat', 2, {
     drop: Type.Array(ChunkId, { maxItems: MAX_DROPS }),
     /** Damaged chunks of which there are other replicas: the node puts them aside. */
     quarantine: Type.Optional(Type.Array(ChunkId, { maxItems: MAX_TROUBLES })),
+    /** Those of `logs` that are over: nobody will ask for their intents. */
+    endedLogs: Type.Optional(Type.Array(LogNumber, { maxItems: MAX_LOGS_ASKED })),
     serverMs: ServerMs,
     /** By how much the node's wall clock is ahead of the server's (negative: behind); 0 for less than SHOWN_SKEW_MS. */
     skewMs: Type.Optional(SignedInteger),

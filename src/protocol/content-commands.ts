@@ -1,6 +1,7 @@
 /** The metadata server's commands for open files and their content. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { CarriedOut, LogNumber, OpenedLog, WantedLog } from './intents.js';
 import { CLIENTS } from './roles.js';
 import {
   MAX_CHUNKS_TO_SYNC,
@@ -235,18 +236,31 @@ export const blocks = command('blocks', 83, {
     replaces: Type.Optional(Type.Array(Extent, { maxItems: MAX_EXTENTS })),
     /** A program was told that it is done: it may use the room that the metadata server keeps for that. */
     acknowledged: Type.Optional(Type.Boolean()),
+    /** The intents that it carries out, which the data nodes have. EIO when others have gone on without them. */
+    carriesOut: Type.Optional(CarriedOut),
+    wantsLog: Type.Optional(WantedLog),
     ...WithPrivilegeLoss,
     once: Once,
   }),
   reply: Type.Object({
     attributes: Attributes,
+    /** The log that was asked for; left out when it is not given. */
+    opened: Type.Optional(OpenedLog),
     /** Nothing was committed: what was to be replaced is not there any more. */
     overtaken: Type.Optional(Type.Boolean()),
     /** By how much the extents were moved to be at the end; may be negative. */
     moved: Type.Optional(Type.Integer({ minimum: -MAX_FILE_BYTES, maximum: MAX_FILE_BYTES })),
   }),
   maxRequestBytes: 1 << 20,
-  changes: ({ inode }) => ({ content: [inode] }),
+  // What is on the data nodes as an intent no power loss of the metadata server takes back.
+  changes: ({ inode, carriesOut }) => (carriesOut ? {} : { content: [inode] }),
+});
+
+/** The session leaves no more intents of the inode: all of them are committed. */
+export const endlog = command('endlog', 88, {
+  allow: CLIENTS,
+  request: Type.Object({ inode: InodeNumber, log: LogNumber, last: SafeInteger }),
+  reply: Nothing,
 });
 
 /**

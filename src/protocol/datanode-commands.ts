@@ -1,6 +1,7 @@
 /** The data node's commands. */
 import { Type, type Static } from '@sinclair/typebox';
 import { command } from './command.js';
+import { Intent, KeptIntent, LogNumber, MAX_INTENT_BYTES, MAX_INTENTS_TOLD } from './intents.js';
 import { CLIENTS, CLIENTS_AND_METADATA, MEMBERS, METADATA_SERVER } from './roles.js';
 import {
   CHECKSUM_BLOCK_BYTES,
@@ -44,9 +45,13 @@ export const write = command('write', 1001, {
     forward: Type.Array(NodeAddress, { maxItems: 64 }),
     /** Reply only when the chunk is on stable storage, here and on every node it was passed to. */
     durable: Type.Boolean(),
+    /** What is to be done with it, kept with it on stable storage; only with `durable`. */
+    intent: Type.Optional(Intent),
   }),
   reply: Type.Object({
     stored: Type.Array(NodeNumber),
+    /** The node that was asked has the intent as well. */
+    keptIntent: Type.Optional(Type.Boolean()),
     failed: Type.Array(
       Type.Object({
         node: NodeNumber,
@@ -56,7 +61,7 @@ export const write = command('write', 1001, {
       }),
     ),
   }),
-  maxRequestBytes: 2 * DEFAULT_REQUEST_BYTES + MAX_CHECKSUM_TABLE_BYTES,
+  maxRequestBytes: 2 * DEFAULT_REQUEST_BYTES + MAX_CHECKSUM_TABLE_BYTES + MAX_INTENT_BYTES,
   maxPayloadBytes: MAX_CHUNK_BYTES,
 });
 
@@ -112,6 +117,13 @@ export const syncChunks = command('sync', 1003, {
   request: Type.Object({ chunks: Type.Array(ChunkId, { maxItems: MAX_CHUNKS_TO_SYNC }) }),
   reply: Type.Object({ absent: Type.Array(ChunkId) }),
   maxRequestBytes: 192 << 10,
+});
+
+/** The intents of a log behind `after` that this node has, with their chunks, in order; fewer than MAX_INTENTS_TOLD: there are no more. */
+export const intents = command('intents', 1011, {
+  allow: METADATA_SERVER,
+  request: Type.Object({ log: LogNumber, after: SafeInteger }),
+  reply: Type.Object({ intents: Type.Array(KeptIntent, { maxItems: MAX_INTENTS_TOLD }) }),
 });
 
 /**

@@ -2,10 +2,12 @@
 import Database from 'better-sqlite3';
 import { crc32 } from 'node:zlib';
 import { IndexDatabase } from '../../../src/datanode/index-database.js';
+import { KeptIntents } from '../../../src/datanode/kept-intents.js';
 import { encodeRecordHead, RecordKind } from '../../../src/datanode/record.js';
 import { recover } from '../../../src/datanode/recovery.js';
 import { SegmentFiles } from '../../../src/datanode/segment-files.js';
 import { SegmentIndex } from '../../../src/datanode/segment-index.js';
+import { systemClock } from '../../../src/platform/clock.js';
 import { createLogger } from '../../../src/platform/log.js';
 import { computeChecksums } from '../../../src/protocol/checksum.js';
 import type { SeededRandom } from '../../simulation/world/seeded-random.js';
@@ -37,7 +39,8 @@ export const indexRows: Decoder = {
     await files.load();
     const index = new SegmentIndex();
     const place = { disk, directory: '/', node: NODE };
-    const { database, current } = await recover({ ...place, log, files, index, segmentBytes: SEGMENT_BYTES });
+    const found = { log, files, index, intents: new KeptIntents(systemClock) };
+    const { database, current } = await recover({ ...place, ...found, segmentBytes: SEGMENT_BYTES });
     try {
       promise(current === 0 || files.numbers().includes(current), 'the segment to append to is there');
       for (const chunk of index.chunkIds()) {

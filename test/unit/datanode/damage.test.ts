@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { IndexDatabase } from '../../../src/datanode/index-database.js';
+import { KeptIntents } from '../../../src/datanode/kept-intents.js';
 import { IndexWriter } from '../../../src/datanode/index-writer.js';
 import { isNodeDirectory, loadIdentity, saveIdentity } from '../../../src/datanode/node-identity.js';
 import { SegmentIndex } from '../../../src/datanode/segment-index.js';
+import { systemClock } from '../../../src/platform/clock.js';
 import { nodeDisk } from '../../../src/platform/disk.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { ascending } from '../../support/ascending.js';
@@ -71,6 +73,7 @@ t.test(
       directory,
       node: NODE_ID,
       index,
+      intents: new KeptIntents(systemClock),
       segments: { syncedEnd: end, failure: undefined },
       clock: new HeldTimers(1),
       log: silent,
