@@ -6,12 +6,13 @@ import type { StoreTransaction } from './store/store.js';
 
 type LoadedState = Pick<
   ServerState,
-  'sessions' | 'leases' | 'exclusive' | 'locks' | 'nodes' | 'exports' | 'clock'
+  'sessions' | 'leases' | 'exclusive' | 'locks' | 'nodes' | 'exports' | 'intentLogs' | 'clock'
 >;
 
 /** Loads data nodes and sessions, and with each session what it may cache, and what it has lost. */
 export async function loadState(tx: StoreTransaction, state: LoadedState): Promise<void> {
-  const { sessions, leases, exclusive, locks, nodes, exports, clock } = state;
+  const { sessions, leases, exclusive, locks, nodes, exports, intentLogs, clock } = state;
+  for (const record of await tx.intentLogs.all()) intentLogs.load(record);
   for (const record of await tx.nodes.all()) nodes.load(record);
   const rules = await tx.exports.all();
   // A database that was made of a dump has no such index yet.

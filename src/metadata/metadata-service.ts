@@ -18,6 +18,8 @@ import { FsckJob } from './fsck/fsck-job.js';
 import { GoneClients } from './gone-clients.js';
 import { GroupCommit, type Durability } from './group-commit.js';
 import { IdAllocator } from './id-allocator.js';
+import { IntentLogs } from './intents/intent-logs.js';
+import { IntentReplay } from './intents/intent-replay.js';
 import { loadState } from './load-state.js';
 import { LockService } from './locks/lock-service.js';
 import { ChangedNames } from './leases/changed-names.js';
@@ -112,6 +114,7 @@ export class MetadataService {
   readonly #probe: ReachProbe | undefined;
   readonly #roomWatch: RoomWatch;
   readonly #recalls: Recalls;
+  readonly #replay: IntentReplay;
   readonly #requests: LeasedRequests;
   readonly #gone: GoneClients;
   /** How data nodes are told what to do. */
@@ -142,7 +145,13 @@ export class MetadataService {
     const nodes = new NodeTable(clock.monotonicMs(), options.nodePatience);
     const steadyMs = steadyClock(clock);
     const opens = new OpenTable();
-    const exclusive = new ExclusiveLeases(clock, options.exclusiveBytes, options.exclusivePauseMs);
+    const intentLogs = new IntentLogs();
+    const exclusive = new ExclusiveLeases(
+      clock,
+      options.exclusiveBytes,
+      options.exclusivePauseMs,
+      intentLogs,
+    );
     const leases = new LeaseTable(
       clock,
       log,
@@ -176,6 +185,7 @@ export class MetadataService {
       leases,
       exclusive,
       changedNames: new ChangedNames(steadyMs()),
+      intentLogs,
       nodes,
       backup: this.#backup,
       membership: new Membership({
@@ -206,7 +216,16 @@ export class MetadataService {
       forfeit: async session => await this.#gone.forfeit(session),
       fence: async session => await this.#gone.fence(session),
     });
-    this.#requests = new LeasedRequests(this.#state, this.#commits, this.#recalls);
+    this.#replay = new IntentReplay({
+      clock,
+      log,
+      logs: intentLogs,
+      exclusive,
+      nodes,
+      connectionOf: node => this.#orders.connectionOf(node),
+      run: async piece => await this.#requests.run(piece),
+    });
+    this.#requests = new LeasedRequests(this.#state, this.#commits, this.#recalls, this.#replay);
     this.#gone = new GoneClients({
       log,
       state: this.#state,
@@ -256,6 +275,7 @@ export class MetadataService {
     await this.#chunkIds.start();
     this.#roomWatch.start();
     this.#background.start();
+    this.#replay.start();
     this.#probe?.start();
     this.#repair.start();
     this.#defragmenter.start();
@@ -443,6 +463,7 @@ export class MetadataService {
     this.#probe?.close();
     await this.#roomWatch.close();
     await this.#background.close();
+    await this.#replay.close();
     await this.#backup.close();
     await this.#repair.close();
     await this.#defragmenter.close();

@@ -13,6 +13,7 @@ import type { Peer } from './peer.js';
 import { accessed } from './operations/accessed.js';
 import { batch } from './operations/batch.js';
 import { blocks } from './operations/blocks.js';
+import { endlog } from './operations/endlog.js';
 import { clone } from './operations/clone.js';
 import { fallocate } from './operations/fallocate.js';
 import { get, getfiles } from './operations/get.js';
@@ -196,6 +197,7 @@ export function metadataRoutes(service: MetadataService): Routes {
   answer(get);
   answer(getfiles);
   answer(blocks);
+  answer(endlog);
   answer(fallocate);
   answer(clone);
   answer(unsynced);

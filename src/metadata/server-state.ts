@@ -7,6 +7,7 @@ import type { ReadGrantKey } from '../protocol/read-grants.js';
 import type { DamageLog } from './fsck/damage-log.js';
 import type { BackupWork } from './backup/backup-work.js';
 import type { IdAllocator } from './id-allocator.js';
+import type { IntentLogs } from './intents/intent-logs.js';
 import type { LockService } from './locks/lock-service.js';
 import type { ChangedNames } from './leases/changed-names.js';
 import type { ExclusiveLeases } from './leases/exclusive-leases.js';
@@ -33,6 +34,7 @@ export interface ServerState {
   readonly leases: LeaseTable;
   readonly exclusive: ExclusiveLeases;
   readonly changedNames: ChangedNames;
+  readonly intentLogs: IntentLogs;
   readonly nodes: NodeTable;
   readonly repair: RepairNotes;
   readonly unsynced: UnsyncedReplicas;

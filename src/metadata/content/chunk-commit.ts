@@ -16,18 +16,20 @@ export interface CommittedChunks {
 /**
  * Checks chunks that a client says it stored. A chunk that was committed before is fine if it is the same (the client
  * lost its session and tries again). EINVAL for what no grant allows, ESTALE for a grant that has expired.
+ * @param isSynced a program was told that it is on stable storage, so that a grant that has expired does not matter
  */
 export async function checkStoredChunks(
   tx: StoreTransaction,
   chunks: readonly StoredChunk[],
   context: OperationContext,
+  isSynced = false,
 ): Promise<CommittedChunks> {
   const lengths = new Map<number, number>();
   const fresh = new Map<number, StoredChunk>();
   for (const stored of chunks) {
     if (lengths.has(stored.chunk)) throw invalid(stored, 'is named twice');
     lengths.set(stored.chunk, stored.length);
-    if (await isFresh(tx, stored, context)) fresh.set(stored.chunk, stored);
+    if (await isFresh(tx, stored, context, isSynced)) fresh.set(stored.chunk, stored);
   }
   return { lengths, fresh };
 }
@@ -73,6 +75,7 @@ async function isFresh(
   tx: StoreTransaction,
   stored: StoredChunk,
   { state, nowMs }: OperationContext,
+  isSynced: boolean,
 ): Promise<boolean> {
   const { chunk, grant, length, nodes } = stored;
   if (grant.chunk !== chunk) throw invalid(stored, `comes with the grant of chunk ${grant.chunk}`);
@@ -92,11 +95,11 @@ async function isFresh(
       throw invalid(stored, 'was committed before with other bytes');
     }
     // Without any record the grant was given in the last second before a power loss, and is good.
-    if (await tx.retired.has(chunk)) {
+    if (!isSynced && (await tx.retired.has(chunk))) {
       throw new DfsError('ESTALE', `chunk ${chunk} was deleted meanwhile; store the data again`);
     }
   }
-  if (grant.expiresMs < nowMs) {
+  if (!isSynced && grant.expiresMs < nowMs) {
     throw new DfsError('ESTALE', `the grant of chunk ${chunk} has expired; store the data again`);
   }
   return true;

@@ -9,6 +9,7 @@ import {
   amend,
   blocks,
   clone,
+  endlog,
   fallocate,
   get,
   getfiles,
@@ -265,6 +266,8 @@ const RULES: ReadonlyMap<number, CommandRule> = new Map([
   }),
   rule(unsynced, { names: ({ inode }) => [inode] }),
   rule(blocks, { names: ({ inode }) => [inode], isChange: true, identify: writing }),
+  // It names its own log.
+  rule(endlog),
   rule(fallocate, { names: ({ inode }) => [inode], isChange: true, identify: writing }),
 
   rule(lock, {

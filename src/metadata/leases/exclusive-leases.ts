@@ -27,6 +27,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
 import { Counts } from '../../platform/counts.js';
+import type { IntentLogs } from '../intents/intent-logs.js';
 import { InodeOwners } from './inode-owners.js';
 
 /** What the table may cost. 10⁶ inodes that were made one after the other take 3 MB. */
@@ -38,6 +39,7 @@ const MAX_RECALLED = 65_536;
 /** A session that has changed something within this time is given what it reads, if nobody else uses it. */
 const ACTIVE_MS = 2000;
 const MAX_OWNERS = 65_535;
+const NO_LOGS = { isOwed: () => false };
 
 /** What one request reads and changes while it is under way: nobody else is given that meanwhile. */
 export class Claim {
@@ -67,6 +69,7 @@ export class Claim {
 
 export class ExclusiveLeases {
   readonly #clock: Clock;
+  readonly #logs: Pick<IntentLogs, 'isOwed'>;
   readonly #maxBytes: number;
   readonly #pauseMs: number;
   readonly #owners = new InodeOwners();
@@ -87,8 +90,15 @@ export class ExclusiveLeases {
   /** Sessions that have lost what they had, and do not know it yet. */
   readonly #forfeited = new Set<number>();
 
-  constructor(clock: Clock, maxBytes = DEFAULT_BYTES, pauseMs = DEFAULT_PAUSE_MS) {
+  /** @param logs intent logs: an inode to which one is owed is given to nobody before that is replayed */
+  constructor(
+    clock: Clock,
+    maxBytes = DEFAULT_BYTES,
+    pauseMs = DEFAULT_PAUSE_MS,
+    logs: Pick<IntentLogs, 'isOwed'> = NO_LOGS,
+  ) {
     this.#clock = clock;
+    this.#logs = logs;
     this.#pauseMs = pauseMs;
     this.#maxBytes = maxBytes;
   }
@@ -141,6 +151,7 @@ export class ExclusiveLeases {
     // Not even to the session that has it, and is asked for it at this moment: it would take that for a new one.
     if (others > 0 || this.#trimmed.has(session)) return false;
     const holder = this.holderOf(inode);
+    if (this.#logs.isOwed(inode, holder)) return false;
     if (holder !== undefined) return holder === session;
     if (this.isFull || this.#forfeited.has(session)) return false;
     const untilMs = isTurn ? undefined : this.#pauses.peek(inode);
@@ -205,6 +216,11 @@ export class ExclusiveLeases {
   /** Whether others than the session may have anything to themselves. */
   isUnsure(session: number): boolean {
     return this.#presumed.size > (this.#presumed.has(session) ? 1 : 0);
+  }
+
+  /** Whether the session is of an earlier process, and has not said what it has to itself. */
+  isPresumed(session: number): boolean {
+    return this.#presumed.has(session);
   }
 
   /** Whether the session may have anything to itself, or has something. */

@@ -6,6 +6,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import { sleep } from '../../platform/clock.js';
 import type { ReplyOf, RequestOf } from '../../protocol/command.js';
+import { DfsError } from '../../protocol/errors.js';
 import { isDirectory } from '../../protocol/file-mode.js';
 import { toRanges } from '../../protocol/inode-ranges.js';
 import type { Changed, Given } from '../../protocol/session-commands.js';
@@ -14,6 +15,7 @@ import type { Piece } from '../background/background-work.js';
 import { ExactlyOnce } from '../exactly-once.js';
 import { perform } from '../exports/admission.js';
 import type { GroupCommit } from '../group-commit.js';
+import type { IntentReplay } from '../intents/intent-replay.js';
 import { attributesOf } from '../namespace/inodes.js';
 import type { Operation, OperationContext } from '../operation.js';
 import { hold } from '../operations/hold.js';
@@ -46,10 +48,18 @@ export class LeasedRequests {
   readonly #state: ServerState;
   readonly #commits: GroupCommit;
   readonly #recalls: Recalls;
+  readonly #replay: Pick<IntentReplay, 'replay' | 'isOwed'>;
   readonly #once = new ExactlyOnce();
   readonly #turns: WriteTurns;
 
-  constructor(state: ServerState, commits: GroupCommit, recalls: Recalls) {
+  /** @param replay commits what clients that are gone had synced */
+  constructor(
+    state: ServerState,
+    commits: GroupCommit,
+    recalls: Recalls,
+    replay: Pick<IntentReplay, 'replay' | 'isOwed'>,
+  ) {
+    this.#replay = replay;
     this.#state = state;
     this.#commits = commits;
     this.#recalls = recalls;
@@ -174,11 +184,18 @@ export class LeasedRequests {
   }
 
   #begin(session: number | undefined, peer: Peer | undefined, atConflict: AtConflict): Run {
-    const { exclusive, leases } = this.#state;
+    const { exclusive, leases, intentLogs } = this.#state;
     const claim = exclusive.claim();
     const newReading = (): Reading => {
       const noteShared = leases.reader(session);
-      return new Reading({ exclusive, claim, atConflict, session: session ?? 0, noteShared });
+      return new Reading({
+        exclusive,
+        claim,
+        atConflict,
+        session: session ?? 0,
+        isOwed: (inode, holder) => intentLogs.isOwed(inode, holder),
+        noteShared,
+      });
     };
     return { session, peer, claim, trace: new ChangeTrace(), newReading, reading: newReading() };
   }
@@ -196,6 +213,8 @@ export class LeasedRequests {
         for (const inode of error.inodes) run.claim.add(inode);
         await this.#turns.others(run.session, error.inodes);
         await this.#recalls.recall(error.inodes, run.session ?? 0);
+        await this.#replay.replay(error.inodes);
+        if (error.inodes.some(inode => this.#replay.isOwed(inode))) throw notReplayed();
       }
     }
   }
@@ -260,4 +279,11 @@ function changedBy({ inodes, removed }: ChangeTrace): Changed {
   const changed: Attributes[] = [];
   for (const { record } of inodes.values()) if (record) changed.push(attributesOf(record));
   return { changed, gone: removed };
+}
+
+function notReplayed(): DfsError {
+  return new DfsError(
+    'EIO',
+    "what was synced last of a file is on data nodes that do not answer; start them ('dfs nodes' lists them), and try again",
+  );
 }

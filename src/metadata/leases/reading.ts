@@ -25,6 +25,8 @@ export interface ReadingOptions {
   readonly atConflict: AtConflict;
   /** The session that asks; 0 for none. */
   readonly session: number;
+  /** Whether what a client synced of the inode is still to be committed in its place (intents/intent-logs.ts). */
+  readonly isOwed: (inode: number, holder: number | undefined) => boolean;
   /** Told of what the session may cache from now on; undefined when it caches nothing. */
   readonly noteShared: ((inode: number) => void) | undefined;
 }
@@ -45,9 +47,10 @@ export class Reading {
   read(inode: number): void {
     const { exclusive, session, noteShared, atConflict } = this.#options;
     const holder = exclusive.holderOf(inode);
+    const isOwed = this.#options.isOwed(inode, holder);
     // What it has to itself it may cache.
-    if (holder === session) return;
-    if (holder === undefined || atConflict === 'ignore') {
+    if (holder === session && !isOwed) return;
+    if ((holder === undefined && !isOwed) || atConflict === 'ignore') {
       noteShared?.(inode);
       this.seen.push(inode);
       return;

@@ -18,6 +18,7 @@ import type {
   InodeRecord,
   InodeSet,
   InodeTable,
+  IntentLogTable,
   MemberTable,
   NodeRecords,
   PackedNamesRecord,
@@ -49,6 +50,7 @@ export class TracedTransaction implements StoreTransaction {
   readonly orphans: InodeSet;
   readonly garbage: InodeSet;
   readonly fragmented: InodeSet;
+  readonly intentLogs: IntentLogTable;
   readonly nodes: NodeRecords;
   readonly counters: CounterTable;
   readonly members: MemberTable;
@@ -74,6 +76,7 @@ export class TracedTransaction implements StoreTransaction {
     this.orphans = tx.orphans;
     this.garbage = tx.garbage;
     this.fragmented = tx.fragmented;
+    this.intentLogs = tx.intentLogs;
     this.nodes = tx.nodes;
     this.counters = tx.counters;
     this.members = tx.members;

@@ -46,6 +46,7 @@ export const batch = operation(command, async (tx, { changes, reserve, once }, c
   if (context.state.exclusive.isForfeited(once.session)) {
     throw new DfsError('EIO', 'this client was away for too long, and others have gone on without it');
   }
+  requireReplayed(changes, context);
   const refused: { index: number; code: string; message: string }[] = [];
   for (const [index, change] of changes.entries()) {
     const changesBefore = tx.changes;
@@ -79,4 +80,16 @@ function executing<Request extends TSchema, Reply extends TSchema>(
       await perform(each, tx, each.command.request.check({ ...change.request, once }), context);
     },
   ];
+}
+
+/** The batch runs when nothing is owed to the files whose intents it carries out. */
+function requireReplayed(changes: readonly Change[], { state }: OperationContext): void {
+  const owed = new Set<number>();
+  for (const { command: number, request } of changes) {
+    if (number !== blocks.command.number || !('carriesOut' in request) || !('inode' in request)) continue;
+    const { inode } = request;
+    if (typeof inode !== 'number') continue;
+    if (state.intentLogs.isOwed(inode, state.exclusive.holderOf(inode))) owed.add(inode);
+  }
+  if (owed.size > 0) throw new HeldElsewhere([...owed]);
 }

@@ -27,7 +27,10 @@ export const heartbeat = operation(command, async (tx, request, context) => {
   }
   const unreachable = state.nodes.reach.unreachable(known.record)?.reason ?? '';
   const drop = await dropsDue(tx, node, nowMs);
-  return { known: true, quarantine, drop, serverMs: nowMs, skewMs, unreachable };
+  const endedLogs = (request.logs ?? []).filter(log => !state.intentLogs.has(log));
+  // A server that lost its power would ask for the intents of a log whose end it does not know.
+  if (endedLogs.length > 0) context.control.requireDurable();
+  return { known: true, quarantine, endedLogs, drop, serverMs: nowMs, skewMs, unreachable };
 });
 
 /**

@@ -157,6 +157,7 @@ function forgetClients(database: Database.Database): void {
       DELETE FROM sessions;
       DELETE FROM replies;
       DELETE FROM drops;
+      DELETE FROM intent_logs;
       DELETE FROM counters WHERE name LIKE 'locks-forfeited-%';`);
   })();
 }

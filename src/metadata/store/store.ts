@@ -326,6 +326,27 @@ export interface CertificateTable {
   deleteUntil(nowMs: number): Awaitable<number>;
 }
 
+/** A file's intent log (intents/intent-logs.ts). */
+export interface IntentLogRecord {
+  readonly inode: number;
+  readonly session: number;
+  readonly log: number;
+  /** Its intents up to this one are committed. */
+  readonly done: number;
+  /** The file's content, as the last one left it. */
+  readonly version: number;
+  /** The nodes that may have intents of it. */
+  readonly nodes: readonly number[];
+}
+
+export interface IntentLogTable {
+  all(): Awaitable<IntentLogRecord[]>;
+  /** In the place of another log of the inode, if it has one. */
+  put(record: IntentLogRecord): Awaitable<void>;
+  advance(inode: number, done: number, version: number): Awaitable<void>;
+  delete(inode: number): Awaitable<void>;
+}
+
 /** The tables, inside one transaction. */
 export interface StoreTransaction {
   /** Changes made so far; tells whether an operation that failed had changed something. */
@@ -348,6 +369,7 @@ export interface StoreTransaction {
   readonly garbage: InodeSet;
   /** Files that may be in many small pieces. */
   readonly fragmented: InodeSet;
+  readonly intentLogs: IntentLogTable;
   readonly nodes: NodeRecords;
   readonly counters: CounterTable;
   readonly members: MemberTable;

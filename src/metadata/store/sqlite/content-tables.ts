@@ -8,6 +8,8 @@ import type {
   ExtentTable,
   GrantRecord,
   GrantTable,
+  IntentLogRecord,
+  IntentLogTable,
   RetiredTable,
 } from '../store.js';
 import type { SqliteConnection } from './connection.js';
@@ -278,5 +280,42 @@ export class SqliteDrops implements DropTable {
 
   due(node: number, nowMs: number, limit: number): number[] {
     return this.#due(node, nowMs, limit).map(([chunk]) => chunk);
+  }
+}
+
+export class SqliteIntentLogs implements IntentLogTable {
+  readonly #all;
+  readonly #put;
+  readonly #advance;
+  readonly delete: (inode: number) => void;
+
+  constructor(connection: SqliteConnection) {
+    this.#all = connection.rows<[number, number, number, number, number, Buffer]>(
+      'SELECT inode, session, log, done, version, nodes FROM intent_logs',
+    );
+    this.#put = connection.change(
+      'INSERT OR REPLACE INTO intent_logs (inode, session, log, done, version, nodes) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.#advance = connection.change('UPDATE intent_logs SET done = ?, version = ? WHERE inode = ?');
+    this.delete = connection.change('DELETE FROM intent_logs WHERE inode = ?');
+  }
+
+  all(): IntentLogRecord[] {
+    return this.#all().map(([inode, session, log, done, version, nodes]) => ({
+      inode,
+      session,
+      log,
+      done,
+      version,
+      nodes: decodeNodes(nodes),
+    }));
+  }
+
+  put({ inode, session, log, done, version, nodes }: IntentLogRecord): void {
+    this.#put(inode, session, log, done, version, encodeNodes(nodes));
+  }
+
+  advance(inode: number, done: number, version: number): void {
+    this.#advance(done, version, inode);
   }
 }

@@ -160,6 +160,17 @@ const MIGRATIONS: readonly string[] = [
   INSERT INTO exports SELECT 1, 1, x'', '*', 0, 'none', 65534, 65534, '', '' WHERE EXISTS (SELECT 1 FROM inodes);
   INSERT OR IGNORE INTO counters (name, value) SELECT 'export', 1 WHERE EXISTS (SELECT 1 FROM exports);
   `,
+  // Files of which what is synced last may be known to data nodes alone. nodes: as those of chunks.
+  `
+  CREATE TABLE intent_logs (
+    inode INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL,
+    log INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    nodes BLOB NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /** The schema that this program knows. */

@@ -12,6 +12,7 @@ import {
   SqliteDrops,
   SqliteExtents,
   SqliteGrants,
+  SqliteIntentLogs,
   SqliteRetired,
 } from './content-tables.js';
 import { SqliteExports } from './export-table.js';
@@ -48,6 +49,7 @@ export class SqliteTransaction implements OwnedTransaction {
   readonly orphans: SqliteInodeSet;
   readonly garbage: SqliteInodeSet;
   readonly fragmented: SqliteInodeSet;
+  readonly intentLogs: SqliteIntentLogs;
   readonly nodes: SqliteNodes;
   readonly counters: SqliteCounters;
   readonly members: SqliteMembers;
@@ -79,6 +81,7 @@ export class SqliteTransaction implements OwnedTransaction {
     this.orphans = new SqliteInodeSet(connection, 'orphans');
     this.garbage = new SqliteInodeSet(connection, 'garbage');
     this.fragmented = new SqliteInodeSet(connection, 'fragmented');
+    this.intentLogs = new SqliteIntentLogs(connection);
     this.nodes = new SqliteNodes(connection);
     this.counters = new SqliteCounters(connection);
     this.members = new SqliteMembers(connection);
