@@ -6,4 +6,6 @@ export interface ClientLimits {
   readonly maxBatch?: number | undefined;
   /** Replicas of one file that are not known to be on stable storage; beyond that they are synced in the background. */
   readonly maxUnsyncedReplicas?: number | undefined;
+  /** How often a file is synced before it gets an intent log. */
+  readonly syncsBeforeLog?: number | undefined;
 }

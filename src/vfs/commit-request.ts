@@ -8,6 +8,7 @@ import {
 import type { RequestOf } from '../protocol/command.js';
 import type { blocks } from '../protocol/content-commands.js';
 import { assert } from '../protocol/errors.js';
+import type { CarriedOut } from '../protocol/intents.js';
 import { SCATTERED_OFFSET } from '../protocol/limits.js';
 import type { Extent } from '../protocol/types.js';
 import type { Flight } from './flight.js';
@@ -22,8 +23,11 @@ export interface Commit {
   readonly chunks: readonly ReadableChunk[];
 }
 
-/** The commit of flights that follow each other in the queue and do not overlap. */
-export function commitOf(inode: number, batch: readonly Flight[]): Commit {
+/**
+ * The commit of flights that follow each other in the queue and do not overlap.
+ * @param carriesOut the intents of all of them, if the data nodes have those: then nobody waits for the commit
+ */
+export function commitOf(inode: number, batch: readonly Flight[], carriesOut?: CarriedOut): Commit {
   const extents: Extent[] = [];
   const chunks: WrittenChunk[] = [];
   for (const flight of batch) {
@@ -42,7 +46,8 @@ export function commitOf(inode: number, batch: readonly Flight[]): Commit {
     size: last.offset + last.length,
     mtime: newest.mtime,
     ctime: newest.lastWrite,
-    durable: batch.some(flight => flight.isDurable),
+    durable: !carriesOut && batch.some(flight => flight.isDurable),
+    ...(carriesOut ? { carriesOut } : {}),
     ...(newest.isAppending ? { append: true } : {}),
     ...(batch.some(({ isAcknowledged }) => isAcknowledged) ? { acknowledged: true } : {}),
     ...(loss ? { privilegeLoss: loss } : {}),

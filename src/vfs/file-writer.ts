@@ -12,6 +12,7 @@ import { blocks } from '../protocol/content-commands.js';
 import { DfsError } from '../protocol/errors.js';
 import { MAX_FILE_BYTES } from '../protocol/limits.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
+import type { TakenIntent } from '../client/log/intent-logs.js';
 import { CommitQueue, type PlacedCommit } from './commit-queue.js';
 import { commitOf, movedBy } from './commit-request.js';
 import { landedWell, SMALL_CHUNK_BYTES, type Flight, type WrittenSlices } from './flight.js';
@@ -52,7 +53,10 @@ export class FileWriter {
       drained: async (...until) => await shared.client.session.changes.drained(...until),
       commit: async (...commit) => await this.#commit(...commit),
       uncommitted: () => owner.uncommitted(),
-      failed: reason => owner.failed(reason),
+      failed: reason => {
+        shared.client.session.intents.void(inode);
+        owner.failed(reason);
+      },
       free: flight => storage.free(flight),
     });
   }
@@ -334,11 +338,20 @@ export class FileWriter {
     { isDurable = false, isPatient = false, isThrough = false } = {},
   ): Flight[] {
     const launched = chunks.map(slices => {
-      const written = { ...this.#written(slices), isDurable, isThrough };
+      const intent = isDurable && chunks.length === 1 ? this.#intentOf(slices) : undefined;
+      const written = { ...this.#written(slices), isDurable, isThrough, intent };
       return this.#queue.add(written, isPatient && bytesOf(slices) <= SMALL_CHUNK_BYTES);
     });
     if (this.#buffer.bytes === 0) this.#bufferLoss = undefined;
     return launched;
+  }
+
+  /** Only what goes to all nodes at once, and is the next that is committed. */
+  #intentOf(slices: readonly Slice[]): TakenIntent | undefined {
+    if (this.#bufferLoss || bytesOf(slices) > SMALL_CHUNK_BYTES) return undefined;
+    if (this.#queue.flights.some(({ intent }) => !intent)) return undefined;
+    const times = { mtime: this.#mtime, ctime: this.#lastWrite };
+    return this.#shared.client.session.intents.take(this.#inode, slices, times);
   }
 
   #written(slices: readonly Slice[]): WrittenSlices {
@@ -359,26 +372,43 @@ export class FileWriter {
     refused: (reason: DfsError) => void,
   ): boolean {
     const { session } = this.#shared.client;
-    const { request, extents, chunks } = commitOf(this.#inode, batch);
-    const answers = { committed: answered, refused };
+    const carriesOut = session.intents.carriedOut(batch);
+    const { request, extents, chunks } = commitOf(this.#inode, batch, carriesOut);
     const { extents: known } = this.#owner;
+    const answers = {
+      committed: () => {
+        if (carriesOut) session.intents.answered(this.#inode, carriesOut);
+        answered();
+      },
+      refused: (reason: DfsError) => {
+        session.intents.void(this.#inode);
+        refused(reason);
+      },
+    };
     const attributes = session.foretold.content.commit(request, known, answers, place);
     if (!attributes) return false;
+    if (carriesOut) session.intents.committed(carriesOut, attributes);
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks, false);
     return true;
   }
 
   async #commit({ batch, place }: PlacedCommit, refusal: () => DfsError | undefined): Promise<void> {
-    const { request, extents, chunks } = commitOf(this.#inode, batch);
     const { session } = this.#shared.client;
-    const { attributes, moved = 0 } = await session.ordered.execute(
+    const { intents } = session;
+    const { request, extents, chunks } = commitOf(this.#inode, batch);
+    intents.void(this.#inode);
+    const wantsLog = request.durable ? intents.want(this.#inode, this.#owner.goal()) : undefined;
+    const ticket = intents.ticket();
+    const reply = await session.ordered.execute(
       blocks,
-      request,
+      wantsLog ? { ...request, wantsLog } : request,
       refusal,
       () => batch.some(flight => flight.isAcknowledged),
       place && session.changes.askedAt(place, this.#inode),
     );
+    const { attributes, moved = 0, opened } = reply;
+    if (opened) intents.opened(opened, attributes, ticket);
     if (moved !== 0) this.#move(moved);
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, movedBy(moved, extents), chunks, moved !== 0);

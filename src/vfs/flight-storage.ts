@@ -1,5 +1,7 @@
 /** Stores the bytes of one file's flights on data nodes, and gives their memory back afterwards. */
+import type { ChunkToStore } from '../client/content/chunk-writer.js';
 import type { WrittenChunk } from '../client/content/readable-chunk.js';
+import type { TakenIntent } from '../client/log/intent-logs.js';
 import { sleep } from '../platform/clock.js';
 import { DfsError, toDfsError } from '../protocol/errors.js';
 import { salvageOffset } from './commit-request.js';
@@ -58,6 +60,7 @@ export class FlightStorage {
       inode: this.#inode,
       fileOffset: salvageOffset(flight.slices),
       durable: flight.isDurable,
+      intent: flight.intent && intentOf(flight.intent),
       onNodeFailure: (reason: DfsError) => {
         flight.trouble = reason;
         if (!reason.isAnswer) this.#unanswered.add(flight);
@@ -83,4 +86,8 @@ export class FlightStorage {
       await sleep(clock, STORE_AGAIN_MS);
     }
   }
+}
+
+function intentOf({ owner, sequence, change }: TakenIntent): ChunkToStore['intent'] {
+  return { nodes: owner.nodes, told: { log: owner.number, sequence, done: owner.done, change } };
 }

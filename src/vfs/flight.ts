@@ -13,6 +13,7 @@
  * `asked`: the metadata server is being asked for the commit. `ahead`: the commit is acknowledged and in the log of changes
  * (client/log/change-log.ts), and the server has not answered. `cut`: the file was truncated before its first byte.
  */
+import type { TakenIntent } from '../client/log/intent-logs.js';
 import type { WrittenChunk } from '../client/content/readable-chunk.js';
 import type { LogPlace } from '../client/log/waiting-changes.js';
 import type { Timespec } from '../platform/clock.js';
@@ -50,6 +51,8 @@ export interface WrittenSlices {
   readonly privilegeLoss: PrivilegeLoss | undefined;
   /** The write waits for the commit by the server's own word, and reports the failure itself. */
   readonly isThrough: boolean;
+  /** What is left with it on the data nodes, so that nobody need wait for the commit. */
+  readonly intent?: TakenIntent | undefined;
 }
 
 /** Something that happens once. */
@@ -63,6 +66,7 @@ export class Flight {
   readonly number: number;
   readonly isDurable: boolean;
   readonly isThrough: boolean;
+  readonly intent: TakenIntent | undefined;
   mtime: Timespec;
   /** A program was told that it is written: it is not given up because servers are away. */
   isAcknowledged = false;
@@ -91,6 +95,7 @@ export class Flight {
     this.#heldBytes = this.#bytes;
     this.#state = { is: 'storing', isGathering };
     this.isDurable = written.isDurable;
+    this.intent = written.intent;
     this.mtime = written.mtime;
     this.#lastWrite = written.lastWrite;
     this.#privilegeLoss = written.privilegeLoss;

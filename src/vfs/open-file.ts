@@ -367,9 +367,13 @@ export class OpenFile {
 
   /** As FileSystem.fsync, apart from earlier failures, which are counted. */
   async fsync(): Promise<void> {
+    const { intents } = this.#shared.client.session;
     await this.#writer.flush(true);
+    if (intents.covers(this.inode)) return;
     await this.settledInTime();
+    const attributes = this.#attributes;
     await this.#durability.sync();
+    intents.synced(attributes);
   }
 
   /** By the metadata server's clock, which others go by, too. */

@@ -4,71 +4,12 @@ import t from 'tap';
 import { sleep } from '../../src/platform/clock.js';
 import { hasCode } from '../../src/protocol/errors.js';
 import { ROOT_INODE } from '../../src/protocol/file-mode.js';
-import { Cluster, type LiveClient } from './cluster.js';
-import { Scheduler } from './world/scheduler.js';
-import { SeededRandom } from './world/seeded-random.js';
+import { readAll, scene } from './scene.js';
 
 const SEEDS = 8;
-const LIMIT_MS = 120_000;
 const OWNER = { mode: 0o644, uid: 0, gid: 0 };
 /** Bytes of a chunk in a simulated cluster. */
 const CHUNK_BYTES = 8 << 10;
-
-interface Scene {
-  readonly cluster: Cluster;
-  readonly random: SeededRandom;
-  /** Lets time pass until `work` is done. */
-  until<Result>(work: () => Promise<Result>): Promise<Result>;
-  /** A client whose process has just been started. */
-  freshClient(): Promise<LiveClient>;
-}
-
-async function scene(seed: number, nodes: number): Promise<Scene> {
-  const scheduler = new Scheduler();
-  const random = new SeededRandom(seed);
-  const cluster = new Cluster({
-    scheduler,
-    random: random.fork(),
-    nodes,
-    clients: 3,
-    goal: 2,
-    bug: undefined,
-    onLog: undefined,
-  });
-  const until: Scene['until'] = async work => {
-    const outcome: { result?: Promise<Awaited<ReturnType<typeof work>>> } = {};
-    void work().then(
-      value => (outcome.result = Promise.resolve(value)),
-      (error: unknown) => {
-        outcome.result = Promise.reject(error instanceof Error ? error : new Error(String(error)));
-        outcome.result.catch(() => undefined);
-      },
-    );
-    await scheduler.run(() => outcome.result !== undefined, scheduler.nowMs + LIMIT_MS);
-    if (!outcome.result) throw new Error('waited in vain');
-    return await outcome.result;
-  };
-  await until(async () => {
-    await cluster.start(cluster.metadata);
-    await Promise.all(cluster.nodes.map(async node => await cluster.start(node)));
-  });
-  let clients = 0;
-  const freshClient = async (): Promise<LiveClient> => {
-    const machine = cluster.clients[clients];
-    clients += 1;
-    if (!machine) throw new Error('there are no more machines');
-    return await until(async () => await cluster.startClient(machine));
-  };
-  return { cluster, random, until, freshClient };
-}
-
-async function readAll({ vfs }: LiveClient, inode: number): Promise<Buffer> {
-  const handle = await vfs.open(inode, constants.O_RDONLY);
-  const { size } = await vfs.getattr(inode);
-  const pieces = await vfs.read(handle, 0, size);
-  await vfs.release(handle);
-  return Buffer.concat(pieces);
-}
 
 t.test('fsync by another mount stores anew what a node has lost, so that the other node may go', async t => {
   for (let seed = 1; seed <= SEEDS; seed += 1) {

@@ -34,7 +34,13 @@ export function chooseLimits(random: SeededRandom): RunLimits {
       // Long enough for one attempt to store a chunk, when all is well.
       grantLifetimeMs: small(200, 2000, 20_000),
     },
-    client: { maxOpenInodes: small(8), maxBatch: small(1, 3), maxUnsyncedReplicas: small(1, 5) },
+    client: {
+      maxOpenInodes: small(8),
+      maxBatch: small(1, 3),
+      maxUnsyncedReplicas: small(1, 5),
+      // Mostly, since few files live long enough to be synced more often.
+      syncsBeforeLog: random.isChance(SMALL_CHANCE) ? undefined : 1,
+    },
     node: {
       minAlignedBytes: small(1, 5000) ?? 20_000,
       // So that what is received lies in memory that is used again at once.

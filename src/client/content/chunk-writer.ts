@@ -15,6 +15,7 @@ import { syncChunks, write } from '../../protocol/datanode-commands.js';
 import { DfsError, hasCode, isErrnoName, toDfsError } from '../../protocol/errors.js';
 import { payloadBytes } from '../../platform/payload.js';
 import type { Payload } from '../../protocol/frame.js';
+import { MIN_INTENT_COPIES, type Intent } from '../../protocol/intents.js';
 import { MAX_CHUNKS_TO_SYNC } from '../../protocol/limits.js';
 import type { Grant, NodeAddress } from '../../protocol/types.js';
 import { isConnectionError } from '../../rpc/client.js';
@@ -31,6 +32,8 @@ export interface ChunkToStore {
   readonly fileOffset: number;
   /** On stable storage on every node named in the result. */
   readonly durable: boolean;
+  /** What is to be done with it, left with it where all of its nodes are of these. */
+  readonly intent?: { readonly nodes: ReadonlySet<number>; readonly told: Intent } | undefined;
   /** Told whenever a node does not take it; unless the node said so itself, its connection may still be sending the bytes. */
   readonly onNodeFailure?: (reason: DfsError) => void;
   /** Why it need not be stored any more, if so: it is not tried again then. */
@@ -72,6 +75,8 @@ interface Attempt {
   grant: Grant;
   readGrant: KeptReadGrant;
   readonly stored: Set<number>;
+  /** Those that have the chunk's intent. */
+  readonly intended: Set<number>;
   /** node → why it did not take the chunk */
   readonly failed: Map<number, DfsError>;
 }
@@ -105,6 +110,7 @@ export class ChunkWriter {
       checksums: computeChecksums(chunk.payload),
       ...(await this.#firstGrant(chunk, new Map(), pauses)),
       stored: new Set(),
+      intended: new Set(),
       failed: new Map(),
     };
     const { stored, failed } = attempt;
@@ -122,6 +128,7 @@ export class ChunkWriter {
       if (more === 'grant is void') {
         await pauses.next(failure);
         stored.clear();
+        attempt.intended.clear();
         Object.assign(attempt, await this.#firstGrant(chunk, failed, pauses));
         next = attempt.grant.nodes;
         continue;
@@ -152,6 +159,7 @@ export class ChunkWriter {
       grant: attempt.grant,
       readGrant: attempt.readGrant,
       isSynced: chunk.durable,
+      hasIntent: stored.size >= MIN_INTENT_COPIES && [...stored].every(node => attempt.intended.has(node)),
     };
   }
 
@@ -237,13 +245,14 @@ export class ChunkWriter {
   async #sendAlong(attempt: Attempt, way: readonly NodeAddress[]): Promise<void> {
     const { chunk, checksums, grant, stored, failed } = attempt;
     const { inode, fileOffset, durable, payload } = chunk;
+    const intent = intentFor(attempt, way);
     for (const [index, { node: first }] of way.entries()) {
       try {
         const forward = way.slice(index + 1);
         const { reply } = await this.#options.nodes.call(
           first,
           write,
-          { grant, checksums, inode, fileOffset, forward, durable },
+          { grant, checksums, inode, fileOffset, forward, durable, ...(intent ? { intent } : {}) },
           { payload, timeoutMs: WRITE_TIMEOUT_MS, passesOn: forward.length },
         );
         const stranger = reply.stored.find(
@@ -251,6 +260,7 @@ export class ChunkWriter {
         );
         if (stranger !== undefined)
           throw new DfsError('EPROTO', `data node ${first} names node ${stranger}, which was not asked`);
+        if (reply.keptIntent === true) attempt.intended.add(first);
         for (const node of reply.stored) {
           stored.add(node);
           failed.delete(node);
@@ -275,6 +285,13 @@ export class ChunkWriter {
     nodes.distrust(node);
     grants.dropNode(node);
   }
+}
+
+/** The intent that goes with a chunk to one node; every node of the grant must be one that is asked for intents later. */
+function intentFor({ chunk, grant }: Attempt, way: readonly NodeAddress[]): Intent | undefined {
+  const { intent } = chunk;
+  if (!intent || way.length > 1 || grant.nodes.length < MIN_INTENT_COPIES) return undefined;
+  return grant.nodes.every(node => intent.nodes.has(node)) ? intent.told : undefined;
 }
 
 /** What a node answers when it cannot store: its disk, its memory, or its own connections fail. */

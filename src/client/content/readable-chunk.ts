@@ -22,6 +22,8 @@ export interface WrittenChunk extends ReadableChunk {
   readonly grant: Grant;
   /** Whether its nodes put it on stable storage before they answered. */
   readonly isSynced: boolean;
+  /** Whether every one of them has with it, on stable storage, what is to be done with it. */
+  readonly hasIntent: boolean;
 }
 
 /** The grant of the chunk at `index` of a list. */

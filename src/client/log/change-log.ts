@@ -53,6 +53,8 @@ export interface ChangeLogPeer {
 
 /** A change waits at most so long for others to go with it, unless there are so many. */
 const GATHER_MS = 8;
+/** The same for what data nodes have as an intent, while there is nothing else. */
+const PATIENT_GATHER_MS = 40;
 const MANY = 48;
 /** While the server has not answered a change that is older than this, requests wait. */
 const MAX_AGE_MS = 500;
@@ -83,6 +85,9 @@ export class ChangeLog {
   /** Why what is under way must not be sent again. */
   #lost: DfsError | undefined;
   #timer: Timer | undefined;
+  /** Whether something is not sent that only this client has. */
+  #isHurried = false;
+  #isTimerPatient = false;
   /** Runs while a place is kept. */
   #patience: Timer | undefined;
   readonly #waits = new LogWaits();
@@ -170,6 +175,7 @@ export class ChangeLog {
     const logged = { ...rest, change: { command: command.number, request, at }, sinceMs };
     if (place) this.#waiting.insert(place, logged);
     else this.#waiting.push(logged);
+    if (change.isKept !== true) this.#isHurried = true;
     for (const inode of change.inodes) this.#pending.add(inode);
     this.#sendWhatIsReady();
   }
@@ -268,7 +274,11 @@ export class ChangeLog {
   }
 
   #sendLater(): void {
-    this.#timer ??= this.#clock.setTimer(GATHER_MS, () => this.#sendNow());
+    if (this.#timer && !(this.#isHurried && this.#isTimerPatient)) return;
+    this.#timer?.cancel();
+    this.#isTimerPatient = !this.#isHurried;
+    const gatherMs = this.#isHurried ? GATHER_MS : PATIENT_GATHER_MS;
+    this.#timer = this.#clock.setTimer(gatherMs, () => this.#sendNow());
   }
 
   #sendNow(): void {
@@ -309,6 +319,7 @@ export class ChangeLog {
     this.#isSending = true;
     do {
       this.#sent = this.#waiting.take(this.#maxBatch);
+      this.#isHurried = !this.#waiting.isEmpty;
       const sent = this.#sent.map(({ logged }) => logged);
       this.#lost = undefined;
       const ticket = this.#allowance.ticket();

@@ -29,6 +29,8 @@ export interface ClientState {
   readonly isOpen: (inode: number) => boolean;
   /** A program was told that something is done with these files, and it is not. */
   readonly lost: (files: readonly number[], reason: DfsError) => void;
+  /** These change by more than intents that data nodes have. */
+  readonly changed: (inodes: readonly number[]) => void;
 }
 
 export interface ForetellingOptions {
@@ -49,6 +51,8 @@ export interface Answers {
   readonly committed?: () => void;
   /** By default the client notes the files that it changes as lost. */
   readonly refused?: (reason: DfsError) => void;
+  /** Data nodes have it as an intent: it is in no hurry. */
+  readonly isKept?: boolean;
 }
 
 /** What of a file's extents a change needs. */
@@ -106,16 +110,19 @@ export class Foretelling {
     {
       committed = () => undefined,
       refused = (reason: DfsError) => this.#lost(changed, reason),
+      isKept = false,
     }: Answers = {},
     place?: LogPlace,
   ): boolean {
     if (!command.request.accepts({ ...request, once: ANY_ONCE })) return false;
-    const { attributes, changes } = this.#options;
+    const { attributes, changes, client } = this.#options;
     // Who opens what has no name left asks the server, whether it is still there.
     const gone = changed.filter(({ nlink }) => nlink === 0).map(({ inode }) => inode);
     const left = changed.filter(({ nlink }) => nlink > 0);
     attributes.change(attributes.ticket(), left, gone);
-    const logged = { at, inodes: changed.map(({ inode }) => inode), committed, refused };
+    const inodes = changed.map(({ inode }) => inode);
+    if (!isKept) client.changed(inodes);
+    const logged = { at, inodes, committed, refused, isKept };
     changes.append(command, request, logged, place && changes.isOpenAt(place) ? place : undefined);
     return true;
   }

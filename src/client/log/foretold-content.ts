@@ -24,7 +24,7 @@ export class ForetoldContent {
   commit(
     request: Blocks,
     map: KnownExtents,
-    { committed, refused }: Required<Answers>,
+    { committed, refused }: Required<Omit<Answers, 'isKept'>>,
     place?: LogPlace,
   ): Attributes | undefined {
     const { inode, extents, durable, privilegeLoss, replaces } = request;
@@ -42,6 +42,7 @@ export class ForetoldContent {
     const { append: _, ...placed } = request;
     const answers = {
       committed,
+      isKept: request.carriesOut !== undefined,
       refused: (reason: DfsError) => {
         this.#foretelling.forget(changed);
         refused(reason);

@@ -17,6 +17,8 @@ export interface LoggedChange {
   readonly refused: (reason: DfsError) => void;
   /** The server committed it. */
   readonly committed: () => void;
+  /** Data nodes have it as an intent. */
+  readonly isKept?: boolean;
   readonly sinceMs: number;
 }
 

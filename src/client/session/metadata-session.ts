@@ -8,6 +8,7 @@ import type { Endpoint } from '../../platform/network.js';
 import type { Command, ReplyOf, RequestOf } from '../../protocol/command.js';
 import type { DfsError } from '../../protocol/errors.js';
 import type { Rights } from '../../protocol/export-commands.js';
+import { endlog } from '../../protocol/content-commands.js';
 import { getattr } from '../../protocol/namespace-commands.js';
 import { batch, hold, recall, renew, revoke, sync } from '../../protocol/session-commands.js';
 import type { SessionState } from '../../protocol/take-over.js';
@@ -28,6 +29,7 @@ import { HeldInodes } from '../leases/held-inodes.js';
 import { HeldLocks } from '../locks/held-locks.js';
 import { ChangeLog, type ChangeLogPeer } from '../log/change-log.js';
 import { ForetoldChanges, type OnMisprediction } from '../log/foretold-changes.js';
+import { IntentLogs } from '../log/intent-logs.js';
 import { OpenInodes } from '../opens/open-inodes.js';
 import { LostChanges, lostWithPower } from '../requests/lost-changes.js';
 import { NumberedRequests } from '../requests/numbered-requests.js';
@@ -93,6 +95,8 @@ export class MetadataSession {
   readonly ordered: OrderedChanges;
   /** The inodes that this client has open. */
   readonly opens: OpenInodes;
+  /** Files that are synced by data nodes alone. */
+  readonly intents: IntentLogs;
 
   constructor(options: MetadataSessionOptions) {
     this.#options = options;
@@ -166,7 +170,20 @@ export class MetadataSession {
         isBusyBefore: () => this.ordered.isExecuting,
         isOpen: inode => this.opens.has(inode),
         lost: (inodes, reason) => this.onChangesLost(inodes, reason),
+        changed: inodes => {
+          for (const inode of inodes) this.intents.void(inode);
+        },
       },
+    });
+    this.intents = new IntentLogs({
+      log,
+      held: this.held,
+      syncsBefore: options.limits?.syncsBeforeLog,
+      attributes: inode => caches.attributes.get(inode),
+      greetings: () => server.greetings,
+      sync: async () => await this.sync(),
+      end: async ({ inode, number, committed }) =>
+        void (await this.ask(endlog, { inode, log: number, last: committed })),
     });
     if (options.begun) this.#restore(options.begun);
   }

@@ -98,6 +98,7 @@ export class ServerSession {
   /** While another process may use the session: calls that need a connection wait for its end. */
   #suspension: { readonly over: Promise<void>; readonly goOn: () => void } | undefined;
   #isClosed = false;
+  #greetings = 0;
 
   constructor(options: ServerSessionOptions, state: SessionState) {
     const { begun = NONE } = options;
@@ -125,6 +126,11 @@ export class ServerSession {
   /** The session's number; another one after the server has ended it. */
   get id(): number {
     return this.#id;
+  }
+
+  /** How often a connection was begun: from then on the server may believe that what was before is over. */
+  get greetings(): number {
+    return this.#greetings;
   }
 
   get cluster(): string {
@@ -235,6 +241,7 @@ export class ServerSession {
 
   async #greet(connection: RpcConnection): Promise<void> {
     if (this.#suspension) throw new DfsError('ECONNRESET', 'the session is handed over');
+    this.#greetings += 1;
     this.#requirePath(connection);
     this.#connection = connection;
     const { lease, serverClock, heldLocks } = this.#state;

@@ -14,7 +14,7 @@ const GRANT = { chunk: 0 } as WrittenChunk['grant'];
 function stored(number: number, runs: Runs, manner: Partial<WrittenSlices> = {}, isSynced = false): Flight {
   const flight = new Flight(number, written(runs, manner));
   const place = { chunk: number, length: flight.bytes, checksum: 100 + number, nodes: [1, 2] };
-  flight.store({ ...place, readGrant: `grant ${number}`, grant: GRANT, isSynced });
+  flight.store({ ...place, readGrant: `grant ${number}`, grant: GRANT, isSynced, hasIntent: false });
   return flight;
 }
 

@@ -44,6 +44,8 @@ export class DecidingClient {
   isBusyBefore = false;
   /** Files of which a program was told what is not so. */
   readonly lost: number[] = [];
+  /** Inodes that change by more than intents. */
+  readonly changed: number[] = [];
   readonly mispredicted: (readonly [Attributes, Attributes])[] = [];
   readonly sent: SentChange[] = [];
   /** Why the server refuses the next batch's first change. */
@@ -80,6 +82,7 @@ export class DecidingClient {
         isBusyBefore: () => this.isBusyBefore,
         isOpen: inode => this.open.has(inode),
         lost: files => void this.lost.push(...files),
+        changed: inodes => void this.changed.push(...inodes),
       },
       onMisprediction: (...pair) => void this.mispredicted.push(pair),
     });
