@@ -96,7 +96,7 @@ export class AlignedBuffers {
  * New memory, the only one in its ArrayBuffer, that begins at a multiple of `alignment` where addresses can be known. What lies beside it is
  * never touched, and takes no memory.
  */
-function alignedMemory(bytes: number, alignment: number): Buffer {
+export function alignedMemory(bytes: number, alignment: number): Buffer {
   const whole = Buffer.allocUnsafeSlow(bytes + alignment);
   const start = bytesToNext(alignment, whole);
   return whole.subarray(start, start + bytes);

@@ -1,5 +1,6 @@
 /** Memory for written data. */
 import { BufferPool } from '../platform/buffer-pool.js';
+import { giveBody, keepBody } from '../platform/request-memory.js';
 
 export const POOL_BLOCK_BYTES = 128 << 10;
 
@@ -17,8 +18,14 @@ export class BlockPool {
     return this.#blocks.take();
   }
 
+  /** The memory of `data` itself, to be given back as a buffer of `take` is; undefined where it belongs to somebody else. */
+  keep(data: Uint8Array): Buffer | undefined {
+    return keepBody(data);
+  }
+
   /** Gives buffers back that nobody looks at any more. */
   give(blocks: readonly Buffer[]): void {
-    for (const block of blocks) if (block.length === POOL_BLOCK_BYTES) this.#blocks.give(block);
+    for (const block of blocks)
+      if (!giveBody(block) && block.length === POOL_BLOCK_BYTES) this.#blocks.give(block);
   }
 }

@@ -34,8 +34,17 @@ export class Slice {
     return this.offset + this.length;
   }
 
+  /** Copies `data`, or keeps its memory, which must not be changed any more then. */
   append(data: Uint8Array, pool: BlockPool): void {
     let at = 0;
+    const isFull = this.#tailUsed === (this.blocks.at(-1)?.length ?? 0);
+    const kept = isFull ? pool.keep(data) : undefined;
+    if (kept) {
+      this.blocks.push(kept);
+      this.#tailUsed = kept.length;
+      this.length += kept.length;
+      return;
+    }
     while (at < data.length) {
       let tail = this.blocks.at(-1);
       if (!tail || this.#tailUsed === tail.length) {
@@ -143,7 +152,7 @@ export class WriteBuffer {
     return this.#bytes >= 2 * this.#maxSliceBytes || this.#slices.length >= MAX_SLICES_PER_CHUNK;
   }
 
-  /** Takes a copy of `data`. Returns by how many bytes the buffer grew, and the slice that became full, if one did. */
+  /** Takes a copy of `data`, or its memory (BlockPool.keep). Returns by how many bytes the buffer grew, and the slice that became full, if one did. */
   write(offset: number, data: Uint8Array): { readonly grewBytes: number; readonly isSliceFull: boolean } {
     let grewBytes = 0;
     let isSliceFull = false;

@@ -14,18 +14,19 @@ import {
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { emptyDescriptor } from '../../platform/blocked-reads.js';
-import { BufferPool } from '../../platform/buffer-pool.js';
 import { payloadBytes } from '../../platform/payload.js';
+import { RequestMemory } from '../../platform/request-memory.js';
 import { ReadableDescriptor } from '../../platform/readable-descriptor.js';
 import type { Logger } from '../../platform/log.js';
 import { ERRNO, hasCode } from '../../protocol/errors.js';
 import type { Payload } from '../../protocol/frame.js';
 import { BusyPoll } from './busy-poll.js';
-import { fuseOutHeader } from './structs.js';
+import { fuseOutHeader, fuseWriteIn } from './structs.js';
 
 const readDevice = promisify(readCallback);
 const writeDevice = promisify(writevCallback);
-const MAX_FREE_BUFFERS = 16;
+/** As many as written data may have kept (DEFAULT_DIRTY_BYTES in vfs/vfs-options.ts), in MiB. */
+const MAX_FREE_BUFFERS = 32;
 /** Answers up to this size are written in one piece, which costs less than to name several to the kernel. */
 const SMALL_ANSWER_BYTES = 1024;
 /** From this length on an answer's copy takes longer than to hand it to a thread. */
@@ -33,7 +34,7 @@ const LONG_ANSWER_BYTES = 128 << 10;
 /** writev(2) takes no more pieces (limits.h). */
 const IOV_MAX = 1024;
 
-/** A request in memory that belongs to its handler until `release` is called. */
+/** A request in memory that belongs to its handler until `release` is called; what a WRITE brings may be kept longer (`keepBody`). */
 export interface DeviceRequest {
   readonly bytes: Buffer;
   release(): void;
@@ -53,7 +54,7 @@ export interface DeviceOptions {
 
 export class FuseDevice {
   readonly #options: DeviceOptions;
-  readonly #buffers: BufferPool;
+  readonly #buffers: RequestMemory;
   #ended: Promise<unknown> = Promise.resolve();
   #watch: ReadableDescriptor | undefined;
   readonly #busyPoll: BusyPoll;
@@ -68,7 +69,11 @@ export class FuseDevice {
 
   constructor(options: DeviceOptions) {
     this.#options = options;
-    this.#buffers = new BufferPool(options.requestBytes, MAX_FREE_BUFFERS);
+    this.#buffers = new RequestMemory(
+      fuseWriteIn.end,
+      options.requestBytes - fuseWriteIn.end,
+      MAX_FREE_BUFFERS,
+    );
     this.#busyPoll = new BusyPoll(options.busyPollMs);
   }
 

@@ -11,7 +11,7 @@ import { FuseDevice, type DeviceRequest } from './device.js';
 import { MAX_REQUEST_BYTES, meaningOf, negotiate } from './init.js';
 import { KernelCache } from './kernel-cache.js';
 import { FuseRequests } from './requests.js';
-import { fuseForgetIn, fuseInterruptIn, fuseRenameIn } from './structs.js';
+import { fuseForgetIn, fuseInterruptIn, fuseRenameIn, fuseWriteIn } from './structs.js';
 import {
   decodeHeader,
   FUSE_KERNEL_VERSION,
@@ -22,7 +22,6 @@ import {
   type RequestHeader,
 } from './wire.js';
 
-const PAGE_BYTES = 4096;
 /** Reads waiting in the kernel; measured: more do not make anything faster, fewer make parallel readers slower. */
 const READERS = 3;
 /** How long after a failure the kernel's caches are asked for again. */
@@ -66,7 +65,7 @@ export class FuseSession {
     this.#requests = new FuseRequests(options.fileSystem, cache, options.log);
     this.#device = new FuseDevice({
       fd: options.fd,
-      requestBytes: MAX_REQUEST_BYTES + PAGE_BYTES,
+      requestBytes: fuseWriteIn.end + MAX_REQUEST_BYTES,
       readers: READERS,
       busyPollMs: options.busyPollMs,
       log: options.log,

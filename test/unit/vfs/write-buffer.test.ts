@@ -1,4 +1,5 @@
 import t from 'tap';
+import { RequestMemory } from '../../../src/platform/request-memory.js';
 import { BlockPool } from '../../../src/vfs/block-pool.js';
 import { assemble, overlay } from '../../../src/vfs/overlay.js';
 import { WriteBuffer, type Slice } from '../../../src/vfs/write-buffer.js';
@@ -54,6 +55,45 @@ t.test('a block from the pool is used again', async t => {
   pool.give([block]);
   t.equal(pool.take(128 << 10), block);
 });
+
+t.test(
+  'a large request’s memory becomes part of the slice, and is the next request’s when the slice gives it back',
+  async t => {
+    const REQUEST_BYTES = 4096;
+    const pool = new BlockPool(0);
+    const memory = new RequestMemory(80, REQUEST_BYTES, 4);
+    const buffer = new WriteBuffer(pool, 4 * REQUEST_BYTES);
+    const write = (offset: number, value: number): Buffer => {
+      const request = memory.take();
+      const data = request.subarray(80).fill(value);
+      buffer.write(offset, data);
+      memory.give(request);
+      return data;
+    };
+    const kept = write(0, 1);
+    const second = write(REQUEST_BYTES, 2);
+    buffer.write(10, bytes(5, 9));
+    const again = write(REQUEST_BYTES, 3);
+    t.not(kept.buffer, second.buffer);
+    const [slice] = buffer.slices;
+    t.equal(slice?.blocks[0]?.buffer, kept.buffer);
+    t.equal(slice?.blocks[1]?.buffer, second.buffer);
+    t.not(slice?.blocks[1]?.buffer, again.buffer, 'what is written again is copied');
+    const expected = Buffer.concat([bytes(REQUEST_BYTES, 1), bytes(REQUEST_BYTES, 3)]).fill(9, 10, 15);
+    t.ok(Buffer.concat(slice?.payload() ?? []).equals(expected));
+    buffer.write(2 * REQUEST_BYTES, bytes(100, 4));
+    write(2 * REQUEST_BYTES + 100, 5);
+    t.ok(
+      Buffer.concat(buffer.slices[0]?.payload() ?? [])
+        .subarray(2 * REQUEST_BYTES)
+        .equals(Buffer.concat([bytes(100, 4), bytes(REQUEST_BYTES, 5)])),
+      'behind a block that is not full it is copied',
+    );
+    pool.give(slice?.blocks ?? []);
+    const lent = new Set([memory.take(), memory.take(), memory.take()].map(each => each.buffer));
+    t.ok(lent.has(kept.buffer) && lent.has(second.buffer));
+  },
+);
 
 t.test('reading through the layers gives what was written last, byte for byte', async t => {
   for (let seed = 1; seed <= 30; seed += 1) {
