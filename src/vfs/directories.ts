@@ -164,12 +164,18 @@ export class Directories {
     return namesPageOf(await this.page(inode, after, MAX_DIRECTORY_PAGE, by));
   }
 
+  /** As `names`, if they are known at once; else undefined. */
+  namesNow(inode: number, after: Uint8Array, by: AskedBy): NamesPage | undefined {
+    if (!this.#named.isPossible || by.caller || !this.#session.lease.isAlive) return undefined;
+    this.#isByNames = true;
+    if (after.length === 0) this.#ahead.visit(inode);
+    const known = this.#knownPage(inode, after, MAX_DIRECTORY_PAGE);
+    return known ? namesPageOf(known) : this.#named.pageNow(inode, after);
+  }
+
   async #namesAlone(inode: number, after: Uint8Array, by: AskedBy): Promise<NamesPage> {
     if (!by.caller && this.#session.lease.isAlive) {
-      this.#isByNames = true;
-      if (after.length === 0) this.#ahead.visit(inode);
-      const known = this.#knownPage(inode, after, MAX_DIRECTORY_PAGE);
-      const page = known ? namesPageOf(known) : await this.#named.page(inode, after);
+      const page = this.namesNow(inode, after, by) ?? (await this.#named.page(inode, after));
       if (page) return page;
     }
     return await this.#named.ask(inode, after, MAX_NAMES_PAGE, by);

@@ -126,6 +126,7 @@ export interface FileSystemHandOver {
 export interface ImmediateAnswers {
   lookup(parent: number, name: Uint8Array): Attributes | 'absent' | undefined;
   getattr(inode: number): Attributes | undefined;
+  names(inode: number, after: Uint8Array): NamesPage | undefined;
   /** Whether the inode has no such extended attribute. */
   lacksXattr(inode: number, name: Uint8Array): boolean;
   /**

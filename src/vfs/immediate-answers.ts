@@ -5,6 +5,7 @@ import type { Directories } from './directories.js';
 import type { FileOpener } from './file-opener.js';
 import type { ImmediateAnswers } from './file-system.js';
 import type { FileXattrs } from './file-xattrs.js';
+import { withPresent } from './names-page.js';
 import type { OpenFiles } from './open-files.js';
 
 export interface ImmediateAnswersOptions {
@@ -12,7 +13,7 @@ export interface ImmediateAnswersOptions {
   readonly files: Pick<OpenFiles, 'found' | 'present' | 'writeNow' | 'flushNow'>;
   readonly opener: Pick<FileOpener, 'createNow'>;
   readonly xattrs: Pick<FileXattrs, 'lacks'>;
-  readonly directories: Pick<Directories, 'lookupNow'>;
+  readonly directories: Pick<Directories, 'lookupNow' | 'namesNow'>;
   /** Who asks where nobody is named. */
   readonly by: By;
   /** Every change is refused. */
@@ -38,6 +39,10 @@ export function immediateAnswers({
     getattr(inode) {
       const kept = session.mayDelayLookup(inode) ? undefined : session.attributes.get(inode);
       return kept && files.present(kept);
+    },
+    names(inode, after) {
+      const page = directories.namesNow(inode, after, by);
+      return page && withPresent(page, files);
     },
     lacksXattr: (inode, name) => xattrs.lacks(inode, name),
     create(parent, name, creation, openFlags, caller) {

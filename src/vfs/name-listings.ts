@@ -106,6 +106,15 @@ export class NameListings {
     this.#listed.delete(directory);
   }
 
+  /** Names behind `after`, if they are there; else undefined. */
+  pageNow(directory: number, after: Uint8Array): NamesPage | undefined {
+    const run = this.#runs.get(directory);
+    if (!run || !this.#isTrue(run) || Buffer.compare(after, run.after) < 0) return undefined;
+    const page = this.#pageBehind(run, after);
+    if (page) this.#goOn(directory, run, after);
+    return page;
+  }
+
   /** Names behind `after`; undefined where that is to be asked for by itself (`ask`). */
   async page(directory: number, after: Uint8Array): Promise<NamesPage | undefined> {
     let run = this.#runs.get(directory);

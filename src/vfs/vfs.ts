@@ -37,6 +37,7 @@ import type {
 } from './file-system.js';
 import { FileXattrs } from './file-xattrs.js';
 import { immediateAnswers } from './immediate-answers.js';
+import { withPresent } from './names-page.js';
 import { OpenFiles } from './open-files.js';
 import { walk } from './path-walk.js';
 import type { VfsOptions } from './vfs-options.js';
@@ -283,12 +284,7 @@ export class Vfs implements FileSystem {
   }
 
   async readNames(inode: number, after: Uint8Array): Promise<NamesPage> {
-    const page = await this.#shared.directories.names(inode, after, this.#by);
-    const attributesOf = (entry: number): Attributes | undefined => {
-      const attributes = page.attributesOf(entry);
-      return attributes && this.#files.present(attributes);
-    };
-    return { ...page, attributesOf };
+    return withPresent(await this.#shared.directories.names(inode, after, this.#by), this.#files);
   }
 
   async *readdir(inode: number): AsyncGenerator<DirectoryEntry> {

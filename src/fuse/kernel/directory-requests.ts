@@ -5,7 +5,7 @@ import { S_IFDIR } from '../../protocol/file-mode.js';
 import type { Payload } from '../../protocol/frame.js';
 import { typeOf } from '../../protocol/packed-names.js';
 import type { KernelState } from '../../protocol/take-over.js';
-import type { FileSystem } from '../../vfs/file-system.js';
+import type { FileSystem, ImmediateAnswers } from '../../vfs/file-system.js';
 import { namesPageOf } from '../../vfs/names-page.js';
 import { writeEntry } from './attributes.js';
 import type { Callers, Requester } from './callers.js';
@@ -20,8 +20,8 @@ import { Opcode, type RequestHeader } from './wire.js';
 
 /** fuse_direntplus with a name of one to eight bytes. */
 const MIN_DIRENT_PLUS_BYTES = fuseEntryOut.bytes + fuseDirent.bytes + 8;
-/** Room for some ten names, before it is seen what a program does with them: each that it looks up is a request. */
-const TRIAL_BYTES = 2048;
+/** Names that a program is told without attributes before it is seen what it does with them: each that it looks up is a request. */
+const TRIAL_NAMES = 12;
 const { O_NOATIME } = constants;
 const DIRECTORY_TYPE = typeOf(S_IFDIR);
 const DOT_NAMES = Buffer.from('..');
@@ -36,8 +36,12 @@ interface OpenDirectory {
   readonly movesAtime: boolean;
 }
 
+/** What the kernel may keep of attributes; false when it asks for none. */
+type PlusListing = false | { readonly ticket: number; readonly withAttributes: boolean };
+
 export class DirectoryRequests {
   readonly #fileSystem: FileSystem;
+  readonly #known: ImmediateAnswers | undefined;
   readonly #cache: KernelCache;
   readonly #callers: Callers;
   readonly #stats = new StatPrediction();
@@ -49,18 +53,19 @@ export class DirectoryRequests {
 
   constructor(fileSystem: FileSystem, cache: KernelCache, callers: Callers) {
     this.#fileSystem = fileSystem;
+    this.#known = fileSystem.immediate;
     this.#cache = cache;
     this.#callers = callers;
     this.handlers = new Map<number, RequestHandler>([
-      [Opcode.opendir, async (h, b) => await this.#opendir(h, b)],
+      [Opcode.opendir, async (h, b) => this.opendir(h, b)],
       [Opcode.readdir, async (h, b) => await this.#readdir(h, b, false)],
       [Opcode.readdirplus, async (h, b) => await this.#readdir(h, b, true)],
-      [Opcode.releasedir, async (_, b) => await this.#releasedir(b)],
+      [Opcode.releasedir, async (_, b) => this.releasedir(b)],
       [Opcode.fsyncdir, async (h, b) => await this.#fsyncdir(h, b)],
     ]);
   }
 
-  async #opendir({ inode, uid, gid, pid }: RequestHeader, bytes: Buffer): Promise<Payload> {
+  opendir({ inode, uid, gid, pid }: RequestHeader, bytes: Buffer): Payload {
     this.#lastDirectory += 1;
     const handle = this.#lastDirectory;
     const movesAtime = (fuseOpenIn.body(bytes).flags & O_NOATIME) === 0;
@@ -98,6 +103,10 @@ export class DirectoryRequests {
       names: async (after: Uint8Array) => await read(async files => await files.readNames(inode, after)),
       entries: async (after: Uint8Array, limit: number | undefined) =>
         namesPageOf(await read(async files => await files.readdirPage(inode, after, limit))),
+      namesNow: (after: Uint8Array) => {
+        if (!open.isAllowed && (opener.uid !== 0 || this.#fileSystem.rights)) return undefined;
+        return this.#known?.names(inode, after);
+      },
     };
     const stream = new DirectoryStream(source, begun);
     const open: OpenDirectory = { inode, opener, isAllowed, movesAtime, stream };
@@ -109,28 +118,46 @@ export class DirectoryRequests {
     this.#stats.lookedUp(pid, inode);
   }
 
-  async #readdir({ inode, pid }: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
-    const { fh, offset: position, size } = fuseReadIn.body(bytes);
+  /** The answer to READDIR or READDIRPLUS, if the names are there and no attributes are wanted; else undefined. */
+  readdirNow(header: RequestHeader, bytes: Buffer, isPlus: boolean): Payload | undefined {
+    if (this.#stats.wantsAttributes(header.pid)) return undefined;
+    const request = fuseReadIn.body(bytes);
+    const open = this.#directories.get(request.fh);
+    if (!open) return undefined;
+    const { stream } = open;
+    const ticket = this.#cache.ticket();
+    const { offset: position } = request;
+    if (!(isPlus ? stream.goToFreshNow(position) : stream.goToNow(position))) return undefined;
+    const plus = isPlus && { ticket, withAttributes: false };
+    return this.#listing(header, open, position, request.size, plus);
+  }
+
+  async #readdir(header: RequestHeader, bytes: Buffer, isPlus: boolean): Promise<Payload> {
+    const { fh, offset: position, size: room } = fuseReadIn.body(bytes);
     const open = this.#directories.get(fh);
     if (!open) throw new DfsError('EBADF', 'no such directory handle');
-    const { stream, movesAtime } = open;
+    const { stream } = open;
     const ticket = this.#cache.ticket();
-    const withAttributes = this.#stats.wantsAttributes(pid);
-    const isTrial = isPlus && position === 0 && this.#stats.isUnknown(pid);
-    const room = isTrial ? Math.min(size, TRIAL_BYTES) : size;
+    const withAttributes = this.#stats.wantsAttributes(header.pid);
     if (isPlus) {
       const limit = Math.max(1, Math.floor(room / MIN_DIRENT_PLUS_BYTES));
       await stream.goToFresh(position, withAttributes, limit);
     } else await stream.goTo(position, withAttributes);
-    const reply = this.#replyFor(stream, position, room, isPlus);
+    return this.#listing(header, open, position, room, isPlus && { ticket, withAttributes });
+  }
+
+  /** Entries of the stream's page from a position on. */
+  #listing(
+    header: RequestHeader,
+    { stream, movesAtime }: OpenDirectory,
+    position: number,
+    room: number,
+    plus: PlusListing,
+  ): Payload {
+    const { inode, pid } = header;
+    const reply = this.#replyFor(stream, position, room, plus !== false);
     if (this.#addDots(reply, inode, stream, position)) {
-      const isWithheld = this.#addEntries(
-        reply,
-        inode,
-        stream,
-        position,
-        isPlus && { ticket, withAttributes },
-      );
+      const isWithheld = this.#addEntries(reply, header, stream, position, plus);
       if (isWithheld) this.#stats.listed(pid, inode);
     }
     if (movesAtime) this.#fileSystem.accessed(inode);
@@ -152,28 +179,28 @@ export class DirectoryRequests {
     return true;
   }
 
-  /**
-   * Returns whether attributes were left out of an entry that is no directory.
-   * @param plus what the kernel may keep of attributes; false when it asks for none
-   */
+  /** Returns whether attributes were left out of an entry that is no directory. */
   #addEntries(
     reply: ListingReply,
-    directory: number,
+    { inode: directory, pid }: RequestHeader,
     { page, position: start }: DirectoryStream,
     position: number,
-    plus: false | { readonly ticket: number; readonly withAttributes: boolean },
+    plus: PlusListing,
   ): boolean {
     const { names, attributesOf } = page;
     const { bytes, starts, lengths, inodes, types, count } = names;
-    let isWithheld = false;
+    // Directories come with attributes, so nobody looks them up.
+    const most = plus && position === 0 && this.#stats.isUnknown(pid) ? TRIAL_NAMES : Infinity;
+    let withheld = 0;
     for (let index = Math.max(0, position - start); index < count; index += 1) {
       const inode = inodes[index] ?? 0;
       const type = types[index] ?? 0;
       const next = start + index + 1;
       const place = reply.add(bytes, starts[index] ?? 0, lengths[index] ?? 0, inode, type, next);
       if (place < 0) break;
-      if (type !== DIRECTORY_TYPE && (!plus || !plus.withAttributes || !isWithheld)) {
-        isWithheld = true;
+      if (type !== DIRECTORY_TYPE && (!plus || !plus.withAttributes || withheld === 0)) {
+        withheld += 1;
+        if (withheld === most) break;
         continue;
       }
       const attributes = plus ? attributesOf(inode) : undefined;
@@ -182,7 +209,7 @@ export class DirectoryRequests {
       const times = this.#cache.entryTimes(plus.ticket, directory, attributes);
       writeEntry(reply.entryAt(place), attributes, times);
     }
-    return isWithheld;
+    return withheld > 0;
   }
 
   async #fsyncdir({ inode }: RequestHeader, bytes: Buffer): Promise<Payload> {
@@ -190,7 +217,7 @@ export class DirectoryRequests {
     return await done(this.#fileSystem.fsyncDirectory(inode));
   }
 
-  async #releasedir(bytes: Buffer): Promise<Payload> {
+  releasedir(bytes: Buffer): Payload {
     this.#directories.delete(fuseReleaseIn.body(bytes).fh);
     return NOTHING;
   }

@@ -13,6 +13,8 @@ export interface PageSource {
   readonly names: (after: Uint8Array) => Promise<NamesPage>;
   /** The same with attributes; at most `limit`. */
   readonly entries: (after: Uint8Array, limit: number | undefined) => Promise<NamesPage>;
+  /** As `names`, if they are known at once; else undefined. */
+  readonly namesNow: (after: Uint8Array) => NamesPage | undefined;
 }
 
 interface PageStart {
@@ -79,6 +81,13 @@ export class DirectoryStream {
     await this.#goTo(Math.max(position, DOTS), withAttributes);
   }
 
+  /** As `goTo` for a position behind the beginning, if that needs no other page: whether it is done. */
+  goToNow(position: number): boolean {
+    const { names, isLast } = this.#page;
+    if (position < DOTS || position < this.#position || this.#starts.length === 0) return false;
+    return isLast || position < this.#position + names.count;
+  }
+
   /**
    * The same with a page that begins at `position` and was asked for since the kernel's request came: what the kernel keeps must not be
    * older than its request.
@@ -96,6 +105,14 @@ export class DirectoryStream {
       const found = this.#nameBefore(position);
       if (found) await this.#load({ position, after: found }, withAttributes, limit);
     }
+  }
+
+  /** As `goToFresh` without attributes, if the names are known at once: whether it is done. */
+  goToFreshNow(position: number): boolean {
+    const after = position > DOTS ? this.#nameBefore(position) : BEGINNING.after;
+    const page = after && this.#source.namesNow(after);
+    if (page) this.#turnTo({ position: Math.max(position, DOTS), after }, page);
+    return page !== undefined;
   }
 
   /** The name of the entry before a position, if that is in the current page. */
@@ -117,8 +134,13 @@ export class DirectoryStream {
     }
   }
 
-  async #load({ position, after }: PageStart, withAttributes: boolean, limit?: number): Promise<void> {
+  async #load(start: PageStart, withAttributes: boolean, limit?: number): Promise<void> {
+    const { after } = start;
     const page = withAttributes ? await this.#source.entries(after, limit) : await this.#source.names(after);
+    this.#turnTo(start, page);
+  }
+
+  #turnTo({ position, after }: PageStart, page: NamesPage): void {
     if (position === DOTS) this.#starts = [];
     // A copy: the name alone would keep its page.
     if ((this.#starts.at(-1)?.position ?? -1) < position)

@@ -29,7 +29,7 @@ export interface ImmediateRequestsOptions {
   readonly fileSystem: Pick<FileSystem, 'immediate'>;
   readonly cache: KernelCache;
   readonly files: Pick<FileRequests, 'isPageless' | 'release'>;
-  readonly directories: Pick<DirectoryRequests, 'lookedUp'>;
+  readonly directories: Pick<DirectoryRequests, 'lookedUp' | 'opendir' | 'readdirNow' | 'releasedir'>;
 }
 
 export class ImmediateRequests {
@@ -54,6 +54,14 @@ export class ImmediateRequests {
     if (header.opcode === Opcode.release) return this.#files.release(bytes);
     if (!known) return undefined;
     switch (header.opcode) {
+      case Opcode.opendir:
+        return this.#directories.opendir(header, bytes);
+      case Opcode.readdir:
+        return this.#directories.readdirNow(header, bytes, false);
+      case Opcode.readdirplus:
+        return this.#directories.readdirNow(header, bytes, true);
+      case Opcode.releasedir:
+        return this.#directories.releasedir(bytes);
       case Opcode.lookup:
         return this.#lookup(known, header, bytes);
       case Opcode.getattr:

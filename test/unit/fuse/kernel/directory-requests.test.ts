@@ -250,3 +250,18 @@ t.test('files are told by their names alone until the program looks one of them 
   const told = (await lists(await withFiles())).map(({ nodeid }) => nodeid !== 0);
   t.same(told, [false, true, true, true], 'all but one, by which it is seen when it stops');
 });
+
+t.test(
+  'a program that is not known is told all directories at first, for these come with attributes',
+  async t => {
+    const names = Array.from({ length: 40 }, (_, index) => `d${index}`);
+    const directory = await directoryOf(...names);
+    await vfs.mknod(directory, Buffer.from('file'), { ...OWNER, mode: 0o100644 }, 0);
+    const { fh } = await opendir(directory);
+    const body = fuseReadIn.encode({ fh, offset: 0, size: LARGE });
+    const page = await harness.ask(Opcode.readdirplus, directory, body, { pid: 4244 });
+    const told = entriesIn(page, fuseEntryOut.bytes).slice(DOTS);
+    t.strictSame(namesOf(told), [...names.toSorted(), 'file']);
+    t.equal(told.filter(({ nodeid }) => nodeid !== 0).length, names.length);
+  },
+);

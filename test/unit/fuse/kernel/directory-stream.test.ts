@@ -35,7 +35,7 @@ function pagesOf(count: number, asked: string[] = []): PageSource {
     const entries = taken.map(name => ({ name: Buffer.from(name), attributes: attributes(1) }));
     return namesPageOf({ entries, parent: 1, isLast: start < 0 || start + limit >= names.length });
   };
-  return { names: async after => await page(after), entries: page };
+  return { names: async after => await page(after), entries: page, namesNow: () => undefined };
 }
 
 /** The names of the current page from a position on. */
@@ -110,4 +110,42 @@ t.test('an empty directory ends', async t => {
   await stream.goTo(0, false);
   t.same(namesFrom(stream, 0), []);
   t.ok(stream.page.isLast);
+});
+
+t.test('a page that is there is read on without waiting, and none is asked for', async t => {
+  const asked: string[] = [];
+  const stream = new DirectoryStream(pagesOf(NAMES, asked));
+  t.equal(stream.goToNow(0), false);
+  t.equal(stream.goToNow(DOTS), false, 'nothing was read yet');
+  await stream.goTo(0, false);
+  t.equal(stream.goToNow(DOTS + 2), true);
+  t.strictSame(namesFrom(stream, DOTS + 2), ['f002']);
+  t.equal(stream.goToNow(DOTS + 3), false, 'the next page is not there');
+  t.equal(asked.length, 1);
+  await stream.goTo(DOTS + 9, false);
+  t.equal(stream.goToNow(DOTS + NAMES), true, 'the directory ends there');
+  t.strictSame(namesFrom(stream, DOTS + NAMES), []);
+  t.equal(stream.goToNow(DOTS), false, 'an earlier page has to be asked for again');
+});
+
+t.test('names that are known are taken at once, as those that are asked for would be', async t => {
+  const pages = pagesOf(NAMES);
+  const known = [await pages.names(Buffer.alloc(0)), await pages.names(Buffer.from('f002'))];
+  const asked: string[] = [];
+  const stream = new DirectoryStream({
+    ...pages,
+    namesNow: after => {
+      asked.push(Buffer.from(after).toString());
+      return known.shift();
+    },
+  });
+  t.equal(stream.goToFreshNow(0), true);
+  t.strictSame(namesFrom(stream, 0), ['f000', 'f001', 'f002']);
+  t.equal(stream.goToFreshNow(DOTS + 3), true);
+  t.strictSame(namesFrom(stream, DOTS + 3), ['f003', 'f004', 'f005']);
+  t.equal(stream.goToFreshNow(DOTS + 6), false, 'nothing more is known');
+  t.equal(stream.goToFreshNow(DOTS + 1), false, 'the name before it is in another page');
+  t.strictSame(asked, ['', 'f002', 'f005']);
+  await stream.goTo(DOTS + 1, false);
+  t.strictSame(namesFrom(stream, DOTS + 1), ['f001', 'f002'], 'the place of each page is remembered');
 });

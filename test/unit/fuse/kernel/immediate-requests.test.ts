@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:fs';
 import t from 'tap';
+import { DirectoryRequests } from '../../../../src/fuse/kernel/directory-requests.js';
 import { FileRequests } from '../../../../src/fuse/kernel/file-requests.js';
 import { ImmediateRequests } from '../../../../src/fuse/kernel/immediate-requests.js';
 import {
@@ -15,7 +16,9 @@ import {
   fuseGetxattrIn,
   fuseInHeader,
   fuseLkIn,
+  fuseOpenIn,
   fuseOpenOut,
+  fuseReadIn,
   fuseReleaseIn,
   fuseWriteIn,
   fuseWriteOut,
@@ -39,13 +42,9 @@ const OWNER = { uid: 0, gid: 0 };
 const F_WRLCK = 1;
 const files = await openHarness(t, (vfs, cache, callers, log) => {
   const fileRequests = new FileRequests(vfs, cache, callers, log);
-  const immediate = new ImmediateRequests({
-    fileSystem: vfs,
-    cache,
-    files: fileRequests,
-    directories: { lookedUp: () => undefined },
-  });
-  return { handlers: fileRequests.handlers, immediate };
+  const directories = new DirectoryRequests(vfs, cache, callers);
+  const immediate = new ImmediateRequests({ fileSystem: vfs, cache, files: fileRequests, directories });
+  return { handlers: new Map([...fileRequests.handlers, ...directories.handlers]), immediate };
 });
 const { vfs } = files;
 
@@ -178,4 +177,27 @@ t.test('the close of a file with locks waits for them to be given back', async t
   await files.ask(Opcode.flush, inode, fuseFlushIn.encode({ fh, lockOwner: 7n }));
   t.same(flush(inode, fh), Buffer.alloc(0));
   await vfs.release(fh);
+});
+
+t.test('a directory is read at once when its names are there, as it is read in the ordinary way', async t => {
+  const { inode } = await vfs.mkdir(ROOT_INODE, Buffer.from('listed'), { mode: 0o755, ...OWNER });
+  for (let index = 0; index < 40; index += 1)
+    await vfs.mkdir(inode, Buffer.from(`d${index}`), { mode: 0o755, ...OWNER });
+  const { fh } = fuseOpenOut.view(answered(ask(Opcode.opendir, inode, fuseOpenIn.encode({}))), 0);
+  const read = (offset: number) => fuseReadIn.encode({ fh, offset, size: 1 << 16 });
+  for (const opcode of [Opcode.readdirplus, Opcode.readdir]) {
+    const later = await files.ask(opcode, inode, read(0));
+    const behind = opcode === Opcode.readdir ? 2 : 0;
+    const now = answered(ask(opcode, inode, read(behind)));
+    t.ok(later.length > 40 * 24 && now.length > 40 * 24);
+    t.ok(later.includes('d39') && now.includes('d39'));
+  }
+  t.equal(answered(ask(Opcode.readdir, inode, read(42))).length, 0, 'it ends there');
+  t.equal(answered(ask(Opcode.releasedir, inode, fuseReleaseIn.encode({ fh }))).length, 0);
+  t.equal(ask(Opcode.readdir, inode, read(42)), undefined, 'the handle is gone');
+  // What another user may read is not known until the server has said so.
+  const other = { uid: 65_534, gid: 65_534 };
+  const theirs = fuseOpenOut.view(answered(ask(Opcode.opendir, inode, fuseOpenIn.encode({}), other)), 0).fh;
+  const asks = fuseReadIn.encode({ fh: theirs, offset: 0, size: 1 << 16 });
+  t.equal(ask(Opcode.readdirplus, inode, asks, other), undefined);
 });
