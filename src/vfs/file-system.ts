@@ -140,8 +140,8 @@ export interface ImmediateAnswers {
     openFlags: number,
     caller: Caller | undefined,
   ): { readonly handle: FileHandle; readonly attributes: Attributes } | undefined;
-  /** Writes where `offset` says, also by a handle with O_APPEND. Throws as FileSystem.write rejects. */
-  write(handle: FileHandle, offset: number, data: Uint8Array): boolean;
+  /** Writes where `offset` says, or with `isAppend` at the end, whatever the handle was opened with. Throws as FileSystem.write rejects. */
+  write(handle: FileHandle, offset: number, data: Uint8Array, isAppend: boolean): boolean;
   /** Throws as FileSystem.flush rejects. */
   flush(handle: FileHandle, lockOwner: string): boolean;
 }

@@ -197,6 +197,21 @@ export class FileWriter {
     return through[0]?.offset ?? start ?? size();
   }
 
+  /**
+   * As `append` to the buffer, if there is room and nothing is waited for; returns where the bytes begin, or undefined when it was not done:
+   * then nothing has changed.
+   */
+  appendNow(data: Uint8Array, size: number, manner: Omit<WriteManner, 'isThrough'>): number | undefined {
+    const { budget, chunkBytes } = this.#shared;
+    const offset = this.isPending ? this.pendingEnd : size;
+    if (data.length > chunkBytes || offset + data.length > MAX_FILE_BYTES) return undefined;
+    if ((this.isPending && !this.#isAppending) || !budget.tryReserve(data.length)) return undefined;
+    this.#requireWanted(data.length, manner);
+    this.#isAppending = true;
+    this.#take(offset, data, manner);
+    return offset;
+  }
+
   /** Begins to store what was written `ageMs` ago or earlier. */
   sealOlderThan(ageMs: number): void {
     const isOld = this.#shared.clock.monotonicMs() - this.#dirtySinceMs >= ageMs;

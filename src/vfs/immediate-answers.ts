@@ -50,7 +50,7 @@ export function immediateAnswers({
       if (readOnly || session.rights) return undefined;
       return opener.createNow(parent, name, creation, openFlags, caller ? { caller } : by);
     },
-    write: (handle, offset, data) => files.writeNow(handle, offset, data),
+    write: (handle, offset, data, isAppend) => files.writeNow(handle, offset, data, isAppend),
     flush: (handle, lockOwner) => files.flushNow(handle, lockOwner),
   };
 }

@@ -248,6 +248,15 @@ export class OpenFile {
     if (offset !== expected) this.#shared.onDisplaced(this.inode);
   }
 
+  /** As `append`, if it can be answered from the buffer at once; returns whether it was. Else nothing has changed. */
+  appendNow(expected: number, data: Uint8Array, terms: WriteTerms): boolean {
+    if (this.#isStale || !this.#shared.mayBuffer(this.inode)) return false;
+    const offset = this.#writer.appendNow(data, this.#attributes.size, { ...terms, now: this.#now() });
+    if (offset === undefined) return false;
+    if (offset !== expected) this.#shared.onDisplaced(this.inode);
+    return true;
+  }
+
   /** Of a write in several chunks, the first may have been committed, and lost, before the last one is. */
   #requireNoLossSince(losses: number): void {
     if (this.#losses !== losses && this.#lastFailure) throw this.#lastFailure;

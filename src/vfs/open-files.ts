@@ -164,15 +164,17 @@ export class OpenFiles {
     const { inode } = open.file;
     if (!this.#table.surroundings.mayBuffer(inode)) await this.#session.acquire(inode);
     const terms = { privilegeLoss, refusal: () => lossOf(open) };
-    if (isAtEnd) await open.file.append(offset, data, terms);
-    else if (!open.file.writeNow(offset, data, terms)) await open.file.write(offset, data, terms);
+    if (isAtEnd) {
+      if (!open.file.appendNow(offset, data, terms)) await open.file.append(offset, data, terms);
+    } else if (!open.file.writeNow(offset, data, terms)) await open.file.write(offset, data, terms);
     return data.length;
   }
 
-  /** As `write` without O_APPEND, if it can be answered at once; returns whether it was. Else nothing has changed. */
-  writeNow(handle: FileHandle, offset: number, data: Uint8Array): boolean {
+  /** As `write`, if it can be answered at once; returns whether it was. Else nothing has changed. */
+  writeNow(handle: FileHandle, offset: number, data: Uint8Array, isAppend: boolean): boolean {
     const open = this.#writable(handle);
-    return open.file.writeNow(offset, data, { refusal: () => lossOf(open) });
+    const terms = { refusal: () => lossOf(open) };
+    return isAppend ? open.file.appendNow(offset, data, terms) : open.file.writeNow(offset, data, terms);
   }
 
   async seek(handle: FileHandle, offset: number, wanted: 'data' | 'hole'): Promise<number> {

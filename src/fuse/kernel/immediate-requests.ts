@@ -127,13 +127,26 @@ export class ImmediateRequests {
   #write(known: ImmediateAnswers, { inode }: RequestHeader, bytes: Buffer): Answer {
     const { fh, offset, size, writeFlags, flags } = fuseWriteIn.body(bytes);
     checkFlags('write_flags', writeFlags);
-    const isOrdinary = (writeFlags & (WRITE_LOCKOWNER | WRITE_KILL_PRIVILEGES)) === 0;
-    if (!isOrdinary || (flags & constants.O_APPEND) !== 0 || this.#files.isPageless(fh)) return undefined;
+    const isDirect = (writeFlags & WRITE_LOCKOWNER) !== 0;
+    const isAppend = (flags & constants.O_APPEND) !== 0;
+    if ((writeFlags & WRITE_KILL_PRIVILEGES) !== 0) return undefined;
+    if (isDirect ? !this.#mayPassPages(known, inode, fh, flags) : this.#files.isPageless(fh))
+      return undefined;
     const data = bytes.subarray(fuseWriteIn.end, fuseWriteIn.end + size);
-    if (!known.write(fh, sizeOf(offset), data)) return undefined;
-    this.#cache.enterWrite(inode);
-    this.#cache.leaveWrite(inode);
-    return [writeOut(data.length)];
+    if (!isDirect) this.#cache.enterWrite(inode);
+    try {
+      return known.write(fh, sizeOf(offset), data, isAppend) ? [writeOut(data.length)] : undefined;
+    } finally {
+      if (!isDirect) this.#cache.leaveWrite(inode);
+    }
+  }
+
+  /** Whether a write past the kernel's pages is nothing but that: no pages are to be dropped after it, and no capability before. */
+  #mayPassPages(known: ImmediateAnswers, inode: number, handle: number, flags: number): boolean {
+    if (this.#cache.mayHavePages(inode)) return false;
+    if (!this.#files.isPageless(handle)) return true;
+    // O_SYNC contains O_DSYNC, which waits for the disks.
+    return (flags & constants.O_DSYNC) === 0 && known.lacksXattr(inode, CAPABILITY);
   }
 }
 

@@ -246,6 +246,11 @@ export class KernelCache implements CacheKeeper {
     this.#known.notePages(inode, this.#options.clock.monotonicMs());
   }
 
+  /** Whether the kernel may have pages of the file, so that `dropWritten` has something to do. */
+  mayHavePages(inode: number): boolean {
+    return this.#known.mayHavePages(inode);
+  }
+
   /**
    * A write that went past the kernel's pages is done, and about to be answered. The kernel drops its pages of that range
    * before such a write; those that readers have fetched since, it drops after a write(2), but not after one of io_submit(2)

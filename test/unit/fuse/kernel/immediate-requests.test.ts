@@ -26,6 +26,7 @@ import {
 import {
   decodeHeader,
   Opcode,
+  OpenFlag,
   WRITE_KILL_PRIVILEGES,
   WRITE_LOCKOWNER,
 } from '../../../../src/fuse/kernel/wire.js';
@@ -76,10 +77,10 @@ const create = (directory: number, name: string, by = OWNER) => {
 };
 const getxattr = (inode: number, name: Buffer) =>
   ask(Opcode.getxattr, inode, withNames(fuseGetxattrIn.encode({ size: 0 }), name.toString('latin1')));
-const write = (inode: number, fh: number, data: string, more = {}) => {
-  const request = fuseWriteIn.encode({ fh, offset: 0, size: data.length, ...more });
-  return ask(Opcode.write, inode, Buffer.concat([request, Buffer.from(data)]));
-};
+const writeOf = (fh: number, data: string, more = {}) =>
+  Buffer.concat([fuseWriteIn.encode({ fh, offset: 0, size: data.length, ...more }), Buffer.from(data)]);
+const write = (inode: number, fh: number, data: string, more = {}) =>
+  ask(Opcode.write, inode, writeOf(fh, data, more));
 const flush = (inode: number, fh: number) =>
   ask(Opcode.flush, inode, fuseFlushIn.encode({ fh, lockOwner: 7n }));
 
@@ -152,14 +153,47 @@ t.test('writes that need more than the buffer are left to the ordinary way', asy
   const made = answered(create(directory, 'file'));
   const { nodeid: inode } = fuseEntryOut.view(made, 0);
   const { fh } = fuseOpenOut.view(made, fuseEntryOut.bytes);
-  t.equal(write(inode, fh, 'x', { writeFlags: WRITE_LOCKOWNER }), undefined, 'past the kernel’s pages');
   t.equal(write(inode, fh, 'x', { writeFlags: WRITE_KILL_PRIVILEGES }), undefined, 'by an ordinary user');
-  t.equal(write(inode, fh, 'x', { flags: constants.O_APPEND }), undefined, 'appending');
   t.equal((await vfs.getattr(inode)).size, 0, 'nothing was written');
+  t.ok(answered(write(inode, fh, 'not appended')));
+  t.equal(write(inode, fh, 'x', { flags: constants.O_APPEND }), undefined, 'appending behind other writes');
+  t.equal((await vfs.getattr(inode)).size, 12, 'nothing was written');
   const reading = await vfs.open(inode, constants.O_RDONLY);
   t.throws(() => write(inode, reading, 'x'), { code: 'EBADF' });
   t.throws(() => write(inode, 0x7fff, 'x'), { code: 'EBADF' });
   await vfs.release(reading);
+  await vfs.release(fh);
+});
+
+const direct = { writeFlags: WRITE_LOCKOWNER };
+
+t.test('appends are answered at once, by a handle with pages or without', async t => {
+  const directory = await ownDirectory('appends');
+  files.cache.mayBypassPages = true;
+  const made = answered(create(directory, 'file'));
+  const { nodeid: inode } = fuseEntryOut.view(made, 0);
+  const { fh } = fuseOpenOut.view(made, fuseEntryOut.bytes);
+  const flags = constants.O_APPEND;
+  t.ok(answered(write(inode, fh, 'one ', { flags })));
+  t.ok(answered(write(inode, fh, 'two ', { flags })), 'at the end, wherever the kernel takes that to be');
+  const body = fuseOpenIn.encode({ flags: constants.O_WRONLY | constants.O_APPEND });
+  const log = fuseOpenOut.view(await files.ask(Opcode.open, inode, body), 0);
+  t.equal(log.openFlags, OpenFlag.directIo);
+  const append = { ...direct, flags };
+  t.equal(write(inode, log.fh, 'x', append), undefined, 'the kernel may have pages');
+  await files.ask(Opcode.write, inode, writeOf(log.fh, 'three ', append));
+  t.equal(write(inode, log.fh, 'x', { flags }), undefined, 'a page that is written back');
+  t.equal(
+    write(inode, log.fh, 'x', { ...direct, flags: flags | constants.O_DSYNC }),
+    undefined,
+    'O_DSYNC waits',
+  );
+  t.equal(fuseWriteOut.view(answered(write(inode, log.fh, 'four', append)), 0).size, 4);
+  const capability = Buffer.from('0000000200000000000000000000000000000000', 'hex');
+  await vfs.setxattr(inode, CAPABILITY, capability, 0);
+  t.equal(write(inode, log.fh, 'x', append), undefined, 'capabilities are to be taken');
+  t.equal(Buffer.concat(await vfs.read(fh, 0, 100)).toString(), 'one two three four');
+  await vfs.release(log.fh);
   await vfs.release(fh);
 });
 
