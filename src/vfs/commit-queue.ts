@@ -255,6 +255,8 @@ export class CommitQueue {
       if (flight.isAppending !== this.#flights[0]?.isAppending) break;
       // Else a failure of one would be reported by the other.
       if (flight.isThrough !== this.#flights[0]?.isThrough) break;
+      // The server takes intents in their order, and nothing in between.
+      if (flight.isCarriedOut !== this.#flights[0]?.isCarriedOut) break;
       // What was closed later is not seen before the names that were made in between.
       if (flight.place !== this.#flights[0]?.place) break;
       const together = [...slices, ...flight.slices].sort((a, b) => a.offset - b.offset);
@@ -265,9 +267,12 @@ export class CommitQueue {
     return ready;
   }
 
+  /** Intents of one log may overlap: when the server refuses one, it refuses those that follow, and all are committed anew in order. */
   #overlapsAhead(batch: readonly Flight[]): boolean {
     if (this.#ahead.size === 0) return false;
-    return [...this.#ahead].some(ahead => batch.some(flight => flight.mayOverlap(ahead)));
+    return [...this.#ahead].some(ahead =>
+      batch.some(flight => flight.mayOverlap(ahead) && !flight.followsIntentOf(ahead)),
+    );
   }
 
   #commitAhead(batch: readonly Flight[], place: LogPlace | undefined): boolean {

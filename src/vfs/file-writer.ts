@@ -10,6 +10,7 @@
 import type { Timespec } from '../platform/clock.js';
 import { blocks } from '../protocol/content-commands.js';
 import { DfsError } from '../protocol/errors.js';
+import type { CarriedOut } from '../protocol/intents.js';
 import { MAX_FILE_BYTES } from '../protocol/limits.js';
 import type { PrivilegeLoss } from '../protocol/types.js';
 import type { TakenIntent } from '../client/log/intent-logs.js';
@@ -402,7 +403,10 @@ export class FileWriter {
     };
     const attributes = session.foretold.content.commit(request, known, answers, place);
     if (!attributes) return false;
-    if (carriesOut) session.intents.committed(carriesOut, attributes);
+    if (carriesOut) {
+      session.intents.committed(carriesOut, attributes);
+      for (const flight of batch) flight.isCarriedOut = true;
+    }
     for (const flight of batch) this.#noteUnsynced(flight);
     this.#owner.committed(attributes, extents, chunks, false);
     return true;
@@ -411,7 +415,8 @@ export class FileWriter {
   async #commit({ batch, place }: PlacedCommit, refusal: () => DfsError | undefined): Promise<void> {
     const { session } = this.#shared.client;
     const { intents } = session;
-    const { request, extents, chunks } = commitOf(this.#inode, batch);
+    const redone = refusedIntents(batch);
+    const { request, extents, chunks } = commitOf(this.#inode, batch, redone);
     intents.void(this.#inode);
     const wantsLog = request.durable ? intents.want(this.#inode, this.#owner.goal()) : undefined;
     const ticket = intents.ticket();
@@ -446,4 +451,11 @@ export class FileWriter {
 
 function tooLarge(): DfsError {
   return new DfsError('EFBIG', `a file holds at most ${MAX_FILE_BYTES} bytes`);
+}
+
+/** The intents that the server refused to carry out, and that it has to before anything else is done with the file. */
+function refusedIntents(batch: readonly Flight[]): CarriedOut | undefined {
+  const [first, last] = [batch[0], batch.at(-1)];
+  if (first?.isCarriedOut !== true || !first.intent || !last?.intent) return undefined;
+  return { log: first.intent.owner.number, first: first.intent.sequence, last: last.intent.sequence };
 }

@@ -72,6 +72,8 @@ export class Flight {
   isAcknowledged = false;
   /** Where in the log of changes its commit belongs; undefined: where the log ends when it is committed. */
   place: LogPlace | undefined;
+  /** Its commit went ahead of the server as the carrying out of its intent: should the server refuse it, it is asked for just that. */
+  isCarriedOut = false;
   /** Why no data node has taken it yet, if that is known. */
   trouble: DfsError | undefined;
   #slices: readonly Slice[];
@@ -286,6 +288,11 @@ export class Flight {
   /** Whether both have bytes of one place; by the ends of each, so that "yes" may be wrong. */
   mayOverlap(other: Flight): boolean {
     return this.offset < other.end && other.offset < this.end;
+  }
+
+  /** Whether it and an earlier one leave intents in the same log. */
+  followsIntentOf({ intent }: Flight): boolean {
+    return this.intent !== undefined && this.intent.owner === intent?.owner;
   }
 
   #wasRefusedAhead(): void {

@@ -7,17 +7,20 @@ import type { LockClient } from '../client/locks/lock-client.js';
 import type { MetadataSession } from '../client/session/metadata-session.js';
 import type { Loans } from '../platform/loans.js';
 import { UnderWay } from '../platform/under-way.js';
-import { DfsError, toDfsError } from '../protocol/errors.js';
+import { CAPABILITY } from '../protocol/attribute-names.js';
+import { DfsError, hasCode, toDfsError } from '../protocol/errors.js';
 import { isRegularFile } from '../protocol/file-mode.js';
 import type { Payload } from '../protocol/frame.js';
 import type { OpenFilesState } from '../protocol/take-over.js';
 import type { Attributes, PrivilegeLoss } from '../protocol/types.js';
+import { withoutPrivileges } from '../rules/privileges.js';
 import type { AccessTimes } from './access-times.js';
 import { ClosingFiles } from './closing-files.js';
 import type { Directories } from './directories.js';
 import { FileAhead, prefetcher } from './file-ahead.js';
 import type { FileHandle, FileLock, WriteOptions } from './file-system.js';
 import { FileTable } from './file-table.js';
+import { FileXattrs } from './file-xattrs.js';
 import { HandleLocks } from './handle-locks.js';
 import type { OpenFile } from './open-file.js';
 import { lossOf, OpenHandles, reportFailure, type Handle } from './open-handles.js';
@@ -31,6 +34,7 @@ export class OpenFiles {
   readonly #locks: LockClient;
   readonly #options: VfsOptions;
   readonly #table: FileTable;
+  readonly #xattrs: FileXattrs;
   readonly #handles = new OpenHandles();
   /** Undefined when nothing is to be read ahead. */
   readonly #fileAhead: FileAhead | undefined;
@@ -58,6 +62,7 @@ export class OpenFiles {
     this.#options = options;
     this.#accessTimes = accessTimes;
     this.#table = new FileTable(client, options, onDisplaced);
+    this.#xattrs = new FileXattrs({ session, files: this.#table });
     this.#handleLocks = new HandleLocks({
       locks,
       heldLocks,
@@ -163,11 +168,32 @@ export class OpenFiles {
     // What is this client's alone is answered from the buffer.
     const { inode } = open.file;
     if (!this.#table.surroundings.mayBuffer(inode)) await this.#session.acquire(inode);
-    const terms = { privilegeLoss, refusal: () => lossOf(open) };
+    const taken = privilegeLoss && (await this.#takenFrom(open.file, privilegeLoss));
+    const terms = { privilegeLoss: taken, refusal: () => lossOf(open) };
     if (isAtEnd) {
       if (!open.file.appendNow(offset, data, terms)) await open.file.append(offset, data, terms);
     } else if (!open.file.writeNow(offset, data, terms)) await open.file.write(offset, data, terms);
     return data.length;
+  }
+
+  /**
+   * What a write without CAP_FSETID takes from a file: nothing from one that is known to have no privileges, as nearly all are, while this
+   * client has it to itself. The kernel does not look whether there are any.
+   */
+  async #takenFrom(file: OpenFile, loss: PrivilegeLoss): Promise<PrivilegeLoss | undefined> {
+    const { inode } = file;
+    const { mode } = this.#session.attributes.get(inode) ?? file.attributes;
+    if (!this.#table.surroundings.mayBuffer(inode) || withoutPrivileges(mode, 'all') !== mode) return loss;
+    if (!this.#xattrs.lacks(inode, CAPABILITY)) {
+      try {
+        await this.#xattrs.get(inode, CAPABILITY, {});
+      } catch (error) {
+        // What is wrong besides the write itself finds out.
+        if (!hasCode(error, 'ENODATA')) return loss;
+      }
+    }
+    const isSure = this.#table.surroundings.mayBuffer(inode) && this.#xattrs.lacks(inode, CAPABILITY);
+    return isSure ? undefined : loss;
   }
 
   /** As `write`, if it can be answered at once; returns whether it was. Else nothing has changed. */

@@ -11,7 +11,8 @@ import type { SeededRandom } from './world/seeded-random.js';
 
 const SEEDS = 12;
 const OWNER = { mode: 0o644, uid: 0, gid: 0 };
-const SLOTS = 40;
+/** With few, bytes are overwritten of which the metadata server does not know yet. */
+const SLOTS = [40, 3];
 const SLOT_BYTES = 512;
 const REPLAYED = 'committed what a client had synced';
 
@@ -88,6 +89,7 @@ const MISHAPS: readonly Mishap[] = [
 class Counting {
   readonly #client: LiveClient;
   readonly #random: SeededRandom;
+  readonly #slots: number;
   /** slot → the last number that was written, and that was synced */
   readonly written = new Map<number, number>();
   readonly synced = new Map<number, number>();
@@ -96,6 +98,7 @@ class Counting {
   constructor(client: LiveClient, random: SeededRandom) {
     this.#client = client;
     this.#random = random;
+    this.#slots = random.pick(SLOTS);
   }
 
   async begin(): Promise<void> {
@@ -110,7 +113,10 @@ class Counting {
   async #count(handle: number): Promise<void> {
     const { vfs, clock } = this.#client;
     for (let number = 1; ; number += 1) {
-      const slots = new Set([this.#random.integer(0, SLOTS - 1), this.#random.integer(0, SLOTS - 1)]);
+      const slots = new Set([
+        this.#random.integer(0, this.#slots - 1),
+        this.#random.integer(0, this.#slots - 1),
+      ]);
       for (const slot of slots) {
         this.written.set(slot, number);
         await vfs.write(handle, slot * SLOT_BYTES, Buffer.from(String(number).padEnd(SLOT_BYTES)));
@@ -165,7 +171,7 @@ for (const mishap of MISHAPS) {
       }
       syncs += synced.size;
     }
-    t.ok(syncs > SEEDS * 5, `${syncs} slots were synced`);
+    t.ok(syncs > SEEDS * 3, `${syncs} slots were synced`);
     t.ok(replays > SEEDS / 3, `intents were carried out ${replays} times`);
   });
 }

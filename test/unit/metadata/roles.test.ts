@@ -71,7 +71,7 @@ const FOR_ALL_MEMBERS = ['leave', 'renewcertificate'];
 const FOR_NO_ROLE = ['join', 'recall', 'revoke', 'revoked'];
 const REGISTRATION = ['heartbeat', 'inventory', 'reg'];
 /** Which the metadata server sends, and nobody else. */
-const ORDERS = ['assemble', 'backup-write', 'replicate', 'verify'];
+const ORDERS = ['assemble', 'backup-write', 'intents', 'replicate', 'verify'];
 const BACKUPS = ['backup-list', 'backup-read', 'chunks-after'];
 const FOR_CLIENTS_OF_NODES = ['info', 'locality', 'locate', 'readparts', 'sync'];
 

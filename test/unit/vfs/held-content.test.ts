@@ -175,3 +175,32 @@ t.test(
     t.same([size, allocated, version], [told.size, told.allocated, told.version]);
   },
 );
+
+t.test(
+  'a program without CAP_FSETID writes without the server, where the file has no privileges',
+  async t => {
+    const { server, cable, cut, vfs, inode, handle } = await scene(t);
+    const loss = { privilegeLoss: 'ordinary' as const };
+    await vfs.write(handle, 0, Buffer.from('OLD'), loss);
+    await vfs.flush(handle);
+    cut();
+    await vfs.write(handle, 4, Buffer.from('CONTENT'), loss);
+    await vfs.flush(handle);
+    t.equal(await content(vfs, inode), 'OLD CONTENT');
+    cable.mend();
+    const other = await connect(t, server);
+    t.equal(await content(other, inode), 'OLD CONTENT');
+  },
+);
+
+t.test('it takes setuid and capabilities from a file that has them', async t => {
+  const { server, vfs, inode, handle } = await scene(t);
+  const capability = { name: Buffer.from('security.capability'), value: Buffer.alloc(20, 1) };
+  await vfs.setattr(inode, { mode: 0o4755 });
+  await vfs.setxattr(inode, capability.name, capability.value, 0);
+  await vfs.write(handle, 0, Buffer.from('OLD'), { privilegeLoss: 'ordinary' });
+  await vfs.flush(handle);
+  const other = await connect(t, server);
+  t.equal((await other.getattr(inode)).mode & 0o7777, 0o755);
+  t.same(await other.listxattr(inode), []);
+});
