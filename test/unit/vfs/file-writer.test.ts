@@ -3,14 +3,13 @@ import t from 'tap';
 import type { Client } from '../../../src/client/client.js';
 import { ExtentMap } from '../../../src/client/content/extent-map.js';
 import type { Answers } from '../../../src/client/log/foretelling.js';
-import { IntentLogs } from '../../../src/client/log/intent-logs.js';
 import type { LogPlace } from '../../../src/client/log/waiting-changes.js';
 import type { RequestOf } from '../../../src/protocol/command.js';
 import type { blocks } from '../../../src/protocol/content-commands.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { FileWriter } from '../../../src/vfs/file-writer.js';
-import { LOG } from '../metadata/support/harness.js';
+import { noIntents } from './support/no-intents.js';
 import { surroundingsOf } from './support/writer-surroundings.js';
 
 type Commit = Omit<RequestOf<typeof blocks>, 'once'>;
@@ -77,15 +76,7 @@ class ScriptedServer {
     const isOpen = (): boolean => this.isAhead;
     return {
       session: {
-        // No file gets a log.
-        intents: new IntentLogs({
-          log: LOG,
-          held: { has: () => false, ticket: () => 0, mayGive: () => false },
-          attributes: () => undefined,
-          greetings: () => 0,
-          sync: async () => undefined,
-          end: async () => undefined,
-        }),
+        intents: noIntents(),
         changes: {
           drained: async () => this.onDrained(),
           reserve: () => this.#reserve(),

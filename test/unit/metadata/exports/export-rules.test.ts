@@ -29,7 +29,9 @@ const RULE: NewRule = {
 /** The database as it was before there were exports. */
 function forgetExports(path: string): void {
   const database = new Database(path);
-  database.exec("DROP TABLE exports; DELETE FROM counters WHERE name = 'export'; PRAGMA user_version = 5;");
+  database.exec(
+    "DROP TABLE exports; DROP TABLE intent_logs; DELETE FROM counters WHERE name = 'export'; PRAGMA user_version = 5;",
+  );
   database.close();
 }
 
