@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { Client } from '../../../src/client/client.js';
 import { ExtentMap } from '../../../src/client/content/extent-map.js';
+import type { IntentLogs } from '../../../src/client/log/intent-logs.js';
 import type { Answers } from '../../../src/client/log/foretelling.js';
 import type { LogPlace } from '../../../src/client/log/waiting-changes.js';
 import type { RequestOf } from '../../../src/protocol/command.js';
@@ -9,7 +10,7 @@ import type { blocks } from '../../../src/protocol/content-commands.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import type { Attributes } from '../../../src/protocol/types.js';
 import { FileWriter } from '../../../src/vfs/file-writer.js';
-import { noIntents } from './support/no-intents.js';
+import { intentLogs, logInUse } from './support/intent-logs.js';
 import { surroundingsOf } from './support/writer-surroundings.js';
 
 type Commit = Omit<RequestOf<typeof blocks>, 'once'>;
@@ -17,7 +18,7 @@ type Commit = Omit<RequestOf<typeof blocks>, 'once'>;
 const INODE = 7;
 /** What may be written and not committed (support/writer-surroundings.ts). */
 const DIRTY_BYTES = 1 << 20;
-const ATTRIBUTES = { inode: INODE, size: 0, version: 1 } as Attributes;
+const ATTRIBUTES = { inode: INODE, size: 0, version: 1, ctime: { sec: 1, nsec: 0 } } as Attributes;
 const NOW = { sec: 1_700_000_000, nsec: 5 };
 
 /** What stands in the place of a client: stores everything, and asks the test what comes of commits. */
@@ -41,9 +42,11 @@ class ScriptedServer {
   /** By how much the server moves what is appended. */
   movedBy = 0;
   readonly writer: FileWriter;
+  readonly #intents: IntentLogs;
   #chunk = 0;
 
-  constructor() {
+  constructor(intents = intentLogs()) {
+    this.#intents = intents;
     // A writer uses no more of a client than this.
     const client = this.#client() as unknown as Client;
     const shared = surroundingsOf(client);
@@ -76,7 +79,7 @@ class ScriptedServer {
     const isOpen = (): boolean => this.isAhead;
     return {
       session: {
-        intents: noIntents(),
+        intents: this.#intents,
         changes: {
           drained: async () => this.onDrained(),
           reserve: () => this.#reserve(),
@@ -106,7 +109,7 @@ class ScriptedServer {
       writer: {
         store: async () => {
           this.#chunk += 1;
-          return { chunk: this.#chunk, nodes: [1], length: 1, checksum: 0 };
+          return { chunk: this.#chunk, nodes: [1], length: 1, checksum: 0, hasIntent: true };
         },
       },
       grants: { clear: () => undefined },
@@ -134,6 +137,32 @@ t.test(
     );
   },
 );
+
+t.test('intents that the server refuses are asked for again as what they are, in their order', async t => {
+  const server = new ScriptedServer(logInUse(ATTRIBUTES, 9));
+  for (const text of ['older', 'newer']) {
+    await server.writer.write(0, Buffer.from(text), { now: NOW });
+    await server.writer.flush(true);
+  }
+  t.same(
+    server.commitsLogged.map(({ carriesOut, durable }) => [carriesOut, durable]),
+    [
+      [{ log: 9, first: 1, last: 1 }, false],
+      [{ log: 9, first: 2, last: 2 }, false],
+    ],
+    'the second may be ahead though it lies over the first',
+  );
+  server.isAhead = false;
+  for (const refuse of server.logged.splice(0)) refuse(new DfsError('ENOSPC', 'no room'));
+  await server.writer.flush(false);
+  t.same(
+    server.sent.map(({ carriesOut }) => carriesOut),
+    [
+      { log: 9, first: 1, last: 1 },
+      { log: 9, first: 2, last: 2 },
+    ],
+  );
+});
 
 t.test('a plain write that is refused late keeps its place while others append', async t => {
   const server = new ScriptedServer();

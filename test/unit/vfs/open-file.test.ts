@@ -9,7 +9,7 @@ import type { Attributes } from '../../../src/protocol/types.js';
 import { OpenFile } from '../../../src/vfs/open-file.js';
 import { ReadAhead } from '../../../src/vfs/read-ahead.js';
 import { rest } from './support/scripted-commits.js';
-import { noIntents } from './support/no-intents.js';
+import { intentLogs } from './support/intent-logs.js';
 import { surroundingsOf } from './support/writer-surroundings.js';
 
 const ATTRIBUTES = { inode: 7, size: 8, version: 1, goal: 1 } as Attributes;
@@ -23,7 +23,7 @@ function scene() {
   // An open file uses no more of a client than this, as long as nothing is committed.
   const client = {
     session: {
-      intents: noIntents(),
+      intents: intentLogs(),
       lease: { isWanted: true, isAlive: true },
       serverClock: { now: () => ({ sec: 1, nsec: 0 }) },
       getattr: async () => ATTRIBUTES,
