@@ -38,8 +38,8 @@ export function chooseLimits(random: SeededRandom): RunLimits {
       maxOpenInodes: small(8),
       maxBatch: small(1, 3),
       maxUnsyncedReplicas: small(1, 5),
-      // Mostly, since few files live long enough to be synced more often.
-      syncsBeforeLog: random.isChance(SMALL_CHANCE) ? undefined : 1,
+      // Few files live long enough to be synced more often.
+      syncsBeforeLog: 1,
     },
     node: {
       minAlignedBytes: small(1, 5000) ?? 20_000,
