@@ -1,10 +1,10 @@
 /**
- * Memory for requests of which the last part may be large, and may be kept by whoever handles the request: what a program wrote in one
- * piece then becomes part of a chunk without being copied. That part, the body, begins at a page.
+ * Memory for requests that end in a body. A body may be large, and begins at a page. Who handles the request may keep the body: so what a
+ * program wrote in one piece becomes part of a chunk without a copy.
  *
  *     take ──► read into, handled ──► give ──► the next take
  *                    └── keepBody ──► give does nothing; giveBody ──► the next take
- *                                         └── whoever keeps it may also just drop it: then it is garbage
+ *                                         └── or its keeper drops it, and the collector takes it
  */
 import { alignedMemory, PAGE_BYTES } from './aligned-buffers.js';
 

@@ -7,6 +7,7 @@
  * A write of a file that others use is written through: it is sealed at once and answered when the server has committed it,
  * and its failure is its own.
  */
+import { MAX_FANNED_BYTES } from '../client/content/chunk-writer.js';
 import type { Timespec } from '../platform/clock.js';
 import { blocks } from '../protocol/content-commands.js';
 import { DfsError } from '../protocol/errors.js';
@@ -364,7 +365,7 @@ export class FileWriter {
 
   /** Only what goes to all nodes at once, and is the next that is committed. */
   #intentOf(slices: readonly Slice[]): TakenIntent | undefined {
-    if (this.#bufferLoss || bytesOf(slices) > SMALL_CHUNK_BYTES) return undefined;
+    if (this.#bufferLoss || bytesOf(slices) > MAX_FANNED_BYTES) return undefined;
     if (this.#queue.flights.some(({ intent }) => !intent)) return undefined;
     const times = { mtime: this.#mtime, ctime: this.#lastWrite };
     return this.#shared.client.session.intents.take(this.#inode, slices, times);

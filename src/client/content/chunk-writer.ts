@@ -55,7 +55,7 @@ export interface ChunkWriterOptions {
 }
 
 /** A chunk that somebody waits to have on stable storage, and that is this small, goes to all its nodes at once (docs/decisions/07). */
-const MAX_FANNED_BYTES = 64 << 10;
+export const MAX_FANNED_BYTES = 64 << 10;
 /** Chunks up to this size that nobody waits for go to the same node several in a row (`takeNear`). */
 const MAX_NEAR_BYTES = 64 << 10;
 /** A node that does not take a chunk within this time is left out, even if it shows signs of life. */

@@ -225,9 +225,10 @@ export class IntentLogs {
       return undefined;
     }
     const known = attributes(inode);
-    if (known && log.isAt(known)) return log;
-    // Changed in another way; or what is known was forgotten for a moment.
-    if (known) log.isVoid = true;
+    // Forgotten for a moment.
+    if (!known) return undefined;
+    if (log.isAt(known)) return log;
+    log.isVoid = true;
     return undefined;
   }
 

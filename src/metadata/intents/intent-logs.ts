@@ -19,7 +19,7 @@ export class IntentLogs {
   readonly #logs = new Map<number, IntentLogRecord>();
   readonly #numbers = new Set<number>();
   readonly #bySession = new Counts<number>();
-  /** Inodes whose log is replayed whoever has them. */
+  /** Inodes whose log this server replays even while its own session has them. */
   readonly #demanded = new Set<number>();
 
   /** A log that an earlier process left. */

@@ -2,10 +2,10 @@
  * Commits what the intents of a log say in the place of a client that is gone, or of a server that lost its power (docs/decisions/51).
  *
  * 1. A client tells its programs that something is on stable storage when two nodes of the log's have the intent there, while its lease
- *    lasts. The replay begins when the session has the file no longer to itself, for certain; so every such intent is on two nodes then,
- *    and when all of the log's nodes but one have answered, each was told of.
+ *    lasts. The replay begins when the session has the file no longer to itself, for certain. So two nodes have every such intent then,
+ *    and when all of the log's nodes but one have answered, this server knows each of them.
  * 2. Such intents follow each other without a gap from the last one that is committed, since a client tells of none before the ones
- *    before it. What is behind a gap nobody was told of.
+ *    before it. No program was told of what is behind a gap.
  * 3. What comes to a node later belongs to a log that is over, of which nobody asks.
  * 4. A file whose content was changed by anything else since (`version`) owes nothing: its session changed it, which it does
  *    by another way only when all intents before are on their way to this server, in order.
