@@ -70,6 +70,12 @@ export function place(extents: readonly Extent[], inode: InodeRecord, isAppend: 
 /** Sorted by offset. EINVAL when two overlap, EFBIG when one ends beyond the largest file. */
 export function inOrder(given: readonly Extent[]): readonly Extent[] {
   const extents = given.toSorted((a, b) => a.offset - b.offset);
+  requireOrder(extents);
+  return extents;
+}
+
+/** EINVAL when the extents are not sorted by offset, or overlap; EFBIG when one ends beyond the largest file. */
+export function requireOrder(extents: readonly Extent[]): void {
   let end = 0;
   for (const extent of extents) {
     if (extent.offset < end) {
@@ -81,7 +87,6 @@ export function inOrder(given: readonly Extent[]): readonly Extent[] {
     }
     end = extent.offset + extent.length;
   }
-  return extents;
 }
 
 /** Extents that follow each other without a gap, as one range. */

@@ -21,10 +21,10 @@ import {
   MIN_INTENT_COPIES,
   type KeptIntent,
 } from '../../protocol/intents.js';
-import { MAX_FILE_BYTES } from '../../protocol/limits.js';
 import type { Extent } from '../../protocol/types.js';
+import { extentChange } from '../../rules/content.js';
 import type { RunPiece } from '../background/background-work.js';
-import { commitContent } from '../content/content-commit.js';
+import { commitContent, requireOrder, type ContentCommit } from '../content/content-commit.js';
 import type { ExclusiveLeases } from '../leases/exclusive-leases.js';
 import type { NodeConnection } from '../node-orders.js';
 import type { NodeTable } from '../node-table.js';
@@ -236,33 +236,37 @@ async function commitIntent(
   { chunk, length, checksum, nodes, change }: FoundIntent,
   context: OperationContext,
 ): Promise<InodeRecord | undefined> {
-  const intended = decodeChange(change);
-  if (intended?.inode !== inode.inode) return undefined;
-  const extents: Extent[] = [];
-  let chunkOffset = 0;
-  let end = 0;
-  for (const { offset, length: bytes } of intended.extents) {
-    if (offset < end || bytes > MAX_FILE_BYTES - offset) return undefined;
-    extents.push({ offset, length: bytes, chunk, chunkOffset });
-    end = offset + bytes;
-    chunkOffset += bytes;
-  }
-  if (chunkOffset !== length) return undefined;
+  const intended = intendedChange(inode.inode, change, { chunk, length });
+  if (!intended) return undefined;
   // The commit was here before the log was asked for.
   if (await tx.chunks.get(chunk)) return inode;
   const granted = (await tx.grants.get(chunk))?.nodes ?? nodes;
   const grant = { chunk, nodes: [...granted], maxBytes: length, expiresMs: 0, signature: new Uint8Array() };
   const stored: StoredChunk = { chunk, length, checksum, nodes, grant, synced: true };
   const chunks = { lengths: new Map([[chunk, length]]), fresh: new Map([[chunk, stored]]) };
-  const { mtime, ctime } = intended;
-  return await commitContent(tx, inode, { extents, size: end, mtime, ctime }, chunks, context);
+  return await commitContent(tx, inode, intended, chunks, context);
 }
 
-function decodeChange(change: Uint8Array): IntendedChange | undefined {
+/** The change with the extents that it makes; undefined for one that cannot be a client's. */
+function intendedChange(
+  inode: number,
+  change: Uint8Array,
+  { chunk, length: chunkLength }: Pick<FoundIntent, 'chunk' | 'length'>,
+): ContentCommit | undefined {
   try {
-    return IntendedChange.decode(Buffer.from(change));
+    const intended = IntendedChange.decode(Buffer.from(change));
+    const extents: Extent[] = [];
+    let chunkOffset = 0;
+    for (const { offset, length } of intended.extents) {
+      extents.push({ offset, length, chunk, chunkOffset });
+      chunkOffset += length;
+    }
+    requireOrder(extents);
+    if (intended.inode !== inode || chunkOffset !== chunkLength) return undefined;
+    const { mtime, ctime } = intended;
+    return { extents, size: extentChange(extents).end, mtime, ctime };
   } catch (error) {
-    if (!hasCode(error, 'EPROTO')) throw error;
+    if (!hasCode(error, 'EPROTO', 'EINVAL', 'EFBIG')) throw error;
     return undefined;
   }
 }
