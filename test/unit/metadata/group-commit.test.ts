@@ -402,25 +402,28 @@ t.test('what commits name is on stable storage before they are, whatever is comm
     store.events.push(`answered ${chunk}`);
   };
   const flush = store.inner.flush.bind(store.inner);
-  /** What had been committed, and not synced, when the log was. */
+  /** What had been committed, and not synced, when the log was; and how often data nodes were synced until the log first was. */
   const early: string[] = [];
+  let firstLog: { readonly syncs: number; readonly synced: ReadonlySet<string> } | undefined;
   store.inner.flush = async () => {
     early.push(...unsynced);
+    firstLog ??= { syncs, synced: new Set(synced) };
     await flush();
   };
   const during: Promise<void>[] = [];
   onSync = async () => {
     // Others go on committing while the first sync is under way, and wait while the second one is.
-    if (during.length < 4) during.push(commit(`during ${during.length}`, false));
+    if (during.length < 4 && !firstLog) during.push(commit(`during ${during.length}`, false));
     for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
   };
   await commit('first', true);
   t.same(early, []);
   // One while others go on, and one while they wait; a slow machine begins once more.
-  const waited = syncs - 1;
-  t.ok(waited >= 1, `${syncs} syncs`);
-  t.ok(synced.has('first'));
-  for (let index = 0; index < waited; index += 1) t.ok(synced.has(`during ${index}`));
-  t.notOk(synced.has(`during ${waited}`), 'it waited until the fsync of the log had begun');
+  // What comes after the first log's fsync has begun, on a slow disk the next flush too, is not counted.
+  const waited = (firstLog?.syncs ?? 0) - 1;
+  t.ok(waited >= 1, `${waited} syncs after the first`);
+  t.ok(firstLog?.synced.has('first'));
+  for (let index = 0; index < waited; index += 1) t.ok(firstLog?.synced.has(`during ${index}`));
+  t.notOk(firstLog?.synced.has(`during ${waited}`), 'it waited until the fsync of the log had begun');
   await Promise.all(during);
 });
