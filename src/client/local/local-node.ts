@@ -180,8 +180,10 @@ export class LocalNode {
       const isAbsent = isDirect && file.isAbsent(run.position + PAGE_BYTES, run.length - 2 * PAGE_BYTES);
       const cached = isAbsent ? undefined : this.#borrowCached(file, run, loans);
       if (cached) return cached;
-      if (!isAbsent) return await diskReads.run(async () => await this.#borrowRead(file, run, loans));
-      return await diskReads.runInTurn(async () => await this.#borrowDirect(file, run, loans));
+      const read = async (): Promise<Buffer> =>
+        isAbsent ? await this.#borrowDirect(file, run, loans) : await this.#borrowRead(file, run, loans);
+      // What a stream asked of the node instead would fill the page cache, which then reads ahead for all of it.
+      return await (isDirect ? diskReads.runInTurn(read) : diskReads.run(read));
     });
     return blocks && asStored(blocks, run);
   }

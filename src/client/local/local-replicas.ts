@@ -63,6 +63,8 @@ export class LocalReplicas {
   readonly #neighbours = new Map<number, Neighbour>();
   /** node number → monotonic ms at which a connection to it was last asked for */
   readonly #calledMs = new Map<number, number>();
+  /** node number → the first request to it, while it is under way; it never rejects */
+  readonly #calling = new Map<number, Promise<void>>();
   #isClosed = false;
 
   constructor(options: LocalReplicasOptions) {
@@ -146,16 +148,29 @@ export class LocalReplicas {
     const { nodes, clock } = this.#options;
     if (this.#isClosed || this.#localNode(node)) return;
     if (!nodes.connectionTo(node)) {
-      const nowMs = clock.monotonicMs();
-      if ((this.#calledMs.get(node) ?? Number.NEGATIVE_INFINITY) + CALL_TIMEOUT_MS > nowMs) return;
-      this.#calledMs.set(node, nowMs);
-      const timeoutMs = LEARNING_MS;
-      // Its answer does not matter yet: this makes the connection.
-      await nodes.call(node, locality, {}, { timeoutMs }).catch(() => undefined);
+      const calling = this.#calling.get(node) ?? this.#call(node);
+      if (!calling) return;
+      await calling;
       this.#localNode(node);
     }
     const learning = this.#neighbours.get(node)?.learning;
     if (learning) await isDoneWithin(clock, LEARNING_MS, learning);
+  }
+
+  /** Makes a connection to a node; undefined when that was tried a short while ago. All who want it meanwhile wait together. */
+  #call(node: number): Promise<void> | undefined {
+    const { nodes, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if ((this.#calledMs.get(node) ?? Number.NEGATIVE_INFINITY) + CALL_TIMEOUT_MS > nowMs) return undefined;
+    this.#calledMs.set(node, nowMs);
+    const answered = nodes.call(node, locality, {}, { timeoutMs: LEARNING_MS });
+    // The answer does not matter yet.
+    const calling = answered.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#calling.set(node, calling);
+    return calling.finally(() => this.#calling.delete(node));
   }
 
   #forget(node: number, neighbour: Neighbour): void {

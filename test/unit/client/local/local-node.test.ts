@@ -241,6 +241,25 @@ t.test('when many wait for the disk, others are to ask the node, and come back',
   for (const read of reading) t.same(await read, BYTES.subarray(0, 10));
 });
 
+t.test('a stream waits for its turn instead, so that the node does not read it', async t => {
+  const { node, files } = await scene(t);
+  await node.read(LOCATION, 0, 10);
+  files.isCached = false;
+  files.isPartlyCached = true;
+  const finish: (() => void)[] = [];
+  files.beforePread = async () => await new Promise<void>(resolve => finish.push(resolve));
+  const reading = [1, 2, 3, 4].map(async () => await node.read(LOCATION, 0, 10));
+  await waitUntil(() => finish.length === 4, { what: 'the disk is busy' });
+  const loans = new Loans();
+  const streamed = node.read(LOCATION, 0, 200_000, { loans, isStreamed: true });
+  for (const end of finish.splice(0)) end();
+  for (const read of reading) t.same(await read, BYTES.subarray(0, 10));
+  await waitUntil(() => finish.length === 1, { what: 'its turn has come' });
+  for (const end of finish) end();
+  t.same(await streamed, BYTES.subarray(0, 200_000));
+  loans.end();
+});
+
 t.test('of a file that the node has removed no place is believed any more', async t => {
   const { node, files, clock, asked, script } = await scene(t);
   await node.read(LOCATION, 0, 10);

@@ -36,7 +36,7 @@ function chunk(length = LENGTH, nodes = [NODE]): ReadableChunk {
 }
 
 /** A data node in whose directory there is one chunk, a client of it, and what the node was asked. */
-async function scene(t: Test) {
+async function scene(t: Test, isConnected = true) {
   const files = await CountedFiles.inDirectory(t);
   await files.write(FILE, BYTES);
   await files.write(LOCALITY_PROOF_FILE, PROOF);
@@ -77,7 +77,7 @@ async function scene(t: Test) {
   });
   nodes.learn([{ node: NODE, ...server.endpoint }]);
   const connect = async (): Promise<void> => void (await nodes.call(NODE, info, {}, { timeoutMs: 5000 }));
-  await connect();
+  if (isConnected) await connect();
   return { files, asked, told, cable, nodes, replicas, connect };
 }
 
@@ -90,6 +90,16 @@ t.test('a node whose proof lies here is read from its files, once that is known'
   await isLocal(replicas);
   t.same(await replicas.read(chunk(), 1000, 10), { is: 'read', bytes: BYTES.subarray(1000, 1010) });
   t.same(asked, ['locality', `locate 7 ${'g'.repeat(READ_GRANT_BYTES)}`]);
+});
+
+t.test('all readers of a stream wait until it is known whether a node is here', async t => {
+  const { replicas, asked } = await scene(t, false);
+  const readers = [1, 2, 3].map(async () => {
+    await replicas.meet(chunk());
+    return await replicas.read(chunk(), 0, 10);
+  });
+  for (const read of await Promise.all(readers)) t.same(read, { is: 'read', bytes: BYTES.subarray(0, 10) });
+  t.equal(asked.filter(what => what.startsWith('locate')).length, 1);
 });
 
 t.test('a node is asked where it is once for a connection', async t => {

@@ -22,6 +22,8 @@ export class CountedFiles implements LocalFiles {
   prefetched: (readonly [position: number, length: number])[] = [];
   /** Whether the page cache has what is read. */
   isCached = true;
+  /** Whether it has something of what is read, but not all. */
+  isPartlyCached = false;
   /** What a read by a thread waits for. */
   beforePread: () => Promise<void> = async () => undefined;
 
@@ -54,7 +56,7 @@ export class CountedFiles implements LocalFiles {
     return {
       preadCached: (length, position) => (this.isCached ? file.preadCached(length, position) : undefined),
       preadCachedInto: (target, position) => this.isCached && file.preadCachedInto(target, position),
-      isAbsent: () => !this.isCached,
+      isAbsent: () => !this.isCached && !this.isPartlyCached,
       prefetch: async (position, length) => {
         this.prefetched.push([position, length]);
         await file.prefetch(position, length);
