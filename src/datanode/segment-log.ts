@@ -332,8 +332,9 @@ export class SegmentLog {
 
   async #syncSegment(segment: number, bytes: number): Promise<void> {
     const { files } = this.#options;
+    const unsyncedBytes = bytes - (this.#unsynced.get(segment) ?? 0);
     try {
-      await files.use(segment, async file => await file.datasync());
+      await files.use(segment, async file => await file.datasync(unsyncedBytes));
     } catch (error) {
       throw this.#fail(segment, 'cannot be synced', error);
     }

@@ -8,6 +8,7 @@ import {
   constants,
   existsSync,
   fdatasync,
+  fdatasyncSync,
   fstat,
   ftruncate,
   open,
@@ -30,6 +31,7 @@ import { takeExclusiveLock, type ExclusiveLock } from './exclusive-lock.js';
 import { makeDirectories } from './make-directories.js';
 import { payloadBytes, slicePayload } from './payload.js';
 import { readFully } from './positional-read.js';
+import { QuickSyncs } from './quick-syncs.js';
 
 const SMALL_WRITE_BYTES = 64 << 10;
 
@@ -42,8 +44,11 @@ export interface DiskFile {
    * @param isAlone this process will not want what follows, so the system need not read ahead
    */
   pread(target: Buffer, position: number, isAlone?: boolean): Promise<number>;
-  /** What was written is on stable storage, and so is the file's length (fdatasync(2)). */
-  datasync(): Promise<void>;
+  /**
+   * What was written is on stable storage, and so is the file's length (fdatasync(2)).
+   * @param unsyncedBytes what was written since the last time: little is synced on the main thread where the disk is quick
+   */
+  datasync(unsyncedBytes?: number): Promise<void>;
   truncate(lengthBytes: number): Promise<void>;
   size(): Promise<number>;
   close(): Promise<void>;
@@ -149,8 +154,12 @@ class NodeFile implements DiskFile {
     return await file?.read(Buffer.allocUnsafeSlow(length + DIRECT_SLACK_BYTES), length, position);
   }
 
-  async datasync(): Promise<void> {
-    await fdatasyncAsync(this.#descriptor);
+  async datasync(unsyncedBytes = Infinity): Promise<void> {
+    const isAtOnce = quickSyncs.mayBeAtOnce(unsyncedBytes);
+    const beganMs = performance.now();
+    if (isAtOnce) fdatasyncSync(this.#descriptor);
+    else await fdatasyncAsync(this.#descriptor);
+    quickSyncs.note(unsyncedBytes, isAtOnce, performance.now() - beganMs);
   }
 
   async truncate(lengthBytes: number): Promise<void> {
@@ -184,6 +193,8 @@ class NodeFile implements DiskFile {
 
 /** Of large writes; a process has one data directory. */
 const fasterWay = new FasterWay();
+/** Of the same disk. */
+const quickSyncs = new QuickSyncs();
 
 /** The machine's own disk. */
 export const nodeDisk: Disk = {

@@ -116,7 +116,7 @@ function diskOf(maxBytes: number): Disk {
           throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
       },
       pread: async (...part) => await file.pread(...part),
-      datasync: async () => await file.datasync(),
+      datasync: async bytes => await file.datasync(bytes),
       truncate: async length => await file.truncate(length),
       size: async () => await file.size(),
       close: async () => await file.close(),
