@@ -45,9 +45,8 @@ export class CacheKeepers {
       nodeBytes: cacheSizes.nodeBytes,
       ticket: () => lease.ticket(),
       mayKeepNames: (ticket, directory) => lease.mayKeep(ticket, directory),
-      // What is written but not committed gets other times and another size by being committed.
       mayKeepAttributes: (ticket, inode) =>
-        lease.mayKeep(ticket, inode) && files.get(inode)?.isDirty !== true,
+        lease.mayKeep(ticket, inode) && files.get(inode)?.mayKeepShown() !== false,
       mayKeepContent: (ticket, inode, openFlags) =>
         lease.mayKeep(ticket, inode) && (isBlind(openFlags) || !this.#isAccessTimeDue(inode)),
       mayKeepListing: (ticket, directory) =>
@@ -66,6 +65,11 @@ export class CacheKeepers {
     const inodes = [{ inode, version: DISPLACED_VERSION }];
     const lost = { inodes, names: [], directories: [], everything: false };
     await Promise.all([...this.#keepers].map(async keeper => await keeper.drop(lost)));
+  }
+
+  /** The inode's attributes are not those any more that `OpenFile.mayKeepShown` allowed to keep. Never rejects. */
+  async landed(inode: number): Promise<void> {
+    await Promise.all([...this.#keepers].map(async keeper => await keeper.dropAttributes?.(inode)));
   }
 
   #isAccessTimeDue(inode: number): boolean {

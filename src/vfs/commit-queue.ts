@@ -63,6 +63,8 @@ export interface CommitPeer {
   uncommitted(): void;
   /** What was written is in no file. Once for the flights that fail together. */
   failed(reason: DfsError): void;
+  /** Flights have left the queue: less is written than was shown as not committed. */
+  landed(): void;
   /** Nobody needs a flight's bytes any more, but for a store of them that is not over. */
   free(flight: Flight): void;
 }
@@ -374,6 +376,7 @@ export class CommitQueue {
   #land(batch: readonly Flight[]): void {
     this.#flights = this.#flights.filter(flight => !batch.includes(flight));
     for (const flight of batch) flight.land();
+    this.#peer.landed();
   }
 }
 

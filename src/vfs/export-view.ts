@@ -98,6 +98,7 @@ class ExportView implements FileSystem {
     const standIn: CacheKeeper = {
       drop: async revocation => await keeper.drop(this.#revocation(revocation)),
       dropAll: async () => await keeper.dropAll(),
+      dropAttributes: async inode => await keeper.dropAttributes?.(this.#swapped(inode)),
       get usedBytes() {
         return keeper.usedBytes ?? 0;
       },

@@ -14,7 +14,7 @@ import type { Attributes } from '../protocol/types.js';
 import { FileFailures } from './file-failures.js';
 import { OpenFile } from './open-file.js';
 import type { VfsOptions } from './vfs-options.js';
-import { surroundingsOf, type WriterSurroundings } from './writer-surroundings.js';
+import { surroundingsOf, type ShownChanges, type WriterSurroundings } from './writer-surroundings.js';
 
 /** Written data does not wait longer than this before it is sent, whether or not a chunk is full. */
 const MAX_DIRTY_AGE_MS = 500;
@@ -32,8 +32,7 @@ export class FileTable {
   #dirtyTimer: Timer | undefined;
   #isClosed = false;
 
-  /** @param onDisplaced called with the inode when written bytes do not lie where a program was shown them */
-  constructor(client: Client, options: VfsOptions, onDisplaced: (inode: number) => void) {
+  constructor(client: Client, options: VfsOptions, shown: ShownChanges) {
     const { session, cacheSizes, budget } = client;
     const { lease, held } = session;
     this.#session = session;
@@ -41,7 +40,7 @@ export class FileTable {
     budget.count('extents', () => this.extents.usedBytes);
     this.surroundings = surroundingsOf(client, options, {
       mayBuffer: inode => !lease.isWanted || held.has(inode),
-      onDisplaced,
+      ...shown,
       onFailed: (inode, reason) => this.failures.note(inode, reason),
       onPressure: () => this.#sealAll(0),
     });

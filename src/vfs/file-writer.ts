@@ -59,6 +59,7 @@ export class FileWriter {
         shared.client.session.intents.void(inode);
         owner.failed(reason);
       },
+      landed: () => owner.landed(),
       free: flight => storage.free(flight),
     });
   }

@@ -19,6 +19,8 @@ import type { WriterSurroundings } from './writer-surroundings.js';
 
 /** A chunk that no node takes fails with a reason of its own within the timeout and this. */
 const OWN_FAILURE_MS = 1000;
+/** Asked for so often while something is pending, attributes are worth being kept, and a notice when they are not so any more. */
+const SHOWN_OFTEN = 8;
 
 export class OpenFile {
   readonly inode: number;
@@ -35,6 +37,8 @@ export class OpenFile {
   #losses = 0;
   /** Handles that have it open. */
   handles = 0;
+  /** How often `present` showed what something pending makes of it, since something landed. */
+  #timesShown = 0;
   /** Its last name was removed through this client. */
   hasLostNames = false;
   /** The server said that the file has no `security.capability`, which the kernel asks for before each write. */
@@ -70,6 +74,10 @@ export class OpenFile {
         );
         shared.onFailed(this.inode, error);
         shared.onDisplaced(attributes.inode);
+      },
+      landed: () => {
+        if (this.#timesShown > SHOWN_OFTEN) shared.onLanded(this.inode);
+        this.#timesShown = 0;
       },
       uncommitted: () => this.serverStarted(undefined),
       hasMuchUnsynced: () => void this.#durability.syncInBackground(),
@@ -112,6 +120,16 @@ export class OpenFile {
 
   get pendingBytes(): number {
     return this.#writer.pendingBytes;
+  }
+
+  /**
+   * Whether what `present` shows now may be kept by caches above. What is pending gets its attributes, but for the room that it takes, when
+   * it is committed; so they may, if they are asked for often enough to be worth the notice when something of it has landed.
+   */
+  mayKeepShown(): boolean {
+    if (!this.isDirty) return true;
+    this.#timesShown += 1;
+    return this.#timesShown > SHOWN_OFTEN;
   }
 
   /** Replicas that its chunks should have. */

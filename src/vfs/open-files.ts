@@ -1,4 +1,5 @@
 /** What programs have open through one client: handles on the files (file-table.ts), and what is done by handle (see FileSystem). */
+import type { ShownChanges } from './writer-surroundings.js';
 import { constants } from 'node:fs';
 import type { AttributeTicket } from '../client/caches/attribute-cache.js';
 import type { Client } from '../client/client.js';
@@ -46,12 +47,11 @@ export class OpenFiles {
   readonly #accessTimes: AccessTimes | undefined;
   #isClosed = false;
 
-  /** @param onDisplaced called with the inode when written bytes do not lie where a program was shown them */
   constructor(
     client: Client,
     options: VfsOptions,
     directories: Pick<Directories, 'following'>,
-    onDisplaced: (inode: number) => void,
+    shown: ShownChanges,
     accessTimes?: AccessTimes,
   ) {
     const { session, locks } = client;
@@ -61,7 +61,7 @@ export class OpenFiles {
     this.#locks = locks;
     this.#options = options;
     this.#accessTimes = accessTimes;
-    this.#table = new FileTable(client, options, onDisplaced);
+    this.#table = new FileTable(client, options, shown);
     this.#xattrs = new FileXattrs({ session, files: this.#table });
     this.#handleLocks = new HandleLocks({
       locks,

@@ -82,7 +82,10 @@ export class Vfs implements FileSystem {
     const client = await Client.open({ ...options, begun: taken?.session });
     const { session, log, grants, nodes, budget, cacheSizes } = client;
     const directories = new Directories(session);
-    const onDisplaced = (inode: number): void => void keepers.displaced(inode);
+    const shown = {
+      onDisplaced: (inode: number): void => void keepers.displaced(inode),
+      onLanded: (inode: number): void => void keepers.landed(inode),
+    };
     const times =
       atime === 'relatime' && !readOnly
         ? new AccessTimes({
@@ -93,7 +96,7 @@ export class Vfs implements FileSystem {
             learn: told => files.get(told.inode)?.note(told),
           })
         : undefined;
-    const files: OpenFiles = new OpenFiles(client, options, directories, onDisplaced, times);
+    const files: OpenFiles = new OpenFiles(client, options, directories, shown, times);
     if (taken) files.restore(taken.files);
     const present = (attributes: Attributes): Attributes => files.present(attributes);
     const keepers = new CacheKeepers({

@@ -37,9 +37,14 @@ export interface WriterSurroundings {
   readonly gathering: StoreGathering;
   /** Told of an inode whose written bytes are not where they were shown: not stored, or behind what others appended. */
   readonly onDisplaced: (inode: number) => void;
+  /** Told of an inode whose attributes are not what `OpenFile.mayKeepShown` allowed to keep any more. */
+  readonly onLanded: (inode: number) => void;
   /** Told of an inode of which what was written is not stored, whether or not it is still open. */
   readonly onFailed: (inode: number, reason: DfsError) => void;
 }
+
+/** Who is told that a file is not as it was shown. */
+export type ShownChanges = Pick<WriterSurroundings, 'onDisplaced' | 'onLanded'>;
 
 /** The owner of a writer. */
 export interface WriterOwner {
@@ -58,6 +63,8 @@ export interface WriterOwner {
     isMoved: boolean,
   ): void;
   failed(error: DfsError): void;
+  /** Some of what was pending no longer is: committed, or failed. */
+  landed(): void;
   /** What `committed` told is not so: the server refused it, and it is written again. */
   uncommitted(): void;
   /** So much was stored without an fsync that it becomes a burden to know what. */
@@ -71,9 +78,10 @@ export interface WriterOwner {
 export function surroundingsOf(
   client: Client,
   { clock, chunkBytes, dirtyBytes, timeoutMs, limits }: VfsOptions,
-  files: Pick<WriterSurroundings, 'mayBuffer' | 'onDisplaced' | 'onFailed'> & {
-    readonly onPressure: () => void;
-  },
+  files: Pick<WriterSurroundings, 'mayBuffer' | 'onFailed'> &
+    ShownChanges & {
+      readonly onPressure: () => void;
+    },
 ): WriterSurroundings {
   const { onPressure, ...rest } = files;
   return {

@@ -22,6 +22,8 @@ export interface CacheKeeper {
   drop(revocation: Revocation): Promise<void>;
   /** The same for everything. Never rejects. */
   dropAll(): Promise<void>;
+  /** The attributes of an inode alone, without waiting for others; left out where there are none. Never rejects. */
+  dropAttributes?(inode: number): Promise<void>;
   /** What it keeps costs so much memory; left out where a cache counts itself (cache-budget.ts). */
   readonly usedBytes?: number;
 }

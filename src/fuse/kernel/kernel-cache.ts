@@ -350,6 +350,10 @@ export class KernelCache implements CacheKeeper {
     });
   }
 
+  async dropAttributes(inode: number): Promise<void> {
+    await this.#invalidator.dropAttributes([inode]);
+  }
+
   async dropAll(): Promise<void> {
     this.#known.noneListed();
     this.#invalidator.dropAllNames();

@@ -12,6 +12,7 @@ import { serve } from './support/connected-clients.js';
 
 class Keeper implements CacheKeeper {
   readonly dropped: Revocation[] = [];
+  readonly forgotten: number[] = [];
   usedBytes = 100;
 
   async drop(revocation: Revocation): Promise<void> {
@@ -21,6 +22,10 @@ class Keeper implements CacheKeeper {
   async dropAll(): Promise<void> {
     this.dropped.length = 0;
   }
+
+  async dropAttributes(inode: number): Promise<void> {
+    this.forgotten.push(inode);
+  }
 }
 
 async function keepers(t: Test) {
@@ -28,10 +33,10 @@ async function keepers(t: Test) {
   const { lease, attributes } = session;
   const cacheSizes = divideCache(1 << 20);
   const budget = new CacheBudget(cacheSizes.totalBytes);
-  const state = { isDirty: false, isDue: false };
+  const state = { mayKeepShown: true, isDue: false };
   const how = { begin: async () => await session.beginCaching() };
   const files = {
-    get: (inode: number) => (inode === ROOT_INODE ? { isDirty: state.isDirty } : undefined),
+    get: (inode: number) => (inode === ROOT_INODE ? { mayKeepShown: () => state.mayKeepShown } : undefined),
     present: (told: unknown) => told,
     // An open file, as far as it is looked at here; its attributes are the cache's.
   } as unknown as CacheKeepersOptions['files'];
@@ -63,9 +68,9 @@ t.test('what a keeper may keep', async t => {
     ];
   };
   t.same(may(), [true, true, true, true, true, true]);
-  state.isDirty = true;
-  t.same(may(), [true, false, true, true, true, true], 'the commit changes times and size');
-  state.isDirty = false;
+  state.mayKeepShown = false;
+  t.same(may(), [true, false, true, true, true, true], 'the commit changes what they are');
+  state.mayKeepShown = true;
   state.isDue = true;
   t.same(may(), [true, true, false, true, true, false], 'reading it would move its access time');
   state.isDue = false;
@@ -86,6 +91,18 @@ t.test('bytes that are not where they were shown: every keeper drops the file', 
     [[[{ inode: 7, version: 0 }]], [[{ inode: 7, version: 0 }]], []],
   );
 });
+
+t.test(
+  'what was shown before it was committed is not so any more: every keeper drops the attributes',
+  async t => {
+    const { all } = await keepers(t);
+    const [one, gone] = [new Keeper(), new Keeper()];
+    for (const keeper of [one, gone]) await all.begin(keeper);
+    all.end(gone);
+    await all.landed(7);
+    t.same([one.forgotten, one.dropped, gone.forgotten], [[7], [], []]);
+  },
+);
 
 t.test('a keeper whose lease does not begin keeps nothing', async t => {
   const { all, session, how } = await keepers(t);

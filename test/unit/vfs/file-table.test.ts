@@ -21,7 +21,11 @@ async function table(t: Test, isCaching = true) {
   if (isCaching) await session.beginCaching();
   const root = await session.getattr(ROOT_INODE);
   const clock = new ManualClock();
-  const files = new FileTable(client, { ...options, clock }, () => undefined);
+  const files = new FileTable(
+    client,
+    { ...options, clock },
+    { onDisplaced: () => undefined, onLanded: () => undefined },
+  );
   t.teardown(() => files.close());
   /** Bytes of the chunks that are being stored. */
   const storing: number[] = [];

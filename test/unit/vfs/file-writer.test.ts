@@ -55,6 +55,7 @@ class ScriptedServer {
       goal: () => 1,
       committed: () => undefined,
       failed: error => this.failures.push(error),
+      landed: () => undefined,
       uncommitted: () => undefined,
       hasMuchUnsynced: () => undefined,
     });

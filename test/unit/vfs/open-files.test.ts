@@ -40,11 +40,12 @@ async function openFiles(t: Test) {
   };
   const client = await Client.open(options);
   const displaced: number[] = [];
+  const landed: number[] = [];
   const files = new OpenFiles(
     client,
     options,
     { following: () => undefined },
-    inode => void displaced.push(inode),
+    { onDisplaced: inode => void displaced.push(inode), onLanded: inode => void landed.push(inode) },
   );
   const disk = new FailingDisk();
   const node = await startDataNode(t, server, disk);
@@ -85,6 +86,7 @@ async function openFiles(t: Test) {
     cable,
     sizeOf,
     displaced,
+    landed,
     cutNode: () => cable.cut(node.endpoint.port),
   };
 }
@@ -104,6 +106,27 @@ t.test('what is written is committed by the server’s word', async t => {
   t.equal(await refusal(files.flush(handle)), 'OK');
   await files.settle(4711, PATIENCE_MS);
 });
+
+t.test(
+  'attributes of what is pending may be kept when they are asked for often, until it is committed',
+  async t => {
+    const { files, create, landed } = await openFiles(t);
+    const handle = await create('file');
+    const inode = files.inodeOf(handle);
+    const file = files.get(inode);
+    t.ok(file?.mayKeepShown(), 'nothing is pending');
+    await files.write(handle, 0, Buffer.from('pending'));
+    const asked = Array.from({ length: 10 }, () => file?.mayKeepShown());
+    t.same(asked, [...Array.from({ length: 8 }, () => false), true, true]);
+    t.same(landed, []);
+    await files.fsync(handle);
+    t.same(landed, [inode], 'they are not so any more: less room is pending');
+    await files.write(handle, 0, Buffer.from('again'));
+    t.notOk(file?.mayKeepShown());
+    await files.fsync(handle);
+    t.same(landed, [inode], 'nobody was allowed to keep them');
+  },
+);
 
 t.test('no data node answers: the rest is given up in time, and its programs are told', async t => {
   const { files, client, create, sizeOf, cutNode, cable, displaced } = await openFiles(t);

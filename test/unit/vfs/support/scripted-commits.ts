@@ -64,12 +64,17 @@ export class ScriptedCommits implements CommitPeer {
   /** By the server's word: the number of the flight that wrote each byte. */
   readonly content: number[] = [];
   grantsForgotten = 0;
+  timesLanded = 0;
   #drains: { readonly last: PendingCommit; readonly resolve: () => void }[] = [];
   #chunks = 0;
   readonly #flights: Flight[] = [];
 
   constructor() {
     this.queue = new CommitQueue(this);
+  }
+
+  landed(): void {
+    this.timesLanded += 1;
   }
 
   /** @param isPatient nobody waits for it */

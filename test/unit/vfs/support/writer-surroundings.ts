@@ -23,6 +23,7 @@ export function surroundingsOf(client: Client, own: Partial<WriterSurroundings> 
     storeLimit: pLimit(2),
     gathering: new StoreGathering(systemClock),
     onDisplaced: () => undefined,
+    onLanded: () => undefined,
     onFailed: () => undefined,
     ...own,
   };
