@@ -1,4 +1,13 @@
-/** The command failed, and has said on standard error what there is to say: it ends with exit code 1, and nothing is added. */
+/**
+ * The command has said on its own what there is to say: it ends with this exit code, and nothing is added. 1 is for a command that failed;
+ * others are a command's answer.
+ */
 export class FailureTold extends Error {
   override readonly name = 'FailureTold';
+  readonly exitCode: number;
+
+  constructor(exitCode = 1) {
+    super();
+    this.exitCode = exitCode;
+  }
 }

@@ -113,7 +113,7 @@ async function parse(
 
 function tell(name: string, error: unknown): number {
   if (error instanceof OutputClosed) return DONE;
-  if (error instanceof FailureTold) return FAILED;
+  if (error instanceof FailureTold) return error.exitCode;
   if (isUsageError(error)) {
     // yargs writes lists of choices over several lines.
     const sentence = oneLine(error.message);

@@ -11,6 +11,7 @@ import { ReadGrantKey } from '../protocol/read-grants.js';
 import { BackupWork } from './backup/backup-work.js';
 import { BackgroundWork } from './background/background-work.js';
 import { Defragmenter } from './background/defragmenter.js';
+import { healthConditions } from './health/conditions.js';
 import { DamageLog } from './fsck/damage-log.js';
 import { admit } from './exports/admission.js';
 import { Exports } from './exports/exports.js';
@@ -448,7 +449,9 @@ export class MetadataService {
   /** How the replicas are. */
   repairStatus(): RepairStatus {
     const { isShort, freeBytes } = this.#state.room;
-    return { ...this.#repair.status(), databaseRoom: { isShort, freeBytes } };
+    const repair = { ...this.#repair.status(), databaseRoom: { isShort, freeBytes } };
+    const nodes = this.#state.nodes.status(this.#state.clock.monotonicMs());
+    return { ...repair, health: healthConditions({ repair, nodes, backup: this.#backup.status() }) };
   }
 
   /** Finishes what was begun, puts everything on stable storage and closes the store. May be called twice. */

@@ -111,7 +111,7 @@ export function bestNodes(
 }
 
 /** Whether a chunk of so many bytes still fits. */
-export function hasRoom(node: DataNode, maxBytes: number): boolean {
+export function hasRoom(node: Pick<DataNode, 'space'>, maxBytes: number): boolean {
   return node.space.freeBytes >= RESERVED_BYTES + maxBytes;
 }
 

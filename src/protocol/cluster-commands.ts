@@ -151,6 +151,16 @@ export const inventory = command('inventory', 4, {
 const ChunkTotals = Type.Object({ chunks: SafeInteger, bytes: SafeInteger });
 export type ChunkTotals = Static<typeof ChunkTotals>;
 
+/** Something that a person should look at: docs/health.md has a section for each code. */
+const HealthCondition = Type.Object({
+  code: Type.String({ maxLength: 64 }),
+  /** warning: it is less safe than it should be; error: something fails, or is lost. */
+  severity: Type.Union([Type.Literal('warning'), Type.Literal('error')]),
+  /** What is the matter and what to do, in one sentence. */
+  text: Type.String(),
+});
+export type HealthCondition = Static<typeof HealthCondition>;
+
 export const RepairStatus = Type.Object({
   /** False until every chunk was looked at since the last change of the nodes, and since somebody asked. */
   isComplete: Type.Boolean(),
@@ -174,6 +184,8 @@ export const RepairStatus = Type.Object({
   draining: Type.Array(Type.Object({ node: NodeNumber, chunks: SafeInteger })),
   /** The disk of the metadata database; short: nothing new is made there (ENOSPC). */
   databaseRoom: Type.Optional(Type.Object({ isShort: Type.Boolean(), freeBytes: SafeInteger })),
+  /** Errors first; missing when the server is of a version that does not say. */
+  health: Type.Optional(Type.Array(HealthCondition)),
 });
 export type RepairStatus = Static<typeof RepairStatus>;
 

@@ -10,6 +10,7 @@ import { builtPackage } from '../support/package.js';
 import { inClone } from '../support/programs.js';
 
 const NETWORK = '10.0.0';
+const STATUS_WARNING = 3;
 const COMMAND_MS = 120_000;
 
 async function startMachines(t: Test, names: readonly string[]): Promise<Map<string, BootedMachine>> {
@@ -58,7 +59,9 @@ t.test(
       const { code, stdout, stderr } = await machine.run(typed, { timeoutMs: COMMAND_MS });
       const output = `${stdout}${stderr}`;
       printed.push(...output.split('\n'));
-      const isRight = code === 0 && isAsExpected(output, expected);
+      // The disk of the machine that runs the tests may be nearly full, which is a warning.
+      const isDone = code === 0 || (code === STATUS_WARNING && command === 'dfs status');
+      const isRight = isDone && isAsExpected(output, expected);
       t.ok(isRight, `line ${line}: ${name}# ${command}`, isRight ? {} : { code, output, expected });
       if (!isRight) return;
     }

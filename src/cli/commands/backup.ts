@@ -1,12 +1,11 @@
 import prettyBytes from 'pretty-bytes';
 import type { BackupStatus } from '../../protocol/backup-commands.js';
 import { DfsError } from '../../protocol/errors.js';
+import { backupTrouble } from '../../protocol/backup-trouble.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
-
-const OLD_INTERVALS = 5;
 
 export const backup = defineCommand({
   name: 'backup',
@@ -52,12 +51,7 @@ function lines(status: BackupStatus): string[] {
 }
 
 function complaintAbout(status: BackupStatus, isJustMade: boolean): string | undefined {
-  const { intervalMs, newestMs, ageMs, hasChanges, problem, nodes } = status;
-  if (intervalMs === 0) return 'backups are off';
-  if (problem !== '') return `the last backup failed: ${problem}`;
-  if (newestMs === 0) return isJustMade ? 'no backup was made; see the log of meta-data' : undefined;
-  if (nodes.length === 0) return 'no live data node has the newest backup';
-  if (hasChanges && ageMs > OLD_INTERVALS * intervalMs)
-    return 'the newest backup is old; see the log of meta-data';
-  return undefined;
+  const trouble = backupTrouble(status);
+  if (trouble !== undefined) return trouble.text;
+  return isJustMade && status.newestMs === 0 ? 'no backup was made; see the log of meta-data' : undefined;
 }

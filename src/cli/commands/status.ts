@@ -5,20 +5,26 @@ import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/clust
 import { skewOf } from './nodes.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
+import { FailureTold } from '../failure-told.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
 
 const MINUTE_S = 60;
+const WARNING = 3;
+const ERROR = 4;
 
 export const status = defineCommand({
   name: 'status',
   positionals: '[server]',
-  summary: 'Show whether everything has its replicas, and what is being repaired',
+  summary: 'Show how the cluster is: what needs attention, missing replicas, and what is being repaired',
   declare: (yargs, call) =>
     clientOptions(yargs)
       .positional('server', SERVER_POSITIONAL)
       .option('json', { type: 'boolean', default: false, describe: 'as a JSON object, sizes in bytes' })
-      .example([[call, '']]),
+      .example([[call, '']])
+      .epilog(
+        'The exit code is 0 when nothing needs attention, 3 with a warning, 4 with an error; 1 when it is not known. docs/health.md explains each code.',
+      ),
   async run(parameters) {
     await withFileSystem('status', chooseServer(parameters.server), parameters, async ({ cluster }) => {
       const repair = await completeStatus(systemClock, async () => await cluster.repairStatus());
@@ -26,11 +32,25 @@ export const status = defineCommand({
       await writeOut(
         parameters.json
           ? `${JSON.stringify({ ...repair, nodes }, null, 2)}\n`
-          : `${lines(repair, nodes).join('\n')}\n`,
+          : `${[...healthLines(repair), ...lines(repair, nodes)].join('\n')}\n`,
       );
+      const exitCode = exitCodeOf(repair);
+      if (exitCode !== 0) throw new FailureTold(exitCode);
     });
   },
 });
+
+function exitCodeOf({ health = [] }: RepairStatus): number {
+  if (health.length === 0) return 0;
+  return health.some(({ severity }) => severity === 'error') ? ERROR : WARNING;
+}
+
+function healthLines({ health }: RepairStatus): string[] {
+  // A server of the version before does not say.
+  if (health === undefined) return [];
+  if (health.length === 0) return ['healthy     nothing needs attention'];
+  return health.map(({ code, severity, text }) => `${severity.padEnd(11)} ${code}: ${text}`);
+}
 
 function lines(repair: RepairStatus, nodes: readonly NodeStatus[]): string[] {
   const live = nodes.filter(({ state }) => state === 'live').length;
