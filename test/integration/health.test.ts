@@ -1,7 +1,10 @@
 /** `dfs status` says by code what needs attention, and by its exit code how bad it is (docs/health.md). */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import t from 'tap';
 import type { HealthCondition } from '../../src/protocol/cluster-commands.js';
 import { shell, startCluster, waitUntil } from '../support/cluster.js';
+import { inClone } from '../support/programs.js';
 
 const LONG = { timeout: 60_000 };
 const HEALTHY = 0;
@@ -38,6 +41,15 @@ t.test('a node that is killed is silent, then lost; its chunks are back with it'
     await waitUntil(async () => isReached((await ask()).codes), { what, deadlineMs: 20_000 });
 
   await until('a healthy cluster', codes => codes.length === 0);
+  const watcher = spawn(
+    process.execPath,
+    [inClone('bin/dfs'), 'status', cluster.metadata.address, '--watch'],
+    { env: cluster.environment, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  t.teardown(() => watcher.kill('SIGKILL'));
+  let watched = '';
+  watcher.stdout.on('data', (data: Buffer) => (watched += data.toString()));
+  await waitUntil(async () => watched !== '', { what: 'the first line of --watch' });
   await node.kill9();
   await until('NODE_SILENT', codes => codes.includes('NODE_SILENT'));
   await until('NODE_LOST and CHUNKS_LOST', codes =>
@@ -50,4 +62,9 @@ t.test('a node that is killed is silent, then lost; its chunks are back with it'
   await node.start();
   await until('a healthy cluster again', codes => codes.length === 0);
   t.ok(seen.has('NODE_SILENT'));
+  await waitUntil(async () => /Z over NODE_LOST$/m.test(watched), { what: '--watch tells the end' });
+  t.match(watched, /Z error CHUNKS_LOST: /);
+  const ended = once(watcher, 'exit');
+  watcher.kill('SIGINT');
+  t.same(await ended, [0, null], 'Ctrl-C ends --watch with exit code 0');
 });

@@ -1,13 +1,20 @@
-import { completeStatus } from '../../client/cluster-control.js';
+import { completeStatus, type ClusterControl } from '../../client/cluster-control.js';
 import { systemClock } from '../../platform/clock.js';
 import prettyBytes from 'pretty-bytes';
-import type { ChunkTotals, NodeStatus, RepairStatus } from '../../protocol/cluster-commands.js';
+import type {
+  ChunkTotals,
+  HealthCondition,
+  NodeStatus,
+  RepairStatus,
+} from '../../protocol/cluster-commands.js';
 import { skewOf } from './nodes.js';
 import { clientOptions, withFileSystem } from '../client-options.js';
 import { defineCommand } from '../command.js';
 import { FailureTold } from '../failure-told.js';
 import { chooseServer, SERVER_POSITIONAL } from '../server-choice.js';
 import { writeOut } from '../standard-output.js';
+import { UsageError } from '../usage-error.js';
+import { changeLines, repeatUntilEnded, REPAINT } from '../watched-health.js';
 
 const MINUTE_S = 60;
 const WARNING = 3;
@@ -21,24 +28,57 @@ export const status = defineCommand({
     clientOptions(yargs)
       .positional('server', SERVER_POSITIONAL)
       .option('json', { type: 'boolean', default: false, describe: 'as a JSON object, sizes in bytes' })
-      .example([[call, '']])
+      .option('watch', {
+        type: 'boolean',
+        default: false,
+        describe: 'until Ctrl-C: shown anew on a terminal, else a line for each code that comes or goes',
+      })
+      .example([
+        [call, ''],
+        [`${call} --watch`, 'as it changes'],
+      ])
       .epilog(
         'The exit code is 0 when nothing needs attention, 3 with a warning, 4 with an error; 1 when it is not known. docs/health.md explains each code.',
       ),
   async run(parameters) {
-    await withFileSystem('status', chooseServer(parameters.server), parameters, async ({ cluster }) => {
-      const repair = await completeStatus(systemClock, async () => await cluster.repairStatus());
-      const nodes = await cluster.nodes();
-      await writeOut(
-        parameters.json
-          ? `${JSON.stringify({ ...repair, nodes }, null, 2)}\n`
-          : `${[...healthLines(repair), ...lines(repair, nodes)].join('\n')}\n`,
-      );
+    const { server, json, watch } = parameters;
+    if (json && watch) throw new UsageError('--json and --watch do not go together');
+    await withFileSystem('status', chooseServer(server), parameters, async ({ cluster }) => {
+      if (watch) {
+        await watchHealth(cluster);
+        return;
+      }
+      const { repair, nodes } = await stateOf(cluster);
+      await writeOut(json ? `${JSON.stringify({ ...repair, nodes }, null, 2)}\n` : shown(repair, nodes));
       const exitCode = exitCodeOf(repair);
       if (exitCode !== 0) throw new FailureTold(exitCode);
     });
   },
 });
+
+async function stateOf(cluster: ClusterControl): Promise<{ repair: RepairStatus; nodes: NodeStatus[] }> {
+  const repair = await completeStatus(systemClock, async () => await cluster.repairStatus());
+  return { repair, nodes: await cluster.nodes() };
+}
+
+function shown(repair: RepairStatus, nodes: readonly NodeStatus[]): string {
+  return `${[...healthLines(repair), ...lines(repair, nodes)].join('\n')}\n`;
+}
+
+async function watchHealth(cluster: ClusterControl): Promise<void> {
+  let before: readonly HealthCondition[] | undefined;
+  await repeatUntilEnded(systemClock, async () => {
+    const { repair, nodes } = await stateOf(cluster);
+    if (process.stdout.isTTY) {
+      await writeOut(`${REPAINT}${shown(repair, nodes)}`);
+      return;
+    }
+    const now = repair.health ?? [];
+    const changed = changeLines(before, now, new Date().toISOString());
+    before = now;
+    if (changed.length > 0) await writeOut(`${changed.join('\n')}\n`);
+  });
+}
 
 function exitCodeOf({ health = [] }: RepairStatus): number {
   if (health.length === 0) return 0;
