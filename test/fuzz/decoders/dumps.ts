@@ -9,6 +9,7 @@ import { systemRandom } from '../../../src/platform/random.js';
 import { DfsError } from '../../../src/protocol/errors.js';
 import type { SeededRandom } from '../../simulation/world/seeded-random.js';
 import { promise, type Decoder } from '../decoder.js';
+import { linesOf } from '../../support/dump-lines.js';
 
 const MEMORY = '/dev/shm';
 const CHANCE_OF_A_ROUND_TRIP = 0.05;
@@ -61,10 +62,6 @@ async function textOf(path: string): Promise<string> {
   let text = '';
   for await (const block of dumpDatabase(path, true)) text += block;
   return text;
-}
-
-async function* linesOf(text: string): AsyncGenerator<string> {
-  yield* await Promise.resolve(text.split('\n'));
 }
 
 /** All lines, or most. */

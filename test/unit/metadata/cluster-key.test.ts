@@ -11,6 +11,7 @@ import { systemRandom } from '../../../src/platform/random.js';
 import { Keyring } from '../../../src/rpc/keyring.js';
 import { TEST_KEYS } from '../../support/test-keys.js';
 import { LOG, temporaryDirectory } from './support/harness.js';
+import { linesOf } from '../../support/dump-lines.js';
 
 const OTHER_KEYS = Keyring.ofCluster(Buffer.alloc(32, 9), '/home/of/another/key');
 const PLATFORM = { clock: systemClock, random: systemRandom };
@@ -81,11 +82,8 @@ t.test('a database made of a dump without secrets asks for the same key', async 
   const path = await newDatabase(t, TEST_KEYS.fingerprint);
   let text = '';
   for await (const block of dumpDatabase(path, false)) text += block;
-  async function* lines(): AsyncGenerator<string> {
-    yield* text.split('\n');
-  }
   const loaded = `${path}.loaded`;
-  await loadDatabase(lines(), loaded, systemRandom);
+  await loadDatabase(linesOf(text), loaded, systemRandom);
   await t.rejects(start(loaded, OTHER_KEYS), { code: 'EACCES' });
   await start(loaded, TEST_KEYS);
 });

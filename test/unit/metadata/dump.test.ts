@@ -12,6 +12,7 @@ import { SqliteTransaction } from '../../../src/metadata/store/sqlite/sqlite-sto
 import { systemClock } from '../../../src/platform/clock.js';
 import { systemRandom } from '../../../src/platform/random.js';
 import { temporaryDirectory } from './support/harness.js';
+import { linesOf } from '../../support/dump-lines.js';
 
 const SESSION_SECRET = Buffer.from('sixteen letters!');
 const SIGNED_REPLY = Buffer.from('a reply with a signed grant');
@@ -20,10 +21,6 @@ async function dump(path: string, secrets = true): Promise<string> {
   let text = '';
   for await (const block of dumpDatabase(path, secrets)) text += block;
   return text;
-}
-
-async function* linesOf(text: string): AsyncGenerator<string, void, void> {
-  yield* text.trimEnd().split('\n');
 }
 
 function cellOf<Cell>(path: string, sql: string): Cell {

@@ -1,7 +1,4 @@
 /** Rules for exports in the database: those of a new cluster, of one from before there were any, and in dumps. */
-import { createReadStream } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { dumpDatabase } from '../../../../src/metadata/dump/dump.js';
@@ -9,6 +6,7 @@ import { loadDatabase } from '../../../../src/metadata/dump/load.js';
 import { addExport, listExports, removeExport } from '../../../../src/metadata/operations/exports.js';
 import type { RequestOf } from '../../../../src/protocol/command.js';
 import { systemRandom } from '../../../../src/platform/random.js';
+import { linesOf } from '../../../support/dump-lines.js';
 import { refusal, startHarness } from '../support/harness.js';
 
 type NewRule = RequestOf<(typeof addExport)['command']>;
@@ -64,9 +62,7 @@ t.test('what a rule says is there after a restart, and in a dump', async t => {
   await harness.stop();
   let text = '';
   for await (const block of dumpDatabase(harness.path, false)) text += block;
-  await writeFile(`${harness.path}.dump`, text);
-  const lines = createInterface(createReadStream(`${harness.path}.dump`));
-  await loadDatabase(lines, `${harness.path}.loaded`, systemRandom);
+  await loadDatabase(linesOf(text), `${harness.path}.loaded`, systemRandom);
   const read = (file: string): unknown[] => {
     const database = new Database(file, { readonly: true });
     const rows = database.prepare('SELECT * FROM exports').all();
