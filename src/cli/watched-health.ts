@@ -1,4 +1,4 @@
-/** `dfs status --watch`: the state is asked for again and again, and shown anew on a terminal, or told by its changes in a pipe. */
+/** `dfs status --watch` asks for the state every two seconds. On a terminal it shows all of it anew; in a pipe it tells what has changed. */
 import { sleep, type Clock } from '../platform/clock.js';
 import type { HealthCondition } from '../protocol/cluster-commands.js';
 import { onEndSignal } from './interruption.js';

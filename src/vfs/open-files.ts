@@ -1,5 +1,4 @@
 /** What programs have open through one client: handles on the files (file-table.ts), and what is done by handle (see FileSystem). */
-import type { ShownChanges } from './writer-surroundings.js';
 import { constants } from 'node:fs';
 import type { AttributeTicket } from '../client/caches/attribute-cache.js';
 import type { Client } from '../client/client.js';
@@ -29,6 +28,7 @@ import { allocateRange, copyRange, requireReadable, requireWritable } from './ra
 import { ReadAhead } from './read-ahead.js';
 import { encodeOpenFiles, restoredHandles } from './open-files-state.js';
 import type { VfsOptions } from './vfs-options.js';
+import type { ShownChanges } from './writer-surroundings.js';
 
 export class OpenFiles {
   readonly #session: MetadataSession;

@@ -48,7 +48,8 @@ export const status = defineCommand({
         await watchHealth(cluster);
         return;
       }
-      const { repair, nodes } = await stateOf(cluster);
+      const repair = await repairOf(cluster);
+      const nodes = await cluster.nodes();
       await writeOut(json ? `${JSON.stringify({ ...repair, nodes }, null, 2)}\n` : shown(repair, nodes));
       const exitCode = exitCodeOf(repair);
       if (exitCode !== 0) throw new FailureTold(exitCode);
@@ -56,9 +57,8 @@ export const status = defineCommand({
   },
 });
 
-async function stateOf(cluster: ClusterControl): Promise<{ repair: RepairStatus; nodes: NodeStatus[] }> {
-  const repair = await completeStatus(systemClock, async () => await cluster.repairStatus());
-  return { repair, nodes: await cluster.nodes() };
+async function repairOf(cluster: ClusterControl): Promise<RepairStatus> {
+  return await completeStatus(systemClock, async () => await cluster.repairStatus());
 }
 
 function shown(repair: RepairStatus, nodes: readonly NodeStatus[]): string {
@@ -68,9 +68,9 @@ function shown(repair: RepairStatus, nodes: readonly NodeStatus[]): string {
 async function watchHealth(cluster: ClusterControl): Promise<void> {
   let before: readonly HealthCondition[] | undefined;
   await repeatUntilEnded(systemClock, async () => {
-    const { repair, nodes } = await stateOf(cluster);
+    const repair = await repairOf(cluster);
     if (process.stdout.isTTY) {
-      await writeOut(`${REPAINT}${shown(repair, nodes)}`);
+      await writeOut(`${REPAINT}${shown(repair, await cluster.nodes())}`);
       return;
     }
     const now = repair.health ?? [];

@@ -48,6 +48,14 @@ interface Neighbour {
   learning: Promise<void> | undefined;
 }
 
+/** A request that makes a connection to a node. */
+interface Call {
+  /** Monotonic ms. */
+  readonly atMs: number;
+  /** Resolves when it is over, whatever came of it: all readers who want the node wait together. */
+  readonly answered: Promise<void>;
+}
+
 export interface LocalReplicasOptions {
   readonly nodes: DataNodePool;
   readonly files: LocalFiles;
@@ -61,10 +69,8 @@ export class LocalReplicas {
   readonly #pool = new BufferPool(LOAN_BYTES, MAX_FREE_LOANS);
   /** node number → the node, in any state but `unknown` */
   readonly #neighbours = new Map<number, Neighbour>();
-  /** node number → monotonic ms at which a connection to it was last asked for */
-  readonly #calledMs = new Map<number, number>();
-  /** node number → the first request to it, while it is under way; it never rejects */
-  readonly #calling = new Map<number, Promise<void>>();
+  /** node number → when a connection to it was last asked for */
+  readonly #calls = new Map<number, Call>();
   #isClosed = false;
 
   constructor(options: LocalReplicasOptions) {
@@ -148,29 +154,26 @@ export class LocalReplicas {
     const { nodes, clock } = this.#options;
     if (this.#isClosed || this.#localNode(node)) return;
     if (!nodes.connectionTo(node)) {
-      const calling = this.#calling.get(node) ?? this.#call(node);
-      if (!calling) return;
-      await calling;
+      await this.#call(node).answered;
       this.#localNode(node);
     }
     const learning = this.#neighbours.get(node)?.learning;
     if (learning) await isDoneWithin(clock, LEARNING_MS, learning);
   }
 
-  /** Makes a connection to a node; undefined when that was tried a short while ago. All who want it meanwhile wait together. */
-  #call(node: number): Promise<void> | undefined {
+  /** Makes a connection to a node, unless that was tried a short while ago. */
+  #call(node: number): Call {
     const { nodes, clock } = this.#options;
-    const nowMs = clock.monotonicMs();
-    if ((this.#calledMs.get(node) ?? Number.NEGATIVE_INFINITY) + CALL_TIMEOUT_MS > nowMs) return undefined;
-    this.#calledMs.set(node, nowMs);
-    const answered = nodes.call(node, locality, {}, { timeoutMs: LEARNING_MS });
-    // The answer does not matter yet.
-    const calling = answered.then(
+    const atMs = clock.monotonicMs();
+    const last = this.#calls.get(node);
+    if (last && last.atMs + CALL_TIMEOUT_MS > atMs) return last;
+    const answered = nodes.call(node, locality, {}, { timeoutMs: LEARNING_MS }).then(
       () => undefined,
       () => undefined,
     );
-    this.#calling.set(node, calling);
-    return calling.finally(() => this.#calling.delete(node));
+    const call = { atMs, answered };
+    this.#calls.set(node, call);
+    return call;
   }
 
   #forget(node: number, neighbour: Neighbour): void {

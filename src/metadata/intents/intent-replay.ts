@@ -5,7 +5,7 @@
  *    lasts. The replay begins when the session has the file no longer to itself, for certain. So two nodes have every such intent then,
  *    and when all of the log's nodes but one have answered, this server knows each of them.
  * 2. Such intents follow each other without a gap from the last one that is committed, since a client tells of none before the ones
- *    before it. No program was told of what is behind a gap.
+ *    before it. So the client has told no program of an intent behind a gap.
  * 3. What comes to a node later belongs to a log that is over, of which nobody asks.
  * 4. A file whose content was changed by anything else since (`version`) owes nothing: its session changed it, which it does
  *    by another way only when all intents before are on their way to this server, in order.
